@@ -1,0 +1,48 @@
+# make bench   measure on whatever device there is, and write the report
+# make test    install what the tests need, and run them all
+PYTHON ?= python3
+GRID ?= quick
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+# An interpreter that has torch already (a GPU image) keeps it: the environment sees its packages.
+HAS_TORCH := $(shell $(PYTHON) -c 'import importlib.util as u; print(u.find_spec("torch") is not None)' 2>/dev/null)
+HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && echo yes)
+VENV_FLAGS := $(if $(filter True,$(HAS_TORCH)),--system-site-packages)
+CONSTRAINTS := $(if $(filter True,$(HAS_TORCH)),$(VENV)/constraints.txt,constraints.txt)
+CUDA := $(if $(HAS_GPU),cuda)
+comma := ,
+
+.PHONY: bench test test-gpu check clean
+
+bench: $(VENV)/installed-bench
+	$(BIN)/linbench run --grid $(GRID)
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest
+
+test-gpu: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m gpu
+
+check: $(VENV)/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) build *.egg-info
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV_FLAGS) $(VENV)
+
+$(VENV)/constraints.txt: constraints.txt | $(VENV)/bin/python
+	grep -v '^torch' constraints.txt > $@
+
+$(VENV)/installed-bench: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) -e '.$(if $(CUDA),[$(CUDA)])'
+	touch $@
+
+$(VENV)/installed-test: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) -e '.[test$(comma)check$(if $(CUDA),$(comma)$(CUDA))]' ./tests/third_party
+	touch $@

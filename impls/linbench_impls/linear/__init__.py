@@ -1,0 +1,1 @@
+"""Causal linear attention (Katharopoulos et al. 2020)."""

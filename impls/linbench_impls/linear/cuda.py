@@ -1,0 +1,69 @@
+"""linear/cuda: the CUDA C++ kernels of linbench_kernels, compiled at first use; forward only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from linbench import Case, implementation, needs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+State = tuple["Tensor", "Tensor"]
+
+base_needs = needs(
+    device="cuda", modules=("cuda.core",), dtypes=("float32", "float16", "bfloat16"), capability=(8, 0)
+)
+
+
+def why_not(case: Case) -> str | None:
+    """Return why the kernel cannot take a case; its own module says which shapes it takes."""
+    reason = base_needs(case)
+    if reason is not None:
+        return reason
+    import torch
+    from linbench_kernels.cuda.linear_attention import why_not as shape_why_not
+
+    return shape_why_not(case.K, case.V, getattr(torch, case.dtype))
+
+
+@implementation("linear", "cuda", differentiable=False, why_not=why_not)
+def cuda(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    feature_map: str = "elu1",
+    normalize: bool = True,
+    state: State | None = None,
+) -> Tensor:
+    """Chunked CUDA C++ kernel, tensor cores for half types; feature map and normaliser fused."""
+    from linbench_kernels.cuda.linear_attention import linear_attention
+
+    return linear_attention(q, k, v, feature_map=feature_map, normalize=normalize, state=state)
+
+
+@cuda.mode("prefill")
+def prefill(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    feature_map: str = "elu1",
+    normalize: bool = True,
+    state: State | None = None,
+) -> tuple[Tensor, State]:
+    """Return the output and the state after the last token."""
+    from linbench_kernels.cuda.linear_attention import linear_attention_prefill
+
+    return linear_attention_prefill(q, k, v, feature_map=feature_map, normalize=normalize, state=state)
+
+
+@cuda.mode("decode")
+def decode(
+    q: Tensor, k: Tensor, v: Tensor, *, feature_map: str = "elu1", normalize: bool = True, state: State
+) -> tuple[Tensor, State]:
+    """Return the output of one token and the state after it, by one kernel."""
+    from linbench_kernels.cuda.linear_attention import linear_attention_decode
+
+    return linear_attention_decode(q, k, v, state, feature_map=feature_map, normalize=normalize)

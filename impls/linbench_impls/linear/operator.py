@@ -1,0 +1,123 @@
+"""Operator linear: its inputs, float64 oracle in two forms, and costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+from linbench import Case, Cost, Expected, Inputs, Operator, Option, TensorSpec, operator
+from linbench.core.case import Scalar
+from linbench_impls.linear.mathematics import EPSILON, FEATURE_MAPS, feature_map
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+ORACLE_CHUNK = 64
+BACKWARD_FACTOR = 3.5
+
+State = tuple["Tensor", ...]
+
+
+@operator
+class Linear(Operator):
+    """Causal linear attention.
+
+    S_t = S_{t-1} + phi(k_t) v_t^T, z_t = z_{t-1} + phi(k_t), o_t = S_t^T phi(q_t) / (phi(q_t) . z_t + 1e-6);
+    no scale. With normalize=False the denominator is 1. q, k: [B, T, H, K]; v, o: [B, T, H, V];
+    S: [B, H, K, V] and z: [B, H, K], float32.
+    """
+
+    name = "linear"
+    title = "Linear attention with an elementwise feature map, causal"
+    source = "Katharopoulos et al. 2020, Transformers are RNNs, arXiv:2006.16236"
+    inputs = (TensorSpec("q", "BTHK"), TensorSpec("k", "BTHK"), TensorSpec("v", "BTHV"))
+    state = (TensorSpec("S", "BHKV"), TensorSpec("z", "BHK"))
+    options: ClassVar[Mapping[str, Option]] = {
+        "feature_map": Option("elu1", FEATURE_MAPS, "phi, applied to every element of q and k"),
+        "normalize": Option(True, (True, False), "divide by phi(q_t) . z_t + 1e-6"),
+        "initial_state": Option(False, (True, False), "start fwd, fwd_bwd and prefill from a given state"),
+    }
+
+    def draw_state(self, case: Case, generator: Generator) -> State:
+        """Return S and z as random keys and values would leave them after T tokens."""
+        from linbench.core.operator import normal
+
+        phi = str(self.option_values(case)["feature_map"])
+        mean, square = {"elu1": (1.16, 2.0), "relu": (0.4, 0.5), "identity": (0.0, 1.0)}[phi]
+        kv, key = (normal(spec.shape(case, 1), generator) for spec in self.state)
+        spread = math.sqrt(case.T * (square - mean**2))
+        return kv * math.sqrt(case.T * square), key * spread + case.T * mean
+
+    def reference(
+        self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
+    ) -> tuple[Tensor, State]:
+        """Return output and final state by chunks: masked products inside, a running sum between."""
+        import torch
+
+        phi, normalize = str(options["feature_map"]), bool(options["normalize"])
+        q, k = (feature_map(tensors[name], phi) for name in ("q", "k"))
+        v = tensors["v"]
+        batch, tokens, heads, _ = q.shape
+        q, k, v = (_chunks(x, ORACLE_CHUNK) for x in (q, k, v))  # [B, H, N, C, D]
+        sums = (k.transpose(-1, -2) @ v).cumsum(2)  # [B, H, N, K, V]
+        key_sums = k.sum(-2).cumsum(2)  # [B, H, N, K]
+        S0, z0 = state or (torch.zeros_like(sums[:, :, 0]), torch.zeros_like(key_sums[:, :, 0]))
+        before = torch.cat([S0[:, :, None], S0[:, :, None] + sums[:, :, :-1]], 2)
+        keys_before = torch.cat([z0[:, :, None], z0[:, :, None] + key_sums[:, :, :-1]], 2)
+        scores = (q @ k.transpose(-1, -2)).tril()
+        o = scores @ v + q @ before
+        if normalize:
+            o = o / (scores.sum(-1, keepdim=True) + q @ keys_before[..., None] + EPSILON)
+        o = o.reshape(batch, heads, -1, o.shape[-1])[:, :, :tokens].transpose(1, 2)
+        return o, (S0 + sums[:, :, -1], z0 + key_sums[:, :, -1])
+
+    def recurrence(
+        self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
+    ) -> tuple[Tensor, State]:
+        """Return output and final state token by token, as the definition says."""
+        import torch
+
+        phi = str(options["feature_map"])
+        q, k = (feature_map(tensors[name], phi) for name in ("q", "k"))
+        v = tensors["v"]
+        batch, tokens, heads, keys = k.shape
+        S, z = state or (k.new_zeros(batch, heads, keys, v.shape[-1]), k.new_zeros(batch, heads, keys))
+        outputs = []
+        for t in range(tokens):
+            S = S + torch.einsum("bhk,bhv->bhkv", k[:, t], v[:, t])
+            z = z + k[:, t]
+            o = torch.einsum("bhkv,bhk->bhv", S, q[:, t])
+            if options["normalize"]:
+                o = o / (torch.einsum("bhk,bhk->bh", q[:, t], z)[..., None] + EPSILON)
+            outputs.append(o)
+        return torch.stack(outputs, 1), (S, z)
+
+    def expected(self, case: Case, inputs: Inputs) -> dict[str, Expected]:
+        """Return the exact results; at T = 1 the quotient is v whatever q and k, so that dq and dk are zero."""
+        found = super().expected(case, inputs)
+        if case.T == 1 and not case.options:
+            for name in found.keys() & {"dq", "dk"}:
+                found[name] = replace(found[name], zero_rms=1.0)
+        return found
+
+    def cost(self, case: Case) -> Cost:
+        """Return the work of the cheaper of the recurrent and the parallel form."""
+        tokens = self.call_tokens(case)
+        recurrent = 4 * tokens * case.K * case.V
+        parallel = tokens**2 * (case.K + case.V) if not self.takes_state(case) else recurrent
+        flops = float(case.B * case.H * min(recurrent, parallel))
+        if case.mode == "fwd_bwd":
+            flops *= BACKWARD_FACTOR
+        return Cost(flops, self.input_bytes(case) + self.output_bytes(case))
+
+
+def _chunks(x: Tensor, size: int) -> Tensor:
+    """Return [B, T, H, D] as [B, H, N, C, D], zeros after the last token."""
+    import torch.nn.functional as F
+
+    x = x.transpose(1, 2)
+    x = F.pad(x, (0, 0, 0, -x.shape[2] % size))
+    chunks: Tensor = x.unflatten(2, (-1, size))
+    return chunks

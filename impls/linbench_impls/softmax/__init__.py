@@ -1,0 +1,1 @@
+"""Causal softmax attention (Vaswani et al. 2017)."""

@@ -1,0 +1,68 @@
+"""softmax/naive: the whole matrix of scores."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from linbench import Case, implementation
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+State = tuple["Tensor", ...]
+
+
+def score_bytes(case: Case) -> float:
+    """Return the bytes of the scores, of the weights, and in backward of their gradients."""
+    if case.mode == "decode":
+        rows = 1 if case.options.get("cache", True) else case.T + 1
+        return 2 * case.B * case.H * rows * (case.T + 1) * case.item_bytes
+    copies = 4 if case.mode == "fwd_bwd" else 2
+    return copies * case.B * case.H * case.T**2 * case.item_bytes
+
+
+def quadratic_flops(case: Case) -> float:
+    """Return the operations of the full products; the masked half is computed too."""
+    rows = case.T
+    if case.mode == "decode":
+        rows = 1 if case.options.get("cache", True) else case.T + 1
+    return 2 * case.B * case.H * rows * case.T * (case.K + case.V)
+
+
+@implementation("softmax", "naive", layout="BHTD", flops=quadratic_flops, extra_bytes=score_bytes)
+def naive(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Softmax of the whole T x T matrix of scores, in the input dtype."""
+    import torch
+
+    tokens = q.shape[-2]
+    hidden = torch.ones(tokens, tokens, dtype=torch.bool, device=q.device).triu(1)
+    scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.transpose(-1, -2)
+    return scores.masked_fill_(hidden, -math.inf).softmax(-1) @ v
+
+
+@naive.mode("prefill")
+def prefill(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, State]:
+    """Return the output and a cache of keys and values with room for one more token."""
+    return naive.functions["fwd"](q, k, v), (cache_of(k), cache_of(v))
+
+
+@naive.mode("decode")
+def decode(
+    q: Tensor, k: Tensor, v: Tensor, *, cache: bool = True, state: State | None = None
+) -> tuple[Tensor, State]:
+    """Return the output of one token from the cache, or of the last of T + 1 tokens by computing them all."""
+    if not cache or state is None:
+        return naive.functions["fwd"](q, k, v)[:, :, -1:], ()
+    keys, values = state
+    keys[:, :, -1:], values[:, :, -1:] = k, v
+    scores = (q * (1 / math.sqrt(q.shape[-1]))) @ keys.transpose(-1, -2)
+    return scores.softmax(-1) @ values, state
+
+
+def cache_of(x: Tensor) -> Tensor:
+    """Return a copy of keys or values, [B, H, T, D], with one slot to spare."""
+    tokens = x.shape[2]
+    cache = x.new_empty(x.shape[0], x.shape[1], tokens + 1, x.shape[3])
+    cache[:, :, :tokens] = x
+    return cache

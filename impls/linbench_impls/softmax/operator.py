@@ -1,0 +1,171 @@
+"""Operator softmax: its inputs, float64 oracle, exact on a sample where T is long, and costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from linbench import Case, Cost, Expected, Inputs, Operator, Option, TensorSpec, operator
+from linbench.core.case import Scalar
+from linbench_impls.softmax.sampled import sampled_gradients, sampled_output, sampled_positions
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+WHOLE_SCORES = 2**27
+BACKWARD_FACTOR = 3.5
+
+State = tuple["Tensor", ...]
+
+
+@operator
+class Softmax(Operator):
+    """Causal softmax attention.
+
+    o_t = sum_{u <= t} softmax_u(q_t . k_u / sqrt(K)) v_u. q, k: [B, T, H, K]; v, o: [B, T, H, V]. The state
+    is a cache of keys and values with room for T + 1 tokens; decode writes its token into the last slot.
+    With cache=False decode is given all T + 1 tokens and no cache, and computes every row again.
+    """
+
+    name = "softmax"
+    title = "Softmax attention, causal"
+    source = "Vaswani et al. 2017, Attention is all you need, arXiv:1706.03762"
+    kind = "exact softmax"
+    complexity = "O(T^2)"
+    inputs = (TensorSpec("q", "BTHK"), TensorSpec("k", "BTHK"), TensorSpec("v", "BTHV"))
+    state = (TensorSpec("k_cache", "BLHK"), TensorSpec("v_cache", "BLHV"))
+    options: ClassVar[Mapping[str, Option]] = {
+        "cache": Option(True, (True, False), "decode from a cache of keys and values, or recompute")
+    }
+
+    def complete(self, case: Case) -> Case:
+        """Return the case as this operator sees it; `cache` says something in decode only."""
+        found = super().complete(case)
+        return found if case.mode == "decode" else found.with_options({})
+
+    def call_tokens(self, case: Case) -> int:
+        """Return 1 in decode with a cache, T + 1 without one, else T."""
+        if case.mode == "decode" and not self._cached(case):
+            return case.T + 1
+        return super().call_tokens(case)
+
+    def output_tokens(self, case: Case) -> int:
+        """Return 1 in decode, else T."""
+        return super().call_tokens(case)
+
+    def takes_state(self, case: Case) -> bool:
+        """Return whether the call is given a cache."""
+        return case.mode == "decode" and self._cached(case)
+
+    def returned_state(self, case: Case) -> tuple[TensorSpec, ...]:
+        """Return the cache, except where decode has none."""
+        return self.state if case.mode == "prefill" or self.takes_state(case) else ()
+
+    def draw_state(self, case: Case, generator: Generator) -> State:
+        """Return a cache of T random tokens in the case's dtype, its last slot NaN until it is written."""
+        import torch
+
+        from linbench.core.operator import normal
+
+        drawn = (normal(spec.shape(case, 1), generator) for spec in self.state)
+        caches = tuple(cache.to(getattr(torch, case.dtype)) for cache in drawn)
+        for cache in caches:
+            cache[:, -1] = math.nan
+        return caches
+
+    def restore(self, live: Sequence[Tensor], kept: Sequence[Tensor]) -> None:
+        """Empty the last slot of the cache; a step writes no other."""
+        del kept
+        for cache in live:
+            cache[:, -1] = math.nan
+
+    def state_bytes(self, case: Case) -> int:
+        """Return the bytes of the cache."""
+        return case.item_bytes * sum(math.prod(spec.shape(case, 1)) for spec in self.state)
+
+    def oracle_head_bytes(self, case: Case) -> int:
+        """Return the bytes of one head's float64 scores."""
+        rows = 1 if self.takes_state(case) else case.T
+        return 8 * case.B * max(rows * case.T, case.T * max(case.K, case.V))
+
+    def reference(
+        self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
+    ) -> tuple[Tensor, State]:
+        """Return output and cache from the whole matrix of scores."""
+        import torch
+
+        q, k, v = (tensors[name] for name in "qkv")
+        if state is not None:
+            k, v = (torch.cat([cache[:, :-1], x], 1) for cache, x in zip(state, (k, v), strict=True))
+        o = attend(q, k, v)
+        if not options["cache"]:
+            return o[:, -1:], ()
+        room = (0, 0, 0, 0, 0, 0 if state is not None else 1)
+        return o, tuple(torch.nn.functional.pad(x, room) for x in (k, v))
+
+    def recurrence(
+        self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
+    ) -> tuple[Tensor, State]:
+        """Return output and cache key by key, with a running maximum and sum (arXiv:1805.02867)."""
+        import torch
+
+        del state, options
+        q, k, v = (tensors[name].transpose(1, 2) for name in "qkv")  # [B, H, T, D]
+        tokens = q.shape[2]
+        highest = q.new_full((*q.shape[:3], 1), -math.inf)
+        total = q.new_zeros((*q.shape[:3], 1))
+        o = q.new_zeros((*q.shape[:3], v.shape[-1]))
+        for u in range(tokens):
+            scores = (q[:, :, u:] * k[:, :, u : u + 1]).sum(-1, keepdim=True) / math.sqrt(q.shape[-1])
+            new = torch.maximum(highest[:, :, u:], scores)
+            shrink, weight = (highest[:, :, u:] - new).exp(), (scores - new).exp()
+            o = torch.cat([o[:, :, :u], o[:, :, u:] * shrink + weight * v[:, :, u : u + 1]], 2)
+            total = torch.cat([total[:, :, :u], total[:, :, u:] * shrink + weight], 2)
+            highest = torch.cat([highest[:, :, :u], new], 2)
+        room = (0, 0, 0, 0, 0, 1)
+        caches = tuple(torch.nn.functional.pad(tensors[name], room) for name in "kv")
+        return (o / total).transpose(1, 2), caches
+
+    def expected(self, case: Case, inputs: Inputs) -> dict[str, Expected]:
+        """Return the exact results: whole where T is short, at a sample of positions where it is long.
+
+        A sampled row of o, dq or the last token is exact, since it needs every key but no other query; dk
+        and dv are exact at sampled keys of one head, since they need every query of it.
+        """
+        if case.B * case.H * case.T * max(self.output_tokens(case), 1) <= WHOLE_SCORES:
+            found = super().expected(case, inputs)
+            if case.mode == "prefill":
+                written = (slice(None), slice(0, case.T))
+                return {
+                    name: Expected(due.value[written], written) if name in ("k_cache", "v_cache") else due
+                    for name, due in found.items()
+                }
+            return found
+        positions = sampled_positions(case.T, case.seed, inputs.tensors["q"].device)
+        if case.mode == "fwd_bwd":
+            return sampled_gradients(case, inputs, positions)
+        return sampled_output(case, inputs, positions)
+
+    def cost(self, case: Case) -> Cost:
+        """Return the work of the causal half of both products."""
+        rows = 1 if case.mode == "decode" else case.T
+        scores = case.T if rows == 1 else case.T**2 / 2
+        flops = 2 * case.B * case.H * scores * (case.K + case.V)
+        if case.mode == "fwd_bwd":
+            flops *= BACKWARD_FACTOR
+        return Cost(flops, self.input_bytes(case) + self.output_bytes(case))
+
+    @staticmethod
+    def _cached(case: Case) -> bool:
+        return bool(case.options.get("cache", True))
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Return softmax attention, the last query of q standing at the last key of k; all [B, T, H, D]."""
+    import torch
+
+    rows, columns = q.shape[1], k.shape[1]
+    scores = torch.einsum("bthk,buhk->bhtu", q, k) / math.sqrt(q.shape[-1])
+    hidden = torch.ones(rows, columns, dtype=torch.bool, device=q.device).triu(columns - rows + 1)
+    return torch.einsum("bhtu,buhv->bthv", scores.masked_fill(hidden, -math.inf).softmax(-1), v)

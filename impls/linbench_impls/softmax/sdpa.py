@@ -1,0 +1,97 @@
+"""softmax/flash, efficient, cudnn and math: torch's scaled_dot_product_attention, each backend forced."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from linbench import Case, implementation, needs
+from linbench.core.implementation import WhyNot
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+State = tuple["Tensor", ...]
+HALF = ("float16", "bfloat16")
+
+
+def equal_dims(rule: WhyNot) -> WhyNot:
+    """Return a rule that also asks for K = V."""
+
+    def why_not(case: Case) -> str | None:
+        if case.K != case.V:
+            return f"takes K = V, not K = {case.K} and V = {case.V}"
+        return rule(case)
+
+    return why_not
+
+
+def flash_why_not(case: Case) -> str | None:
+    """Return why the flash backend cannot take a case: on CUDA it takes half types only."""
+    if case.device == "cuda":
+        return needs(dtypes=HALF, at_most={"K": 256}, multiple_of={"K": 8}, capability=(8, 0))(case)
+    return None
+
+
+def math_bytes(case: Case) -> float:
+    """Return the bytes of the scores and weights that the math backend makes."""
+    rows = 1 if case.mode == "decode" else case.T
+    copies = 5 if case.mode == "fwd_bwd" else 3
+    return copies * case.B * case.H * rows * case.T * max(case.item_bytes, 4)
+
+
+BACKENDS = {
+    "flash": ("FLASH_ATTENTION", equal_dims(flash_why_not)),
+    "efficient": ("EFFICIENT_ATTENTION", needs(device="cuda", dtypes=("float32", *HALF))),
+    "cudnn": (
+        "CUDNN_ATTENTION",
+        needs(device="cuda", dtypes=HALF, at_most={"K": 128}, multiple_of={"K": 8}, capability=(8, 0)),
+    ),
+    "math": ("MATH", needs()),
+}
+
+
+def attend(backend: str, q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
+    """Return attention by one backend of torch, and no other; q, k, v: [B, H, T, D].
+
+    Raises:
+        NotImplementedError: The backend refuses these inputs.
+    """
+    import torch.nn.functional as F
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    try:
+        with sdpa_kernel(getattr(SDPBackend, backend)):
+            return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+    except RuntimeError as error:
+        if "No available kernel" in str(error) or "No viable backend" in str(error):
+            raise NotImplementedError(f"torch's {backend} backend refuses these inputs") from error
+        raise
+
+
+def register(name: str, backend: str, rule: WhyNot) -> None:
+    """Register the implementation of one backend, with its prefill and decode."""
+
+    def fwd(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return attend(backend, q, k, v, causal=True)
+
+    fwd.__doc__ = f"torch's scaled_dot_product_attention, {backend} forced."
+    made = implementation(
+        "softmax", name, layout="BHTD", why_not=rule, extra_bytes=math_bytes if name == "math" else None
+    )(fwd)
+
+    @made.mode("prefill")
+    def prefill(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, State]:
+        caches = tuple(x.new_empty(*x.shape[:2], x.shape[2] + 1, x.shape[3]) for x in (k, v))
+        for cache, x in zip(caches, (k, v), strict=True):
+            cache[:, :, :-1] = x
+        return attend(backend, q, k, v, causal=True), caches
+
+    @made.mode("decode")
+    def decode(q: Tensor, k: Tensor, v: Tensor, *, state: State) -> tuple[Tensor, State]:
+        keys, values = state
+        keys[:, :, -1:], values[:, :, -1:] = k, v
+        return attend(backend, q, keys, values, causal=False), state
+
+
+for _name, (_backend, _rule) in BACKENDS.items():
+    register(_name, _backend, _rule)

@@ -1,0 +1,216 @@
+"""What Python callers type, and what the command line is made of: plan a run, measure it, load it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from linbench.core import environment
+from linbench.core.errors import EnvironmentRefused, StoreError, UsageError
+from linbench.core.grid import Grid, load_grid, typed_axes
+from linbench.core.implementation import Implementation
+from linbench.core.measurement import Measurement, Status
+from linbench.core.registry import registry
+from linbench.core.run import Run
+from linbench.execution.lock import exclusive
+from linbench.execution.plan import Plan, Protocol, make_plan, plan_from_json
+from linbench.execution.runner import Observer, Runner
+from linbench.store.store import Store
+from linbench.store.table import frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DEFAULT_DB = "results/linbench.db"
+DEFAULT_GRID = "quick"
+PIPELINE_AXES = ("B", "tokens", "T", "H", "D", "K", "V", "dtype", "mode", "seed", "options")
+
+OnRows = Callable[[Sequence[Measurement]], None]
+
+
+def get(name: str, *, plugins: Sequence[str | Path] = ()) -> Implementation:
+    """Return an implementation by its full name, to be called on [B, T, H, D] tensors.
+
+    `linbench.get("linear/chunk")(q, k, v)` returns o, [B, T, H, V], whatever its own layout.
+
+    Args:
+        name: Operator and implementation, as in "linear/chunk".
+        plugins: Files to load beside what is installed.
+
+    Raises:
+        UsageError: There is no such implementation; the nearest names are given.
+    """
+    registry.load(plugins)
+    return registry.implementation(name)
+
+
+def load(db: str | Path = DEFAULT_DB, *, run: str | None = None) -> pd.DataFrame:
+    """Return the rows of a store as a tidy frame, one row a measurement.
+
+    Args:
+        db: Path of a SQLite file, or URL of a database.
+        run: A run's id, the start of one, or "latest"; every run if not given.
+
+    Raises:
+        StoreError: The store cannot be read.
+        UsageError: There is no such run.
+    """
+    store = Store(str(db))
+    names = [run] if run is not None else [found.id for found in reversed(store.summaries())]
+    return frame(store.run(name) for name in names)
+
+
+def run(
+    grid: str | Grid | None = None,
+    *,
+    impl: Sequence[str] = (),
+    op: Sequence[str] = (),
+    device: str | None = None,
+    db: str | Path = DEFAULT_DB,
+    plugins: Sequence[str | Path] = (),
+    protocol: Protocol | None = None,
+    on_rows: OnRows | None = None,
+    **axes: Any,
+) -> Run:
+    """Measure implementations over a grid, store every row, and return the run.
+
+    `linbench.run(grid="quick", impl=["linear/chunk", "softmax/flash"])`, or with axes of one's own:
+    `linbench.run(T="512..8k", mode=["fwd"], op=["linear"])`.
+
+    Args:
+        grid: A shipped grid, a .toml file or a Grid; without it the axes given are the grid, and without
+            axes it is "quick".
+        impl: Full names of implementations.
+        op: Operators of which every implementation is taken; all there are if neither is given.
+        device: cpu or cuda; the GPU if there is one.
+        db: Path of a SQLite file, or URL of a database.
+        plugins: Files to load beside what is installed.
+        protocol: How each case is measured.
+        on_rows: Called with the rows of each case as soon as they are stored.
+        axes: B, tokens, T, H, D, K, V, dtype, mode, seed, options; they replace the grid's.
+
+    Raises:
+        UsageError: A name or an axis is not known.
+        EnvironmentRefused: There is no such device here, or it is being measured by another run.
+        StoreError: The store cannot be written.
+    """
+    plan = plan_run(grid, impl=impl, op=op, device=device, plugins=plugins, protocol=protocol, axes=axes)
+    return measure(plan, db=str(db), on_rows=on_rows)
+
+
+def plan_run(
+    grid: str | Grid | None,
+    *,
+    impl: Sequence[str] = (),
+    op: Sequence[str] = (),
+    device: str | None = None,
+    plugins: Sequence[str | Path] = (),
+    protocol: Protocol | None = None,
+    axes: Mapping[str, Any],
+) -> Plan:
+    """Return the plan of a run; the arguments are those of `run`."""
+    unknown_axes = set(axes) - set(PIPELINE_AXES)
+    if unknown_axes:
+        raise UsageError(f"unknown axis {sorted(unknown_axes)[0]!r}; axes: {', '.join(PIPELINE_AXES)}")
+    given = {name: value for name, value in axes.items() if value is not None}
+    typed = typed_axes(**given)
+    if grid is None:
+        grid = Grid("axes") if given else DEFAULT_GRID
+    found = load_grid(grid) if isinstance(grid, str) else grid
+    registry.load(plugins)
+    return make_plan(
+        registry,
+        found.overridden(typed),
+        device or default_device(),
+        operators=op,
+        implementations=impl,
+        plugins=[str(Path(plugin).resolve()) for plugin in plugins],
+        protocol=protocol or Protocol(),
+    )
+
+
+def resumed(store: Store, name: str) -> tuple[Run, Plan]:
+    """Return a stored run and what is left of its plan: rows that are missing, and skipped ones again."""
+    run = store.run(name)
+    registry.load(run.plan["plugins"])
+    done = ((row.implementation, row.case.id) for row in run.measurements if row.status is not Status.SKIPPED)
+    return run, plan_from_json(registry, run.plan).without(done)
+
+
+def measure(
+    plan: Plan,
+    *,
+    db: str,
+    resume: Run | None = None,
+    command: Sequence[str] = (),
+    on_start: Callable[[Run], None] | None = None,
+    on_job: Observer | None = None,
+    on_rows: OnRows | None = None,
+) -> Run:
+    """Measure a plan and return the run as it is stored.
+
+    Args:
+        plan: What to measure.
+        db: Where to store it.
+        resume: The run to go on with; a new one if not given.
+        command: The words that were typed, kept with the run.
+        on_start: Called with the run before its first case.
+        on_job: Called with each job as it is taken up.
+        on_rows: Called with the rows of each case as soon as they are stored.
+    """
+    uuids = check_device(plan.device)
+    store = Store(db, write=True)
+    with exclusive(uuids), Runner(registry, plan, on_job) as runner:
+        kept = plan.to_json() | ({"command": list(command)} if command else {})
+        current = resume or store.begin(environment.capture(), kept)
+        if on_start is not None:
+            on_start(current)
+        journal = journal_path(db, current.id)
+        for rows in runner.measure():
+            store.append(current.id, rows)
+            _write_lines(journal, [json.dumps(row.to_row(current.id)) for row in rows])
+            if on_rows is not None:
+                on_rows(rows)
+        store.finish(current.id)
+    return store.run(current.id)
+
+
+def default_device() -> str:
+    """Return cuda if a GPU is visible here, else cpu."""
+    return "cuda" if environment.visible_gpus() else "cpu"
+
+
+def check_device(device: str) -> list[str]:
+    """Return the UUIDs of the GPUs that a run on this kind of device takes for itself.
+
+    Raises:
+        EnvironmentRefused: There is no such device.
+    """
+    if device == "cpu":
+        return []
+    found = environment.visible_gpus()
+    if not found:
+        raise EnvironmentRefused(
+            "--device cuda: no CUDA device is visible here; use --device cpu, or see `linbench doctor`"
+        )
+    return [found[0]["uuid"]]
+
+
+def journal_path(db: str, run: str) -> Path:
+    """Return where the rows of a run are appended as JSON lines, beside the database."""
+    folder = Path(DEFAULT_DB).parent if "://" in db else Path(db).parent
+    return folder / f"{run}.jsonl"
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error.strerror}") from None

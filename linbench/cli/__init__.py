@@ -1,0 +1,125 @@
+"""The command line: a file a command; the only place that prints and exits."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from linbench import __version__
+from linbench.core.errors import LinbenchError, UsageError, unknown
+
+COMMANDS = {
+    "run": "Measure implementations over a grid, store every row, write the report.",
+    "list": "Name the operators, implementations, grids or runs there are.",
+    "show": "Print the rows of a run.",
+    "report": "Write the HTML report of a run.",
+    "export": "Write the rows of a run to CSV, JSON lines or Parquet.",
+    "doctor": "Say what this machine is, and what can run on it and why not.",
+    "db": "Check a database.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is called, so that --help stays fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands, in the order of use."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; it is imported here."""
+        if cmd_name not in COMMANDS:
+            raise unknown("command", cmd_name, COMMANDS)
+        del ctx
+        command: click.Command = import_module(f"linbench.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, prog_name="linbench")
+@click.pass_context
+def app(ctx: click.Context) -> None:
+    """How fast, how much memory and how wrong is each way of computing attention.
+
+    Start with `linbench run`, then open the report that it names. Every option can also be set by an
+    environment variable (LINBENCH_DB for --db) or in [tool.linbench] of ./pyproject.toml (db = "...").
+    """
+    settings = configured()
+    ctx.default_map = dict.fromkeys(COMMANDS, settings) | {"db": {"check": settings}}
+
+
+def configured() -> dict[str, Any]:
+    """Return [tool.linbench] of the pyproject.toml in this folder.
+
+    Raises:
+        UsageError: The file is not TOML, or the table is not one.
+    """
+    path = Path("pyproject.toml")
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not TOML: {error}") from None
+    found = data.get("tool", {}).get("linbench", {})
+    if not isinstance(found, dict):
+        raise UsageError(f"{path}: [tool.linbench] is not a table")
+    known = {
+        "db",
+        "device",
+        "timeout",
+        "min_time",
+        "samples",
+        "max_memory",
+        "time_budget",
+        "plugin",
+        "baseline",
+    }
+    for name in found:
+        if name not in known:
+            raise unknown(f"key of [tool.linbench] in {path}:", name, known)
+    return found
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and exit with its code."""
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        code = app.main(arguments, prog_name="linbench", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except LinbenchError as error:
+        click.echo(f"linbench: {error}", err=True)
+        return error.exit_code
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    main()

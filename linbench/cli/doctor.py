@@ -1,0 +1,84 @@
+"""linbench doctor: what this machine is, and what can run on it and why not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from linbench.cli import options
+from linbench.cli.text import columns, printable
+
+PROBES = {"cpu": "float32", "cuda": "bfloat16"}
+
+
+@click.command(context_settings=options.SETTINGS)
+@options.plugin
+@options.output_format("json")
+def command(plugins: Sequence[str], form: str) -> None:
+    """Say what this machine is, and what can run on it and why not.
+
+    Each implementation is asked whether it takes a common case: T = 1024, K = V = 64, float32 on the CPU
+    and bfloat16 on a CUDA device.
+    """
+    from linbench.core import environment
+    from linbench.core.registry import registry
+
+    registry.load(plugins)
+    machine = environment.capture()
+    verdicts = [_verdict(found, bool(machine["gpus"])) for found in registry.implementations()]
+    broken = [{"plugin": found.name, "reason": found.reason} for found in registry.broken]
+    if form == "json":
+        click.echo(json.dumps({"environment": machine, "implementations": verdicts, "broken": broken}))
+        return
+    for line in _lines(machine):
+        click.echo(printable(line))
+    click.echo()
+    table = [
+        [str(found["implementation"]), found["cpu"] or "yes", found["cuda"] or "yes"] for found in verdicts
+    ]
+    for line in columns(["IMPLEMENTATION", "ON THE CPU", "ON A CUDA DEVICE"], table):
+        click.echo(line)
+    from linbench.cli.run import report_broken
+
+    report_broken(registry)
+
+
+def _verdict(found: Any, has_gpu: bool) -> dict[str, str | None]:
+    """Return why an implementation cannot run on each kind of device, None where it can."""
+    from linbench.core.case import Case
+    from linbench.core.registry import registry
+
+    verdict: dict[str, str | None] = {"implementation": found.name}
+    for device, dtype in PROBES.items():
+        if device == "cuda" and not has_gpu:
+            verdict[device] = "no CUDA device is visible here"
+            continue
+        case = Case(1, 1024, 8, 64, 64, dtype, "fwd", device)
+        try:
+            verdict[device] = found.why_not(registry.operator(found.operator), case)
+        except Exception as error:  # a stranger's why_not may raise anything
+            verdict[device] = f"its why_not failed: {type(error).__name__}: {error}"
+    return verdict
+
+
+def _lines(machine: Mapping[str, Any]) -> list[str]:
+    """Return the environment, a line a part."""
+    host = machine["host"]
+    git = machine["git"]
+    gpus = [
+        f"{gpu['name']} ({gpu['memory_bytes'] / 2**30:.0f} GiB, driver {gpu['driver']})"
+        for gpu in machine["gpus"]
+    ]
+    commit = f"{git['commit'][:12]}{', dirty' if git['dirty'] else ''}" if git else "not a checkout"
+    return [
+        f"host       {host['cpu']}, {host['cores']} cores, {host['memory_bytes'] / 2**30:.0f} GiB",
+        f"load       {host['load_average']}",
+        f"system     {host['system']}, Python {host['python']} at {host['executable']}",
+        f"gpus       {'; '.join(gpus) or 'none visible'}",
+        f"libraries  {', '.join(f'{name} {version}' for name, version in machine['libraries'].items())}",
+        f"commit     {commit}",
+        *(f"variable   {name}={value}" for name, value in machine["variables"].items()),
+    ]

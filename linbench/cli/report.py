@@ -1,0 +1,45 @@
+"""linbench report: write the HTML report of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from linbench.cli import options
+from linbench.core.errors import UsageError, unknown
+from linbench.core.run import Run
+
+
+@click.command(context_settings=options.SETTINGS)
+@click.argument("run", default="latest")
+@click.option("-o", "--output", metavar="FILE", help="[default: reports/RUN.html]")
+@click.option("--baseline", metavar="IMPLEMENTATION", help="What speed-ups are against.")
+@options.db
+def command(run: str, output: str | None, baseline: str | None, db: str) -> None:
+    """Write the HTML report of RUN: an id, the start of one, or latest."""
+    from linbench.store.store import Store
+
+    click.echo(write_report(Store(db).run(run), output, baseline))
+
+
+def write_report(run: Run, output: str | None, baseline: str | None) -> Path:
+    """Write the report of a run, whole or not at all, and return its path.
+
+    Raises:
+        UsageError: The file cannot be written, or the baseline is none of the run's implementations.
+    """
+    from linbench.report.page import render
+
+    names = {row.implementation for row in run.measurements}
+    if baseline is not None and baseline not in names:
+        raise unknown("--baseline", baseline, names)
+    path = Path(output) if output else Path("reports") / f"{run.id}.html"
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(render(run, baseline=baseline), encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path}: the report cannot be written: {error.strerror}") from None
+    return path

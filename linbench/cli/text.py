@@ -1,0 +1,42 @@
+"""Text: rows and tables as lines, safe to print on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from linbench.core.measurement import Measurement
+from linbench.report import format
+
+
+def printable(text: str) -> str:
+    """Return a text without anything that a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
+def columns(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return lines of columns that are as wide as their widest cell."""
+    table = [[printable(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(len(row[place]) for row in table) for place in range(len(header))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]
+
+
+def row_line(row: Measurement, names: int) -> str:
+    """Return one line for a measurement; `names` is the width of the implementation's column."""
+    return printable(f"{row.status:<13} {row.implementation:<{names}} {row.case}  {figures(row)}")
+
+
+def figures(row: Measurement) -> str:
+    """Return what was measured in words, or why not."""
+    if row.reason is not None:
+        return row.reason
+    parts = []
+    if row.time is not None:
+        parts.append(format.seconds_interval(row.time.median_s, row.time.ci_low_s, row.time.ci_high_s))
+    if row.memory is not None:
+        parts.append(f"+{format.size(row.memory.extra_bytes)}")
+    if row.errors:
+        parts.append(f"error {max(error.rel_l2 for error in row.errors.values()):.1e}")
+    return "  ".join([*parts, *row.flags])

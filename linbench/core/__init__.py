@@ -1,0 +1,1 @@
+"""The nine words that everything else is built from; importing it imports no torch."""

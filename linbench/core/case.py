@@ -1,0 +1,85 @@
+"""Case: a frozen point at which implementations are measured."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any, Final
+
+Scalar = bool | int | float | str
+
+DTYPES: Final = ("float64", "float32", "float16", "bfloat16")
+ITEM_BYTES: Final = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
+MODES: Final = ("fwd", "fwd_bwd", "prefill", "decode")
+DEVICES: Final = ("cpu", "cuda")
+AXES: Final = ("B", "T", "H", "K", "V")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A point in the space of shapes, types and modes; it names no implementation.
+
+    Attributes:
+        B: Batch size.
+        T: Sequence length in tokens; in decode, the tokens that came before the one decoded.
+        H: Heads.
+        K: Dimension of a query and a key per head.
+        V: Dimension of a value per head.
+        dtype: Element type of the inputs, one of `DTYPES`.
+        mode: fwd, fwd_bwd (forward and gradients of every input), prefill (forward that also returns
+            the state) or decode (one token, given the state).
+        device: cpu or cuda.
+        options: What the operator is asked beyond its default, as in {"feature_map": "relu"}.
+        seed: Seed of the inputs.
+    """
+
+    B: int
+    T: int
+    H: int
+    K: int
+    V: int
+    dtype: str = "float32"
+    mode: str = "fwd"
+    device: str = "cpu"
+    options: Mapping[str, Scalar] = field(default_factory=dict)
+    seed: int = 0
+
+    @cached_property
+    def id(self) -> str:
+        """Twelve hex digits that are the same for an equal case on every machine and in every process."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of one element of the inputs."""
+        return ITEM_BYTES[self.dtype]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that one call processes: one a sequence in decode, else T."""
+        return self.B * (1 if self.mode == "decode" else self.T)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __str__(self) -> str:
+        options = "".join(f" {name}={value}" for name, value in sorted(self.options.items()))
+        return (
+            f"B{self.B} T{self.T} H{self.H} K{self.K} V{self.V} "
+            f"{self.dtype} {self.mode} {self.device}{options}"
+        )
+
+    def with_options(self, options: Mapping[str, Scalar]) -> "Case":
+        """Return this case with its options replaced."""
+        return replace(self, options=dict(options))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the case as plain JSON data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Case":
+        """Return the case that `to_json` wrote."""
+        return cls(**data)

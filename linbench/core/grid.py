@@ -1,0 +1,265 @@
+"""Grid: a named TOML file of axes that expands to cases."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from linbench.core.case import DEVICES, DTYPES, MODES, Case, Scalar
+from linbench.core.errors import UsageError, unknown
+from linbench.core.quantity import parse_counts
+
+
+def _counts(value: Any) -> list[int]:
+    """Return 512, "1k..64k", or a list of such, as counts."""
+    if isinstance(value, list):
+        return [count for part in value for count in _counts(part)]
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("write a count like 512 or 64k, a range like 1k..64k, or a list of them")
+    try:
+        return parse_counts(str(value), "axis")
+    except UsageError as error:
+        raise ValueError(str(error).removeprefix("axis: ")) from None
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+Counts = Annotated[list[int], BeforeValidator(_counts), Field(min_length=1)]
+Dtypes = Annotated[
+    list[Literal["float64", "float32", "float16", "bfloat16"]], BeforeValidator(_listed), Field(min_length=1)
+]
+Modes = Annotated[
+    list[Literal["fwd", "fwd_bwd", "prefill", "decode"]], BeforeValidator(_listed), Field(min_length=1)
+]
+Values = Annotated[list[bool | int | float | str], BeforeValidator(_listed), Field(min_length=1)]
+
+
+class Axes(BaseModel):
+    """The axes that a grid, or a section of it, sets; every one may be left out.
+
+    `tokens` sets B = tokens / T; `D` sets K and V.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    B: Counts | None = None
+    tokens: Counts | None = None
+    T: Counts | None = None
+    H: Counts | None = None
+    D: Counts | None = None
+    K: Counts | None = None
+    V: Counts | None = None
+    dtype: Dtypes | None = None
+    mode: Modes | None = None
+    seed: Annotated[list[int], BeforeValidator(_listed)] | None = None
+    options: dict[str, Values] | None = None
+
+    def merged(self, other: "Axes") -> "Axes":
+        """Return these axes with those that `other` sets in their place."""
+        given = other.model_dump(exclude_none=True)
+        kept = self.model_dump(exclude_none=True)
+        for one, another in (
+            ("B", "tokens"),
+            ("tokens", "B"),
+            ("D", "K"),
+            ("D", "V"),
+            ("K", "D"),
+            ("V", "D"),
+        ):
+            if one in given and another not in given:
+                if another == "D" and "D" in kept:
+                    kept["V" if one == "K" else "K"] = kept["D"]
+                kept.pop(another, None)
+        if "options" in given:
+            given["options"] = kept.get("options", {}) | given["options"]
+        return Axes.model_validate(kept | given)
+
+
+class GridFile(BaseModel):
+    """A grid as it stands in TOML."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    description: str = ""
+    axes: Axes
+    device: dict[Literal["cpu", "cuda"], Axes] = {}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A named set of axes, narrowed per device.
+
+    Attributes:
+        name: Of the file, without .toml; "axes" where the axes were typed.
+        description: One line.
+        axes: What holds on every device.
+        device: What holds on one kind of device instead.
+    """
+
+    name: str
+    description: str = ""
+    axes: Axes = field(default_factory=Axes)
+    device: Mapping[str, Axes] = field(default_factory=dict)
+
+    def on(self, device: str) -> Axes:
+        """Return the axes that hold on a kind of device."""
+        return self.axes.merged(self.device[device]) if device in self.device else self.axes
+
+    def overridden(self, axes: Axes) -> "Grid":
+        """Return the grid with some axes replaced on every device."""
+        narrowed = {name: found.merged(axes) for name, found in self.device.items()}
+        return replace(self, axes=self.axes.merged(axes), device=narrowed)
+
+    def cases(self, device: str) -> list[Case]:
+        """Return the cases on a kind of device; T varies fastest, from short to long.
+
+        Raises:
+            UsageError: A batch from `tokens` does not come out whole.
+        """
+        axes = self.on(device)
+        names = sorted(axes.options or {})
+        choices: list[list[Scalar]] = [list((axes.options or {})[name]) for name in names]
+        outer = product(
+            axes.mode or ["fwd"],
+            axes.dtype or ["float32"],
+            axes.seed or [0],
+            product(*choices),
+            axes.H or [8],
+            self._dims(axes),
+            axes.tokens or [0],
+            axes.B or [1],
+        )
+        cases = []
+        for mode, dtype, seed, values, heads, (k, v), tokens, batch in outer:
+            for seqlen in axes.T or [1024]:
+                if tokens and tokens % seqlen:
+                    raise UsageError(f"grid {self.name}: tokens = {tokens} is not a multiple of T = {seqlen}")
+                options = dict(zip(names, values, strict=True))
+                size = tokens // seqlen if tokens else batch
+                cases.append(Case(size, seqlen, heads, k, v, dtype, mode, device, options, seed))
+        return list(dict.fromkeys(cases))
+
+    @staticmethod
+    def _dims(axes: Axes) -> list[tuple[int, int]]:
+        if axes.D:
+            return [(size, size) for size in axes.D]
+        if axes.K and axes.V:
+            return list(product(axes.K, axes.V))
+        return [(size, size) for size in axes.K or axes.V or [64]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the grid as plain JSON data."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "axes": self.axes.model_dump(exclude_none=True),
+            "device": {name: axes.model_dump(exclude_none=True) for name, axes in self.device.items()},
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Grid":
+        """Return the grid that `to_json` wrote."""
+        found = GridFile.model_validate({key: data[key] for key in ("description", "axes", "device")})
+        return cls(
+            data["name"],
+            found.description,
+            found.axes,
+            {str(kind): axes for kind, axes in found.device.items()},
+        )
+
+
+def grid_names() -> list[str]:
+    """Return the names of the grids that come with linbench."""
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in _shipped().iterdir() if entry.name.endswith(".toml")
+    )
+
+
+def load_grid(name: str) -> Grid:
+    """Return a grid that comes with linbench, or that a .toml file holds.
+
+    Raises:
+        UsageError: There is no such grid, or the file is not one; the line names what is wrong in it.
+    """
+    if name.endswith(".toml"):
+        path = Path(name)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise UsageError(f"--grid {name}: there is no such file") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--grid {name}: cannot be read: {error}") from None
+        return parse_grid(text, path.stem, name)
+    if name not in grid_names():
+        raise unknown("grid", name, grid_names())
+    return parse_grid(_shipped().joinpath(f"{name}.toml").read_text(encoding="utf-8"), name, f"{name}.toml")
+
+
+def parse_grid(text: str, name: str, source: str) -> Grid:
+    """Return the grid that a TOML text holds.
+
+    Raises:
+        UsageError: It is not TOML, or has a wrong key or value.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{source}: not TOML: {error}") from None
+    try:
+        found = GridFile.model_validate(data)
+    except ValidationError as error:
+        raise UsageError(f"{source}: {_first_problem(error)}") from None
+    return Grid(name, found.description, found.axes, {str(kind): axes for kind, axes in found.device.items()})
+
+
+def typed_axes(**given: Any) -> Axes:
+    """Return the axes of flags on the command line, or of keywords in Python.
+
+    Raises:
+        UsageError: A flag has a value that is not allowed.
+    """
+    axes: dict[str, Any] = {}
+    for name, value in given.items():
+        if value is None:
+            continue
+        if name in ("dtype", "mode"):
+            allowed = DTYPES if name == "dtype" else MODES
+            parts = value.split(",") if isinstance(value, str) else list(value)
+            for part in parts:
+                if part not in allowed:
+                    raise UsageError(f"--{name}: {part!r} is not one of {', '.join(allowed)}")
+            axes[name] = parts
+        elif name in ("options", "seed"):
+            axes[name] = value
+        else:
+            axes[name] = parse_counts(value, f"--{name}") if isinstance(value, str) else _typed(name, value)
+    return Axes.model_validate(axes)
+
+
+def _typed(name: str, value: Any) -> list[int]:
+    values = list(value) if isinstance(value, list | tuple | range) else [value]
+    return [count for part in values for count in parse_counts(str(part), f"--{name}")]
+
+
+def _first_problem(error: ValidationError) -> str:
+    found = error.errors()[0]
+    place = ".".join(str(part) for part in found["loc"]) or "the file"
+    if found["type"] == "extra_forbidden":
+        section = ".".join(str(part) for part in found["loc"][:-1])
+        model = Axes if section == "axes" or section.startswith("device") else GridFile
+        return f"{place} is not a key of a grid; allowed: {', '.join(model.model_fields)}"
+    if place.startswith("device.") and found["loc"][-1] == "[key]":
+        return f"device.{found['loc'][1]} is not a kind of device; allowed: {', '.join(DEVICES)}"
+    given = "" if found["type"] == "missing" else f", not {found['input']!r}"
+    return f"{place}: {found['msg'].removeprefix('Value error, ')}{given}"
+
+
+def _shipped() -> Any:
+    return files("linbench.core").joinpath("grids")

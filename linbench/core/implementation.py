@@ -1,0 +1,194 @@
+"""Implementation: one way to compute an operator, and what it can and cannot take."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from linbench.core.case import Case
+from linbench.core.operator import Operator, TensorSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Function = Callable[..., Any]
+F = TypeVar("F", bound=Function)
+WhyNot = Callable[[Case], str | None]
+CANONICAL = "BTHD"
+LAYOUTS = ("BTHD", "BHTD", "TBHD", "HBTD")
+
+
+@dataclass
+class Implementation:
+    """One way to compute an operator.
+
+    Attributes:
+        name: Full name, operator first: linear/chunk.
+        operator: The operator that it computes.
+        layout: Order of the axes of every tensor that has tokens and heads; D is the last, K or V.
+        functions: The function of each mode; fwd_bwd is fwd differentiated by autograd.
+        differentiable: Whether autograd reaches the inputs through fwd.
+        rule: Says why a case cannot be taken, or None.
+        flops: Operations that this algorithm does at a case; the operator's least cost if not given.
+        extra_bytes: Bytes that it needs beside inputs and outputs at a case; 0 if not given.
+        summary: First line of the function's docstring.
+        origin: File that it comes from.
+    """
+
+    name: str
+    operator: str
+    layout: str
+    functions: dict[str, Function]
+    differentiable: bool = True
+    rule: WhyNot | None = None
+    flops: Callable[[Case], float] | None = None
+    extra_bytes: Callable[[Case], float] | None = None
+    summary: str = ""
+    origin: str = ""
+    _parameters: dict[str, Mapping[str, inspect.Parameter]] = field(default_factory=dict, repr=False)
+
+    def mode(self, name: str) -> Callable[[F], F]:
+        """Return a decorator that registers the function of a further mode, prefill or decode.
+
+        Both return the output and the state: a tuple in the order of the operator's `state`. decode is
+        called with `state=` and may advance it in place.
+        """
+        if name not in ("prefill", "decode"):
+            raise ValueError(
+                f"mode {name!r} of {self.name}: only prefill and decode are functions of their own"
+            )
+
+        def register(function: F) -> F:
+            self.functions[name] = function
+            return function
+
+        return register
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The modes that it has, in the order of `linbench.core.case.MODES`."""
+        has_fwd = "fwd" in self.functions
+        present = {
+            "fwd": has_fwd,
+            "fwd_bwd": has_fwd and self.differentiable,
+            "prefill": "prefill" in self.functions,
+            "decode": "decode" in self.functions,
+        }
+        return tuple(mode for mode, there in present.items() if there)
+
+    def function(self, mode: str) -> Function:
+        """Return the function that computes a mode."""
+        return self.functions["fwd" if mode == "fwd_bwd" else mode]
+
+    def accepts(self, mode: str, parameter: str) -> bool:
+        """Return whether the function of a mode takes a keyword of this name."""
+        if mode not in self._parameters:
+            self._parameters[mode] = inspect.signature(self.function(mode)).parameters
+        parameters = self._parameters[mode]
+        return parameter in parameters or any(
+            found.kind is inspect.Parameter.VAR_KEYWORD for found in parameters.values()
+        )
+
+    def why_not(self, operator: Operator, case: Case) -> str | None:
+        """Return why it cannot take a case, in one line, or None if it can."""
+        if case.mode not in self.modes:
+            return f"has no {case.mode} mode; it has {', '.join(self.modes)}"
+        for name, value in case.options.items():
+            if name != "initial_state" and not self.accepts(case.mode, name):
+                return f"has no option {name}, so it cannot do {name}={value}"
+        if operator.takes_state(case) and not self.accepts(case.mode, "state"):
+            return f"takes no state in {case.mode}"
+        return self.rule(case) if self.rule else None
+
+    def lay_out(self, tensor: Tensor, spec: TensorSpec) -> Tensor:
+        """Return a canonical tensor in this implementation's layout, contiguous."""
+        order = self._order(spec)
+        return (tensor.permute(order) if order else tensor).contiguous()
+
+    def canonical(self, tensor: Tensor, spec: TensorSpec) -> Tensor:
+        """Return a view of a tensor of this implementation's layout in the canonical one."""
+        order = self._order(spec)
+        if order is None:
+            return tensor
+        return tensor.permute([order.index(axis) for axis in range(len(order))])
+
+    def _order(self, spec: TensorSpec) -> list[int] | None:
+        axes = spec.axes.replace("L", "T")
+        if self.layout == CANONICAL or "T" not in axes or "H" not in axes:
+            return None
+        outer = [axis for axis in self.layout if axis in axes]
+        inner = [axis for axis in axes if axis not in self.layout]
+        return [axes.index(axis) for axis in (*outer, *inner)]
+
+    def __call__(self, *tensors: Tensor, mode: str = "fwd", **keywords: Any) -> Any:
+        """Return what the function of a mode returns, on tensors in the canonical layout.
+
+        Args:
+            tensors: The operator's inputs in order, [B, T, H, D].
+            mode: fwd, prefill or decode; fwd is differentiable where the implementation is.
+            keywords: Options, and `state`.
+        """
+        from linbench.core.registry import registry
+
+        operator = registry.operator(self.operator)
+        laid = [self.lay_out(tensor, spec) for tensor, spec in zip(tensors, operator.inputs, strict=True)]
+        if keywords.get("state") is not None:
+            specs = zip(keywords["state"], operator.state, strict=True)
+            keywords["state"] = tuple(self.lay_out(tensor, spec) for tensor, spec in specs)
+        result = self.function(mode)(*laid, **keywords)
+        if mode == "fwd":
+            return self.canonical(result, operator.output)
+        output, state = result
+        final = tuple(self.canonical(part, spec) for part, spec in zip(state, operator.state, strict=True))
+        return self.canonical(output, operator.output), final
+
+
+def needs(
+    *,
+    device: str | None = None,
+    dtypes: Sequence[str] = (),
+    modules: Sequence[str] = (),
+    multiple_of: Mapping[str, int] | None = None,
+    at_most: Mapping[str, int] | None = None,
+    capability: tuple[int, int] | None = None,
+) -> WhyNot:
+    """Return a `why_not` for common needs; every need that is given must be met.
+
+    Args:
+        device: cpu or cuda.
+        dtypes: Element types that are taken.
+        modules: Python modules that must be installed.
+        multiple_of: By axis, what its size must be a multiple of: {"K": 16}.
+        at_most: By axis, the largest size: {"K": 256}.
+        capability: The least CUDA compute capability: (8, 0).
+    """
+
+    def why_not(case: Case) -> str | None:
+        if device is not None and case.device != device:
+            return (
+                f"needs a {'CUDA device' if device == 'cuda' else 'CPU'}; this case is on the {case.device}"
+            )
+        for module in modules:
+            if find_spec(module.partition(".")[0]) is None or find_spec(module) is None:
+                return f"needs the Python module {module}, which is not installed"
+        if dtypes and case.dtype not in dtypes:
+            return f"takes {', '.join(dtypes)}, not {case.dtype}"
+        for axis, step in (multiple_of or {}).items():
+            if getattr(case, axis) % step:
+                return f"takes {axis} in multiples of {step}, not {getattr(case, axis)}"
+        for axis, most in (at_most or {}).items():
+            if getattr(case, axis) > most:
+                return f"takes {axis} up to {most}, not {getattr(case, axis)}"
+        if capability is not None and case.device == "cuda":
+            import torch
+
+            found = torch.cuda.get_device_capability()
+            if found < capability:
+                least, had = (".".join(map(str, pair)) for pair in (capability, found))
+                return f"needs compute capability {least}; this device has {had}"
+        return None
+
+    return why_not

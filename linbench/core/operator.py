@@ -1,0 +1,317 @@
+"""Operator: the mathematics of one attention mechanism, apart from any way of computing it."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import EllipsisType
+from typing import TYPE_CHECKING, ClassVar
+
+from linbench.core.case import Case, Scalar
+from linbench.core.errors import UsageError, unknown
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+ORACLE_SLICE_BYTES = 2**28
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A named tensor of an operator and its axes.
+
+    Attributes:
+        name: The name, as in q.
+        axes: One letter an axis. B, H, K and V are the case's; T is the tokens of this call (1 in decode);
+            L is the room of a cache, the case's T + 1.
+    """
+
+    name: str
+    axes: str
+
+    def shape(self, case: Case, tokens: int) -> tuple[int, ...]:
+        """Return the sizes of the axes at a case whose call processes `tokens` tokens."""
+        sizes = {"B": case.B, "T": tokens, "L": case.T + 1, "H": case.H, "K": case.K, "V": case.V}
+        return tuple(sizes[axis] for axis in self.axes)
+
+
+@dataclass(frozen=True)
+class Option:
+    """Something an operator can be asked for beyond its default.
+
+    Attributes:
+        default: The value where a case says nothing.
+        allowed: Every value that is taken.
+        meaning: One line for people.
+    """
+
+    default: Scalar
+    allowed: tuple[Scalar, ...]
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The least that any exact form must do at a case.
+
+    Attributes:
+        flops: Useful floating-point operations of the cheapest exact form.
+        bytes: Every input read once and every output written once.
+    """
+
+    flops: float
+    bytes: float
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What one call is given, in the canonical layout.
+
+    Attributes:
+        tensors: The operator's inputs by name.
+        state: The state that stands before the call, or None where it starts from nothing.
+        upstream: Gradient of the loss by the output; only in fwd_bwd.
+    """
+
+    tensors: Mapping[str, Tensor]
+    state: tuple[Tensor, ...] | None = None
+    upstream: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The exact value of an output, whole or at a sample of its elements.
+
+    Attributes:
+        value: float64.
+        index: Where in the output the value lies: `output[index]` has the shape of `value`.
+        zero_rms: Root mean square below which the exact value counts as zero: errors are then taken
+            relative to this instead, since what remains after cancellation is rounding.
+    """
+
+    value: Tensor
+    index: tuple[slice | int | Tensor | EllipsisType, ...] = (...,)
+    zero_rms: float = 0.0
+
+
+class Operator(ABC):
+    """The mathematics of one mechanism: inputs, float64 oracle, cost and error budget.
+
+    A subclass gives at least `name`, `inputs`, `reference` and `cost`, and is registered with
+    `linbench.operator`. Heads are independent of each other; what differs by head is an input with an H axis.
+
+    Attributes:
+        name: As in linear; implementations are named after it.
+        title: One line for people.
+        source: Where the definition is published.
+        kind: "exact recurrence", "exact softmax", "approximation" or "different function".
+        complexity: Time in T of the cheapest exact form, as in O(T).
+        inputs: Tensors that a call is given, in order.
+        output: The tensor that a call returns.
+        state: What is carried from token to token; empty where there is none.
+        options: What a case may ask for.
+        budget: By dtype, the largest relative L2 error of any tensor that counts as right.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    kind: ClassVar[str] = "exact recurrence"
+    complexity: ClassVar[str] = "O(T)"
+    inputs: ClassVar[tuple[TensorSpec, ...]]
+    output: ClassVar[TensorSpec] = TensorSpec("o", "BTHV")
+    state: ClassVar[tuple[TensorSpec, ...]] = ()
+    options: ClassVar[Mapping[str, Option]] = {}
+    budget: ClassVar[Mapping[str, float]] = {
+        "float64": 1e-12,
+        "float32": 2e-5,
+        "float16": 5e-3,
+        "bfloat16": 3e-2,
+    }
+
+    @abstractmethod
+    def reference(
+        self, tensors: Mapping[str, Tensor], state: tuple[Tensor, ...] | None, options: Mapping[str, Scalar]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the exact output and final state by differentiable torch operations.
+
+        It is called with float64 tensors in the canonical layout and with every option filled in; memory
+        must stay O(T) where the mechanism allows it.
+        """
+
+    @abstractmethod
+    def cost(self, case: Case) -> Cost:
+        """Return the least work and traffic at a case."""
+
+    def complete(self, case: Case) -> Case:
+        """Return the case as this operator sees it: foreign options and defaults left out.
+
+        Raises:
+            UsageError: An option of this operator has a value that is not allowed.
+        """
+        kept = {}
+        for name, value in case.options.items():
+            option = self.options.get(name)
+            if option is None:
+                continue
+            if value not in option.allowed:
+                allowed = ", ".join(str(choice) for choice in option.allowed)
+                raise UsageError(f"{self.name} takes {name} = {allowed}, not {value!r}")
+            if value != option.default:
+                kept[name] = value
+        return case.with_options(kept)
+
+    def option_values(self, case: Case) -> dict[str, Scalar]:
+        """Return every option of this operator with its value at a case."""
+        return {name: case.options.get(name, option.default) for name, option in self.options.items()}
+
+    def call_tokens(self, case: Case) -> int:
+        """Return how many tokens of each sequence one call is given."""
+        return 1 if case.mode == "decode" else case.T
+
+    def output_tokens(self, case: Case) -> int:
+        """Return how many tokens of each sequence one call gives back."""
+        return self.call_tokens(case)
+
+    def returned_state(self, case: Case) -> tuple[TensorSpec, ...]:
+        """Return the state tensors that a call at this case gives back beside its output."""
+        return self.state if case.mode in ("prefill", "decode") else ()
+
+    def takes_state(self, case: Case) -> bool:
+        """Return whether a call at this case is given a state."""
+        return case.mode == "decode" or bool(case.options.get("initial_state", False))
+
+    def generate(self, case: Case, generator: Generator) -> Inputs:
+        """Return seeded random inputs of a case on the generator's device.
+
+        The same case gives the same values on the same kind of device.
+        """
+        import torch
+
+        dtype = getattr(torch, case.dtype)
+        tokens = self.call_tokens(case)
+        tensors = {
+            spec.name: self.draw(spec, spec.shape(case, tokens), generator).to(dtype) for spec in self.inputs
+        }
+        state = self.draw_state(case, generator) if self.takes_state(case) else None
+        upstream = None
+        if case.mode == "fwd_bwd":
+            upstream = normal(self.output.shape(case, self.output_tokens(case)), generator).to(dtype)
+        return Inputs(tensors, state, upstream)
+
+    def draw(self, spec: TensorSpec, shape: tuple[int, ...], generator: Generator) -> Tensor:
+        """Return a random input in float32: unit normal, unless a subclass knows better."""
+        del spec
+        return normal(shape, generator)
+
+    def draw_state(self, case: Case, generator: Generator) -> tuple[Tensor, ...]:
+        """Return a random state in float32, as it might stand after `case.T` tokens."""
+        return tuple(normal(spec.shape(case, 1), generator) for spec in self.state)
+
+    def restore(self, live: Sequence[Tensor], kept: Sequence[Tensor]) -> None:
+        """Put a state that a decode call may have advanced back to where it stood; both are canonical."""
+        for tensor, original in zip(live, kept, strict=True):
+            tensor.copy_(original)
+
+    def expected(self, case: Case, inputs: Inputs) -> dict[str, Expected]:
+        """Return the exact value of everything that a call at this case returns.
+
+        The output, then the final state (prefill, decode) or the gradient of each input (fwd_bwd; dq is the
+        gradient of q). Heads are computed in slices, so that float64 copies stay small.
+        """
+        import torch
+
+        parts: dict[str, list[Tensor]] = {}
+        specs = (*self.inputs, *(self.state if inputs.state is not None else ()))
+        given = (*inputs.tensors.values(), *(inputs.state or ()))
+        differentiate = case.mode == "fwd_bwd"
+        for heads in self._head_slices(case):
+            leaves = [
+                take_heads(tensor, spec.axes, heads).double().requires_grad_(differentiate)
+                for spec, tensor in zip(specs, given, strict=True)
+            ]
+            tensors = {spec.name: leaf for spec, leaf in zip(self.inputs, leaves, strict=False)}
+            state = tuple(leaves[len(self.inputs) :]) if inputs.state is not None else None
+            output, final = self.reference(tensors, state, self.option_values(case))
+            results = {self.output.name: output}
+            if differentiate:
+                if inputs.upstream is None:
+                    raise ValueError("fwd_bwd needs an upstream gradient")
+                upstream = take_heads(inputs.upstream, self.output.axes, heads).double()
+                gradients = torch.autograd.grad(output, leaves, upstream)
+                results |= {
+                    f"d{spec.name}": gradient for spec, gradient in zip(specs, gradients, strict=True)
+                }
+            elif self.returned_state(case):
+                results |= {spec.name: part for spec, part in zip(self.state, final, strict=True)}
+            for name, value in results.items():
+                parts.setdefault(name, []).append(value.detach())
+        axes = {spec.name: spec.axes for spec in (self.output, *self.state)}
+        axes |= {f"d{spec.name}": spec.axes for spec in specs}
+        return {name: Expected(join_heads(values, axes[name])) for name, values in parts.items()}
+
+    def _head_slices(self, case: Case) -> Iterator[slice]:
+        width = max(1, min(case.H, ORACLE_SLICE_BYTES // self.oracle_head_bytes(case)))
+        for first in range(0, case.H, width):
+            yield slice(first, min(first + width, case.H))
+
+    def oracle_head_bytes(self, case: Case) -> int:
+        """Return the bytes of the largest float64 tensor that the reference makes for one head."""
+        return 8 * case.B * case.T * max(case.K, case.V)
+
+    def input_bytes(self, case: Case) -> int:
+        """Return the bytes of all that a call at this case is given, the upstream gradient included."""
+        tokens = self.call_tokens(case)
+        elements = sum(math.prod(spec.shape(case, tokens)) for spec in self.inputs)
+        if case.mode == "fwd_bwd":
+            elements += math.prod(self.output.shape(case, self.output_tokens(case)))
+        state = self.state_bytes(case) if self.takes_state(case) else 0
+        return elements * case.item_bytes + state
+
+    def output_bytes(self, case: Case) -> int:
+        """Return the bytes of everything that a call at this case returns."""
+        elements = math.prod(self.output.shape(case, self.output_tokens(case)))
+        if case.mode == "fwd_bwd":
+            tokens = self.call_tokens(case)
+            elements += sum(math.prod(spec.shape(case, tokens)) for spec in self.inputs)
+        state = self.state_bytes(case) if self.returned_state(case) else 0
+        return elements * case.item_bytes + state
+
+    def state_bytes(self, case: Case) -> int:
+        """Return the bytes of the state; float32 unless a subclass says otherwise."""
+        return 4 * sum(math.prod(spec.shape(case, 1)) for spec in self.state)
+
+
+def check_options(operators: Sequence[Operator], names: Sequence[str]) -> None:
+    """Raise UsageError for an option that none of the operators has."""
+    known = {name for operator in operators for name in operator.options}
+    for name in names:
+        if name not in known:
+            raise unknown("option", name, known)
+
+
+def normal(shape: tuple[int, ...], generator: Generator) -> Tensor:
+    """Return float32 samples of the unit normal on the generator's device."""
+    import torch
+
+    return torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float32)
+
+
+def take_heads(tensor: Tensor, axes: str, heads: slice) -> Tensor:
+    """Return the slice of a tensor that belongs to some heads; all of it if it has no H axis."""
+    if "H" not in axes:
+        return tensor
+    return tensor.narrow(axes.index("H"), heads.start, heads.stop - heads.start)
+
+
+def join_heads(parts: Sequence[Tensor], axes: str) -> Tensor:
+    """Return slices over heads put together again; the sum of them if there is no H axis."""
+    import torch
+
+    if len(parts) == 1:
+        return parts[0]
+    if "H" not in axes:
+        return torch.stack(list(parts)).sum(0)
+    return torch.cat(list(parts), dim=axes.index("H"))

@@ -1,0 +1,1 @@
+"""From a plan to measurements: workers are processes, and whatever ends one becomes a row."""

@@ -1,0 +1,29 @@
+"""Estimate: what a job will need, before it is run; rough, and said to be."""
+
+from linbench.core.implementation import Implementation
+from linbench.core.operator import Operator
+from linbench.execution.plan import Job, Protocol
+
+FLOPS_PER_S = {"cpu": 2e10, "cuda": 5e13}
+OVERHEAD_S = 0.4
+CALLS_OUTSIDE_SAMPLING = 4
+BACKWARD_FACTOR = 3.5
+
+
+def job_bytes(operator: Operator, implementation: Implementation, job: Job) -> int:
+    """Return the bytes that a job is predicted to hold at once: inputs, outputs and declared workspace."""
+    extra = implementation.extra_bytes(job.case) if implementation.extra_bytes else 0
+    return operator.input_bytes(job.case) + operator.output_bytes(job.case) + int(extra)
+
+
+def job_seconds(operator: Operator, implementation: Implementation, job: Job, protocol: Protocol) -> float:
+    """Return the seconds that a job is predicted to take, checks included."""
+    if implementation.why_not(operator, job.case) is not None:
+        return 0.0
+    flops = implementation.flops(job.case) if implementation.flops else operator.cost(job.case).flops
+    if job.case.mode == "fwd_bwd" and implementation.flops:
+        flops *= BACKWARD_FACTOR
+    call_s = flops / FLOPS_PER_S[job.case.device]
+    if protocol.once:
+        return OVERHEAD_S + call_s
+    return OVERHEAD_S + CALLS_OUTSIDE_SAMPLING * call_s + max(protocol.min_time_s, 3 * call_s)

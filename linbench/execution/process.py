@@ -1,0 +1,167 @@
+"""WorkerProcess: a run's handle on one worker, and what becomes of it when it dies, hangs or grows."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from linbench.core.errors import EnvironmentRefused
+from linbench.core.measurement import Status
+from linbench.execution.pipe import Garbage, Hung, Pipe, PipeClosed
+
+START_TIMEOUT_S = 300.0
+FREE_SHARE = 0.8
+LOG_TAIL = 400
+
+
+class WorkerLost(Exception):
+    """The worker is gone; the row that was in flight gets this status and reason."""
+
+    def __init__(self, status: Status, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class _TooLarge(Exception):
+    """The worker holds more memory than it may."""
+
+
+class WorkerProcess:
+    """A spawned worker in a session of its own, its output kept in a file, its memory watched."""
+
+    def __init__(self, plugins: Sequence[str], max_memory_bytes: int) -> None:
+        self.max_memory_bytes = max_memory_bytes
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
+        parent_read, worker_write = os.pipe()
+        worker_read, parent_write = os.pipe()
+        command = [sys.executable, "-m", "linbench.execution.worker", str(worker_read), str(worker_write)]
+        self._process = subprocess.Popen(
+            [*command, *plugins],
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            pass_fds=(worker_read, worker_write),
+            start_new_session=True,
+        )
+        os.close(worker_read)
+        os.close(worker_write)
+        self._pipe = Pipe(parent_read, parent_write)
+        _offer_to_the_kernel(self._process.pid)
+        try:
+            self.about = self._ask_nothing()
+        except WorkerLost as lost:
+            raise EnvironmentRefused(f"a worker cannot be started: {lost.reason}") from None
+
+    def ask(self, message: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+        """Return the worker's answer to a message.
+
+        Raises:
+            WorkerLost: It died, hung, grew past its bound or answered garbage; it has been ended.
+        """
+        try:
+            self._pipe.send(message)
+            answer = self._pipe.receive(timeout_s, self._watch)
+            answer["status"] = Status(answer["status"])
+            return answer
+        except Hung:
+            raise self._lost(Status.TIMEOUT, f"no answer within {timeout_s:.3g} s (--timeout)") from None
+        except _TooLarge as large:
+            raise self._lost(Status.OOM, str(large)) from None
+        except (Garbage, KeyError, ValueError) as garbage:
+            raise self._lost(Status.CRASHED, f"answered garbage: {garbage}") from None
+        except PipeClosed:
+            raise self._lost(Status.CRASHED, None) from None
+
+    def end(self) -> None:
+        """End the worker and everything that it started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._pipe.close()
+        self._log.close()
+
+    def _ask_nothing(self) -> dict[str, Any]:
+        try:
+            return self._pipe.receive(START_TIMEOUT_S, self._watch)
+        except (Garbage, Hung, PipeClosed, _TooLarge) as error:
+            raise self._lost(Status.CRASHED, str(error) or None) from None
+
+    def _watch(self) -> None:
+        held = resident_bytes(self._process.pid)
+        if held > self.max_memory_bytes:
+            most, now = (f"{size / 2**30:.3g} GiB" for size in (self.max_memory_bytes, held))
+            raise _TooLarge(f"held {now} of memory; it may hold {most} (--max-memory)")
+
+    def _lost(self, status: Status, reason: str | None) -> WorkerLost:
+        if reason is None:
+            try:
+                code = self._process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                code = None
+            reason = _how_it_ended(code)
+            tail = self._log_tail()
+            if tail:
+                reason = f"{reason}: {tail}"
+        self.end()
+        return WorkerLost(status, reason)
+
+    def _log_tail(self) -> str:
+        self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, self._log.tell() - 2**16))
+        lines = self._log.read().decode("utf-8", "replace").splitlines()
+        telling = [line.strip() for line in lines if line.strip() and not line.startswith("  ")]
+        return telling[-1][-LOG_TAIL:] if telling else ""
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the resident memory of a process and of all that it started; 0 if it is gone."""
+    total = 0
+    try:
+        process = psutil.Process(pid)
+        for member in (process, *process.children(recursive=True)):
+            try:
+                total += member.memory_info().rss
+            except psutil.Error:
+                continue
+    except psutil.Error:
+        return total
+    return total
+
+
+def safe_memory_bytes() -> int:
+    """Return 80% of the memory that is free now, within the control group's bound if there is one."""
+    free: int = psutil.virtual_memory().available
+    try:
+        bound = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
+        if bound != "max":
+            free = min(free, int(bound) - used)
+    except (OSError, ValueError):
+        pass
+    return int(FREE_SHARE * free)
+
+
+def _how_it_ended(code: int | None) -> str:
+    if code is None:
+        return "closed its pipe and went on"
+    if code >= 0:
+        return f"exited with code {code}"
+    name = signal.Signals(-code).name if -code in signal.Signals._value2member_map_ else str(-code)
+    meaning = {"SIGSEGV": "segmentation fault", "SIGKILL": "killed, maybe for want of memory"}.get(name)
+    return f"ended by {name}" + (f" ({meaning})" if meaning else "")
+
+
+def _offer_to_the_kernel(pid: int) -> None:
+    """Make the worker, not the run, what the kernel ends first when memory runs out."""
+    with suppress(OSError):
+        Path(f"/proc/{pid}/oom_score_adj").write_text("1000", encoding="ascii")

@@ -1,0 +1,213 @@
+"""The worker: one process that checks, weighs and times implementations for a run.
+
+It is started with two file descriptors and answers one message at a time. Its standard output and error
+belong to whatever it runs and are never read as an answer.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import gc
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from linbench.core.case import Case
+from linbench.core.measurement import Status
+from linbench.core.operator import Expected, Operator
+from linbench.core.registry import Registry, registry
+from linbench.execution.pipe import Pipe, PipeClosed
+from linbench.measure.accuracy import complaint, errors
+from linbench.measure.call import Call, LaidInputs, WrongResult
+from linbench.measure.memory import weigh
+from linbench.measure.sampling import take_turn, warm_up
+from linbench.measure.timers import Timer, timer_for
+
+WARM_CAP_S = 1.0
+COMPILE_ERRORS = {"CompilationError", "CompileTimeAssertionFailure", "NVRTCError", "PTXASError"}
+PR_SET_PDEATHSIG = 1
+NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "std::bad_alloc")
+
+Answer = dict[str, Any]
+
+
+class Opened:
+    """A case of one operator: its inputs and what the oracle expects."""
+
+    def __init__(self, operator: Operator, case: Case) -> None:
+        self.operator = operator
+        self.case = case
+        self.laid = LaidInputs(operator, case)
+        self.expected: dict[str, Expected] = operator.expected(case, self.laid.canonical)
+
+
+class Worker:
+    """Answers the messages of a run: open, check, turn and close."""
+
+    def __init__(self, found: Registry) -> None:
+        self._registry = found
+        self._opened: dict[str, Opened] = {}
+        self._calls: dict[str, Call] = {}
+        self._timers: dict[str, Timer] = {}
+
+    def answer(self, message: Mapping[str, Any]) -> Answer:
+        """Return the answer to one message; a failure is an answer with its status and reason."""
+        deed = {"open": self.open, "check": self.check, "turn": self.turn, "close": self.close}[message["do"]]
+        try:
+            return deed(message)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # an implementation may raise anything, SystemExit included
+            return failure(error)
+
+    def open(self, message: Mapping[str, Any]) -> Answer:
+        """Make the inputs of a case and ask the oracle."""
+        operator = self._registry.operator(message["operator"])
+        self._opened[operator.name] = Opened(operator, Case.from_json(message["case"]))
+        return {"status": Status.OK}
+
+    def check(self, message: Mapping[str, Any]) -> Answer:
+        """Run an implementation at an opened case for the first time, check it, warm it up and weigh it."""
+        implementation = self._registry.implementation(message["implementation"])
+        opened = self._opened[implementation.operator]
+        reason = implementation.why_not(opened.operator, opened.case)
+        if reason is not None:
+            return {"status": Status.UNSUPPORTED, "reason": reason}
+        call = Call(opened.operator, implementation, opened.case, opened.laid)
+        poison(opened)
+        call.prepare()
+        start = time.perf_counter()
+        returned = call()
+        synchronize(opened.case.device)
+        first_call_s = time.perf_counter() - start
+        answer = self._judge(opened, call, returned) | {"first_call_s": first_call_s}
+        del returned
+        if answer["status"] != Status.OK or message["once"]:
+            return answer
+        self._calls[implementation.name] = call
+        timer = self._timer(opened.case.device)
+        cap_s = WARM_CAP_S if 5 * first_call_s < message["timeout_s"] else 0.0
+        call_s = warm_up(call, timer, cap_s)
+        call.prepare()
+        memory = weigh(call, opened.case.device, opened.operator.input_bytes(opened.case), call_s)
+        return answer | {"call_s": call_s, "timer": timer.name, "memory": asdict(memory)}
+
+    def turn(self, message: Mapping[str, Any]) -> Answer:
+        """Take a turn of timed calls and check what the last of them returned."""
+        call = self._calls[message["implementation"]]
+        opened = self._opened[call.operator.name]
+        timer = self._timer(opened.case.device)
+        turn = take_turn(call, timer, message["budget_s"], message["max_samples"])
+        answer = self._judge(opened, call, turn.last)
+        if answer["status"] != Status.OK:
+            reason = f"right at first, but not when timed: {answer['reason']}"
+            return {"status": answer["status"], "reason": reason, "errors": answer["errors"]}
+        return {"status": Status.OK, "samples_s": turn.samples_s, "contended": turn.contended}
+
+    def close(self, message: Mapping[str, Any]) -> Answer:
+        """Let go of every opened case."""
+        del message
+        self._calls.clear()
+        self._opened.clear()
+        gc.collect()
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+        return {"status": Status.OK}
+
+    def _judge(self, opened: Opened, call: Call, returned: Any) -> Answer:
+        changed = opened.laid.changed(call.implementation)
+        if changed is not None:
+            opened.laid.restore(call.implementation)
+            return {"status": Status.WRONG, "reason": f"changes its input {changed}", "errors": {}}
+        try:
+            results = call.results(returned)
+        except WrongResult as error:
+            return {"status": Status.WRONG, "reason": str(error), "errors": {}}
+        found = errors(results, opened.expected, opened.operator.budget[opened.case.dtype])
+        reason = complaint(found)
+        return {
+            "status": Status.WRONG if reason else Status.OK,
+            "reason": reason,
+            "errors": {name: asdict(error) for name, error in found.items()},
+        }
+
+    def _timer(self, device: str) -> Timer:
+        if device not in self._timers:
+            self._timers[device] = timer_for(device)
+        return self._timers[device]
+
+
+def poison(opened: Opened) -> None:
+    """Leave NaN in memory that is about to be free, so that an output never written is caught."""
+    for spec in (opened.operator.output, *opened.operator.inputs):
+        shape = spec.shape(opened.case, opened.operator.call_tokens(opened.case))
+        dtype = getattr(torch, opened.case.dtype)
+        torch.full(shape, float("nan"), dtype=dtype, device=opened.case.device)
+
+
+def synchronize(device: str) -> None:
+    """Wait for everything that was started on a device."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def failure(error: BaseException) -> Answer:
+    """Return the answer for an exception: its status, one line, and whether the worker must be replaced."""
+    line = " ".join(str(error).split())[:500]
+    kind = type(error).__name__
+    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or any(
+        part in line.lower() for part in NO_MEMORY
+    ):
+        return {"status": Status.OOM, "reason": line or "out of memory"}
+    if isinstance(error, NotImplementedError):
+        return {"status": Status.UNSUPPORTED, "reason": line or "not implemented"}
+    if kind in COMPILE_ERRORS:
+        return {"status": Status.COMPILE_ERROR, "reason": f"{kind}: {line}"}
+    broken = "CUDA error" in line or kind == "AcceleratorError"
+    return {"status": Status.ERROR, "reason": f"{kind}: {line}" if line else kind, "recycle": broken}
+
+
+def hello(found: Registry) -> Answer:
+    """Return what the run records of this worker."""
+    return {
+        "status": Status.OK,
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+        "threads": torch.get_num_threads(),
+        "cuda_available": torch.cuda.is_available(),
+        "broken": [plugin.name for plugin in found.broken],
+    }
+
+
+def end_with_parent() -> None:
+    """Have the kernel end this process when the run dies, busy or not."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def main(arguments: list[str]) -> None:
+    """Answer messages until the run closes the pipe."""
+    read_fd, write_fd, *plugins = arguments
+    end_with_parent()
+    faulthandler.enable()
+    pipe = Pipe(int(read_fd), int(write_fd))
+    for descriptor in (int(read_fd), int(write_fd)):
+        os.set_inheritable(descriptor, False)
+    registry.load(plugins)
+    worker = Worker(registry)
+    try:
+        pipe.send(hello(registry))
+        while True:
+            pipe.send(worker.answer(pipe.receive()))
+    except PipeClosed:
+        return
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,86 @@
+"""Accuracy: how far what a call returned is from the float64 oracle."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from linbench.core.measurement import TensorError
+from linbench.core.operator import Expected
+
+RELATIVE_FLOOR = 0.01
+SLICE_ELEMENTS = 2**24
+
+
+def errors(
+    actual: Mapping[str, Tensor], expected: Mapping[str, Expected], budget: float
+) -> dict[str, TensorError]:
+    """Return the error of each tensor that the oracle gives, in canonical layout."""
+    return {
+        name: tensor_error(actual[name][due.index], due.value, budget, due.zero_rms)
+        for name, due in expected.items()
+    }
+
+
+def tensor_error(actual: Tensor, exact: Tensor, budget: float, zero_rms: float = 0.0) -> TensorError:
+    """Return how far a tensor is from its exact value.
+
+    Sums are taken in float64, a slice at a time, so that a long tensor is never held twice in float64. An
+    element that is not finite is counted, and stands as zero in the other figures, which so stay finite.
+    """
+    scale = max(zero_rms, float(exact.square().mean().sqrt()) if exact.numel() else 0.0)
+    floor = RELATIVE_FLOOR * scale
+    difference2 = exact2 = actual2 = product = max_abs = max_rel = 0.0
+    nonfinite = 0
+    for found, due in _slices(actual, exact):
+        value = found.double()
+        finite = torch.isfinite(value)
+        bad = int(value.numel() - finite.sum())
+        nonfinite += bad
+        if bad:
+            value = torch.where(finite, value, torch.zeros_like(value))
+        gap = (value - due).abs()
+        difference2 += float(gap.square().sum())
+        exact2 += float(due.square().sum())
+        actual2 += float(value.square().sum())
+        product += float((value * due).sum())
+        max_abs = max(max_abs, float(gap.max()))
+        large = due.abs() >= floor
+        relative = torch.where(large, gap / due.abs().clamp_min(floor or 1.0), torch.zeros_like(gap))
+        max_rel = max(max_rel, float(relative.max()))
+    norms = math.sqrt(exact2 * actual2)
+    norm2 = max(exact2, zero_rms**2 * exact.numel())
+    rel_l2 = math.sqrt(difference2 / norm2) if norm2 else math.sqrt(difference2)
+    return TensorError(
+        rel_l2=min(rel_l2, sys.float_info.max),
+        max_abs=max_abs,
+        max_rel=min(max_rel, sys.float_info.max),
+        cosine=product / norms if norms else float(difference2 == 0),
+        nonfinite=nonfinite,
+        budget=budget,
+    )
+
+
+def complaint(found: Mapping[str, TensorError]) -> str | None:
+    """Return what is wrong in one line, worst tensor first, or None if every tensor is within its budget."""
+    bad = {name: error for name, error in found.items() if not error.within_budget}
+    if not bad:
+        return None
+    name, error = max(bad.items(), key=lambda item: item[1].rel_l2)
+    if error.nonfinite:
+        return f"{name} has {error.nonfinite} elements that are NaN or infinite"
+    return f"{name} is off by {error.rel_l2:.2g} (relative L2); the budget is {error.budget:.2g}"
+
+
+def _slices(actual: Tensor, exact: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    if exact.numel() <= SLICE_ELEMENTS or exact.dim() < 2:
+        if exact.numel():
+            yield actual, exact
+        return
+    axis = max(range(exact.dim()), key=lambda dim: exact.shape[dim])
+    parts = math.ceil(exact.numel() / SLICE_ELEMENTS)
+    yield from zip(actual.tensor_split(parts, axis), exact.tensor_split(parts, axis), strict=True)

@@ -1,0 +1,82 @@
+"""Sampling: warm-up until the time settles, then turns of timed calls."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from linbench.measure.call import Call
+from linbench.measure.timers import Timer
+
+WARM_WINDOW = 3
+WARM_AGREEMENT = 0.05
+
+
+@dataclass
+class Turn:
+    """What one turn of timed calls gave.
+
+    Attributes:
+        samples_s: Seconds of each call.
+        contended: How many of them were disturbed.
+        last: What the last call returned.
+    """
+
+    samples_s: list[float] = field(default_factory=list)
+    contended: int = 0
+    last: Any = None
+
+
+def warm_up(call: Call, timer: Timer, cap_s: float, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Return the time of one warm call, seconds.
+
+    Calls until the medians of two successive windows of three calls agree within 5%, or until the cap.
+    """
+    start = clock()
+    windows: list[float] = []
+    while True:
+        window = []
+        for _ in range(WARM_WINDOW):
+            call.prepare()
+            window.append(timer.sample(call).seconds)
+            if clock() - start > cap_s:
+                return median(window)
+        windows.append(median(window))
+        if len(windows) > 1 and abs(windows[-1] - windows[-2]) <= WARM_AGREEMENT * windows[-2]:
+            return windows[-1]
+
+
+def take_turn(
+    call: Call,
+    timer: Timer,
+    budget_s: float,
+    max_samples: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Turn:
+    """Return the samples of one turn: calls until the budget is spent, at least one.
+
+    The garbage collector is off meanwhile. Only timed calls count towards the budget.
+    """
+    turn = Turn()
+    spent = 0.0
+    gc.collect()
+    gc.disable()
+    start = clock()
+    try:
+        while not turn.samples_s or (
+            spent < budget_s and clock() - start < 4 * budget_s and len(turn.samples_s) < max_samples
+        ):
+            turn.last = None
+            call.prepare()
+            sample = timer.sample(call)
+            turn.samples_s.append(sample.seconds)
+            turn.contended += sample.contended
+            turn.last = sample.returned
+            spent += sample.seconds
+    finally:
+        gc.enable()
+    return turn

@@ -1,0 +1,1 @@
+"""The append-only database of runs: a SQLite file, or PostgreSQL by URL."""

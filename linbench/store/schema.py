@@ -1,0 +1,65 @@
+"""The tables of the store."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.types import JSON
+
+REVISION = "0001"
+
+metadata = MetaData()
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("created_at", String(32), nullable=False),
+    Column("finished_at", String(32)),
+    Column("environment", JSON, nullable=False),
+    Column("plan", JSON, nullable=False),
+)
+
+measurements = Table(
+    "measurements",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("run", String(64), ForeignKey("runs.id", ondelete="RESTRICT"), nullable=False),
+    Column("operator", Text, nullable=False),
+    Column("implementation", Text, nullable=False),
+    Column("case_id", String(12), nullable=False),
+    *(Column(axis, Integer, nullable=False) for axis in ("B", "T", "H", "K", "V")),
+    *(Column(name, String(16), nullable=False) for name in ("dtype", "mode", "device")),
+    Column("options", JSON, nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("reason", Text),
+    Column("timer", String(32)),
+    *(Column(name, Float) for name in ("median_s", "ci_low_s", "ci_high_s")),
+    Column("n", Integer, nullable=False),
+    Column("first_call_s", Float),
+    Column("peak_bytes", BigInteger),
+    Column("extra_bytes", BigInteger),
+    Column("memory_meter", String(16)),
+    Column("errors", JSON, nullable=False),
+    Column("flags", JSON, nullable=False),
+    Column("measured_at", String(32), nullable=False),
+    Index("measurements_by_run", "run"),
+    Index("measurements_by_case", "implementation", "case_id"),
+)
+
+samples = Table(
+    "samples",
+    metadata,
+    Column("measurement", Integer, ForeignKey("measurements.id", ondelete="RESTRICT"), primary_key=True),
+    Column("samples_s", LargeBinary, nullable=False),
+)

@@ -1,0 +1,232 @@
+"""Store: writes runs and reads them back."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func, insert, select, text, update
+
+from linbench.core.errors import UsageError
+from linbench.core.measurement import Measurement, Status
+from linbench.core.run import Run
+from linbench.store.database import open_engine, reading, transaction
+from linbench.store.schema import measurements, runs, samples
+
+CASE_COLUMNS = ("B", "T", "H", "K", "V", "dtype", "mode", "device", "options", "seed")
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run in a list of runs.
+
+    Attributes:
+        id: The run's.
+        created_at: When it began.
+        finished_at: When it ended, or None.
+        grid: Name of its grid.
+        device: cpu or cuda.
+        statuses: How many rows of each status it has.
+    """
+
+    id: str
+    created_at: str
+    finished_at: str | None
+    grid: str
+    device: str
+    statuses: Mapping[str, int]
+
+
+class Store:
+    """A database of runs; rows are added and never changed.
+
+    Where an implementation was measured twice at a case in one run, the later row counts.
+    """
+
+    def __init__(self, place: str, *, write: bool = False) -> None:
+        """Open the store.
+
+        Raises:
+            StoreError: It cannot be opened.
+        """
+        self.place = place
+        self._engine = open_engine(place, write=write)
+
+    def begin(self, environment: Mapping[str, Any], plan: Mapping[str, Any]) -> Run:
+        """Add a run without rows and return it."""
+        now = datetime.now(UTC)
+        run = Run(
+            id=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
+            created_at=now.isoformat(timespec="seconds"),
+            finished_at=None,
+            environment=environment,
+            plan=plan,
+        )
+        with transaction(self._engine, self.place) as connection:
+            connection.execute(
+                insert(runs).values(
+                    id=run.id, created_at=run.created_at, environment=dict(environment), plan=dict(plan)
+                )
+            )
+        return run
+
+    def append(self, run: str, rows: Iterable[Measurement]) -> None:
+        """Add rows to a run, all in one transaction; when it returns they are on the disk."""
+        with transaction(self._engine, self.place) as connection:
+            for row in rows:
+                values = row.to_row(run)
+                values |= values.pop("case")
+                key = connection.execute(insert(measurements).values(values)).inserted_primary_key
+                if row.time is not None and key is not None:
+                    blob = pack(row.time.samples_s)
+                    connection.execute(insert(samples).values(measurement=key[0], samples_s=blob))
+
+    def finish(self, run: str) -> None:
+        """Note that a run came to its end."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        with transaction(self._engine, self.place) as connection:
+            connection.execute(update(runs).where(runs.c.id == run).values(finished_at=now))
+
+    def summaries(self) -> list[RunSummary]:
+        """Return every run, the latest first."""
+        counted: dict[str, dict[str, int]] = {}
+        per_status = select(measurements.c.run, measurements.c.status, func.count()).where(_is_latest())
+        with reading(self._engine, self.place) as connection:
+            for run, status, count in connection.execute(per_status.group_by("run", "status")):
+                counted.setdefault(run, {})[status] = count
+            found = connection.execute(
+                select(runs).order_by(runs.c.created_at.desc(), runs.c.id.desc())
+            ).all()
+        return [
+            RunSummary(
+                row.id,
+                row.created_at,
+                row.finished_at,
+                row.plan["grid"]["name"],
+                row.plan["device"],
+                counted.get(row.id, {}),
+            )
+            for row in found
+        ]
+
+    def find(self, name: str) -> str:
+        """Return the id of the run that a name means: "latest", an id, or the start of just one id.
+
+        Raises:
+            UsageError: It means none, or several.
+        """
+        with reading(self._engine, self.place) as connection:
+            known: list[str] = list(
+                connection.execute(select(runs.c.id).order_by(runs.c.created_at, runs.c.id)).scalars()
+            )
+        if not known:
+            raise UsageError(f"database {self.place} holds no run yet; `linbench run` makes one")
+        if name == "latest":
+            return known[-1]
+        matches = [run for run in known if run.startswith(name)] if name else []
+        if name in matches:
+            return name
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise UsageError(
+                f"run {name!r} means {len(matches)} runs: {', '.join(matches[:5])}; type more of it"
+            )
+        raise UsageError(f"unknown run {name!r}; `linbench list runs` names them, and latest is {known[-1]}")
+
+    def run(self, name: str, *, with_samples: bool = False) -> Run:
+        """Return a run with its rows.
+
+        Args:
+            name: As `find` takes it.
+            with_samples: Read the samples too.
+
+        Raises:
+            UsageError: There is no such run.
+        """
+        run = self.find(name)
+        query = (
+            select(measurements).where(measurements.c.run == run, _is_latest()).order_by(measurements.c.id)
+        )
+        with reading(self._engine, self.place) as connection:
+            head = connection.execute(select(runs).where(runs.c.id == run)).one()
+            rows = connection.execute(query).mappings().all()
+            blobs: dict[int, bytes] = {}
+            if with_samples:
+                wanted = select(samples).join(measurements).where(measurements.c.run == run)
+                blobs = {row.measurement: row.samples_s for row in connection.execute(wanted)}
+        found = tuple(_measurement(dict(row), unpack(blobs.get(row["id"], b""))) for row in rows)
+        return Run(head.id, head.created_at, head.finished_at, head.environment, head.plan, found)
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the database, one line each; none if all is well."""
+        found = []
+        with reading(self._engine, self.place) as connection:
+            if self._engine.dialect.name == "sqlite":
+                found += [
+                    line
+                    for line in connection.execute(text("PRAGMA integrity_check")).scalars()
+                    if line != "ok"
+                ]
+                orphans = connection.execute(text("PRAGMA foreign_key_check")).all()
+                found += [f"table {row[0]} row {row[1]} belongs to nothing" for row in orphans]
+            joined = select(measurements, samples.c.samples_s).outerjoin(samples)
+            for row in connection.execute(joined).mappings():
+                found += [f"row {row['id']}: {problem}" for problem in _row_problems(dict(row))]
+        return found
+
+
+def pack(values: Sequence[float]) -> bytes:
+    """Return samples as little-endian float32."""
+    packed = array("f", values)
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return packed.tobytes()
+
+
+def unpack(blob: bytes) -> list[float]:
+    """Return the samples that `pack` packed."""
+    packed = array("f")
+    packed.frombytes(blob)
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return packed.tolist()
+
+
+def _is_latest() -> Any:
+    """Return the condition that a row is the last of its run, implementation and case."""
+    later = measurements.alias("later")
+    return ~(
+        select(later.c.id)
+        .where(
+            later.c.run == measurements.c.run,
+            later.c.implementation == measurements.c.implementation,
+            later.c.case_id == measurements.c.case_id,
+            later.c.id > measurements.c.id,
+        )
+        .exists()
+    )
+
+
+def _measurement(row: Mapping[str, Any], samples_s: Sequence[float]) -> Measurement:
+    case = {name: row[name] for name in CASE_COLUMNS}
+    return Measurement.from_row({**row, "case": case}, samples_s)
+
+
+def _row_problems(row: Mapping[str, Any]) -> list[str]:
+    found = []
+    if row["status"] not in set(Status):
+        found.append(f"status {row['status']!r} is not known")
+    blob = row["samples_s"]
+    if (blob is None) != (row["median_s"] is None):
+        found.append("has a median and no samples" if blob is None else "has samples and no median")
+    if blob is not None and len(blob) != 4 * row["n"]:
+        found.append(f"has {len(blob) // 4} samples where {row['n']} are named")
+    if row["status"] != Status.OK and row["median_s"] is not None:
+        found.append(f"is {row['status']} and carries a time")
+    return found

@@ -1,0 +1,60 @@
+"""What tests share: the command line as a process of its own, and a folder to run it in."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+class CommandLine:
+    """Runs `linbench` as a user would, in a folder of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "COLUMNS": "100"}
+
+    def start(self, *words, **extra):
+        return subprocess.Popen(
+            [sys.executable, "-m", "linbench", *map(str, words)],
+            cwd=self.folder,
+            env=self.environment | extra,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, *words, code=0, **extra):
+        process = self.start(*words, **extra)
+        out, err = process.communicate(timeout=280)
+        assert process.returncode == code, f"exit {process.returncode}\n{out}\n{err}"
+        return out, err
+
+
+@pytest.fixture
+def linbench(tmp_path):
+    """The command line in an empty folder."""
+    return CommandLine(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def measured(tmp_path_factory):
+    """The command line in a folder where a small run has been measured, with every built-in implementation."""
+    command = CommandLine(tmp_path_factory.mktemp("measured"))
+    grid = ["--T", "64,130", "--H", "2", "--D", "16", "--mode", "fwd,fwd_bwd,prefill,decode"]
+    command.output = command("run", *grid, "--op", "linear,softmax", "--min-time", "20ms", "--device", "cpu")
+    return command
+
+
+@pytest.fixture(scope="session")
+def loaded():
+    """The registry with every installed plugin."""
+    from linbench.core.registry import registry
+
+    registry.load()
+    assert not registry.broken, registry.broken
+    return registry

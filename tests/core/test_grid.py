@@ -1,0 +1,85 @@
+import pytest
+
+from linbench.core.errors import UsageError
+from linbench.core.grid import Grid, grid_names, load_grid, parse_grid, typed_axes
+
+
+def test_every_shipped_grid_expands_on_both_devices():
+    assert set(grid_names()) == {
+        "quick", "long-seq", "batch", "head-dim", "decode", "constant-tokens", "paper",
+    }  # fmt: skip
+    for name in grid_names():
+        grid = load_grid(name)
+        assert grid.description
+        for device in ("cpu", "cuda"):
+            cases = grid.cases(device)
+            assert cases
+            assert {case.device for case in cases} == {device}
+            assert Grid.from_json(grid.to_json()).cases(device) == cases
+
+
+def test_long_seq_reaches_32k_on_a_cpu_and_1m_on_a_gpu():
+    grid = load_grid("long-seq")
+    on_cpu, on_cuda = grid.cases("cpu"), grid.cases("cuda")
+    assert max(case.T for case in on_cpu) == 32 * 1024
+    assert {case.dtype for case in on_cpu} == {"float32"}
+    assert max(case.T for case in on_cuda) == 2**20
+    assert {case.dtype for case in on_cuda} == {"bfloat16"}
+
+
+def test_constant_tokens_keeps_the_product():
+    assert {case.B * case.T for case in load_grid("constant-tokens").cases("cpu")} == {8192}
+
+
+def test_typed_axes_replace_those_of_the_grid_on_every_device():
+    grid = load_grid("quick").overridden(typed_axes(T="1k,2k", B=3, D="32", mode="fwd"))
+    for device in ("cpu", "cuda"):
+        cases = grid.cases(device)
+        assert [(case.B, case.T, case.K, case.V) for case in cases] == [(3, 1024, 32, 32), (3, 2048, 32, 32)]
+
+
+def test_k_and_v_stand_alone_or_together():
+    def dims(**given):
+        return [(case.K, case.V) for case in Grid("axes", axes=typed_axes(T=16, **given)).cases("cpu")]
+
+    assert dims(D="16,32") == [(16, 16), (32, 32)]
+    assert dims(K="16,32", V="64") == [(16, 64), (32, 64)]
+    assert dims(K="16,32") == [(16, 16), (32, 32)]
+    narrowed = Grid("axes", axes=typed_axes(T=16, D=64)).overridden(typed_axes(K="16"))
+    assert [(case.K, case.V) for case in narrowed.cases("cpu")] == [(16, 64)]
+
+
+def test_options_multiply_the_cases():
+    axes = typed_axes(T=16, options={"feature_map": ["elu1", "relu"], "normalize": [True]})
+    cases = Grid("axes", axes=axes).cases("cpu")
+    assert [case.options for case in cases] == [
+        {"feature_map": "elu1", "normalize": True},
+        {"feature_map": "relu", "normalize": True},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[axes]\nQ = 1", "axes.Q is not a key of a grid; allowed: B, tokens, T"),
+        ("[axes]\nT = -1", "axes.T: '-1' is not a positive count"),
+        ("[axes]\nT = true", "axes.T: write a count"),
+        ('[axes]\ndtype = "float8"', "axes.dtype"),
+        ("[axes]\n[device.tpu]\nT = 1", "device.tpu is not a kind of device; allowed: cpu, cuda"),
+        ("axes", "not TOML"),
+        ("", "axes: Field required"),
+        ("[axes]\n[device.cpu]\nX = 1", "device.cpu.X is not a key of a grid; allowed: B"),
+        ("shape = 1\n[axes]", "shape is not a key of a grid; allowed: description, axes, device"),
+    ],
+)
+def test_a_wrong_grid_file_is_one_line_that_names_the_key(text, said):
+    with pytest.raises(UsageError) as caught:
+        parse_grid(text, "mine", "mine.toml")
+    assert str(caught.value).startswith("mine.toml: ")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_grid_is_met_with_the_nearest():
+    with pytest.raises(UsageError, match="did you mean long-seq"):
+        load_grid("long-sec")

@@ -1,0 +1,91 @@
+"""One contract for every registered implementation that runs here."""
+
+import pytest
+import torch
+
+from linbench import Case
+from linbench.core.registry import registry
+from linbench.measure.accuracy import complaint, errors
+from linbench.measure.call import Call, LaidInputs
+
+registry.load()
+RUNNABLE = [
+    implementation
+    for implementation in registry.implementations()
+    if implementation.why_not(registry.operator(implementation.operator), Case(1, 64, 2, 16, 16)) is None
+    and implementation.name != "gated_delta/undamped"  # wrong on purpose
+]
+CASES = [
+    Case(2, 65, 3, 16, 24, "float32"),
+    Case(1, 1, 2, 16, 16, "float32"),
+    Case(1, 130, 2, 32, 16, "float64"),
+    Case(1, 96, 2, 32, 32, "bfloat16"),
+    Case(1, 70, 2, 16, 16, "float16"),
+]
+OPTIONS = [
+    {},
+    {"feature_map": "relu"},
+    {"feature_map": "identity", "normalize": False},
+    {"initial_state": True},
+    {"cache": False},
+]
+
+
+def checked(implementation, case):
+    """Return the errors of one call, its results and its inputs; skips what is declared not to be taken."""
+    operator = registry.operator(implementation.operator)
+    reason = implementation.why_not(operator, case)
+    if reason is not None:
+        pytest.skip(f"{implementation.name} {reason}")
+    laid = LaidInputs(operator, case)
+    expected = operator.expected(case, laid.canonical)
+    call = Call(operator, implementation, case, laid)
+    call.prepare()
+    results = call.results(call())
+    assert laid.changed(implementation) is None
+    return errors(results, expected, operator.budget[case.dtype]), results
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("mode", ["fwd", "fwd_bwd", "prefill", "decode"])
+@pytest.mark.parametrize("implementation", RUNNABLE, ids=lambda found: found.name)
+def test_every_tensor_is_within_its_budget(implementation, mode, case):
+    found, _ = checked(implementation, Case.from_json(case.to_json() | {"mode": mode}))
+    assert complaint(found) is None, found
+
+
+@pytest.mark.parametrize("options", OPTIONS[1:], ids=str)
+@pytest.mark.parametrize("mode", ["fwd", "fwd_bwd", "prefill", "decode"])
+@pytest.mark.parametrize("implementation", RUNNABLE, ids=lambda found: found.name)
+def test_every_option_does_what_the_oracle_does(implementation, mode, options):
+    operator = registry.operator(implementation.operator)
+    case = operator.complete(Case(2, 65, 3, 16, 24, "float32", mode).with_options(options))
+    if not case.options:
+        pytest.skip(f"{operator.name} in {mode} knows none of {options}")
+    found, _ = checked(implementation, case)
+    assert complaint(found) is None, found
+
+
+@pytest.mark.parametrize("implementation", RUNNABLE, ids=lambda found: found.name)
+def test_no_output_is_left_unwritten(implementation):
+    torch.use_deterministic_algorithms(True, warn_only=True)  # torch.empty then gives NaN
+    try:
+        found, _ = checked(implementation, CASES[0])
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert complaint(found) is None
+
+
+@pytest.mark.parametrize("implementation", RUNNABLE, ids=lambda found: found.name)
+def test_strided_inputs_give_what_contiguous_ones_give(implementation):
+    operator = registry.operator(implementation.operator)
+    generator = torch.Generator().manual_seed(0)
+    given = list(operator.generate(Case(2, 65, 3, 16, 16), generator).tensors.values())
+    wide = [torch.stack([tensor, torch.full_like(tensor, torch.nan)], -1)[..., 0] for tensor in given]
+    assert not wide[0].is_contiguous()
+    torch.testing.assert_close(implementation(*wide), implementation(*given))
+
+
+def test_a_budget_is_there_to_be_missed():
+    found, _ = checked(registry.implementation("gated_delta/undamped"), CASES[0])
+    assert "o is off by" in complaint(found)
