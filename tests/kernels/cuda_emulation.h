@@ -1,0 +1,329 @@
+// Runs CUDA C++ device code on the CPU: every CUDA thread of a block is a fiber; blocks run one after another.
+//
+// A fiber runs until it meets a barrier (__syncthreads) or a warp collective (shuffle, mma.sync, ldmatrix), where it
+// waits for its block or warp. Collectives exchange registers in the true fragment layout, so a kernel with a wrong
+// layout is wrong here too. What a GPU may do and a naive emulation would hide is provoked on purpose:
+//   * between barriers a warp runs as far as it can before the next one starts, the lowest first or the highest first:
+//     a missing barrier shows in one of the two orders;
+//   * asynchronous copies land at once or only when waited for: a missing wait, or a buffer reused too early, shows;
+//   * dynamic shared memory starts as NaN and is followed by a guard that must stay untouched;
+//   * a barrier that not all threads reach is reported instead of hanging.
+#pragma once
+
+#include <setjmp.h>
+#include <ucontext.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
+struct dim3 {
+    unsigned x = 1, y = 1, z = 1;
+};
+struct float2 {
+    float x, y;
+};
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
+struct alignas(16) uint4 {
+    unsigned x, y, z, w;
+};
+inline float2 make_float2(float x, float y) { return {x, y}; }
+inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
+
+namespace emulation {
+
+constexpr int WARP = 32, REGISTERS = 8;
+constexpr std::size_t STACK_BYTES = 128 << 10, GUARD_BYTES = 1024;
+constexpr unsigned char POISON = 0xff;  // every float type reads it as NaN
+
+struct Copy {
+    void* to;
+    const void* from;
+    bool valid;
+    void land() const { valid ? (void)std::memcpy(to, from, 16) : (void)std::memset(to, 0, 16); }
+};
+
+struct Fiber {
+    ucontext_t entry;
+    jmp_buf resume;
+    std::unique_ptr<char[]> stack{new char[STACK_BYTES]};
+    bool started, finished;
+    unsigned collectives;  // how many the thread has joined
+    std::vector<Copy> copies;
+};
+
+// A meeting point of a fixed number of fibers, used again and again.
+struct Rendezvous {
+    int expected = 0, arrived = 0;
+    unsigned round = 0;
+};
+
+struct Warp {
+    Rendezvous meeting;
+    // What each lane brought to the current collective, and to the one before: a lane may run ahead by one.
+    std::uint64_t brought[2][WARP][REGISTERS];
+};
+
+inline std::vector<Fiber> fibers;
+inline std::vector<Warp> warps;
+inline Rendezvous block_meeting;
+inline std::function<void()> body;
+inline jmp_buf scheduler;
+inline ucontext_t scheduler_context;
+inline int current;
+inline bool progressed, copies_wait;
+inline const char* problem;
+inline unsigned char* shared_memory;
+inline dim3 thread_index, block_index, grid_size;
+
+inline void yield() {
+    if (_setjmp(fibers[current].resume) == 0) _longjmp(scheduler, 1);
+}
+
+inline void meet(Rendezvous& meeting) {
+    const unsigned round = meeting.round;
+    if (++meeting.arrived == meeting.expected) {
+        meeting.arrived = 0;
+        ++meeting.round;
+        progressed = true;
+    }
+    while (meeting.round == round) yield();
+}
+
+inline void start() {
+    body();
+    fibers[current].finished = progressed = true;
+    _longjmp(scheduler, 1);
+}
+
+inline void run(int fiber) {
+    current = fiber;
+    thread_index = {unsigned(fiber), 0, 0};
+    Fiber& chosen = fibers[fiber];
+    if (_setjmp(scheduler) != 0) return;
+    if (chosen.started) _longjmp(chosen.resume, 1);
+    chosen.started = true;
+    setcontext(&chosen.entry);
+}
+
+// Runs a warp as far as it can get alone, so that warps are as far out of step as barriers let them be.
+inline bool run_warp(int warp, bool descending, int& unfinished) {
+    const int first = warp * WARP, lanes = std::min(WARP, int(fibers.size()) - first);
+    for (bool any_progress = false;; any_progress = true) {
+        progressed = false;
+        for (int i = 0; i < lanes; ++i) {
+            const int fiber = first + (descending ? lanes - 1 - i : i);
+            if (fibers[fiber].finished) continue;
+            run(fiber);
+            unfinished -= fibers[fiber].finished;
+        }
+        if (!progressed) return any_progress;
+    }
+}
+
+inline void run_block(int threads, bool descending) {
+    block_meeting = {threads};
+    warps.assign((threads + WARP - 1) / WARP, Warp{});
+    for (Warp& warp : warps) warp.meeting.expected = WARP;
+    for (Fiber& fiber : fibers) {
+        fiber.started = fiber.finished = false;
+        fiber.collectives = 0;
+        fiber.copies.clear();
+        getcontext(&fiber.entry);
+        fiber.entry.uc_stack.ss_sp = fiber.stack.get();
+        fiber.entry.uc_stack.ss_size = STACK_BYTES;
+        fiber.entry.uc_link = &scheduler_context;
+        makecontext(&fiber.entry, start, 0);
+    }
+    const int count = int(warps.size());
+    for (int unfinished = threads; unfinished > 0 && !problem;) {
+        bool any_progress = false;
+        for (int i = 0; i < count; ++i)
+            any_progress |= run_warp(descending ? count - 1 - i : i, descending, unfinished);
+        if (!any_progress) problem = "a barrier or warp collective was not reached by all of its threads";
+    }
+}
+
+inline const char* launch(const unsigned* grid, int threads, std::size_t shared_bytes, bool descending,
+                          bool late_copies) {
+    problem = nullptr;
+    copies_wait = late_copies;
+    grid_size = {grid[0], grid[1], 1};
+    fibers.resize(threads);
+    std::vector<unsigned char> memory(shared_bytes + GUARD_BYTES + 128);
+    shared_memory = memory.data() + (128 - reinterpret_cast<std::uintptr_t>(memory.data()) % 128);
+    for (unsigned y = 0; y < grid[1] && !problem; ++y)
+        for (unsigned x = 0; x < grid[0] && !problem; ++x) {
+            block_index = {x, y, 0};
+            std::memset(shared_memory, POISON, shared_bytes + GUARD_BYTES - 128);
+            run_block(threads, descending);
+            for (std::size_t i = shared_bytes; i < shared_bytes + GUARD_BYTES - 128; ++i)
+                if (shared_memory[i] != POISON) problem = "the kernel wrote past the end of its shared memory";
+        }
+    return problem;
+}
+
+// Calls a kernel with arguments that are all 64 bits wide: pointers and long long.
+template <class... Parameters, std::size_t... I>
+std::function<void()> with_arguments(void (*kernel)(Parameters...), const std::int64_t* arguments,
+                                     std::index_sequence<I...>) {
+    return [=] { kernel((Parameters)arguments[I]...); };
+}
+template <class... Parameters>
+std::function<void()> with_arguments(void (*kernel)(Parameters...), const std::int64_t* arguments) {
+    static_assert(((sizeof(Parameters) == 8) && ...), "kernel parameters are pointers or long long");
+    return with_arguments(kernel, arguments, std::index_sequence_for<Parameters...>{});
+}
+
+// Every lane of the warp brings its registers; all see what all brought.
+template <class... Values>
+inline auto& exchange(Values... values) {
+    Warp& warp = warps[current / WARP];
+    auto& brought = warp.brought[fibers[current].collectives++ % 2];
+    std::uint64_t* mine = brought[current % WARP];
+    ((*mine++ = values), ...);
+    meet(warp.meeting);
+    return brought;
+}
+
+inline float from_bf16(std::uint16_t bits) {
+    const std::uint32_t word = std::uint32_t(bits) << 16;
+    float x;
+    std::memcpy(&x, &word, 4);
+    return x;
+}
+inline std::uint16_t to_bf16(float x) {
+    std::uint32_t word;
+    std::memcpy(&word, &x, 4);
+    if (std::isnan(x)) return 0x7fff;
+    return std::uint16_t((word + 0x7fff + (word >> 16 & 1)) >> 16);  // round to nearest, ties to even
+}
+inline float from_f16(std::uint16_t bits) {
+    _Float16 x;
+    std::memcpy(&x, &bits, 2);
+    return float(x);
+}
+inline std::uint16_t to_f16(float x) {
+    const _Float16 rounded = _Float16(x);
+    std::uint16_t bits;
+    std::memcpy(&bits, &rounded, 2);
+    return bits;
+}
+
+// mma.sync.m16n8k16. Lane 4 g + t holds
+//   a: rows g, g + 8 of columns 2t, 2t + 1; then the same rows of columns 2t + 8, 2t + 9
+//   b: rows 2t, 2t + 1 of column g; then rows 2t + 8, 2t + 9
+//   d: columns 2t, 2t + 1 of row g; then of row g + 8
+template <class Decode>
+inline void mma(Decode decode, float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    const auto& lanes = exchange(a[0], a[1], a[2], a[3], b0, b1);
+    const auto read = [&](int lane, int reg, int half) {
+        return decode(std::uint16_t(lanes[lane][reg] >> 16 * half));
+    };
+    const int group = current % WARP / 4, pair = current % 4;
+    float left[2][16], right[2][16];
+    for (int i = 0; i < 2; ++i)
+        for (int k = 0; k < 16; ++k) {
+            left[i][k] = read(group * 4 + k % 8 / 2, i + k / 8 * 2, k % 2);
+            right[i][k] = read((2 * pair + i) * 4 + k % 8 / 2, 4 + k / 8, k % 2);
+        }
+    for (int i = 0; i < 4; ++i) {
+        float sum = 0;
+        for (int k = 0; k < 16; ++k) sum += left[i / 2][k] * right[i % 2][k];
+        d[i] += sum;
+    }
+}
+
+// Row `row` of matrix `matrix`, at the address that lane 8 * matrix + row brought.
+template <class Lanes>
+inline const std::uint16_t* matrix_row(const Lanes& lanes, int matrix, int row) {
+    const std::uint64_t address = lanes[8 * matrix + row][0];
+    if (address % 16) problem = "an ldmatrix row is not aligned to 16 bytes";
+    return reinterpret_cast<const std::uint16_t*>(address);
+}
+
+}  // namespace emulation
+
+// Defines emulate_<kernel>, which runs a grid and returns null, or what went wrong.
+#define EMULATED_KERNEL(kernel)                                                                                     \
+    extern "C" const char* emulate_##kernel(const unsigned* grid, int threads, std::size_t shared_bytes,            \
+                                            const std::int64_t* arguments, bool descending, bool late_copies) {     \
+        emulation::body = emulation::with_arguments(kernel, arguments);                                             \
+        return emulation::launch(grid, threads, shared_bytes, descending, late_copies);                             \
+    }
+
+#define __global__
+#define __device__
+#define __shared__ static
+#define __launch_bounds__(...)
+#define threadIdx (emulation::thread_index)
+#define blockIdx (emulation::block_index)
+#define gridDim (emulation::grid_size)
+#define DYNAMIC_SHARED(name) unsigned char* name = emulation::shared_memory
+
+inline void __syncthreads() { emulation::meet(emulation::block_meeting); }
+inline float __expf(float x) { return std::exp(x); }
+inline float __uint_as_float(unsigned word) {
+    float x;
+    std::memcpy(&x, &word, 4);
+    return x;
+}
+inline unsigned __float_as_uint(float x) {
+    unsigned word;
+    std::memcpy(&word, &x, 4);
+    return word;
+}
+inline float __shfl_xor_sync(unsigned, float x, int distance) {
+    const auto& lanes = emulation::exchange(__float_as_uint(x));
+    return __uint_as_float(unsigned(lanes[emulation::current % emulation::WARP ^ distance][0]));
+}
+
+inline unsigned pack_f16(float low, float high) {
+    return emulation::to_f16(low) | unsigned(emulation::to_f16(high)) << 16;
+}
+inline unsigned pack_bf16(float low, float high) {
+    return emulation::to_bf16(low) | unsigned(emulation::to_bf16(high)) << 16;
+}
+inline float2 unpack_f16(unsigned word) {
+    return {emulation::from_f16(std::uint16_t(word)), emulation::from_f16(std::uint16_t(word >> 16))};
+}
+inline float2 unpack_bf16(unsigned word) {
+    return {emulation::from_bf16(std::uint16_t(word)), emulation::from_bf16(std::uint16_t(word >> 16))};
+}
+inline void mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    emulation::mma(emulation::from_f16, d, a, b0, b1);
+}
+inline void mma_bf16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    emulation::mma(emulation::from_bf16, d, a, b0, b1);
+}
+inline void load_matrices(unsigned (&r)[4], const void* row) {
+    const auto& lanes = emulation::exchange(reinterpret_cast<std::uint64_t>(row));
+    const int group = emulation::current % emulation::WARP / 4, pair = emulation::current % 4;
+    for (int i = 0; i < 4; ++i) std::memcpy(&r[i], emulation::matrix_row(lanes, i, group) + 2 * pair, 4);
+}
+inline void load_matrices_transposed(unsigned (&r)[4], const void* row) {
+    const auto& lanes = emulation::exchange(reinterpret_cast<std::uint64_t>(row));
+    const int group = emulation::current % emulation::WARP / 4, pair = emulation::current % 4;
+    for (int i = 0; i < 4; ++i)
+        r[i] = emulation::matrix_row(lanes, i, 2 * pair)[group] |
+               unsigned(emulation::matrix_row(lanes, i, 2 * pair + 1)[group]) << 16;
+}
+inline void copy_async(void* shared, const void* global, bool valid) {
+    const emulation::Copy copy{shared, global, valid};
+    if (reinterpret_cast<std::uintptr_t>(shared) % 16 || reinterpret_cast<std::uintptr_t>(global) % 16)
+        emulation::problem = "an asynchronous copy is not aligned to 16 bytes";
+    if (emulation::copies_wait) emulation::fibers[emulation::current].copies.push_back(copy);
+    else copy.land();
+}
+inline void wait_for_copies() {
+    auto& copies = emulation::fibers[emulation::current].copies;
+    for (const emulation::Copy& copy : copies) copy.land();
+    copies.clear();
+}

@@ -1,0 +1,384 @@
+"""The CUDA C++ kernel of linear attention: what it compiles to, what it computes, what it refuses."""
+
+import importlib.util
+import itertools
+import subprocess
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from cuda_emulation import GXX, EmulatedProgram, Schedule
+from linbench_kernels.cuda import compile as nvrtc
+from linbench_kernels.cuda import linear_attention as cuda
+from linbench_kernels.cuda.linear_attention import State, Variant
+from torch import Tensor
+
+float32, float16, bfloat16 = torch.float32, torch.float16, torch.bfloat16
+TOLERANCE = {float32: 1e-5, float16: 4e-3, bfloat16: 2e-2}  # of ||o - reference|| / ||reference||
+SHARED_LIMIT = {"sm_80": 163 * 1024, "sm_90": 227 * 1024, "sm_100": 227 * 1024}
+KERNELS = ("forward", "segment_states", "scan", "decode")
+SCHEDULES = (Schedule(descending=False, late_copies=True), Schedule(descending=True, late_copies=False))
+PHI = {"elu1": lambda x: torch.nn.functional.elu(x) + 1, "relu": torch.relu, "identity": lambda x: x}
+
+needs_gxx = pytest.mark.skipif(GXX is None, reason="g++ is not installed")
+needs_cuda_core = pytest.mark.skipif(
+    importlib.util.find_spec("cuda") is None or importlib.util.find_spec("cuda.core") is None,
+    reason="cuda-core is not installed",
+)
+needs_disassembler = pytest.mark.skipif(
+    importlib.util.find_spec("triton") is None, reason="nvdisasm comes with triton, which is not installed"
+)
+
+
+def name(variant: Variant) -> str:
+    dtype = str(variant.dtype).removeprefix("torch.")
+    denominator = "normalized" if variant.normalize else "plain"
+    return f"{variant.K}x{variant.V}-{dtype}-{variant.feature_map}-{denominator}"
+
+
+def reference(
+    q: Tensor, k: Tensor, v: Tensor, feature_map: str, normalize: bool, state: State | None = None
+) -> tuple[Tensor, State]:
+    """The recurrence, token by token in float64."""
+    q, k, v = PHI[feature_map](q.double()), PHI[feature_map](k.double()), v.double()
+    (B, T, H, K), V = q.shape, v.shape[-1]
+    S, z = (x.double() for x in state) if state else (q.new_zeros(B, H, K, V), q.new_zeros(B, H, K))
+    o = torch.empty_like(v)
+    for t in range(T):
+        S = S + k[:, t, :, :, None] * v[:, t, :, None, :]
+        z = z + k[:, t]
+        o[:, t] = torch.einsum("bhk,bhkv->bhv", q[:, t], S)
+        if normalize:
+            o[:, t] /= (q[:, t] * z).sum(-1, keepdim=True) + 1e-6
+    return o, (S, z)
+
+
+def inputs(
+    B: int, T: int, H: int, K: int, V: int, dtype: torch.dtype, device: str = "cpu"
+) -> tuple[tuple[Tensor, Tensor, Tensor], State]:
+    """Random q, k, v, and a state such as a sequence before them leaves."""
+    random = partial(torch.randn, generator=torch.Generator().manual_seed(T))
+    q, k, v = (random(B, T, H, D).to(device, dtype) for D in (K, K, V))
+    state = (5 * random(B, H, K, V)).to(device), (10 * random(B, H, K).abs()).to(device)
+    return (q, k, v), state
+
+
+def error(actual: Tensor, expected: Tensor) -> float:
+    assert actual.shape == expected.shape
+    return float((actual.double() - expected).norm() / expected.norm())
+
+
+def assert_close(actual: tuple[Tensor, State], expected: tuple[Tensor, State], dtype: torch.dtype) -> None:
+    (o, (S, z)), (expected_o, (expected_S, expected_z)) = actual, expected
+    assert o.dtype == dtype
+    assert S.dtype == z.dtype == float32
+    errors = error(o, expected_o), error(S, expected_S), error(z, expected_z)
+    assert max(errors) <= TOLERANCE[dtype], f"errors of o, S, z: {errors}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """The tensors are small; handing them to more threads takes longer than the work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+# ---- What it compiles to
+
+
+@pytest.fixture(scope="module")
+def cubins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LINBENCH_CACHE_DIR", str(tmp_path_factory.mktemp("cubins")))
+        yield patch
+
+
+SMALL = [
+    Variant(64, 64, bfloat16, "elu1", True),
+    Variant(48, 80, bfloat16, "elu1", False),
+    Variant(16, 16, float16, "identity", False),
+    Variant(48, 80, float32, "elu1", True),
+]
+LARGEST = [
+    Variant(128, 128, bfloat16, "elu1", True),
+    Variant(112, 96, bfloat16, "relu", True),
+    Variant(128, 128, float16, "elu1", True),
+    Variant(128, 128, float32, "elu1", True),
+]
+
+
+@needs_cuda_core
+@pytest.mark.parametrize(
+    ("variant", "arch"),
+    [(variant, arch) for variant in LARGEST for arch in SHARED_LIMIT]
+    + [(variant, "sm_90") for variant in SMALL],
+    ids=lambda value: value if isinstance(value, str) else name(value),
+)
+@pytest.mark.usefixtures("cubins")
+def test_compiles_without_spills_within_the_multiprocessor(variant: Variant, arch: str) -> None:
+    kernels = nvrtc.compile_cubin(cuda.SOURCE, arch, variant.defines).kernels
+    assert set(kernels) == {f"linear_attention_{name}" for name in KERNELS}
+    assert {name: kernel.spill_bytes for name, kernel in kernels.items()} == dict.fromkeys(kernels, 0)
+    forward = kernels["linear_attention_forward"]
+    assert variant.shared_bytes + forward.static_shared_bytes <= SHARED_LIMIT[arch]
+    assert forward.registers * variant.threads <= 65536
+    assert 0 < kernels["linear_attention_decode"].static_shared_bytes <= 48 * 1024
+
+
+@needs_cuda_core
+@needs_disassembler
+@pytest.mark.parametrize(
+    ("variant", "instruction"),
+    [(LARGEST[0], "HMMA.16816.F32.BF16"), (LARGEST[2], "HMMA.16816.F32 "), (LARGEST[3], "FFMA")],
+    ids=["bfloat16", "float16", "float32"],
+)
+@pytest.mark.usefixtures("cubins")
+def test_products_use_the_instruction_of_the_dtype(
+    variant: Variant, instruction: str, tmp_path: Path
+) -> None:
+    spec = importlib.util.find_spec("triton")
+    assert spec is not None
+    assert spec.origin is not None
+    file = tmp_path / "kernel.cubin"
+    file.write_bytes(nvrtc.compile_cubin(cuda.SOURCE, "sm_90", variant.defines).code)
+    nvdisasm = Path(spec.origin).parent / "backends/nvidia/bin/nvdisasm"
+    sass = subprocess.run([nvdisasm, "-c", file], capture_output=True, text=True, check=True).stdout
+    sass = sass[sass.index(".text.linear_attention_forward") :]
+    assert instruction in sass
+    assert "LDGSTS" in sass  # asynchronous copies
+    assert ("HMMA" in sass) == (variant.dtype != float32)
+
+
+@needs_cuda_core
+def test_a_cubin_is_compiled_once(cubins: pytest.MonkeyPatch) -> None:
+    variant = SMALL[2]
+    first = nvrtc.compile_cubin(cuda.SOURCE, "sm_90", variant.defines)
+    with cubins.context() as patch:
+        patch.setattr(nvrtc.cuda_core(), "Program", None)
+        assert nvrtc.compile_cubin(cuda.SOURCE, "sm_90", variant.defines) == first
+        with pytest.raises(TypeError):
+            nvrtc.compile_cubin(cuda.SOURCE, "sm_90", {**variant.defines, "NORMALIZE": "1"})
+
+
+# ---- What it computes, on the CPU
+
+
+class EmulatedDevice:
+    """Stands in for the launches of the launcher module, so that its plan is tested with its kernels."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.programs: dict[Variant, EmulatedProgram] = {}
+        self.schedule = SCHEDULES[0]
+        self.launched: list[str] = []
+
+    def launch(
+        self,
+        name: str,
+        variant: Variant,
+        device: torch.device,
+        grid: tuple[int, int],
+        threads: int,
+        shared_bytes: int,
+        *arguments: Tensor | int | None,
+    ) -> None:
+        assert device.type == "cpu"
+        kernels = [f"linear_attention_{kernel}" for kernel in KERNELS]
+        if variant not in self.programs:
+            self.programs[variant] = EmulatedProgram(cuda.SOURCE, variant.defines, kernels, self.folder)
+        words = [x.data_ptr() if isinstance(x, Tensor) else x or 0 for x in arguments]
+        program = self.programs[variant]
+        program.launch(f"linear_attention_{name}", grid, threads, shared_bytes, words, self.schedule)
+        self.launched.append(name)
+
+
+@pytest.fixture(scope="module")
+def emulated_device(tmp_path_factory: pytest.TempPathFactory) -> EmulatedDevice:
+    return EmulatedDevice(tmp_path_factory.mktemp("emulated"))
+
+
+@pytest.fixture(params=SCHEDULES, ids=["ascending-late", "descending-early"])
+def emulated(
+    request: pytest.FixtureRequest, emulated_device: EmulatedDevice, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[EmulatedDevice]:
+    """The launcher on the emulated device of one multiprocessor, where memory not yet written is NaN."""
+    emulated_device.schedule = request.param
+    emulated_device.launched.clear()
+    monkeypatch.setattr(cuda, "_launch", emulated_device.launch)
+    monkeypatch.setattr(cuda, "_require_device", lambda _: None)
+    monkeypatch.setattr(cuda, "_multiprocessors", lambda _: 1)
+    torch.use_deterministic_algorithms(True)
+    yield emulated_device
+    torch.use_deterministic_algorithms(False)
+
+
+EMULATED = [
+    Variant(64, 64, float32, "elu1", True),
+    Variant(48, 80, float32, "relu", False),
+    Variant(16, 96, float32, "identity", False),
+    Variant(64, 64, float16, "elu1", True),
+    Variant(96, 112, float16, "relu", True),
+    Variant(64, 64, bfloat16, "elu1", True),
+    Variant(128, 128, bfloat16, "elu1", True),
+    Variant(80, 16, bfloat16, "elu1", False),
+    Variant(16, 48, bfloat16, "identity", False),
+]
+
+
+@needs_gxx
+@pytest.mark.parametrize("T", [1, 17, 64, 65, 130])
+@pytest.mark.parametrize("variant", EMULATED, ids=name)
+@pytest.mark.usefixtures("emulated")
+def test_prefill_is_the_recurrence(variant: Variant, T: int) -> None:
+    options = {"feature_map": variant.feature_map, "normalize": variant.normalize}
+    qkv, state = inputs(2, T, 2, variant.K, variant.V, variant.dtype)
+    kept = [x.clone() for x in (*qkv, *state)]
+    start = None if T == 65 else state
+    actual = cuda.linear_attention_prefill(*qkv, **options, state=start)
+    assert_close(actual, reference(*qkv, **options, state=start), variant.dtype)
+    if T == 17:
+        assert torch.equal(cuda.linear_attention(*qkv, **options, state=start), actual[0])
+    assert all(map(torch.equal, (*qkv, *state), kept)), "an input was written to"
+
+
+@needs_gxx
+@pytest.mark.parametrize("variant", EMULATED, ids=name)
+@pytest.mark.usefixtures("emulated")
+def test_decode_is_one_step_of_the_recurrence(variant: Variant) -> None:
+    options = {"feature_map": variant.feature_map, "normalize": variant.normalize}
+    qkv, state = inputs(2, 1, 3, variant.K, variant.V, variant.dtype)
+    kept = [x.clone() for x in (*qkv, *state)]
+    actual = cuda.linear_attention_decode(*qkv, state, **options)
+    assert_close(actual, reference(*qkv, **options, state=state), variant.dtype)
+    assert max(map(error, actual[1], reference(*qkv, **options, state=state)[1])) < 1e-6
+    assert all(map(torch.equal, (*qkv, *state), kept)), "an input was written to"
+
+
+@needs_gxx
+@pytest.mark.parametrize("with_state", [False, True])
+@pytest.mark.parametrize("variant", [EMULATED[0], EMULATED[6]], ids=name)
+def test_segments_give_what_one_pass_gives(
+    variant: Variant, with_state: bool, emulated: EmulatedDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cuda, "_multiprocessors", lambda _: 8)
+    monkeypatch.setattr(cuda, "MIN_SEGMENT", 64)
+    qkv, state = inputs(1, 200, 1, variant.K, variant.V, variant.dtype)
+    start = state if with_state else None
+    actual = cuda.linear_attention_prefill(*qkv, state=start)
+    assert emulated.launched == ["segment_states", "scan", "forward"]
+    assert_close(actual, reference(*qkv, "elu1", True, state=start), variant.dtype)
+
+
+@needs_gxx
+@pytest.mark.usefixtures("emulated")
+def test_a_state_beyond_float16_does_not_overflow() -> None:
+    variant = EMULATED[3]
+    qkv, (S, z) = inputs(1, 17, 1, variant.K, variant.V, float16)
+    state = (1e6 * S, 1e6 * z)
+    assert_close(
+        cuda.linear_attention_prefill(*qkv, state=state), reference(*qkv, "elu1", True, state=state), float16
+    )
+
+
+@needs_gxx
+@pytest.mark.usefixtures("emulated")
+def test_strided_and_misaligned_inputs() -> None:
+    variant = EMULATED[0]
+    (q, k, v), _ = inputs(2, 17, 3, variant.K, variant.V, float32)
+    expected = cuda.linear_attention(q, k, v)
+    strided = q.transpose(1, 2).contiguous().transpose(1, 2)
+    misaligned = torch.empty(k.numel() + 1)[1:].view_as(k).copy_(k)
+    assert misaligned.data_ptr() % 16
+    assert torch.equal(cuda.linear_attention(strided, misaligned, v), expected)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "T", "expected"),
+    [(132, 10**6, 10**6), (131, 1 << 20, 1 << 19), (1, 1023, 1023), (1, 1025, 576), (8, 1 << 17, 4032)],
+)
+def test_segments_fill_the_device_and_no_more(blocks: int, T: int, expected: int) -> None:
+    assert cuda._segment_length(blocks, T, multiprocessors=132, chunk=64) == expected
+
+
+# ---- What it refuses
+
+
+@pytest.mark.parametrize(("K", "V"), [(8, 64), (64, 72), (144, 64), (0, 16)])
+def test_head_dims_not_taken(K: int, V: int) -> None:
+    reason = f"the CUDA kernel was given K = {K} and V = {V}, and takes multiples of 16 from 16 to 128"
+    assert cuda.why_not(K, V, float32) == reason
+    if K:
+        with pytest.raises(ValueError, match=f"^{reason}$"):
+            cuda.linear_attention(*inputs(1, 2, 1, K, V, float32)[0])
+
+
+def test_dtype_not_taken() -> None:
+    reason = cuda.why_not(64, 64, torch.float64)
+    assert reason == "the CUDA kernel was given float64, and takes float32, float16 and bfloat16"
+    with pytest.raises(ValueError, match=reason):
+        cuda.linear_attention(*inputs(1, 2, 1, 64, 64, torch.float64)[0])
+
+
+def test_all_multiples_of_16_are_taken() -> None:
+    dims = range(16, 129, 16)
+    for K, V, dtype in itertools.product(dims, dims, TOLERANCE):
+        assert cuda.why_not(K, V, dtype) is None
+        assert Variant(K, V, dtype, "elu1", True).shared_bytes <= SHARED_LIMIT["sm_80"]
+
+
+def test_cpu_tensors_are_refused() -> None:
+    qkv, state = inputs(1, 1, 1, 16, 16, float32)
+    for call in (cuda.linear_attention, cuda.linear_attention_prefill):
+        with pytest.raises(RuntimeError, match="needs all tensors on one CUDA device, and was given cpu"):
+            call(*qkv)
+    with pytest.raises(RuntimeError, match="needs all tensors on one CUDA device, and was given cpu"):
+        cuda.linear_attention_decode(*qkv, state)
+
+
+def test_a_required_gradient_is_refused() -> None:
+    (q, k, v), _ = inputs(1, 2, 1, 16, 16, float32)
+    with pytest.raises(RuntimeError, match="has no backward"):
+        cuda.linear_attention(q.requires_grad_(), k, v)
+
+
+def test_wrong_arguments_are_named() -> None:
+    (q, k, v), (S, z) = inputs(1, 2, 1, 16, 32, float32)
+    with pytest.raises(ValueError, match="feature_map was 'exp', and is one of elu1, relu, identity"):
+        cuda.linear_attention(q, k, v, feature_map="exp")
+    with pytest.raises(ValueError, match=r"q \[1, 2, 1, 16\], k \[1, 1, 1, 16\]"):
+        cuda.linear_attention(q, k[:, :1], v)
+    with pytest.raises(ValueError, match="with no empty axis"):
+        cuda.linear_attention(q[:, :0], k[:, :0], v[:, :0])
+    with pytest.raises(ValueError, match="q, k, v have one dtype"):
+        cuda.linear_attention(q, k, v.half())
+    with pytest.raises(ValueError, match=r"S is \[1, 1, 16, 32\], z is \[1, 1, 16\], both float32"):
+        cuda.linear_attention(q, k, v, state=(S.half(), z))
+
+
+@needs_gxx
+@pytest.mark.usefixtures("emulated")
+def test_decode_refuses_more_than_one_token() -> None:
+    qkv, state = inputs(1, 2, 1, 64, 64, float32)
+    with pytest.raises(ValueError, match="T = 1, and was given T = 2"):
+        cuda.linear_attention_decode(*qkv, state)
+
+
+# ---- The same on a GPU
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("T", [1, 65, 2100])
+@pytest.mark.parametrize("variant", [*EMULATED, *SMALL, *LARGEST], ids=name)
+def test_on_a_gpu(variant: Variant, T: int) -> None:
+    options = {"feature_map": variant.feature_map, "normalize": variant.normalize}
+    qkv, state = inputs(2, T, 3, variant.K, variant.V, variant.dtype, "cuda")
+    actual = cuda.linear_attention_prefill(*qkv, **options, state=state)
+    assert_close(actual, reference(*qkv, **options, state=state), variant.dtype)
+    last = tuple(x[:, -1:] for x in qkv)
+    step = cuda.linear_attention_decode(*last, actual[1], **options)
+    assert_close(step, reference(*last, **options, state=actual[1]), variant.dtype)
