@@ -1,0 +1,82 @@
+"""How each figure and each implementation is drawn, as plain data for plotly and for style sheets."""
+
+from typing import Any, Final
+
+# Seven hues that stay apart under protanopia, deuteranopia and tritanopia, at 3:1 or more to the page.
+LIGHT: Final = ("#1f45c4", "#9a1a00", "#07a269", "#bd138d", "#a07f00", "#8b86f5", "#22262b")
+DARK: Final = ("#3b8df5", "#e0603c", "#10e586", "#ff78bf", "#e8c22e", "#9fdcff", "#f2f2f2")
+
+# Plotly's name of a marker, and its outline for the legend in a box from -6 to 6.
+MARKERS: Final = (
+    ("circle", "M5,0A5,5 0 1 1 -5,0A5,5 0 1 1 5,0Z"),
+    ("square", "M-4.5,-4.5H4.5V4.5H-4.5Z"),
+    ("diamond", "M0,-6L6,0L0,6L-6,0Z"),
+    ("triangle-up", "M0,-5.5L5.5,4.5H-5.5Z"),
+    ("triangle-down", "M0,5.5L5.5,-4.5H-5.5Z"),
+    ("cross", "M-2,-5.5H2V-2H5.5V2H2V5.5H-2V2H-5.5V-2H-2Z"),
+    ("star", "M0,-6L1.6,-2H5.8L2.4,0.8L3.6,5L0,2.5L-3.6,5L-2.4,0.8L-5.8,-2H-1.6Z"),
+    ("pentagon", "M0,-5.5L5.3,-1.7L3.3,4.5H-3.3L-5.3,-1.7Z"),
+    ("hourglass", "M-5,-5H5L-5,5H5Z"),
+    ("bowtie", "M-5,-5V5L5,-5V5Z"),
+)
+
+DASHES: Final = ("solid", "dot", "dashdot")
+
+AXES: Final = {
+    "T": "sequence length T, tokens",
+    "B": "batch size B, sequences",
+    "H": "heads H",
+    "K": "head dimension K, elements",
+}
+
+FIGURES: Final[tuple[dict[str, Any], ...]] = (
+    {
+        "id": "time",
+        "title": "Time",
+        "note": "Median of one call with its 95% interval; lower is better.",
+        "y": "time of one call",
+    },
+    {
+        "id": "memory",
+        "title": "Memory",
+        "note": "Most bytes that one call holds above its inputs; lower is better.",
+        "y": "peak memory above the inputs",
+    },
+    {
+        "id": "speedup",
+        "title": "Speed-up",
+        "note": "Time of the baseline over time, with its 95% interval; above 1 is faster.",
+        "y": "speed-up over the baseline",
+    },
+    {
+        "id": "error",
+        "title": "Error",
+        "note": "Distance from the float64 oracle; the dashed line is what the data type allows.",
+        "y": "relative L2 error",
+    },
+)
+
+
+def styles(names: list[str]) -> list[dict[str, Any]]:
+    """Return the colour, line and marker of each implementation; colour and marker repeat after seventy."""
+    return [
+        {
+            "name": name,
+            "colour": index % len(LIGHT),
+            "dash": DASHES[index // len(LIGHT) % len(DASHES)],
+            "marker": MARKERS[index % len(MARKERS)][0],
+            "outline": MARKERS[index % len(MARKERS)][1],
+        }
+        for index, name in enumerate(names)
+    ]
+
+
+def layout(figure: dict[str, Any], axis: str) -> dict[str, Any]:
+    """Return a figure's plotly layout, less its colours, which follow the reader's theme."""
+    return {
+        "xaxis": {"type": "log", "title": {"text": AXES[axis], "standoff": 10}, "anchor": "y"},
+        "yaxis": {"type": "log", "title": {"text": figure["y"]}},
+        "margin": {"l": 80, "r": 20, "t": 8, "b": 48},
+        "showlegend": False,
+        "hovermode": "closest",
+    }

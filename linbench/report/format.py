@@ -1,0 +1,73 @@
+"""Numbers as people read them: three significant digits, SI seconds, binary bytes."""
+
+import math
+
+SECOND_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+TIMES = "\u00d7"
+BYTE_UNITS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
+
+
+def digits(value: float) -> str:
+    """Return a number with three significant digits, or two where it is tiny: 1,230, 1.23, 0.0123, 1.2e-7."""
+    if not math.isfinite(value):
+        return str(value)
+    if value == 0:
+        return "0"
+    rounded = float(f"{value:.3g}")
+    magnitude = math.floor(math.log10(abs(rounded)))
+    if magnitude < -3:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    return f"{rounded:,.{max(0, 2 - magnitude)}f}"
+
+
+def count(value: int) -> str:
+    """Return a whole number with its thousands set apart: 32,768."""
+    return f"{value:,}"
+
+
+def short_count(value: int) -> str:
+    """Return a count as one types it: 32k is 32 * 1024, 1M is 1024 squared, 1000 stays 1,000."""
+    for power, unit in ((2**20, "M"), (2**10, "k")):
+        if value >= power and value % power == 0:
+            return f"{value // power}{unit}"
+    return count(value)
+
+
+def seconds(value: float) -> str:
+    """Return a duration in the unit that suits it: 12.3 ms."""
+    scale, unit = _second_unit(value)
+    return f"{digits(value / scale)} {unit}"
+
+
+def seconds_interval(median: float, low: float, high: float) -> str:
+    """Return a median and its interval in one unit: 12.3 ms [12.1, 12.6]."""
+    scale, unit = _second_unit(median)
+    return f"{digits(median / scale)} {unit} [{digits(low / scale)}, {digits(high / scale)}]"
+
+
+def size(value: float) -> str:
+    """Return a number of bytes in the binary unit that suits it: 1.50 MiB, 512 B."""
+    for scale, unit in BYTE_UNITS:
+        if abs(value) >= scale:
+            return f"{value:.0f} B" if scale == 1 else f"{digits(value / scale)} {unit}"
+    return "0 B"
+
+
+def ratio_interval(value: float, low: float, high: float) -> str:
+    """Return a ratio and its interval: 2.31x [2.28, 2.35], with the sign for times."""
+    return f"{digits(value)}{TIMES} [{digits(low)}, {digits(high)}]"
+
+
+def plural(number: int, noun: str) -> str:
+    """Return a number and its noun: 1 row, 2 rows."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def listing(words: list[str]) -> str:
+    """Return words as a list in a sentence: a, b and c."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def _second_unit(value: float) -> tuple[float, str]:
+    return next(((scale, unit) for scale, unit in SECOND_UNITS if abs(value) >= scale), SECOND_UNITS[-1])

@@ -1,0 +1,83 @@
+from dataclasses import replace
+
+from synthetic import ENVIRONMENT, LENGTHS, PLAN, realistic, row, run_of
+
+from linbench.core.measurement import Status
+from linbench.report.analysis import panels
+from linbench.report.words import doubts, findings, label
+
+MANY = PLAN | {"protocol": {"processes": 5}}
+
+
+def doubts_of(*rows, **kwargs):
+    run = run_of(rows, **{"plan": MANY} | kwargs)
+    return " ".join(doubts(run, panels(run.measurements)))
+
+
+def test_nothing_lowers_trust_in_a_clean_run():
+    assert doubts_of(row("a/x")) == ""
+
+
+def test_each_doubt_is_a_sentence():
+    failed = row("a/x", status=Status.OOM), row("b/x", status=Status.WRONG), row("b/x", status=Status.SKIPPED)
+    assert doubts_of(row("a/x"), *failed) == "2 of 4 rows failed: 1 oom and 1 wrong."
+    assert (
+        doubts_of(replace(row("a/x"), flags=("contended", "unstable")))
+        == "1 row flagged: 1 contended and 1 unstable."
+    )
+    assert "one process" in doubts_of(row("a/x"), plan=PLAN)
+    assert "one process" not in doubts_of(row("a/x", status=Status.SKIPPED), plan=PLAN)
+    assert "did not finish" in doubts_of(row("a/x"), finished_at=None)
+    assert "uncommitted" in doubts_of(
+        row("a/x"), environment=ENVIRONMENT | {"git": {"commit": "0", "dirty": True}}
+    )
+    assert doubts_of(row("a/x"), environment={"git": None}) == ""
+    assert "fewer than 6" in doubts_of(row("a/x", n=5))
+    one, two = row("a/x"), row("b/x")
+    assert "different timers" in doubts_of(
+        one, replace(two, time=replace(two.time, timer="cuda_events_cold"))
+    )
+    assert "rss" in doubts_of(one, replace(two, memory=replace(two.memory, meter="rss")))
+
+
+def test_a_crossover_is_named_with_the_values_around_it():
+    panel = panels(realistic().measurements)[0]
+    found = findings(panel, "softmax/flash")
+    assert found.headline == "softmax/flash is fastest up to T = 2,048, linear/chunk from 4,096."
+    # The two costs meet at T = 2,760; straight lines on log axes between the values put it at 2,730.
+    assert (
+        found.against[0]
+        == "linear/chunk overtakes softmax/flash at T = 2,730 (between the measured 2,048 and 4,096)."
+    )
+    assert any(
+        text.startswith("Slower than softmax/flash wherever both were timed: linear/naive,")
+        for text in found.against
+    )
+    assert "Never timed beside softmax/flash: linear/cuda and linear/triton." in found.against
+
+
+def test_a_lead_that_changes_is_named_whatever_the_baseline():
+    found = findings(panels(realistic().measurements)[0], "softmax/math")
+    assert any(text.startswith("linear/chunk overtakes softmax/flash at T = 2,730") for text in found.against)
+
+
+def test_without_a_crossover_it_says_so():
+    rows = [
+        row(name, cost, T=t)
+        for t in LENGTHS
+        for name, cost in (("a/x", 1e-3), ("b/y", 2e-3), ("c/z", 1.001e-3))
+    ]
+    found = findings(panels(rows)[0], "a/x")
+    assert found.headline.startswith("a/x is fastest at every T; not clearly at T = 512, 1,024")
+    assert found.against == (
+        "Slower than a/x wherever both were timed: b/y.",
+        "No clear crossover between c/z and a/x: their intervals overlap at "
+        "T = 512, 1,024, 2,048, 4,096, 8,192, 16,384 and 32,768.",
+    )
+    assert findings(panels([row("a/x", status=Status.OOM)])[0], None).headline == "Nothing was timed."
+
+
+def test_a_label_names_every_setting():
+    assert label(panels([row("a/x")])[0]) == "fwd · float32 · cpu · B 1 · H 4 · K = V = 64"
+    rows = [row("a/x", K=32, V=128, seed=s, options={"p": s}) for s in (0, 7)]
+    assert label(panels(rows)[1]) == "fwd · float32 · cpu · B 1 · H 4 · K 32 · V 128 · p=7 · seed 7"
