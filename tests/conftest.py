@@ -43,7 +43,7 @@ def linbench(tmp_path):
 
 @pytest.fixture(scope="session")
 def measured(tmp_path_factory):
-    """The command line in a folder where a small run has been measured, with every built-in implementation."""
+    """The command line in a folder where every built-in implementation has been measured on a small grid."""
     command = CommandLine(tmp_path_factory.mktemp("measured"))
     grid = ["--T", "64,130", "--H", "2", "--D", "16", "--mode", "fwd,fwd_bwd,prefill,decode"]
     command.output = command("run", *grid, "--op", "linear,softmax", "--min-time", "20ms", "--device", "cpu")

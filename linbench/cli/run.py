@@ -138,6 +138,7 @@ def _plan(given: Mapping[str, Any]) -> tuple[Any, Run | None]:
     axes["options"] = options.case_options(given["case_options"])
     if given["device"] not in (None, "cpu", "cuda"):
         raise UsageError(f"--device {given['device']!r} is not cpu or cuda")
+    budget_s = parse_duration(given["time_budget"], "--time-budget") if given["time_budget"] else None
     if given["resume"]:
         clash = [name for name in ("grid", "op", "impl", "once") if given[name]]
         clash += [name for name, value in axes.items() if value is not None]
@@ -146,14 +147,14 @@ def _plan(given: Mapping[str, Any]) -> tuple[Any, Run | None]:
                 f"--resume takes the run as it was begun; leave out --{clash[0].replace('_', '-')}"
             )
         run, left = api.resumed(Store(given["db"], write=True), given["resume"])
-        return left, run
+        return left.within(budget_s), run
     protocol = Protocol(
         once=given["once"],
         min_time_s=parse_duration(given["min_time"], "--min-time"),
         max_samples=given["samples"],
         timeout_s=parse_duration(given["timeout"], "--timeout"),
         max_memory_bytes=parse_bytes(given["max_memory"], "--max-memory") if given["max_memory"] else None,
-        time_budget_s=parse_duration(given["time_budget"], "--time-budget") if given["time_budget"] else None,
+        time_budget_s=budget_s,
     )
     plan = api.plan_run(
         given["grid"],

@@ -1,7 +1,7 @@
 """Plan: which implementations are measured at which cases, by what protocol."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from linbench.core.case import Case
@@ -76,14 +76,11 @@ class Plan:
         """Return the plan less the jobs whose keys are given."""
         gone = set(done)
         groups = (tuple(job for job in group if job.key not in gone) for group in self.groups)
-        return Plan(
-            self.grid,
-            self.device,
-            self.implementations,
-            self.plugins,
-            self.protocol,
-            tuple(group for group in groups if group),
-        )
+        return replace(self, groups=tuple(group for group in groups if group))
+
+    def within(self, time_budget_s: float | None) -> "Plan":
+        """Return the plan with another time budget."""
+        return replace(self, protocol=replace(self.protocol, time_budget_s=time_budget_s))
 
     def to_json(self) -> dict[str, Any]:
         """Return all that `make_plan` needs to make this plan again."""

@@ -10,6 +10,8 @@ from linbench_impls.linear import mathematics
 if TYPE_CHECKING:
     from torch import Tensor
 
+State = tuple["Tensor", "Tensor"]
+
 
 def score_bytes(case: Case) -> float:
     """Return the bytes of the T x T scores and of what is kept of them."""
@@ -29,6 +31,22 @@ def naive(q: Tensor, k: Tensor, v: Tensor, *, feature_map: str = "elu1", normali
     Scores are kept in the input dtype, their row sums in float32.
     """
     q, k = (mathematics.feature_map(x, feature_map) for x in (q, k))
+    return attend(q, k, v, normalize)
+
+
+@naive.mode("prefill")
+def prefill(
+    q: Tensor, k: Tensor, v: Tensor, *, feature_map: str = "elu1", normalize: bool = True
+) -> tuple[Tensor, State]:
+    """Return the output and the state after the last token, by one product over all tokens."""
+    q, k = (mathematics.feature_map(x, feature_map) for x in (q, k))
+    exact = mathematics.sum_dtype(k)
+    S = k.transpose(-1, -2).to(exact) @ v.to(exact)  # [B, H, K, V]
+    return attend(q, k, v, normalize), (S, k.sum(-2, dtype=exact))
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, normalize: bool) -> Tensor:
+    """Return the output of phi(Q) and phi(K), [B, H, T, K]."""
     scores = (q @ k.transpose(-1, -2)).tril()  # [B, H, T, T]
     o = scores @ v
     if normalize:

@@ -1,0 +1,85 @@
+"""A run that is killed at any moment loses the case in flight at most, and is resumed to its end."""
+
+import json
+import os
+import signal
+import sqlite3
+import time
+
+import psutil
+import pytest
+
+GRID = ["--T", "16,32,64,128", "--H", "1", "--D", "16", "--impl", "linear/chunk,linear/naive,softmax/naive"]
+WORDS = [*GRID, "--mode", "fwd,decode", "--min-time", "200ms", "--no-report", "--device", "cpu"]
+
+
+def stored(folder):
+    return sqlite3.connect(folder / "results/linbench.db").execute("SELECT * FROM measurements").fetchall()
+
+
+@pytest.mark.parametrize("rows", [0, 4, 13])
+def test_kill_9_of_the_parent_loses_the_case_in_flight_at_most(linbench, rows):
+    process = linbench.start("run", *WORDS, "--format", "json")
+    printed = [json.loads(process.stdout.readline()) for _ in range(rows)]
+    if not rows:
+        while not (linbench.folder / "results/linbench.db").exists():
+            time.sleep(0.01)
+        time.sleep(1.5)
+    children = psutil.Process(process.pid).children()
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    for child in children:
+        assert child.wait(timeout=10) is not Ellipsis  # the worker goes with its run
+    kept = len(stored(linbench.folder))
+    assert kept % 3 == 0  # whole cases
+    assert kept >= len(printed)
+    out, _ = linbench("run", "--resume", "latest", "--no-report", "--format", "json")
+    again = [json.loads(line) for line in out.splitlines()]
+    assert kept + len(again) == 3 * 8 == len(stored(linbench.folder))
+    every = [*printed, *again]
+    assert len({(row["implementation"], row["case_id"]) for row in every}) == len(every)
+    out, _ = linbench("list", "runs", "--format", "json")
+    (run,) = [json.loads(line) for line in out.splitlines()]
+    assert run["finished"] != "no"
+    out, _ = linbench("db", "check")
+    assert "no problems" in out
+
+
+def test_an_interrupt_stops_at_once_and_says_how_to_go_on(linbench):
+    process = linbench.start("run", *WORDS)
+    process.stdout.readline()
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert "linbench run --resume 2" in out
+
+
+def test_what_the_time_budget_left_out_is_a_row_and_is_measured_on_resume(linbench):
+    out, _ = linbench("run", *WORDS, "--time-budget", "1ms", "--format", "json")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["status"] for row in rows] == ["ok"] * 3 + ["skipped"] * 21  # the first case is started
+    assert all("--time-budget" in row["reason"] for row in rows[3:])
+    journal = next((linbench.folder / "results").glob("*.jsonl"))
+    assert [json.loads(line) for line in journal.read_text().splitlines()] == rows
+    out, _ = linbench("run", "--resume", "latest", "--no-report")
+    assert "20 ok, 4 unsupported; stored" in out
+
+
+def test_a_resumed_run_is_taken_as_it_was_begun(linbench, measured):
+    _, err = measured("run", "--resume", "latest", "--T", "64", code=2)
+    assert "leave out --T" in err
+    _, err = measured("run", "--resume", "never", code=2)
+    assert "unknown run 'never'" in err
+
+
+def test_a_case_predicted_not_to_fit_is_skipped_with_the_numbers(linbench):
+    out, _ = linbench(
+        "run", "--impl", "softmax/naive", "--T", "64,64k", "--once", "--no-report", "--format", "json",
+        "--max-memory", "4GiB", "--device", "cpu",
+    )  # fmt: skip
+    small, large = [json.loads(line) for line in out.splitlines()]
+    assert small["status"] == "ok"
+    assert large["status"] == "skipped"
+    assert large["reason"] == "predicted to need 256 GiB; 4 GiB may be used"

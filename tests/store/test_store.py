@@ -1,0 +1,225 @@
+"""The store on a real SQLite file."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from linbench.core.case import Case
+from linbench.core.errors import StoreError, UsageError
+from linbench.core.measurement import Measurement, Memory, Status, TensorError, Time
+from linbench.store.schema import REVISION, metadata
+from linbench.store.store import Store, pack, unpack
+
+PLAN = {"grid": {"name": "axes"}, "device": "cpu"}
+
+
+def ok_row(T=64, implementation="linear/chunk", median=2.0):
+    return Measurement(
+        "linear", implementation, Case(1, T, 2, 16, 16, options={"feature_map": "relu"}), Status.OK,
+        time=Time("cpu", median, 1.0, 3.0, 3, (1.0, 2.0, 3.0)),
+        memory=Memory(2**40, 5, "allocator"),
+        errors={"o": TensorError(1e-7, 1e-6, 1e-5, 1.0, 0, 1e-5)},
+        first_call_s=9.0, flags=("contended",), measured_at="2026-11-22T00:00:00+00:00",
+    )  # fmt: skip
+
+
+def skipped_row(T=64):
+    return Measurement("linear", "linear/chunk", Case(1, T, 2, 16, 16), Status.SKIPPED, "no time")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "new" / "x.db"
+
+
+def test_rows_come_back_as_they_went_in(path):
+    store = Store(str(path), write=True)
+    run = store.begin({"host": {"cpu": "x"}}, PLAN)
+    rows = [ok_row(), skipped_row(128)]
+    store.append(run.id, rows)
+    store.finish(run.id)
+    found = Store(str(path)).run("latest", with_samples=True)
+    assert found.measurements == tuple(rows)
+    assert found.environment == {"host": {"cpu": "x"}}
+    assert found.finished_at is not None
+    assert Store(str(path)).problems() == []
+
+
+def test_the_later_of_two_rows_counts_and_the_earlier_is_kept(path):
+    store = Store(str(path), write=True)
+    run = store.begin({}, PLAN)
+    store.append(run.id, [skipped_row(), ok_row()])
+    later = Measurement("linear", "linear/chunk", Case(1, 64, 2, 16, 16), Status.OOM, "too large")
+    store.append(run.id, [later])
+    assert store.run(run.id, with_samples=True).measurements == (ok_row(), later)
+    assert store.summaries()[0].statuses == {"ok": 1, "oom": 1}
+    assert sqlite3.connect(path).execute("SELECT count(*) FROM measurements").fetchone() == (3,)
+
+
+def test_a_failed_append_leaves_nothing_of_it(path):
+    store = Store(str(path), write=True)
+    run = store.begin({}, PLAN)
+    with pytest.raises(StoreError):
+        store.append("no such run", [ok_row()])
+    assert store.run(run.id).measurements == ()
+    assert sqlite3.connect(path).execute("SELECT count(*) FROM samples").fetchone() == (0,)
+
+
+def test_samples_are_float32_and_exact_there():
+    assert unpack(pack([0.5, 1.25])) == [0.5, 1.25]
+    assert len(pack([1e-3] * 7)) == 28
+
+
+def test_a_run_is_found_by_the_start_of_its_id(path):
+    store = Store(str(path), write=True)
+    first, second = (store.begin({}, PLAN).id for _ in range(2))
+    assert store.find(first) == first
+    assert store.find(first[:-1]) == first or first[:-1] == second[:-1]
+    assert store.find("latest") in (first, second)
+    with pytest.raises(UsageError, match="means 2 runs"):
+        store.find("2")
+    with pytest.raises(UsageError, match="unknown run 'x'"):
+        store.find("x")
+
+
+def test_writers_at_once_lose_no_row(path):
+    def write(number):
+        store = Store(str(path), write=True)
+        run = store.begin({}, PLAN)
+        for T in range(1, 21):
+            store.append(run.id, [ok_row(T, f"linear/{number}")])
+
+    Store(str(path), write=True)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert sum(len(Store(str(path)).run(run.id).measurements) for run in Store(str(path)).summaries()) == 80
+
+
+def test_the_migrations_make_the_tables_of_the_schema(path):
+    from sqlalchemy import create_engine, inspect
+
+    Store(str(path), write=True)
+    found = inspect(create_engine(f"sqlite:///{path}"))
+    for table in metadata.sorted_tables:
+        columns = {column["name"]: column for column in found.get_columns(table.name)}
+        assert set(columns) == {column.name for column in table.columns}
+        for column in table.columns:
+            assert columns[column.name]["nullable"] == column.nullable, column
+            assert str(columns[column.name]["type"]) == column.type.compile(), column
+        assert {index["name"] for index in found.get_indexes(table.name)} == {
+            index.name for index in table.indexes
+        }
+    version = sqlite3.connect(path).execute("SELECT version_num FROM alembic_version").fetchone()
+    assert version == (REVISION,)
+    journal = sqlite3.connect(path).execute("PRAGMA journal_mode").fetchone()
+    assert journal == ("wal",)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: path.write_bytes(b"no database at all" * 100), "not a SQLite file"),
+        (lambda path: path.mkdir(), "is a folder"),
+        (lambda path: sqlite3.connect(path).execute("CREATE TABLE mine (x)"), "holds other tables"),
+        (lambda path: path.touch(), "is empty"),
+        (lambda path: None, "there is no database"),
+    ],
+)
+def test_what_is_no_store_is_one_line(tmp_path, make, said):
+    path = tmp_path / "x.db"
+    make(path)
+    with pytest.raises(StoreError, match=said) as caught:
+        Store(str(path))
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_store_of_a_newer_linbench_is_left_alone(path):
+    Store(str(path), write=True)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    for write in (False, True):
+        with pytest.raises(StoreError, match="of schema 9999; this linbench knows up to 0001"):
+            Store(str(path), write=write)
+
+
+def test_damage_is_found(path):
+    store = Store(str(path), write=True)
+    run = store.begin({}, PLAN)
+    store.append(run.id, [ok_row(T) for T in range(1, 4)])
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("UPDATE measurements SET status = 'superb' WHERE id = 1")
+        connection.execute("UPDATE samples SET samples_s = x'00000000' WHERE measurement = 2")
+        connection.execute("DELETE FROM samples WHERE measurement = 3")
+    problems = "\n".join(Store(str(path)).problems())
+    for said in ("status 'superb'", "row 2: has 1 samples where 3", "row 3: has a median and no samples"):
+        assert said in problems
+
+
+def test_a_cut_file_is_one_line(path):
+    store = Store(str(path), write=True)
+    run = store.begin({}, PLAN)
+    store.append(run.id, [ok_row(T) for T in range(1, 400)])
+    del store
+    cut = path.with_name("cut.db")
+    sqlite3.connect(path).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    cut.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(StoreError, match="damaged|malformed"):
+        Store(str(cut)).run("latest")
+
+
+READ = "from linbench.store.store import Store; import os, sys; os.setuid(65534); print(len(Store(sys.argv[1]).run('latest').measurements))"
+WRITE = "from linbench.store.store import Store; import os, sys; os.setuid(65534); Store(sys.argv[1], write=True).begin({}, {})"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_a_read_only_folder_can_be_read_and_not_written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shared")
+    path = folder / "x.db"
+    store = Store(str(path), write=True)
+    store.append(store.begin({}, PLAN).id, [ok_row()])
+    del store
+    for parent in (folder, *folder.parents[:3]):
+        parent.chmod(0o755)
+    done = subprocess.run([sys.executable, "-c", READ, str(path)], capture_output=True, text=True)
+    assert done.stdout == "1\n", done.stderr
+    done = subprocess.run([sys.executable, "-c", WRITE, str(path)], capture_output=True, text=True)
+    assert "cannot be" in done.stderr.splitlines()[-1]
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
+    mount = tmp_path / "small"
+    mount.mkdir()
+    if os.getuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "none", mount]).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        store = Store(str(mount / "x.db"), write=True)
+        run = store.begin({}, PLAN)
+        stored = 0
+        with pytest.raises(StoreError, match="the disk is full"):
+            for T in range(1, 10_000):
+                store.append(run.id, [ok_row(T)])
+                stored += 1
+        shutil.copytree(mount, tmp_path / "copy")
+        assert len(Store(str(tmp_path / "copy/x.db")).run(run.id).measurements) == stored > 0
+    finally:
+        subprocess.run(["umount", "-l", mount], check=True)
+
+
+def test_a_lock_that_is_let_go_in_time_is_waited_for(path):
+    store = Store(str(path), write=True)
+    run = store.begin({}, PLAN)
+    holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN IMMEDIATE")
+    timer = threading.Timer(1.0, holder.rollback)
+    timer.start()
+    store.append(run.id, [ok_row()])
+    timer.join()
+    assert len(store.run(run.id).measurements) == 1
