@@ -1,0 +1,159 @@
+"""Kernels of causal linear attention that give outputs: many steps (forward) and one step (decode)."""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+
+import triton
+import triton.language as tl
+
+from linbench_kernels.triton.tile import (
+    feature_map,
+    head_rows,
+    load_features,
+    load_rows,
+    locate,
+    operand,
+    store_rows,
+    sum_rows,
+)
+
+EPSILON = tl.constexpr(1e-6)  # added to the denominator, as Katharopoulos et al. do
+
+
+@triton.jit(do_not_specialize=["T", "segment_length", "n_slices", "n_segments"])
+def forward(
+    q,  # [B, T, H, K]
+    k,  # [B, T, H, K]
+    v,  # [B, T, H, V]
+    o,  # [B, T, H, V] contiguous, written
+    denominators,  # [B, H, T] float32, written; or None
+    states,  # [B, H, segments, K, V] float32, at the start of each segment; or None for zeros
+    normalizers,  # [B, H, segments, K] float32; or None for zeros
+    final_state,  # [B, H, K, V] float32, written; or None
+    final_normalizer,  # [B, H, K] float32, written; or None
+    q_strides,
+    k_strides,
+    v_strides,
+    T,
+    H,
+    segment_length,
+    n_segments,
+    n_slices,
+    K: tl.constexpr,
+    V: tl.constexpr,
+    FEATURE_MAP: tl.constexpr,
+    NORMALIZE: tl.constexpr,
+    CHUNK: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+    BLOCK_V: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    """Writes o for one slice of V of one segment, chunk by chunk, with the state in registers.
+
+    Within a chunk: o = tril(phi(Q) phi(K)^T) V + phi(Q) S. The denominator is the row sum of the same scores
+    plus phi(Q) z, so normalising reads nothing more.
+
+    The state is kept transposed, S^T: phi(K) is then the right operand of both its products, and goes through
+    shared memory once. max_num_imprecise_acc, which otherwise concerns 8-bit floats alone, keeps the compiler
+    from summing a chunk into S on the tensor cores, which truncate: it is summed apart and added in float32.
+    """
+    v_slice, segment, batch, head = locate(tl.program_id(0), n_slices, n_segments, H)
+    sequence = (batch * H + head).to(tl.int64)
+    rows = tl.arange(0, CHUNK)
+    k_columns = tl.arange(0, BLOCK_K)
+    v_columns = v_slice * BLOCK_V + tl.arange(0, BLOCK_V)
+    state_valid = (v_columns < V)[:, None] & (k_columns < K)[None, :]
+    causal = rows[:, None] >= rows[None, :]
+    q = head_rows(q, q_strides, batch, head)
+    k = head_rows(k, k_strides, batch, head)
+    v = head_rows(v, v_strides, batch, head)
+    o += (batch.to(tl.int64) * T * H + head) * V
+
+    if states is not None:
+        index = sequence * n_segments + segment
+        address = states + index * K * V + k_columns[None, :] * V + v_columns[:, None]
+        S = tl.load(address, mask=state_valid, other=0.0)
+        z = tl.load(normalizers + index * K + k_columns, mask=k_columns < K, other=0.0)
+    else:
+        S = tl.zeros([BLOCK_V, BLOCK_K], tl.float32)
+        z = tl.zeros([BLOCK_K], tl.float32)
+
+    start = segment * segment_length
+    for i in range(0, tl.cdiv(min(T - start, segment_length), CHUNK)):
+        first = start + i * CHUNK
+        q_tile = load_features(q, q_strides[1], first, rows, k_columns, T, K, FEATURE_MAP)  # [C, K]
+        d = tl.sum(q_tile.to(tl.float32) * z[None, :], 1) + EPSILON
+        k_tile = load_features(k, k_strides[1], first, rows, k_columns, T, K, FEATURE_MAP)  # [C, K]
+        z += sum_rows(k_tile, first + rows < T)
+        v_tile = load_rows(v, v_strides[1], first, rows, v_columns, T, V)  # [C, V]
+
+        scores = tl.dot(q_tile, tl.trans(k_tile), input_precision=PRECISION)
+        scores = tl.where(causal, scores, 0.0)  # [C, C]
+        S_tile, scale = operand(S, q_tile.dtype)
+        o_tile = tl.dot(scores.to(v_tile.dtype), v_tile, input_precision=PRECISION)
+        o_tile += tl.dot(q_tile, tl.trans(S_tile), input_precision=PRECISION) * scale
+        if NORMALIZE:
+            d += tl.sum(scores, 1)
+            o_tile /= d[:, None]
+            if denominators is not None:  # noqa: SIM102 (decided at compile time)
+                if v_slice == 0:
+                    tl.store(denominators + sequence * T + first + rows, d, mask=first + rows < T)
+        store_rows(o, H * V, first, rows, v_columns, T, V, o_tile)
+
+        S += tl.dot(tl.trans(v_tile), k_tile, input_precision=PRECISION, max_num_imprecise_acc=1)
+
+    if final_state is not None:  # noqa: SIM102 (decided at compile time)
+        if segment == n_segments - 1:
+            address = final_state + sequence * K * V + k_columns[None, :] * V + v_columns[:, None]
+            tl.store(address, S, mask=state_valid)
+            if v_slice == 0:
+                tl.store(final_normalizer + sequence * K + k_columns, z, mask=k_columns < K)
+
+
+@triton.jit
+def decode(
+    q,  # [B, 1, H, K]
+    k,  # [B, 1, H, K]
+    v,  # [B, 1, H, V]
+    o,  # [B, 1, H, V] contiguous, written
+    state,  # [B, H, K, V] float32
+    normalizer,  # [B, H, K] float32
+    new_state,  # [B, H, K, V] float32, written
+    new_normalizer,  # [B, H, K] float32, written
+    q_strides,
+    k_strides,
+    v_strides,
+    H,
+    K: tl.constexpr,
+    V: tl.constexpr,
+    FEATURE_MAP: tl.constexpr,
+    NORMALIZE: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+    BLOCK_V: tl.constexpr,
+):
+    """Writes o and the state after one step, for one slice of V; the state is read once and written once."""
+    n_slices: tl.constexpr = (V + BLOCK_V - 1) // BLOCK_V
+    v_slice, _, batch, head = locate(tl.program_id(0), n_slices, 1, H)
+    sequence = (batch * H + head).to(tl.int64)
+    k_columns = tl.arange(0, BLOCK_K)
+    v_columns = v_slice * BLOCK_V + tl.arange(0, BLOCK_V)
+    k_valid = k_columns < K
+    v_valid = v_columns < V
+    state_offsets = sequence * K * V + k_columns[:, None] * V + v_columns[None, :]
+    state_valid = k_valid[:, None] & v_valid[None, :]
+
+    q_row = tl.load(head_rows(q, q_strides, batch, head) + k_columns, mask=k_valid, other=0.0).to(tl.float32)
+    k_row = tl.load(head_rows(k, k_strides, batch, head) + k_columns, mask=k_valid, other=0.0).to(tl.float32)
+    v_row = tl.load(head_rows(v, v_strides, batch, head) + v_columns, mask=v_valid, other=0.0).to(tl.float32)
+    q_row = tl.where(k_valid, feature_map(q_row, FEATURE_MAP), 0.0)
+    k_row = tl.where(k_valid, feature_map(k_row, FEATURE_MAP), 0.0)
+
+    S = tl.load(state + state_offsets, mask=state_valid, other=0.0) + k_row[:, None] * v_row[None, :]
+    z = tl.load(normalizer + sequence * K + k_columns, mask=k_valid, other=0.0) + k_row
+    tl.store(new_state + state_offsets, S, mask=state_valid)
+    if v_slice == 0:
+        tl.store(new_normalizer + sequence * K + k_columns, z, mask=k_valid)
+
+    o_row = tl.sum(q_row[:, None] * S, 0)
+    if NORMALIZE:
+        o_row /= tl.sum(q_row * z, 0) + EPSILON
+    tl.store(o + sequence * V + v_columns, o_row.to(o.dtype.element_ty), mask=v_valid)

@@ -1,0 +1,98 @@
+"""Device functions shared by attention kernels: addressing, feature maps, operands of products."""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def locate(program, n_slices, n_segments, H):
+    """Returns (slice, segment, batch, head) of a program; slices vary fastest, so they share rows in L2."""
+    sequence = program // (n_slices * n_segments)
+    return program % n_slices, program // n_slices % n_segments, sequence // H, sequence % H
+
+
+@triton.jit
+def head_rows(pointer, strides, batch, head):
+    """Returns the address of row 0 of one head; strides are those of (batch, time, head), in elements."""
+    return pointer + batch.to(tl.int64) * strides[0] + head.to(tl.int64) * strides[2]
+
+
+@triton.jit
+def load_rows(pointer, stride, first, rows, columns, n_rows, n_columns):
+    """Returns the tile [rows, columns] of the matrix at `pointer` from row `first`, zero outside the matrix.
+
+    Only the scalar offset of the tile is 64 bits wide; offsets within a tile fit in 32.
+    """
+    valid = (first + rows < n_rows)[:, None] & (columns < n_columns)[None, :]
+    base = pointer + first.to(tl.int64) * stride
+    return tl.load(base + rows[:, None] * stride + columns[None, :], mask=valid, other=0.0)
+
+
+@triton.jit
+def store_rows(pointer, stride, first, rows, columns, n_rows, n_columns, tile):
+    """Stores a float32 tile where `load_rows` would read it, rounded to the dtype of the matrix."""
+    valid = (first + rows < n_rows)[:, None] & (columns < n_columns)[None, :]
+    base = pointer + first.to(tl.int64) * stride
+    address = base + rows[:, None] * stride + columns[None, :]
+    tl.store(address, tile.to(pointer.dtype.element_ty), mask=valid)
+
+
+@triton.jit
+def feature_map(x, FEATURE_MAP: tl.constexpr):
+    """Returns phi(x): elu(x) + 1 in float32, relu(x) or x."""
+    if FEATURE_MAP == "elu1":
+        wide = x.to(tl.float32)
+        return tl.where(wide > 0, wide + 1, tl.exp(wide))
+    elif FEATURE_MAP == "relu":
+        return tl.where(x < 0, 0.0, x)  # keeps NaN, which tl.maximum would not
+    else:
+        return x
+
+
+@triton.jit
+def load_features(pointer, stride, first, rows, columns, n_rows, n_columns, FEATURE_MAP: tl.constexpr):
+    """Returns phi of a tile, in the dtype of the matrix; zero in columns, but not rows, outside the matrix.
+
+    Rows need no mask, which would cost a register an element: rows past the end of the sequence meet a zero
+    (of v, of g, of delta or of the causal mask) in every product.
+    """
+    x = load_rows(pointer, stride, first, rows, columns, n_rows, n_columns)
+    phi = feature_map(x, FEATURE_MAP)
+    if x.shape[1] != n_columns:
+        phi = tl.where((columns < n_columns)[None, :], phi, 0.0)
+    return phi.to(x.dtype)
+
+
+@triton.jit
+def sum_rows(x, valid):
+    """Returns the sum of the valid rows of a tile, in float32."""
+    return tl.sum(tl.where(valid[:, None], x.to(tl.float32), 0.0), 0)
+
+
+@triton.jit
+def feature_slope(x, FEATURE_MAP: tl.constexpr):
+    """Returns phi'(x) in float32."""
+    wide = x.to(tl.float32)
+    if FEATURE_MAP == "elu1":
+        return tl.where(wide > 0, 1.0, tl.exp(wide))
+    elif FEATURE_MAP == "relu":
+        return tl.where(wide > 0, 1.0, 0.0)
+    else:
+        return tl.full(x.shape, 1.0, tl.float32)
+
+
+@triton.jit
+def operand(x, dtype: tl.constexpr):
+    """Returns a float32 tile as an operand of dtype for a product, and the factor to multiply the product by.
+
+    A float16 operand is divided by its largest element: states grow with T and weights shrink with it, past
+    the ends of float16 (65504 and 6e-8) at lengths that are in use. The other dtypes reach as far as float32.
+    """
+    if dtype == tl.float16:
+        largest = tl.max(tl.abs(x))
+        scale = tl.where(largest > 0, largest, 1.0)
+        return (x / scale).to(dtype), scale
+    else:
+        return x.to(dtype), 1.0

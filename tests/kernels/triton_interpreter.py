@@ -1,0 +1,76 @@
+"""A mend of Triton's interpreter, so that kernels can be checked in bfloat16 without a GPU."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import triton.language as tl
+from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def mend_bfloat16() -> None:
+    """Makes the interpreter compute with bfloat16 numbers instead of with their bit patterns.
+
+    numpy has no bfloat16, so the interpreter keeps one in a uint16. Of its operations only the casts from and
+    to float32 know that: a sum, a comparison or a tl.dot of two bfloat16 tiles takes the uint16 as integers,
+    and the result is wrong without a word. Here casts, arithmetic and products widen bfloat16 to float32,
+    compute, and round to nearest even, as the hardware does. Products of two bfloat16 are exact in float32.
+
+    Tried with Triton 3.6.0 and 3.9.0. Call it once, before the first kernel, with TRITON_INTERPRET=1.
+    """
+    builder = InterpreterBuilder
+    cast, binary, unary = builder.cast_impl, builder.binary_op, builder.unary_op
+    fma, dot = builder.create_fma, builder.create_dot
+
+    def mended_cast(self: InterpreterBuilder, source: TensorHandle, target: Any) -> TensorHandle:
+        if _is_bfloat16(target.scalar):
+            narrow = source.data if _is_bfloat16(source.dtype) else _round(source.data)
+            return TensorHandle(narrow, tl.bfloat16)
+        return cast(self, _widen(source), target)
+
+    def mended_binary(
+        self: InterpreterBuilder, left: TensorHandle, right: TensorHandle, op: Callable[..., Array]
+    ) -> TensorHandle:
+        result = binary(self, _widen(left), _widen(right), op)
+        if not _is_bfloat16(left.dtype) or result.data.dtype == np.bool_:
+            return result
+        return TensorHandle(_round(result.data), tl.bfloat16)
+
+    def mended_unary(self: InterpreterBuilder, x: TensorHandle, op: Callable[..., Array]) -> TensorHandle:
+        result = unary(self, _widen(x), op)
+        return TensorHandle(_round(result.data), tl.bfloat16) if _is_bfloat16(x.dtype) else result
+
+    def mended_fma(
+        self: InterpreterBuilder, x: TensorHandle, y: TensorHandle, z: TensorHandle
+    ) -> TensorHandle:
+        result = fma(self, _widen(x), _widen(y), _widen(z))
+        return TensorHandle(_round(result.data), tl.bfloat16) if _is_bfloat16(z.dtype) else result
+
+    def mended_dot(
+        self: InterpreterBuilder, a: TensorHandle, b: TensorHandle, accumulator: TensorHandle, *settings: Any
+    ) -> TensorHandle:
+        return dot(self, _widen(a), _widen(b), accumulator, *settings)
+
+    builder.cast_impl, builder.binary_op, builder.unary_op = mended_cast, mended_binary, mended_unary
+    builder.create_fma, builder.create_dot = mended_fma, mended_dot
+
+
+def _is_bfloat16(dtype: Any) -> bool:
+    return bool(dtype.scalar == tl.bfloat16)
+
+
+def _widen(x: TensorHandle) -> TensorHandle:
+    """Returns a bfloat16 tensor as float32, exactly; any other as it is."""
+    if not _is_bfloat16(x.dtype):
+        return x
+    return TensorHandle((x.data.astype(np.uint32) << 16).view(np.float32), tl.float32)
+
+
+def _round(x: Array) -> Array:
+    """Returns the bit patterns of the bfloat16 numbers nearest to x, ties to even."""
+    wide = np.ascontiguousarray(x, np.float32)
+    bits = wide.view(np.uint32)
+    nearest = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+    return np.where(np.isnan(wide), np.uint16(0x7FC0), nearest)
