@@ -47,6 +47,7 @@ def measured(tmp_path_factory):
     command = CommandLine(tmp_path_factory.mktemp("measured"))
     grid = ["--T", "64,130", "--H", "2", "--D", "16", "--mode", "fwd,fwd_bwd,prefill,decode"]
     command.output = command("run", *grid, "--op", "linear,softmax", "--min-time", "20ms", "--device", "cpu")
+    command.run = command.output[0].split()[1].rstrip(":")
     return command
 
 

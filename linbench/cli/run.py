@@ -192,17 +192,22 @@ def _print_plan(plan: Any, form: str) -> None:
     for job in plan.jobs:
         operator = registry.operator(job.operator)
         implementation = registry.implementation(job.implementation)
-        needed = job_bytes(operator, implementation, job)
-        took = job_seconds(operator, implementation, job, plan.protocol)
-        total += took
-        if form == "json":
-            record = {"implementation": job.implementation, "case": job.case.to_json()}
-            click.echo(json.dumps(record | {"estimated_bytes": needed, "estimated_s": took}))
+        reason = implementation.why_not(operator, job.case)
+        record: dict[str, Any] = {"implementation": job.implementation, "case": job.case.to_json()}
+        if reason is None:
+            needed = job_bytes(operator, implementation, job)
+            took = job_seconds(operator, implementation, job, plan.protocol)
+            total += took
+            record |= {"estimated_bytes": needed, "estimated_s": took}
+            text = f"about {format.size(needed)}, {format.seconds(took)}"
         else:
-            click.echo(
-                printable(f"{job.implementation:<20} {job.case}")
-                + f"  about {format.size(needed)}, {format.seconds(took)}"
-            )
+            record |= {"unsupported": reason}
+            text = f"unsupported: {reason}"
+        click.echo(
+            json.dumps(record)
+            if form == "json"
+            else printable(f"{job.implementation:<20} {job.case}  {text}")
+        )
     cases = len(plan.groups)
     click.echo(
         f"{cases} cases, {len(plan.jobs)} rows, about {format.seconds(total)} in all (a rough estimate)",

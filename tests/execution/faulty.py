@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -118,4 +119,16 @@ def good(q, k, v):
 @implementation("linear", "leaves-a-thread")
 def leaves_a_thread(q, k, v):
     threading.Thread(target=time.sleep, args=(3600,)).start()
+    return right(q, k, v)
+
+
+@implementation("linear", "garbage")
+def garbage(q, k, v):
+    os.write(int(sys.argv[2]), b"not json at all\n")
+    return right(q, k, v)
+
+
+@implementation("linear", "leaves-a-child")
+def leaves_a_child(q, k, v):
+    subprocess.Popen(["sleep", "987654"])
     return right(q, k, v)

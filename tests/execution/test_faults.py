@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import psutil
 import pytest
 
 FAULTY = Path(__file__).with_name("faulty.py")
@@ -26,6 +27,8 @@ ENDS = {
     "refuses": ("unsupported", "not on a Sunday"),
     "good": ("ok", None),
     "leaves-a-thread": ("ok", None),
+    "garbage": ("crashed", "answered garbage: b'not json at all'"),
+    "leaves-a-child": ("ok", None),
 }
 
 
@@ -37,8 +40,8 @@ def swept(tmp_path_factory):
     words = ["--T", "64", "--H", "2", "--D", "16", "--timeout", "4s", "--max-memory", "1.5GiB"]
     names = [f"linear/{name}" for name in ENDS]
     out, _ = command(
-        "run", "--plugin", FAULTY, "--impl", ",".join(names), *words, "--min-time", "50ms", "--format", "json",
-        "--device", "cpu",
+        "run", "--plugin", FAULTY, "--impl", ",".join(names), *words, "--min-time", "50ms",
+        "--format", "json", "--device", "cpu",
     )  # fmt: skip
     rows = [json.loads(line) for line in out.splitlines()]
     return command, {row["implementation"]: row for row in rows}, rows
@@ -71,6 +74,12 @@ def test_a_wrong_row_says_how_wrong(swept):
     assert error["rel_l2"] == pytest.approx(1)
     assert error["nonfinite"] == 0
     assert swept[1]["linear/nan"]["errors"]["o"]["nonfinite"] == 64 * 2 * 16
+
+
+def test_what_a_worker_started_ends_with_it(swept):
+    assert swept
+    for process in psutil.process_iter(["cmdline"]):
+        assert "987654" not in (process.info["cmdline"] or [])
 
 
 def test_strict_exits_3(swept):

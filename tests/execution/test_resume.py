@@ -67,7 +67,7 @@ def test_what_the_time_budget_left_out_is_a_row_and_is_measured_on_resume(linben
     assert "20 ok, 4 unsupported; stored" in out
 
 
-def test_a_resumed_run_is_taken_as_it_was_begun(linbench, measured):
+def test_a_resumed_run_is_taken_as_it_was_begun(measured):
     _, err = measured("run", "--resume", "latest", "--T", "64", code=2)
     assert "leave out --T" in err
     _, err = measured("run", "--resume", "never", code=2)

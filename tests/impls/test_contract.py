@@ -99,3 +99,23 @@ def test_strided_inputs_give_what_contiguous_ones_give(implementation):
 def test_a_budget_is_there_to_be_missed():
     found, _ = checked(registry.implementation("gated_delta/undamped"), CASES[0])
     assert "o is off by" in complaint(found)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", [found.name for found in registry.implementations()])
+def test_the_contract_on_a_cuda_device(name, mode):
+    implementation = registry.implementation(name)
+    operator = registry.operator(implementation.operator)
+    shapes = [(2, 65, 3, 64, 64), (1, 1000, 4, 128, 128), (1, 257, 2, 32, 64)]
+    took = 0
+    for dtype in ("float32", "float16", "bfloat16"):
+        for shape in shapes:
+            case = operator.complete(Case(*shape, dtype, mode, "cuda"))
+            if implementation.why_not(operator, case) is None and name != "gated_delta/undamped":
+                found, _ = checked(implementation, case)
+                assert complaint(found) is None, (case, found)
+                took += 1
+    if not took:
+        pytest.skip(f"{name} takes none of the cases in {mode}")

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from triton_interpreter import mend_bfloat16
+
 from linbench_kernels.triton import linear_attention as module
 from linbench_kernels.triton.linear_attention import (
     linear_attention,
     linear_attention_decode,
     linear_attention_prefill,
 )
-from torch import Tensor
-from triton_interpreter import mend_bfloat16
 
 mend_bfloat16()
 

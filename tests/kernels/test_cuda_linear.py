@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 from cuda_emulation import GXX, EmulatedProgram, Schedule
+from torch import Tensor
+
 from linbench_kernels.cuda import compile as nvrtc
 from linbench_kernels.cuda import linear_attention as cuda
 from linbench_kernels.cuda.linear_attention import State, Variant
-from torch import Tensor
 
 float32, float16, bfloat16 = torch.float32, torch.float16, torch.bfloat16
 TOLERANCE = {float32: 1e-5, float16: 4e-3, bfloat16: 2e-2}  # of ||o - reference|| / ||reference||

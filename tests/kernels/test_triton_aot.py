@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 import triton
-from linbench_kernels.triton import linear_attention as launcher
-from linbench_kernels.triton.linear_attention_plan import tiles
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, CompiledKernel
 from triton.runtime.jit import JITFunction
+
+from linbench_kernels.triton import linear_attention as launcher
+from linbench_kernels.triton.linear_attention_plan import tiles
 
 pytestmark = pytest.mark.skipif(
     triton.knobs.runtime.interpret, reason="kernels are interpreted, not compiled"

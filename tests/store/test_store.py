@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -128,7 +129,7 @@ def test_the_migrations_make_the_tables_of_the_schema(path):
         (lambda path: path.mkdir(), "is a folder"),
         (lambda path: sqlite3.connect(path).execute("CREATE TABLE mine (x)"), "holds other tables"),
         (lambda path: path.touch(), "is empty"),
-        (lambda path: None, "there is no database"),
+        (Path.exists, "there is no database"),
     ],
 )
 def test_what_is_no_store_is_one_line(tmp_path, make, said):
@@ -171,12 +172,13 @@ def test_a_cut_file_is_one_line(path):
     cut = path.with_name("cut.db")
     sqlite3.connect(path).execute("PRAGMA wal_checkpoint(TRUNCATE)")
     cut.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(StoreError, match="damaged|malformed"):
+    with pytest.raises(StoreError, match=r"damaged|malformed"):
         Store(str(cut)).run("latest")
 
 
-READ = "from linbench.store.store import Store; import os, sys; os.setuid(65534); print(len(Store(sys.argv[1]).run('latest').measurements))"
-WRITE = "from linbench.store.store import Store; import os, sys; os.setuid(65534); Store(sys.argv[1], write=True).begin({}, {})"
+AS_NOBODY = "from linbench.store.store import Store; import os, sys; os.setuid(65534); "
+READ = AS_NOBODY + "print(len(Store(sys.argv[1]).run('latest').measurements))"
+WRITE = AS_NOBODY + "Store(sys.argv[1], write=True).begin({}, {})"
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
@@ -202,13 +204,17 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
     try:
         store = Store(str(mount / "x.db"), write=True)
         run = store.begin({}, PLAN)
-        stored = 0
-        with pytest.raises(StoreError, match="the disk is full"):
+        stored = []
+
+        def fill():
             for T in range(1, 10_000):
                 store.append(run.id, [ok_row(T)])
-                stored += 1
+                stored.append(T)
+
+        with pytest.raises(StoreError, match="the disk is full"):
+            fill()
         shutil.copytree(mount, tmp_path / "copy")
-        assert len(Store(str(tmp_path / "copy/x.db")).run(run.id).measurements) == stored > 0
+        assert len(Store(str(tmp_path / "copy/x.db")).run(run.id).measurements) == len(stored) > 0
     finally:
         subprocess.run(["umount", "-l", mount], check=True)
 

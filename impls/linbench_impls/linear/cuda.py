@@ -22,6 +22,7 @@ def why_not(case: Case) -> str | None:
     if reason is not None:
         return reason
     import torch
+
     from linbench_kernels.cuda.linear_attention import why_not as shape_why_not
 
     return shape_why_not(case.K, case.V, getattr(torch, case.dtype))
