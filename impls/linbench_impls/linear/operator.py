@@ -95,7 +95,7 @@ class Linear(Operator):
         return torch.stack(outputs, 1), (S, z)
 
     def expected(self, case: Case, inputs: Inputs) -> dict[str, Expected]:
-        """Return the exact results; at T = 1 the quotient is v whatever q and k are, so dq and dk are zero."""
+        """Return the exact results; at T = 1 o is v whatever q and k are, so dq and dk are zero."""
         found = super().expected(case, inputs)
         if case.T == 1 and not case.options:
             for name in found.keys() & {"dq", "dk"}:
