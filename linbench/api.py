@@ -16,7 +16,7 @@ from linbench.core.measurement import Measurement, Status
 from linbench.core.registry import registry
 from linbench.core.run import Run
 from linbench.execution.lock import exclusive
-from linbench.execution.plan import Plan, Protocol, make_plan, plan_from_json
+from linbench.execution.plan import DEFAULT_PROCESSES, Plan, Protocol, make_plan, plan_from_json
 from linbench.execution.runner import Observer, Runner
 from linbench.store.store import Store
 from linbench.store.table import frame
@@ -121,14 +121,15 @@ def plan_run(
         grid = Grid("axes") if given else DEFAULT_GRID
     found = load_grid(grid) if isinstance(grid, str) else grid
     registry.load(plugins)
+    device = device or default_device()
     return make_plan(
         registry,
         found.overridden(typed),
-        device or default_device(),
+        device,
         operators=op,
         implementations=impl,
         plugins=[str(Path(plugin).resolve()) for plugin in plugins],
-        protocol=protocol or Protocol(),
+        protocol=protocol or Protocol(processes=DEFAULT_PROCESSES[device]),
     )
 
 

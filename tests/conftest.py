@@ -15,7 +15,11 @@ class CommandLine:
 
     def __init__(self, folder):
         self.folder = folder
-        self.environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "COLUMNS": "100"}
+        self.environment = os.environ | {
+            "CUDA_VISIBLE_DEVICES": "",
+            "COLUMNS": "100",
+            "LINBENCH_PROCESSES": "1",
+        }
 
     def start(self, *words, **extra):
         return subprocess.Popen(
@@ -42,11 +46,19 @@ def linbench(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def measured(tmp_path_factory):
+def command_line(tmp_path_factory):
+    """Return the command line in a new folder, for a fixture that outlives a test."""
+    return lambda name: CommandLine(tmp_path_factory.mktemp(name))
+
+
+@pytest.fixture(scope="session")
+def measured(command_line):
     """The command line in a folder where every built-in implementation has been measured on a small grid."""
-    command = CommandLine(tmp_path_factory.mktemp("measured"))
+    command = command_line("measured")
     grid = ["--T", "64,130", "--H", "2", "--D", "16", "--mode", "fwd,fwd_bwd,prefill,decode"]
-    command.output = command("run", *grid, "--op", "linear,softmax", "--min-time", "20ms", "--device", "cpu")
+    command.output = command(
+        "run", *grid, "--op", "linear,softmax", "--min-time", "20ms", "--processes", "2", "--device", "cpu"
+    )
     command.run = command.output[0].split()[1].rstrip(":")
     return command
 

@@ -16,7 +16,7 @@ from linbench.cli import options
 from linbench.cli.text import printable, row_line
 from linbench.core.errors import LinbenchError, UsageError, unknown
 from linbench.core.measurement import FAILURES, Measurement
-from linbench.core.quantity import parse_bytes, parse_duration
+from linbench.core.quantity import parse_bytes, parse_duration, parse_percent
 from linbench.core.run import Run
 from linbench.report import format
 
@@ -53,6 +53,10 @@ EXIT_FAILED_CASES = 3
 @options.plugin
 @options.db
 @click.option("--once", is_flag=True, help="Run everything once, checked and untimed.")
+@click.option("--processes", type=click.IntRange(1, 64), help="Workers a row.  [default: 5; 3 on CUDA]")
+@click.option(
+    "--precision", default="1%", show_default=True, metavar="PERCENT", help="Half width of a steady interval."
+)
 @click.option(
     "--min-time", default="0.5s", show_default=True, metavar="DURATION", help="Timed seconds a row."
 )
@@ -130,7 +134,7 @@ def command(**given: Any) -> int:
 def _plan(given: Mapping[str, Any]) -> tuple[Any, Run | None]:
     """Return the plan that the flags ask for, and the run that it goes on with."""
     from linbench import api
-    from linbench.execution.plan import Protocol
+    from linbench.execution.plan import DEFAULT_PROCESSES, Protocol
     from linbench.store.store import Store
 
     axes = {name: given[name] for name in ("B", "tokens", "T", "H", "D", "K", "V", "dtype", "mode")}
@@ -148,8 +152,11 @@ def _plan(given: Mapping[str, Any]) -> tuple[Any, Run | None]:
             )
         run, left = api.resumed(Store(given["db"], write=True), given["resume"])
         return left.within(budget_s), run
+    device = given["device"] or api.default_device()
     protocol = Protocol(
         once=given["once"],
+        processes=given["processes"] or DEFAULT_PROCESSES[device],
+        precision=parse_percent(given["precision"], "--precision"),
         min_time_s=parse_duration(given["min_time"], "--min-time"),
         max_samples=given["samples"],
         timeout_s=parse_duration(given["timeout"], "--timeout"),
@@ -160,7 +167,7 @@ def _plan(given: Mapping[str, Any]) -> tuple[Any, Run | None]:
         given["grid"],
         impl=options.words(given["impl"]),
         op=options.words(given["op"]),
-        device=given["device"],
+        device=device,
         plugins=given["plugins"],
         protocol=protocol,
         axes=axes,

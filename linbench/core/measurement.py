@@ -57,20 +57,31 @@ class Time:
 
     Attributes:
         timer: The timer that took every sample: cpu or cuda_events_cold.
-        median_s: Median of the samples, seconds.
-        ci_low_s: Low end of the 95% interval of the median, seconds.
+        median_s: Median of the processes' medians, seconds.
+        ci_low_s: Low end of its 95% interval, seconds: over processes, or over samples if there is one
+            process only.
         ci_high_s: High end of that interval, seconds.
-        n: How many samples there are.
-        samples_s: The samples in the order in which they were taken, seconds; empty where a query
-            did not ask for them.
+        processes: How many samples each process took.
+        samples_s: The samples in the order in which they were taken, process after process, seconds; empty
+            where a query did not ask for them.
     """
 
     timer: str
     median_s: float
     ci_low_s: float
     ci_high_s: float
-    n: int
+    processes: tuple[int, ...]
     samples_s: Sequence[float] = field(default=(), repr=False)
+
+    @property
+    def n(self) -> int:
+        """How many samples there are."""
+        return sum(self.processes)
+
+    @property
+    def half_width(self) -> float:
+        """Half of the interval's width, relative to the median."""
+        return (self.ci_high_s - self.ci_low_s) / 2 / self.median_s if self.median_s else 0.0
 
 
 @dataclass(frozen=True)
@@ -141,6 +152,7 @@ class Measurement:
             "ci_low_s": time.ci_low_s if time else None,
             "ci_high_s": time.ci_high_s if time else None,
             "n": time.n if time else 0,
+            "processes": list(time.processes) if time else [],
             "first_call_s": self.first_call_s,
             "peak_bytes": self.memory.peak_bytes if self.memory else None,
             "extra_bytes": self.memory.extra_bytes if self.memory else None,
@@ -160,7 +172,7 @@ class Measurement:
                 median_s=row["median_s"],
                 ci_low_s=row["ci_low_s"],
                 ci_high_s=row["ci_high_s"],
-                n=row["n"],
+                processes=tuple(row["processes"]),
                 samples_s=tuple(samples_s),
             )
         if row["peak_bytes"] is not None:

@@ -86,14 +86,21 @@ class Expected:
 
     Attributes:
         value: float64.
-        index: Where in the output the value lies: `output[index]` has the shape of `value`.
+        index: Where in the output the value lies.
         zero_rms: Root mean square below which the exact value counts as zero: errors are then taken
             relative to this instead, since what remains after cancellation is rounding.
+        step: 0 if the value is all of `output[index]`; else it is every step-th element of it, flattened.
     """
 
     value: Tensor
     index: tuple[slice | int | Tensor | EllipsisType, ...] = (...,)
     zero_rms: float = 0.0
+    step: int = 0
+
+    def of(self, output: Tensor) -> Tensor:
+        """Return the part of an output that the value is compared with."""
+        part = output[self.index]
+        return part.flatten()[:: self.step] if self.step else part
 
 
 class Operator(ABC):

@@ -7,6 +7,7 @@ from linbench.core.errors import UsageError
 _COUNT = re.compile(r"(\d+)([kKmM]?)")
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmMgGtT]?)(?:i?[bB])?")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?")
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -69,4 +70,17 @@ def parse_duration(text: str, name: str) -> float:
     value = float(match[1]) * _SECONDS[match[2] or "s"] if match else 0.0
     if value <= 0:
         raise UsageError(f"{name}: {text!r} is not a duration; write one like 90s, 10m or 2h")
+    return value
+
+
+def parse_percent(text: str, name: str) -> float:
+    """Return the fraction that `text` names: 1% is 0.01.
+
+    Raises:
+        UsageError: `text` is not a positive percentage.
+    """
+    match = _PERCENT.fullmatch(text.strip())
+    value = float(match[1]) / 100 if match else 0.0
+    if value <= 0:
+        raise UsageError(f"{name}: {text!r} is not a percentage; write one like 1% or 0.5%")
     return value

@@ -1,7 +1,8 @@
-"""Statistics of samples: the median and a 95% interval for it that assumes no distribution."""
+"""Statistics of samples: 95% intervals of a median, over samples of one process and over processes."""
 
 import math
 from collections.abc import Sequence
+from statistics import median
 
 
 def median_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
@@ -31,3 +32,26 @@ def median_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple
         rank += 1
     index = max(rank - 1, 0)
     return ordered[index], ordered[n - 1 - index]
+
+
+def process_interval(medians: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Return the ends of an interval for the typical median of a process.
+
+    Student's t on the logarithms of the processes' medians, centred on their mean and widened, where need
+    be, to hold their median: processes differ by factors, and 3 to 5 of them are too few for an interval
+    that assumes no distribution. A test holds its coverage within 92% to 98% for normal, heavy-tailed and
+    skewed differences.
+
+    Raises:
+        ValueError: There are fewer than two processes, or a median is not positive.
+    """
+    from scipy.special import stdtrit
+
+    if len(medians) < 2 or min(medians) <= 0:
+        raise ValueError("an interval over processes needs two positive medians at least")
+    logs = [math.log(value) for value in medians]
+    middle = math.fsum(logs) / len(logs)
+    spread = math.sqrt(math.fsum((value - middle) ** 2 for value in logs) / (len(logs) - 1))
+    reach = float(stdtrit(len(logs) - 1, (1 + confidence) / 2)) * spread / math.sqrt(len(logs))
+    centre = median(logs)
+    return math.exp(min(middle - reach, centre)), math.exp(max(middle + reach, centre))

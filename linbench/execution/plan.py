@@ -11,6 +11,8 @@ from linbench.core.implementation import Implementation
 from linbench.core.operator import check_options
 from linbench.core.registry import Registry
 
+DEFAULT_PROCESSES = {"cpu": 5, "cuda": 3}
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -18,14 +20,19 @@ class Protocol:
 
     Attributes:
         once: Run everything once, checked and untimed.
-        min_time_s: Timed seconds to spend on an implementation at a case, over all its turns.
+        processes: Workers that each take samples of an implementation at a case.
+        precision: Half width of the interval, relative to the median, at which no further process is asked
+            (three at least are), and beyond which a row is flagged unstable.
+        min_time_s: Timed seconds to spend on an implementation at a case, over all its processes.
         max_samples: Most timed calls of an implementation at a case.
-        timeout_s: Seconds after which an implementation at a case is given up.
+        timeout_s: Seconds in one process after which an implementation at a case is given up.
         max_memory_bytes: Most resident memory of a worker; None for a safe share of what is free.
         time_budget_s: Seconds after which no further case is started; None for no such bound.
     """
 
     once: bool = False
+    processes: int = 5
+    precision: float = 0.01
     min_time_s: float = 0.5
     max_samples: int = 2000
     timeout_s: float = 120.0

@@ -24,7 +24,7 @@ from linbench.core.measurement import Status
 from linbench.core.operator import Expected, Operator
 from linbench.core.registry import Registry, registry
 from linbench.execution.pipe import Pipe, PipeClosed
-from linbench.measure.accuracy import complaint, errors
+from linbench.measure.accuracy import complaint, errors, packed, unpacked
 from linbench.measure.call import Call, LaidInputs, WrongResult
 from linbench.measure.memory import weigh
 from linbench.measure.sampling import take_turn, warm_up
@@ -39,13 +39,17 @@ Answer = dict[str, Any]
 
 
 class Opened:
-    """A case of one operator: its inputs and what the oracle expects."""
+    """A case of one operator: its inputs, and what the oracle expects, whole or a sample of it."""
 
-    def __init__(self, operator: Operator, case: Case) -> None:
+    def __init__(self, operator: Operator, case: Case, sample: Mapping[str, Any] | None) -> None:
         self.operator = operator
         self.case = case
         self.laid = LaidInputs(operator, case)
-        self.expected: dict[str, Expected] = operator.expected(case, self.laid.canonical)
+        self.expected: dict[str, Expected]
+        if sample is None:
+            self.expected = operator.expected(case, self.laid.canonical)
+        else:
+            self.expected = {name: unpacked(part, case.device) for name, part in sample.items()}
 
 
 class Worker:
@@ -68,13 +72,16 @@ class Worker:
             return failure(error)
 
     def open(self, message: Mapping[str, Any]) -> Answer:
-        """Make the inputs of a case and ask the oracle."""
+        """Make the inputs of a case, and ask the oracle unless a sample of its answer is given."""
         operator = self._registry.operator(message["operator"])
-        self._opened[operator.name] = Opened(operator, Case.from_json(message["case"]))
-        return {"status": Status.OK}
+        case, sample = Case.from_json(message["case"]), message["sample"]
+        opened = self._opened[operator.name] = Opened(operator, case, sample)
+        if sample is not None:
+            return {"status": Status.OK}
+        return {"status": Status.OK, "sample": {name: packed(due) for name, due in opened.expected.items()}}
 
     def check(self, message: Mapping[str, Any]) -> Answer:
-        """Run an implementation at an opened case for the first time, check it, warm it up and weigh it."""
+        """Run an implementation at an opened case for the first time here: check, warm up, maybe weigh."""
         implementation = self._registry.implementation(message["implementation"])
         opened = self._opened[implementation.operator]
         reason = implementation.why_not(opened.operator, opened.case)
@@ -95,9 +102,12 @@ class Worker:
         timer = self._timer(opened.case.device)
         cap_s = WARM_CAP_S if 5 * first_call_s < message["timeout_s"] else 0.0
         call_s = warm_up(call, timer, cap_s)
+        answer |= {"call_s": call_s, "timer": timer.name}
+        if not message["weigh"]:
+            return answer
         call.prepare()
         memory = weigh(call, opened.case.device, opened.operator.input_bytes(opened.case), call_s)
-        return answer | {"call_s": call_s, "timer": timer.name, "memory": asdict(memory)}
+        return answer | {"memory": asdict(memory)}
 
     def turn(self, message: Mapping[str, Any]) -> Answer:
         """Take a turn of timed calls and check what the last of them returned."""

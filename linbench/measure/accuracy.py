@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator, Mapping
+from types import EllipsisType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +16,7 @@ from linbench.core.operator import Expected
 
 RELATIVE_FLOOR = 0.01
 SLICE_ELEMENTS = 2**24
+SAMPLE_ELEMENTS = 4096
 
 
 def errors(
@@ -21,7 +24,7 @@ def errors(
 ) -> dict[str, TensorError]:
     """Return the error of each tensor that the oracle gives, in canonical layout."""
     return {
-        name: tensor_error(actual[name][due.index], due.value, budget, due.zero_rms)
+        name: tensor_error(due.of(actual[name]), due.value, budget, due.zero_rms)
         for name, due in expected.items()
     }
 
@@ -74,6 +77,40 @@ def complaint(found: Mapping[str, TensorError]) -> str | None:
     if error.nonfinite:
         return f"{name} has {error.nonfinite} elements that are NaN or infinite"
     return f"{name} is off by {error.rel_l2:.2g} (relative L2); the budget is {error.budget:.2g}"
+
+
+def packed(due: Expected) -> dict[str, Any]:
+    """Return a sample of an exact value as JSON data, for a worker that does not ask the oracle itself."""
+    step = max(1, due.value.numel() // SAMPLE_ELEMENTS)
+    return {
+        "index": [_pack_index(part) for part in due.index],
+        "step": step,
+        "values": due.value.flatten()[::step].tolist(),
+        "zero_rms": due.zero_rms,
+    }
+
+
+def unpacked(data: Mapping[str, Any], device: str) -> Expected:
+    """Return the sample that `packed` packed."""
+    index = tuple(_unpack_index(part, device) for part in data["index"])
+    value = torch.tensor(data["values"], dtype=torch.float64, device=device)
+    return Expected(value, index, data["zero_rms"], data["step"])
+
+
+def _pack_index(part: slice | int | Tensor | EllipsisType) -> Any:
+    if part is ...:
+        return "..."
+    if isinstance(part, slice):
+        return {"slice": [part.start, part.stop, part.step]}
+    return part.tolist() if isinstance(part, Tensor) else part
+
+
+def _unpack_index(part: Any, device: str) -> slice | int | Tensor | EllipsisType:
+    if part == "...":
+        return ...
+    if isinstance(part, dict):
+        return slice(*part["slice"])
+    return torch.tensor(part, device=device) if isinstance(part, list) else int(part)
 
 
 def _slices(actual: Tensor, exact: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -46,6 +46,7 @@ measurements = Table(
     Column("timer", String(32)),
     *(Column(name, Float) for name in ("median_s", "ci_low_s", "ci_high_s")),
     Column("n", Integer, nullable=False),
+    Column("processes", JSON, nullable=False),
     Column("first_call_s", Float),
     Column("peak_bytes", BigInteger),
     Column("extra_bytes", BigInteger),

@@ -29,7 +29,7 @@ def test_a_case_comes_back_from_json():
 def test_a_row_comes_back_with_all_it_had():
     row = Measurement(
         "linear", "linear/chunk", CASE, Status.OK,
-        time=Time("cpu", 2.0, 1.0, 3.0, 3, (1.0, 2.0, 3.0)),
+        time=Time("cpu", 2.0, 1.0, 3.0, (2, 1), (1.0, 2.0, 3.0)),
         memory=Memory(10, 5, "allocator"),
         errors={"o": TensorError(1e-7, 1e-6, 1e-5, 1.0, 0, 1e-5)},
         first_call_s=9.0,
@@ -42,6 +42,6 @@ def test_a_row_comes_back_with_all_it_had():
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.OK])
 def test_only_an_ok_row_carries_a_time(status):
     with pytest.raises(ValueError, match="cannot carry a time"):
-        Measurement("linear", "linear/x", CASE, status, "why", time=Time("cpu", 1.0, 1.0, 1.0, 1, (1.0,)))
+        Measurement("linear", "linear/x", CASE, status, "why", time=Time("cpu", 1.0, 1.0, 1.0, (1,), (1.0,)))
     with pytest.raises(ValueError, match="must say why"):
         Measurement("linear", "linear/x", CASE, status)

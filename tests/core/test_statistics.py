@@ -1,8 +1,9 @@
+import math
 import random
 
 import pytest
 
-from linbench.core.statistics import median_interval
+from linbench.core.statistics import median_interval, process_interval
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,34 @@ def test_thousands_of_samples_do_not_overflow():
 def test_no_sample_is_refused():
     with pytest.raises(ValueError, match="at least one"):
         median_interval([])
+
+
+def normal(source):
+    return source.gauss(0, 1)
+
+
+def heavy(source):
+    return source.expovariate(1) * source.choice((-1, 1))
+
+
+def skewed(source):
+    return source.gammavariate(8, 1) - 7.669  # less its median
+
+
+@pytest.mark.parametrize("processes", [3, 5])
+@pytest.mark.parametrize("shape", [normal, heavy, skewed])
+def test_the_interval_over_processes_covers_the_typical_one(processes, shape):
+    source = random.Random(1)
+    hits = 0
+    for _ in range(4000):
+        low, high = process_interval([math.exp(0.05 * shape(source)) for _ in range(processes)])
+        hits += low <= 1 <= high
+    assert 0.92 <= hits / 4000 <= 0.98
+
+
+def test_the_interval_over_processes_holds_their_median():
+    low, high = process_interval([1.0, 1.0, 1.0, 1.0, 100.0])
+    assert low <= 1.0 <= high
+    assert process_interval([2.0, 2.0]) == pytest.approx((2.0, 2.0))
+    with pytest.raises(ValueError, match="two positive medians"):
+        process_interval([1.0])

@@ -33,10 +33,8 @@ ENDS = {
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory):
-    from conftest import CommandLine
-
-    command = CommandLine(tmp_path_factory.mktemp("faults"))
+def swept(command_line):
+    command = command_line("faults")
     words = ["--T", "64", "--H", "2", "--D", "16", "--timeout", "4s", "--max-memory", "1.5GiB"]
     names = [f"linear/{name}" for name in ENDS]
     out, _ = command(

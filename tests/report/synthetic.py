@@ -49,7 +49,7 @@ TENSORS = {"fwd": ("o",), "fwd_bwd": ("o", "dq", "dk", "dv"), "decode": ("o", "S
 
 
 def time(median_s, spread=0.01, n=40, timer="cpu"):
-    return Time(timer, median_s, median_s * (1 - spread), median_s * (1 + spread), n)
+    return Time(timer, median_s, median_s * (1 - spread), median_s * (1 + spread), (n,))
 
 
 def error(rel_l2=3e-7, budget=2e-6, nonfinite=0):

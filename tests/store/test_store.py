@@ -23,7 +23,7 @@ PLAN = {"grid": {"name": "axes"}, "device": "cpu"}
 def ok_row(T=64, implementation="linear/chunk", median=2.0):
     return Measurement(
         "linear", implementation, Case(1, T, 2, 16, 16, options={"feature_map": "relu"}), Status.OK,
-        time=Time("cpu", median, 1.0, 3.0, 3, (1.0, 2.0, 3.0)),
+        time=Time("cpu", median, 1.0, 3.0, (2, 1), (1.0, 2.0, 3.0)),
         memory=Memory(2**40, 5, "allocator"),
         errors={"o": TensorError(1e-7, 1e-6, 1e-5, 1.0, 0, 1e-5)},
         first_call_s=9.0, flags=("contended",), measured_at="2026-11-22T00:00:00+00:00",

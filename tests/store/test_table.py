@@ -14,7 +14,7 @@ RUN = Run(
     (
         Measurement(
             "linear", "linear/=cmd()", Case(1, 64, 2, 16, 16), Status.OK,
-            time=Time("cpu", 2.0, 1.0, 3.0, 3), errors={"o": TensorError(1e-7, 1e-6, 1e-5, 1.0, 0, 1e-5)},
+            time=Time("cpu", 2.0, 1.0, 3.0, (3,)), errors={"o": TensorError(1e-7, 1e-6, 1e-5, 1.0, 0, 1e-5)},
         ),
         Measurement("linear", "linear/b", Case(1, 64, 2, 16, 16), Status.OOM, '=HYPERLINK("x")'),
     ),

@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("timer", sa.String(32)),
         *(sa.Column(name, sa.Float) for name in ("median_s", "ci_low_s", "ci_high_s")),
         sa.Column("n", sa.Integer, nullable=False),
+        sa.Column("processes", sa.JSON, nullable=False),
         sa.Column("first_call_s", sa.Float),
         sa.Column("peak_bytes", sa.BigInteger),
         sa.Column("extra_bytes", sa.BigInteger),

@@ -1,0 +1,96 @@
+"""Slot: a place for one worker, filled when it is first asked, and again after a worker is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from linbench.core.errors import EnvironmentRefused
+from linbench.core.measurement import Status
+from linbench.execution.plan import Job
+from linbench.execution.process import WorkerLost, WorkerProcess
+
+OPEN_TIMEOUT_S = 900.0
+
+
+class NotOpened(Exception):
+    """The inputs of a case could not be made, or the oracle could not be asked; the reason is one line."""
+
+
+class Slot:
+    """One worker, and what it has opened and checked at the case at hand."""
+
+    def __init__(self, plugins: Sequence[str], device: str, max_memory_bytes: int) -> None:
+        self._plugins = plugins
+        self._device = device
+        self._max_memory_bytes = max_memory_bytes
+        self._worker: WorkerProcess | None = None
+        self._opened: set[str] = set()
+        self.checked: set[str] = set()
+
+    def open(self, job: Job, sample: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Have the worker make the inputs of a job's case, once, and return what the oracle says.
+
+        Args:
+            job: Names the operator and the case.
+            sample: What the oracle said in another worker; it is asked here if None.
+
+        Raises:
+            NotOpened: It cannot be done; a worker lost over it is forgotten.
+        """
+        if job.operator in self._opened:
+            return {}
+        case = job.case.to_json()
+        message = {"do": "open", "operator": job.operator, "case": case, "sample": sample}
+        try:
+            answer = self.ask(message, OPEN_TIMEOUT_S)
+        except WorkerLost as lost:
+            raise NotOpened(lost.reason) from None
+        if answer["status"] is not Status.OK:
+            raise NotOpened(answer["reason"])
+        self._opened.add(job.operator)
+        return answer
+
+    def ask(self, message: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+        """Return the worker's answer; a worker that must be replaced after it is ended.
+
+        Raises:
+            WorkerLost: It is gone, and forgotten.
+            EnvironmentRefused: None can be started, or not on this device.
+        """
+        if self._worker is None:
+            self._worker = WorkerProcess(self._plugins, self._max_memory_bytes)
+            if self._device == "cuda" and not self._worker.about["cuda_available"]:
+                self.end()
+                raise EnvironmentRefused(
+                    "--device cuda: there is a GPU, but torch cannot use it; see `linbench doctor`"
+                )
+        try:
+            answer = self._worker.ask(message, timeout_s)
+        except WorkerLost:
+            self._forget()
+            raise
+        if answer.get("recycle"):
+            self.end()
+        return answer
+
+    def close(self) -> None:
+        """Have the worker let go of the case at hand."""
+        self._opened.clear()
+        self.checked.clear()
+        if self._worker is not None:
+            try:
+                self._worker.ask({"do": "close"}, OPEN_TIMEOUT_S)
+            except WorkerLost:
+                self._forget()
+
+    def end(self) -> None:
+        """End the worker, if there is one."""
+        if self._worker is not None:
+            self._worker.end()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._worker = None
+        self._opened.clear()
+        self.checked.clear()

@@ -1,0 +1,100 @@
+"""A row is measured in several processes, each checked, and its interval is over them."""
+
+import json
+from statistics import median
+
+import pytest
+
+from linbench.core.case import Case
+from linbench.core.measurement import Status
+from linbench.core.statistics import process_interval
+from linbench.execution.plan import Job
+from linbench.execution.trial import Trial
+from linbench.store.store import Store
+
+SECOND_PROCESS = """
+import os
+from pathlib import Path
+import torch
+from linbench import implementation
+from linbench.core.registry import registry
+
+COUNT = Path({count!r})
+COUNT.write_text(COUNT.read_text() + "x" if COUNT.exists() else "x")
+BORN = len(COUNT.read_text())  # 1 in the parent, 2 in the first worker
+
+def right(q, k, v):
+    return registry.implementation("linear/naive")(q, k, v)
+
+@implementation("linear", "dies-in-the-third")
+def dies(q, k, v):
+    if BORN == 4:
+        os._exit(9)
+    return right(q, k, v)
+
+@implementation("linear", "wrong-in-the-second")
+def wrong(q, k, v):
+    return right(q, k, v) * (1 + (BORN == 3))
+"""
+
+
+def test_every_process_takes_samples_and_the_interval_is_over_them(linbench):
+    words = ["--impl", "linear/chunk,softmax/naive", "--T", "64", "--min-time", "60ms", "--device", "cpu"]
+    out, _ = linbench("run", *words, "--processes", "3", "--no-report", "--format", "json")
+    rows = {row["implementation"]: row for row in map(json.loads, out.splitlines())}
+    store = Store(str(linbench.folder / "results/linbench.db"))
+    for measurement in store.run("latest", with_samples=True).measurements:
+        row, time = rows[measurement.implementation], measurement.time
+        assert len(row["processes"]) == 3
+        assert sum(row["processes"]) == row["n"] == len(time.samples_s)
+        samples, medians = list(time.samples_s), []
+        for count in row["processes"]:
+            medians.append(median(samples[:count]))
+            del samples[:count]
+        assert row["median_s"] == pytest.approx(median(medians), rel=1e-6)
+        assert (row["ci_low_s"], row["ci_high_s"]) == pytest.approx(process_interval(medians), rel=1e-6)
+        wide = (row["ci_high_s"] - row["ci_low_s"]) / 2 / row["median_s"] > 0.01
+        assert ("unstable" in row["flags"]) == wide
+
+
+def test_a_later_process_is_checked_too(linbench):
+    plugin = linbench.folder / "second.py"
+    plugin.write_text(SECOND_PROCESS.format(count=str(linbench.folder / "count")))
+    names = "linear/dies-in-the-third,linear/wrong-in-the-second,linear/naive"
+    out, _ = linbench(
+        "run", "--plugin", plugin, "--impl", names, "--T", "32", "--min-time", "60ms", "--processes", "3",
+        "--no-report", "--format", "json", "--device", "cpu",
+    )  # fmt: skip
+    rows = {row["implementation"]: row for row in map(json.loads, out.splitlines())}
+    assert rows["linear/dies-in-the-third"]["status"] == "crashed"
+    assert rows["linear/wrong-in-the-second"]["status"] == "wrong"
+    assert rows["linear/wrong-in-the-second"]["errors"]["o"]["rel_l2"] == pytest.approx(1, rel=1e-3)
+    assert rows["linear/naive"]["status"] == "ok"
+    assert len(rows["linear/naive"]["processes"]) == 3
+
+
+def trial_of(*processes, precision=0.01):
+    trial = Trial(Job("linear/x", "linear", Case(1, 8, 1, 4, 4)), precision)
+    trial.answer = {"timer": "cpu", "memory": {"peak_bytes": 2, "extra_bytes": 1, "meter": "allocator"}}
+    trial.samples_s = [list(samples) for samples in processes]
+    return trial
+
+
+def test_a_row_is_the_median_of_medians_whatever_the_number_of_samples():
+    row = trial_of([1.0] * 100, [2.0], [3.0]).measurement()
+    assert row.time.median_s == 2.0
+    assert row.time.processes == (100, 1, 1)
+    assert "unstable" in row.flags
+
+
+def test_processes_that_agree_are_steady():
+    row = trial_of([1.0, 5.0, 1.0], [1.001, 1.001], [0.999]).measurement()
+    assert row.flags == ()
+    assert row.time.half_width < 0.01
+
+
+def test_a_trial_that_ended_keeps_no_time():
+    trial = trial_of([1.0], [1.0])
+    trial.end(Status.CRASHED, "gone")
+    assert trial.measurement().time is None
+    assert trial.measurement().memory is None
