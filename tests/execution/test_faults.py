@@ -10,7 +10,7 @@ FAULTY = Path(__file__).with_name("faulty.py")
 
 ENDS = {
     "segfaults": ("crashed", "SIGSEGV (segmentation fault)"),
-    "hangs": ("timeout", ""not done within 8 s"),
+    "hangs": ("timeout", "not done within 8 s"),
     "zeros": ("wrong", "o is off by 1 (relative L2)"),
     "nan": ("wrong", "elements that are NaN or infinite"),
     "raises": ("error", "KeyError: 'a line\\nand another'"),
