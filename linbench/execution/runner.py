@@ -37,6 +37,9 @@ class Runner:
         self._max_memory = plan.protocol.max_memory_bytes or safe_memory_bytes()
         processes = 1 if plan.protocol.once else plan.protocol.processes
         self._slots = [Slot(plan.plugins, plan.device, self._max_memory) for _ in range(processes)]
+        self._gpu_bytes = 0
+        if plan.device == "cuda":
+            self._gpu_bytes = int(GPU_SHARE * visible_gpus()[0]["memory_bytes"])
         self._oracle: dict[str, dict[str, Any] | str] = {}
         self._timed_out: list[Job] = []
         self._order = random.Random(0)
@@ -106,7 +109,7 @@ class Runner:
     def _device_bytes(self, device: str) -> int:
         if device == "cpu":
             return self._max_memory
-        return int(GPU_SHARE * visible_gpus()[0]["memory_bytes"])
+        return self._gpu_bytes
 
     def _check(self, trial: Trial, slot: Slot) -> None:
         """Check a trial in a worker, and weigh it where that was not done yet."""

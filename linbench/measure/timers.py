@@ -75,7 +75,7 @@ class CudaEventsColdTimer:
     name = "cuda_events_cold"
 
     def __init__(self) -> None:
-        properties = torch.cuda.get_device_properties()
+        properties = torch.cuda.get_device_properties(torch.cuda.current_device())
         flush_bytes = max(2 * properties.L2_cache_size + 2**20, 2**26)
         self._flush = torch.empty(flush_bytes, dtype=torch.int8, device="cuda")
 
