@@ -1,5 +1,6 @@
 # make bench   measure on whatever device there is, and write the report
 # make test    install what the tests need, and run them all
+# make endurance    kill runs for 60 rounds, four at once on one database; a quarter of an hour
 PYTHON ?= python3
 GRID ?= quick
 VENV ?= .venv
@@ -13,7 +14,7 @@ CONSTRAINTS := $(if $(filter True,$(HAS_TORCH)),$(VENV)/constraints.txt,constrai
 CUDA := $(if $(HAS_GPU),cuda)
 comma := ,
 
-.PHONY: bench test test-gpu check clean
+.PHONY: bench test test-gpu endurance check clean
 
 bench: $(VENV)/installed-bench
 	$(BIN)/linbench run --grid $(GRID)
@@ -23,6 +24,9 @@ test: $(VENV)/installed-test
 
 test-gpu: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m gpu
+
+endurance: $(VENV)/installed-test
+	ENDURANCE_ROUNDS=60 $(BIN)/python -m pytest -s tests/endurance
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -38,11 +42,12 @@ $(VENV)/bin/python:
 
 $(VENV)/constraints.txt: constraints.txt | $(VENV)/bin/python
 	grep -v '^torch' constraints.txt > $@
+	$(BIN)/python -c 'from importlib.metadata import distributions as d; print(*{f"{x.name}=={x.version}" for x in d() if x.name in ("torch", "triton")}, sep="\n")' >> $@
 
 $(VENV)/installed-bench: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) -e '.$(if $(CUDA),[$(CUDA)])'
 	touch $@
 
-$(VENV)/installed-test: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+$(VENV)/installed-test: pyproject.toml $(CONSTRAINTS) $(shell find tests/third_party -name '*.py') | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) -e '.[test$(comma)check$(if $(CUDA),$(comma)$(CUDA))]' ./tests/third_party
 	touch $@

@@ -1,4 +1,4 @@
-"""CPU time from the shell to the first line of light commands, as ratios to an empty interpreter and to peers.
+"""CPU time of light commands, beside an empty interpreter, peers and heavy imports.
 
 Run: python benchmarks/startup.py
 """

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from linbench.core import environment
+from linbench.core.case import DEVICES
 from linbench.core.errors import EnvironmentRefused, StoreError, UsageError
 from linbench.core.grid import Grid, load_grid, typed_axes
 from linbench.core.implementation import Implementation
@@ -16,7 +17,7 @@ from linbench.core.measurement import Measurement, Status
 from linbench.core.registry import registry
 from linbench.core.run import Run
 from linbench.execution.lock import exclusive
-from linbench.execution.plan import DEFAULT_PROCESSES, Plan, Protocol, make_plan, plan_from_json
+from linbench.execution.plan import DEFAULT_PROCESSES, Job, Plan, Protocol, make_plan, plan_from_json
 from linbench.execution.runner import Observer, Runner
 from linbench.store.store import Store
 from linbench.store.table import frame
@@ -66,8 +67,8 @@ def load(db: str | Path = DEFAULT_DB, *, run: str | None = None) -> pd.DataFrame
 def run(
     grid: str | Grid | None = None,
     *,
-    impl: Sequence[str] = (),
-    op: Sequence[str] = (),
+    impl: str | Sequence[str] = (),
+    op: str | Sequence[str] = (),
     device: str | None = None,
     db: str | Path = DEFAULT_DB,
     plugins: Sequence[str | Path] = (),
@@ -104,8 +105,8 @@ def run(
 def plan_run(
     grid: str | Grid | None,
     *,
-    impl: Sequence[str] = (),
-    op: Sequence[str] = (),
+    impl: str | Sequence[str] = (),
+    op: str | Sequence[str] = (),
     device: str | None = None,
     plugins: Sequence[str | Path] = (),
     protocol: Protocol | None = None,
@@ -119,26 +120,49 @@ def plan_run(
     typed = typed_axes(**given)
     if grid is None:
         grid = Grid("axes") if given else DEFAULT_GRID
+    if not isinstance(grid, str | Grid):
+        raise UsageError(f"grid {grid!r} is neither a name, a .toml file nor a Grid")
     found = load_grid(grid) if isinstance(grid, str) else grid
     registry.load(plugins)
     device = device or default_device()
+    if device not in DEVICES:
+        raise UsageError(f"device {device!r} is not one of {', '.join(DEVICES)}")
     return make_plan(
         registry,
         found.overridden(typed),
         device,
-        operators=op,
-        implementations=impl,
+        operators=[op] if isinstance(op, str) else op,
+        implementations=[impl] if isinstance(impl, str) else impl,
         plugins=[str(Path(plugin).resolve()) for plugin in plugins],
         protocol=protocol or Protocol(processes=DEFAULT_PROCESSES[device]),
     )
 
 
-def resumed(store: Store, name: str) -> tuple[Run, Plan]:
-    """Return a stored run and what is left of its plan: rows that are missing, and skipped ones again."""
+def resumed(store: Store, name: str, **bounds: Any) -> tuple[Run, Plan]:
+    """Return a stored run and what is left of its plan.
+
+    Left are the rows that are missing, the skipped ones, and the ones that timed out if there is more time.
+
+    Args:
+        store: Where the run is.
+        name: As `Store.find` takes it.
+        bounds: Fields of the protocol to replace: timeout_s, max_memory_bytes, time_budget_s.
+
+    Raises:
+        UsageError: There is no such run.
+        EnvironmentRefused: It was begun on another machine, or with other libraries or code.
+    """
     run = store.run(name)
+    other = environment.difference(run.environment, environment.capture())
+    if other is not None:
+        raise EnvironmentRefused(f"run {run.id} was begun with {other}; begin a new run instead")
     registry.load(run.plan["plugins"])
-    done = ((row.implementation, row.case.id) for row in run.measurements if row.status is not Status.SKIPPED)
-    return run, plan_from_json(registry, run.plan).without(done)
+    plan = plan_from_json(registry, run.plan)
+    again = {Status.SKIPPED}
+    if bounds.get("timeout_s", 0) > plan.protocol.timeout_s:
+        again.add(Status.TIMEOUT)
+    done = [(row.implementation, row.case.id) for row in run.measurements if row.status not in again]
+    return run, plan.under(**bounds).without(done)
 
 
 def measure(
@@ -164,15 +188,22 @@ def measure(
     """
     uuids = check_device(plan.device)
     store = Store(db, write=True)
-    with exclusive(uuids), Runner(registry, plan, on_job) as runner:
+    slow = [
+        Job(row.implementation, row.operator, row.case)
+        for row in (resume.measurements if resume else ())
+        if row.status is Status.TIMEOUT
+    ]
+    with exclusive(uuids), Runner(registry, plan, on_job, slow) as runner:
         kept = plan.to_json() | ({"command": list(command)} if command else {})
         current = resume or store.begin(environment.capture(), kept)
         if on_start is not None:
             on_start(current)
         journal = journal_path(db, current.id)
+        if resume is not None:  # a run that was cut off may have left half a line, or one too few
+            _write_lines(journal, _json_lines(resume.id, resume.measurements), mode="w")
         for rows in runner.measure():
             store.append(current.id, rows)
-            _write_lines(journal, [json.dumps(row.to_row(current.id)) for row in rows])
+            _write_lines(journal, _json_lines(current.id, rows))
             if on_rows is not None:
                 on_rows(rows)
         store.finish(current.id)
@@ -206,10 +237,14 @@ def journal_path(db: str, run: str) -> Path:
     return folder / f"{run}.jsonl"
 
 
-def _write_lines(path: Path, lines: Sequence[str]) -> None:
+def _json_lines(run: str, rows: Iterable[Measurement]) -> list[str]:
+    return [json.dumps(row.to_row(run)) for row in rows]
+
+
+def _write_lines(path: Path, lines: Sequence[str], mode: str = "a") -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
+        with path.open(mode, encoding="utf-8") as file:
             file.writelines(f"{line}\n" for line in lines)
             file.flush()
             os.fsync(file.fileno())

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+PROGRAM = Path(sys.executable).with_name("linbench")
 FAST_FIRST = ("core", "store", "impls", "report")
 
 
@@ -21,6 +22,9 @@ def pytest_collection_modifyitems(items):
 class CommandLine:
     """Runs `linbench` as a user would, in a folder of its own."""
 
+    program: tuple[str, ...] = (PROGRAM,)
+    stdin = subprocess.DEVNULL
+
     def __init__(self, folder):
         self.folder = folder
         self.environment = os.environ | {
@@ -31,10 +35,10 @@ class CommandLine:
 
     def start(self, *words, **extra):
         return subprocess.Popen(
-            [sys.executable, "-m", "linbench", *map(str, words)],
+            [sys.executable, *self.program, *map(str, words)],
             cwd=self.folder,
             env=self.environment | extra,
-            stdin=subprocess.DEVNULL,
+            stdin=self.stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

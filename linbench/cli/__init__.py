@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tomllib
@@ -21,6 +22,7 @@ COMMANDS = {
     "report": "Write the HTML report of a run.",
     "export": "Write the rows of a run to CSV, JSON lines or Parquet.",
     "doctor": "Say what this machine is, and what can run on it and why not.",
+    "selftest": "See whether this harness can be believed here.",
     "db": "Check a database.",
 }
 
@@ -60,7 +62,10 @@ def app(ctx: click.Context) -> None:
     environment variable (LINBENCH_DB for --db) or in [tool.linbench] of ./pyproject.toml (db = "...").
     """
     settings = configured()
-    ctx.default_map = dict.fromkeys(COMMANDS, settings) | {"db": {"check": settings}}
+    nested = {"db": ("check",), "list": ("operators", "implementations", "grids", "runs")}
+    ctx.default_map = dict.fromkeys(COMMANDS, settings) | {
+        group: dict.fromkeys(names, settings) for group, names in nested.items()
+    }
 
 
 def configured() -> dict[str, Any]:
@@ -76,7 +81,8 @@ def configured() -> dict[str, Any]:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not TOML: {error}") from None
-    found = data.get("tool", {}).get("linbench", {})
+    tool = data.get("tool", {})
+    found = tool.get("linbench", {}) if isinstance(tool, dict) else {}
     if not isinstance(found, dict):
         raise UsageError(f"{path}: [tool.linbench] is not a table")
     known = {
@@ -90,7 +96,11 @@ def configured() -> dict[str, Any]:
         "plugin",
         "baseline",
     }
-    for name in found:
+    for name, value in found.items():
+        if name == "plugin" and isinstance(value, list):
+            continue
+        if not isinstance(value, str | int | float):
+            raise UsageError(f"{path}: [tool.linbench] {name} = {value!r}: write a text or a number")
         if name not in known:
             raise unknown(f"key of [tool.linbench] in {path}:", name, known)
     return found
@@ -104,6 +114,8 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(arguments: list[str] | None) -> int:
     try:
         code = app.main(arguments, prog_name="linbench", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except LinbenchError as error:
         click.echo(f"linbench: {error}", err=True)
@@ -119,6 +131,12 @@ def _run(arguments: list[str] | None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        click.echo("linbench: the output cannot be written: no space left", err=True)
+        return 1
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ PROBES = {"cpu": "float32", "cuda": "bfloat16"}
 @click.command(context_settings=options.SETTINGS)
 @options.plugin
 @options.output_format("json")
-def command(plugins: Sequence[str], form: str) -> None:
+def command(plugin: Sequence[str], form: str) -> None:
     """Say what this machine is, and what can run on it and why not.
 
     Each implementation is asked whether it takes a common case: T = 1024, K = V = 64, float32 on the CPU
@@ -26,9 +26,9 @@ def command(plugins: Sequence[str], form: str) -> None:
     from linbench.core import environment
     from linbench.core.registry import registry
 
-    registry.load(plugins)
+    registry.load(plugin)
     machine = environment.capture()
-    verdicts = [_verdict(found, bool(machine["gpus"])) for found in registry.implementations()]
+    verdicts = [_verdict(found, bool(environment.visible_gpus())) for found in registry.implementations()]
     broken = [{"plugin": found.name, "reason": found.reason} for found in registry.broken]
     if form == "json":
         click.echo(json.dumps({"environment": machine, "implementations": verdicts, "broken": broken}))

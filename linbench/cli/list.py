@@ -21,11 +21,11 @@ def command() -> None:
 @command.command(context_settings=options.SETTINGS)
 @options.plugin
 @options.output_format("json")
-def operators(plugins: Sequence[str], form: str) -> None:
+def operators(plugin: Sequence[str], form: str) -> None:
     """Name the operators, with what they carry from token to token and where they are published."""
     from linbench.core.registry import registry
 
-    registry.load(plugins)
+    registry.load(plugin)
     report_broken(registry)
     records = [
         {
@@ -46,11 +46,11 @@ def operators(plugins: Sequence[str], form: str) -> None:
 @command.command(context_settings=options.SETTINGS)
 @options.plugin
 @options.output_format("json")
-def implementations(plugins: Sequence[str], form: str) -> None:
+def implementations(plugin: Sequence[str], form: str) -> None:
     """Name the implementations, with their layout and modes; `linbench doctor` says which run here."""
     from linbench.core.registry import registry
 
-    registry.load(plugins)
+    registry.load(plugin)
     report_broken(registry)
     records = [
         {

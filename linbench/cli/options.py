@@ -20,7 +20,7 @@ db = click.option(
     help="SQLite file, or URL of a PostgreSQL database.",
 )
 plugin = click.option(
-    "--plugin", "plugins", multiple=True, metavar="FILE", help="Python file with implementations of your own."
+    "--plugin", multiple=True, metavar="FILE", help="Python file with implementations of your own."
 )
 
 
@@ -36,9 +36,16 @@ def output_format(*choices: str) -> Callable[[Any], Any]:
     )
 
 
-def words(values: Sequence[str]) -> list[str]:
-    """Return the names in repeated, comma-separated values: ("a,b", "c") is [a, b, c]."""
-    return [word.strip() for value in values for word in value.split(",") if word.strip()]
+def words(values: Sequence[str], flag: str) -> list[str]:
+    """Return the names in repeated, comma-separated values: ("a,b", "c") is [a, b, c].
+
+    Raises:
+        UsageError: The flag was given and names nothing.
+    """
+    found = [word.strip() for value in values for word in value.split(",") if word.strip()]
+    if values and not found:
+        raise UsageError(f"{flag}: no name is given; see `linbench list implementations`")
+    return found
 
 
 def case_options(values: Sequence[str]) -> dict[str, list[bool | int | float | str]] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -35,11 +36,27 @@ def write_report(run: Run, output: str | None, baseline: str | None) -> Path:
     if baseline is not None and baseline not in names:
         raise unknown("--baseline", baseline, names)
     path = Path(output) if output else Path("reports") / f"{run.id}.html"
+    check_report_path(path)
     part = path.with_name(path.name + ".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(render(run, baseline=baseline), encoding="utf-8")
         part.replace(path)
     except OSError as error:
         raise UsageError(f"{path}: the report cannot be written: {error.strerror}") from None
     return path
+
+
+def check_report_path(path: Path) -> None:
+    """Make the folder of a report.
+
+    Raises:
+        UsageError: A report cannot be written there.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; name a file in it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path}: the report cannot be written: {error.strerror}") from None
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"{path}: the report cannot be written: {path.parent} is read only")

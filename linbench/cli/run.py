@@ -8,20 +8,27 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from linbench.cli import options
+from linbench.cli.report import check_report_path, write_report
 from linbench.cli.text import printable, row_line
 from linbench.core.errors import LinbenchError, UsageError, unknown
 from linbench.core.measurement import FAILURES, Measurement
-from linbench.core.quantity import parse_bytes, parse_duration, parse_percent
+from linbench.core.quantity import LARGEST_COUNT, parse_bytes, parse_duration, parse_percent
 from linbench.core.run import Run
 from linbench.report import format
 
 MANY_CASES = 10_000
 EXIT_FAILED_CASES = 3
+WITH_RESUME = {
+    *("resume", "db", "timeout", "time_budget", "max_memory"),
+    *("dry_run", "yes", "strict", "report_path", "no_report", "baseline", "form"),
+}
 
 
 @click.command(context_settings=options.SETTINGS)
@@ -46,7 +53,7 @@ EXIT_FAILED_CASES = 3
     metavar="NAME=VALUE",
     help="An operator's option: feature_map=relu.",
 )
-@click.option("--seed", type=int, help="Seed of the inputs.  [default: 0]")
+@click.option("--seed", type=click.IntRange(0, LARGEST_COUNT), help="Seed of the inputs.  [default: 0]")
 @click.option("--op", multiple=True, metavar="LIST", help="Operators, with all their implementations.")
 @click.option("--impl", multiple=True, metavar="LIST", help="Implementations: linear/chunk,softmax/flash.")
 @click.option("--device", metavar="cpu|cuda", help="[default: cuda if there is one]")
@@ -84,7 +91,8 @@ EXIT_FAILED_CASES = 3
 @click.option("--no-report", is_flag=True, help="Write no report.")
 @click.option("--baseline", metavar="IMPLEMENTATION", help="What the report's speed-ups are against.")
 @options.output_format("json")
-def command(**given: Any) -> int:
+@click.pass_context
+def command(ctx: click.Context, /, **given: Any) -> int:
     """Measure implementations over a grid, store every row, write the report.
 
     \b
@@ -94,9 +102,21 @@ def command(**given: Any) -> int:
     """  # noqa: D301 - \b is click's mark for text kept as it is
     from linbench import api
     from linbench.core.registry import registry
+    from linbench.store.database import shown
 
-    plan, resume = _plan(given)
-    report_broken(registry)
+    typed = [name for name in given if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    resume = None
+    try:
+        if given["resume"] is None:
+            plan = _planned(given)
+        else:
+            plan, resume = _resumed(given, typed)
+    finally:
+        report_broken(registry)
+    if given["baseline"] is not None and given["baseline"] not in plan.implementations:
+        raise unknown("--baseline", given["baseline"], plan.implementations)
+    if given["report_path"] and not given["no_report"]:
+        check_report_path(Path(given["report_path"]))
     if given["dry_run"]:
         _print_plan(plan, given["form"])
         return 0
@@ -109,72 +129,81 @@ def command(**given: Any) -> int:
                 plan,
                 db=given["db"],
                 resume=resume,
-                command=["linbench", *sys.argv[1:]],
+                command=[
+                    "linbench",
+                    *(shown(word) if word == given["db"] else word for word in sys.argv[1:]),
+                ],
                 on_start=printer.start,
                 on_job=printer.job,
                 on_rows=printer.rows,
             )
         except (KeyboardInterrupt, LinbenchError):
             if printer.run is not None:
-                db = "" if given["db"] == options.DEFAULT_DB else f" --db {shlex.quote(given['db'])}"
+                place = shown(given["db"])
+                db = "" if place == options.DEFAULT_DB else f" --db {shlex.quote(place)}"
                 printer.say(
-                    f"stored so far: {given['db']}; go on with: linbench run --resume {printer.run.id}{db}"
+                    f"run {printer.run.id} in {place} is not done; go on with: "
+                    f"linbench run --resume {printer.run.id}{db}"
                 )
             raise
-    printer.say(f"run {run.id}: {_tally(run)}; stored in {given['db']}")
+    printer.say(f"run {run.id}: {_tally(run)}; stored in {shown(given['db'])}")
     if not given["no_report"]:
-        from linbench.cli.report import write_report
-
         path = write_report(run, given["report_path"], given["baseline"])
         printer.say(f"report: {path}")
     failed = any(row.status in FAILURES for row in run.measurements)
     return EXIT_FAILED_CASES if given["strict"] and failed else 0
 
 
-def _plan(given: Mapping[str, Any]) -> tuple[Any, Run | None]:
-    """Return the plan that the flags ask for, and the run that it goes on with."""
+def _resumed(given: Mapping[str, Any], typed: Sequence[str]) -> tuple[Any, Run]:
+    """Return what is left of a stored run's plan, under the bounds that were typed, and the run."""
+    from linbench import api
+    from linbench.store.store import Store
+
+    for name in typed:
+        if name not in WITH_RESUME:
+            flag = {"case_options": "option"}.get(name, name).replace("_", "-")
+            raise UsageError(f"--resume takes the run as it was begun; leave out --{flag}")
+    bounds: dict[str, Any] = {"time_budget_s": _duration(given, "time_budget")}
+    if "timeout" in typed:
+        bounds["timeout_s"] = _duration(given, "timeout")
+    if "max_memory" in typed:
+        bounds["max_memory_bytes"] = parse_bytes(given["max_memory"], "--max-memory")
+    run, left = api.resumed(Store(given["db"]), given["resume"], **bounds)
+    return left, run
+
+
+def _planned(given: Mapping[str, Any]) -> Any:
+    """Return the plan that the flags ask for."""
     from linbench import api
     from linbench.execution.plan import DEFAULT_PROCESSES, Protocol
-    from linbench.store.store import Store
 
     axes = {name: given[name] for name in ("B", "tokens", "T", "H", "D", "K", "V", "dtype", "mode")}
     axes["seed"] = None if given["seed"] is None else [given["seed"]]
     axes["options"] = options.case_options(given["case_options"])
-    if given["device"] not in (None, "cpu", "cuda"):
-        raise UsageError(f"--device {given['device']!r} is not cpu or cuda")
-    budget_s = parse_duration(given["time_budget"], "--time-budget") if given["time_budget"] else None
-    if given["resume"]:
-        clash = [name for name in ("grid", "op", "impl", "once") if given[name]]
-        clash += [name for name, value in axes.items() if value is not None]
-        if clash:
-            raise UsageError(
-                f"--resume takes the run as it was begun; leave out --{clash[0].replace('_', '-')}"
-            )
-        run, left = api.resumed(Store(given["db"], write=True), given["resume"])
-        return left.within(budget_s), run
     device = given["device"] or api.default_device()
     protocol = Protocol(
         once=given["once"],
-        processes=given["processes"] or DEFAULT_PROCESSES[device],
+        processes=given["processes"] or DEFAULT_PROCESSES.get(device, 1),
         precision=parse_percent(given["precision"], "--precision"),
         min_time_s=parse_duration(given["min_time"], "--min-time"),
         max_samples=given["samples"],
         timeout_s=parse_duration(given["timeout"], "--timeout"),
         max_memory_bytes=parse_bytes(given["max_memory"], "--max-memory") if given["max_memory"] else None,
-        time_budget_s=budget_s,
+        time_budget_s=_duration(given, "time_budget"),
     )
-    plan = api.plan_run(
+    return api.plan_run(
         given["grid"],
-        impl=options.words(given["impl"]),
-        op=options.words(given["op"]),
+        impl=options.words(given["impl"], "--impl"),
+        op=options.words(given["op"], "--op"),
         device=device,
-        plugins=given["plugins"],
+        plugins=given["plugin"],
         protocol=protocol,
         axes=axes,
     )
-    if given["baseline"] is not None and given["baseline"] not in plan.implementations:
-        raise unknown("--baseline", given["baseline"], plan.implementations)
-    return plan, None
+
+
+def _duration(given: Mapping[str, Any], name: str) -> float | None:
+    return parse_duration(given[name], f"--{name.replace('_', '-')}") if given[name] else None
 
 
 def report_broken(registry: Any) -> None:
@@ -193,28 +222,25 @@ def report_broken(registry: Any) -> None:
 def _print_plan(plan: Any, form: str) -> None:
     """Print each job with the memory and time that it is thought to need."""
     from linbench.core.registry import registry
-    from linbench.execution.estimate import job_bytes, job_seconds
+    from linbench.execution.estimate import Unsupported, estimate
 
     total = 0.0
     for job in plan.jobs:
-        operator = registry.operator(job.operator)
-        implementation = registry.implementation(job.implementation)
-        reason = implementation.why_not(operator, job.case)
         record: dict[str, Any] = {"implementation": job.implementation, "case": job.case.to_json()}
-        if reason is None:
-            needed = job_bytes(operator, implementation, job)
-            took = job_seconds(operator, implementation, job, plan.protocol)
+        try:
+            needed, took = estimate(registry, job, plan.protocol)
+        except Unsupported as reason:
+            record |= {"unsupported": str(reason)}
+            text = f"unsupported: {reason}"
+        except Exception as error:  # a stranger's why_not, flops or extra_bytes may raise anything
+            record |= {"error": f"{type(error).__name__}: {error}"}
+            text = f"cannot be estimated: {type(error).__name__}: {error}"
+        else:
             total += took
             record |= {"estimated_bytes": needed, "estimated_s": took}
             text = f"about {format.size(needed)}, {format.seconds(took)}"
-        else:
-            record |= {"unsupported": reason}
-            text = f"unsupported: {reason}"
-        click.echo(
-            json.dumps(record)
-            if form == "json"
-            else printable(f"{job.implementation:<20} {job.case}  {text}")
-        )
+        line = printable(f"{job.implementation:<20} {job.case}  {text}")
+        click.echo(json.dumps(record) if form == "json" else line)
     cases = len(plan.groups)
     click.echo(
         f"{cases} cases, {len(plan.jobs)} rows, about {format.seconds(total)} in all (a rough estimate)",
@@ -243,7 +269,7 @@ class Printer:
         self._done = 0
         self._names = max((len(job.implementation) for job in plan.jobs), default=0)
         human = sys.stderr if self._json else sys.stdout
-        self._bar = _live_bar(human, self._total) if human.isatty() else None
+        self._bar = _live_bar(human, self._total) if human is not None and human.isatty() else None
 
     def __enter__(self) -> Printer:
         self._context: AbstractContextManager[Any] = self._bar or nullcontext()

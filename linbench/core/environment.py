@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -131,3 +132,27 @@ def git_state(folder: Path) -> dict[str, Any] | None:
         return None
     commit = git("rev-parse", "HEAD")
     return {"commit": commit, "dirty": bool(git("status", "--porcelain"))} if commit else None
+
+
+def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """Return how a captured environment differs from another in what times depend on, or None.
+
+    Args:
+        before: What `capture` gave once.
+        now: What it gives now.
+    """
+    ours, theirs = _essentials(now), _essentials(before)
+    for name, value in theirs.items():
+        if ours.get(name) != value:
+            return f"{name} {value}, and this is {ours.get(name)}"
+    return next((f"no {name}, and this is {ours[name]}" for name in ours.keys() - theirs.keys()), None)
+
+
+def _essentials(captured: Mapping[str, Any]) -> dict[str, Any]:
+    git = captured.get("git") or {}
+    return {
+        "cpu": captured["host"]["cpu"],
+        "gpus": ", ".join(f"{gpu['name']} (driver {gpu['driver']})" for gpu in captured["gpus"]) or "none",
+        **captured["libraries"],
+        **({"commit": git["commit"]} if git else {}),
+    }

@@ -8,11 +8,11 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from linbench.core.case import DEVICES, DTYPES, MODES, Case, Scalar
 from linbench.core.errors import UsageError, unknown
-from linbench.core.quantity import parse_counts
+from linbench.core.quantity import LARGEST_COUNT, parse_counts
 
 
 def _counts(value: Any) -> list[int]:
@@ -38,6 +38,9 @@ Dtypes = Annotated[
 Modes = Annotated[
     list[Literal["fwd", "fwd_bwd", "prefill", "decode"]], BeforeValidator(_listed), Field(min_length=1)
 ]
+Seeds = Annotated[
+    list[Annotated[int, Field(ge=0, le=LARGEST_COUNT)]], BeforeValidator(_listed), Field(min_length=1)
+]
 Values = Annotated[list[bool | int | float | str], BeforeValidator(_listed), Field(min_length=1)]
 
 
@@ -58,8 +61,17 @@ class Axes(BaseModel):
     V: Counts | None = None
     dtype: Dtypes | None = None
     mode: Modes | None = None
-    seed: Annotated[list[int], BeforeValidator(_listed)] | None = None
+    seed: Seeds | None = None
     options: dict[str, Values] | None = None
+
+    @model_validator(mode="after")
+    def _one_way_each(self) -> "Axes":
+        """Refuse two axes that set the same thing."""
+        if self.B and self.tokens:
+            raise ValueError("B and tokens both set the batch; leave one out")
+        if self.D and (self.K or self.V):
+            raise ValueError("D sets K and V; leave D out, or K and V")
+        return self
 
     def merged(self, other: "Axes") -> "Axes":
         """Return these axes with those that `other` sets in their place."""
@@ -138,7 +150,7 @@ class Grid:
         )
         cases = []
         for mode, dtype, seed, values, heads, (k, v), tokens, batch in outer:
-            for seqlen in axes.T or [1024]:
+            for seqlen in sorted(axes.T or [1024]):
                 if tokens and tokens % seqlen:
                     raise UsageError(f"grid {self.name}: tokens = {tokens} is not a multiple of T = {seqlen}")
                 options = dict(zip(names, values, strict=True))
@@ -231,7 +243,7 @@ def typed_axes(**given: Any) -> Axes:
             continue
         if name in ("dtype", "mode"):
             allowed = DTYPES if name == "dtype" else MODES
-            parts = value.split(",") if isinstance(value, str) else list(value)
+            parts = value.split(",") if isinstance(value, str) else _sequence(name, value)
             for part in parts:
                 if part not in allowed:
                     raise UsageError(f"--{name}: {part!r} is not one of {', '.join(allowed)}")
@@ -240,12 +252,21 @@ def typed_axes(**given: Any) -> Axes:
             axes[name] = value
         else:
             axes[name] = parse_counts(value, f"--{name}") if isinstance(value, str) else _typed(name, value)
-    return Axes.model_validate(axes)
+    try:
+        return Axes.model_validate(axes)
+    except ValidationError as error:
+        raise UsageError(_first_problem(error)) from None
 
 
 def _typed(name: str, value: Any) -> list[int]:
-    values = list(value) if isinstance(value, list | tuple | range) else [value]
+    values = _sequence(name, value) if not isinstance(value, int) else [value]
     return [count for part in values for count in parse_counts(str(part), f"--{name}")]
+
+
+def _sequence(name: str, value: Any) -> list[Any]:
+    if not isinstance(value, list | tuple | range):
+        raise UsageError(f"{name}: {value!r} is neither a text like 512,1k..64k nor a list")
+    return list(value)
 
 
 def _first_problem(error: ValidationError) -> str:
@@ -257,7 +278,8 @@ def _first_problem(error: ValidationError) -> str:
         return f"{place} is not a key of a grid; allowed: {', '.join(model.model_fields)}"
     if place.startswith("device.") and found["loc"][-1] == "[key]":
         return f"device.{found['loc'][1]} is not a kind of device; allowed: {', '.join(DEVICES)}"
-    given = "" if found["type"] == "missing" else f", not {found['input']!r}"
+    plain = found["type"] == "missing" or not isinstance(found["input"], str | int | float | list)
+    given = "" if plain else f", not {found['input']!r}"
     return f"{place}: {found['msg'].removeprefix('Value error, ')}{given}"
 
 

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from linbench.core.case import Case
+from linbench.core.errors import unknown
 from linbench.core.operator import Operator, TensorSpec
 
 if TYPE_CHECKING:
@@ -92,8 +93,8 @@ class Implementation:
             found.kind is inspect.Parameter.VAR_KEYWORD for found in parameters.values()
         )
 
-    def why_not(self, operator: Operator, case: Case) -> str | None:
-        """Return why it cannot take a case, in one line, or None if it can."""
+    def lacks(self, operator: Operator, case: Case) -> str | None:
+        """Return which mode, option or state of a case it does not have, in one line, or None."""
         if case.mode not in self.modes:
             return f"has no {case.mode} mode; it has {', '.join(self.modes)}"
         for name, value in case.options.items():
@@ -101,7 +102,14 @@ class Implementation:
                 return f"has no option {name}, so it cannot do {name}={value}"
         if operator.takes_state(case) and not self.accepts(case.mode, "state"):
             return f"takes no state in {case.mode}"
-        return self.rule(case) if self.rule else None
+        return None
+
+    def why_not(self, operator: Operator, case: Case) -> str | None:
+        """Return why it cannot take a case, in one line, or None if it can."""
+        reason = operator.why_not(case) or self.lacks(operator, case)
+        if reason is None and self.rule is not None:
+            reason = self.rule(case)
+        return reason
 
     def lay_out(self, tensor: Tensor, spec: TensorSpec) -> Tensor:
         """Return a canonical tensor in this implementation's layout, contiguous."""
@@ -133,6 +141,8 @@ class Implementation:
         """
         from linbench.core.registry import registry
 
+        if mode not in self.functions:
+            raise unknown(f"mode of {self.name}:", mode, self.functions)
         operator = registry.operator(self.operator)
         laid = [self.lay_out(tensor, spec) for tensor, spec in zip(tensors, operator.inputs, strict=True)]
         if keywords.get("state") is not None:
@@ -152,6 +162,7 @@ def needs(
     dtypes: Sequence[str] = (),
     modules: Sequence[str] = (),
     multiple_of: Mapping[str, int] | None = None,
+    at_least: Mapping[str, int] | None = None,
     at_most: Mapping[str, int] | None = None,
     capability: tuple[int, int] | None = None,
 ) -> WhyNot:
@@ -162,6 +173,7 @@ def needs(
         dtypes: Element types that are taken.
         modules: Python modules that must be installed.
         multiple_of: By axis, what its size must be a multiple of: {"K": 16}.
+        at_least: By axis, the smallest size: {"K": 16}.
         at_most: By axis, the largest size: {"K": 256}.
         capability: The least CUDA compute capability: (8, 0).
     """
@@ -179,6 +191,9 @@ def needs(
         for axis, step in (multiple_of or {}).items():
             if getattr(case, axis) % step:
                 return f"takes {axis} in multiples of {step}, not {getattr(case, axis)}"
+        for axis, least in (at_least or {}).items():
+            if getattr(case, axis) < least:
+                return f"takes {axis} from {least}, not {getattr(case, axis)}"
         for axis, most in (at_most or {}).items():
             if getattr(case, axis) > most:
                 return f"takes {axis} up to {most}, not {getattr(case, axis)}"
@@ -187,8 +202,8 @@ def needs(
 
             found = torch.cuda.get_device_capability()
             if found < capability:
-                least, had = (".".join(map(str, pair)) for pair in (capability, found))
-                return f"needs compute capability {least}; this device has {had}"
+                wanted, had = (".".join(map(str, pair)) for pair in (capability, found))
+                return f"needs compute capability {wanted}; this device has {had}"
         return None
 
     return why_not

@@ -163,12 +163,17 @@ class Operator(ABC):
             option = self.options.get(name)
             if option is None:
                 continue
-            if value not in option.allowed:
+            if value not in option.allowed or type(value) is not type(option.default):
                 allowed = ", ".join(str(choice) for choice in option.allowed)
                 raise UsageError(f"{self.name} takes {name} = {allowed}, not {value!r}")
             if value != option.default:
                 kept[name] = value
         return case.with_options(kept)
+
+    def why_not(self, case: Case) -> str | None:
+        """Return why the mechanism itself makes no sense at a case, in one line, or None."""
+        del case
+        return None
 
     def option_values(self, case: Case) -> dict[str, Scalar]:
         """Return every option of this operator with its value at a case."""
@@ -247,7 +252,9 @@ class Operator(ABC):
                 if inputs.upstream is None:
                     raise ValueError("fwd_bwd needs an upstream gradient")
                 upstream = take_heads(inputs.upstream, self.output.axes, heads).double()
-                gradients = torch.autograd.grad(output, leaves, upstream)
+                gradients = torch.autograd.grad(
+                    output, leaves, upstream, allow_unused=True, materialize_grads=True
+                )
                 results |= {
                     f"d{spec.name}": gradient for spec, gradient in zip(specs, gradients, strict=True)
                 }

@@ -8,6 +8,7 @@ _COUNT = re.compile(r"(\d+)([kKmM]?)")
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmMgGtT]?)(?:i?[bB])?")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+LARGEST_COUNT = 2**31 - 1
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -20,7 +21,7 @@ def parse_count(text: str, name: str) -> int:
     """
     match = _COUNT.fullmatch(text.strip())
     value = int(match[1]) * 1024 ** _POWER[match[2].lower()] if match else 0
-    if value < 1:
+    if not 1 <= value <= LARGEST_COUNT:
         raise UsageError(f"{name}: {text!r} is not a positive count; write one like 512, 64k or 1M")
     return value
 

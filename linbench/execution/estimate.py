@@ -2,12 +2,31 @@
 
 from linbench.core.implementation import Implementation
 from linbench.core.operator import Operator
+from linbench.core.registry import Registry
 from linbench.execution.plan import Job, Protocol
 
 FLOPS_PER_S = {"cpu": 5e10, "cuda": 5e13}
 OVERHEAD_S = 0.4
 CALLS_OUTSIDE_SAMPLING = 4
 BACKWARD_FACTOR = 3.5
+
+
+class Unsupported(Exception):
+    """A job will not run; the reason is one line."""
+
+
+def estimate(registry: Registry, job: Job, protocol: Protocol) -> tuple[int, float]:
+    """Return the bytes and the seconds that a job is predicted to take.
+
+    Raises:
+        Unsupported: It will not run.
+    """
+    operator = registry.operator(job.operator)
+    implementation = registry.implementation(job.implementation)
+    reason = implementation.why_not(operator, job.case)
+    if reason is not None:
+        raise Unsupported(reason)
+    return job_bytes(operator, implementation, job), job_seconds(operator, implementation, job, protocol)
 
 
 def job_bytes(operator: Operator, implementation: Implementation, job: Job) -> int:

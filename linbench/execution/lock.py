@@ -2,12 +2,13 @@
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from linbench.core.errors import EnvironmentRefused
+
+LOCKS = Path("/tmp")
 
 
 @contextmanager
@@ -19,8 +20,8 @@ def exclusive(uuids: list[str]) -> Iterator[None]:
     """
     with ExitStack() as stack:
         for uuid in uuids:
-            path = Path(tempfile.gettempdir()) / f"linbench-{uuid}.lock"
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            path = LOCKS / f"linbench-{uuid}.lock"
+            descriptor = _opened(path)
             stack.callback(os.close, descriptor)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -30,6 +31,16 @@ def exclusive(uuids: list[str]) -> Iterator[None]:
                     f"GPU {uuid} is being measured by another run (process {holder}); wait for it, or choose "
                     "another GPU with CUDA_VISIBLE_DEVICES"
                 ) from None
-            os.truncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            with suppress(OSError):  # another user's file can be locked, not written
+                path.write_text(str(os.getpid()), encoding="ascii")
         yield
+
+
+def _opened(path: Path) -> int:
+    """Return a descriptor of a lock file, made if it is not there; no link is followed."""
+    try:
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise EnvironmentRefused(f"the lock {path} cannot be opened: {error.strerror}") from None

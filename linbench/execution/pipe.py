@@ -84,6 +84,10 @@ class Pipe:
             raise Garbage(repr(bytes(line[:80])))
         return message
 
+    def readable(self) -> bool:
+        """Return whether something can be read now."""
+        return bool(select.select([self._read_fd], [], [], 0)[0])
+
     def close(self) -> None:
         """Close both descriptors."""
         for descriptor in {self._read_fd, self._write_fd}:

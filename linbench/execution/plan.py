@@ -85,9 +85,9 @@ class Plan:
         groups = (tuple(job for job in group if job.key not in gone) for group in self.groups)
         return replace(self, groups=tuple(group for group in groups if group))
 
-    def within(self, time_budget_s: float | None) -> "Plan":
-        """Return the plan with another time budget."""
-        return replace(self, protocol=replace(self.protocol, time_budget_s=time_budget_s))
+    def under(self, **bounds: Any) -> "Plan":
+        """Return the plan with some of its protocol replaced."""
+        return replace(self, protocol=replace(self.protocol, **bounds))
 
     def to_json(self) -> dict[str, Any]:
         """Return all that `make_plan` needs to make this plan again."""
@@ -128,7 +128,7 @@ def make_plan(
     chosen = select(registry, operators, implementations)
     names = sorted({found.operator for found in chosen})
     found_operators = {name: registry.operator(name) for name in names}
-    check_options(list(found_operators.values()), list(grid.on(device).options or {}))
+    check_options(registry.operators(), list(grid.on(device).options or {}))
     seen: set[tuple[str, str]] = set()
     groups = []
     for case in grid.cases(device):

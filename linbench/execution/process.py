@@ -21,6 +21,7 @@ from linbench.execution.pipe import Garbage, Hung, Pipe, PipeClosed
 START_TIMEOUT_S = 300.0
 FREE_SHARE = 0.8
 LOG_TAIL = 400
+LOG_NOISE = ("  ", "Extension modules:", "USDT:", "Current thread", "Thread 0x")
 
 
 class WorkerLost(Exception):
@@ -39,14 +40,21 @@ class _TooLarge(Exception):
 class WorkerProcess:
     """A spawned worker in a session of its own, its output kept in a file, its memory watched."""
 
-    def __init__(self, plugins: Sequence[str], max_memory_bytes: int) -> None:
+    def __init__(self, plugins: Sequence[str], max_memory_bytes: int, environment: Mapping[str, str]) -> None:
+        """Start a worker, which finds the same modules as this process, and no others.
+
+        Raises:
+            EnvironmentRefused: It cannot be started.
+        """
         self.max_memory_bytes = max_memory_bytes
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
         parent_read, worker_write = os.pipe()
         worker_read, parent_write = os.pipe()
-        command = [sys.executable, "-m", "linbench.execution.worker", str(worker_read), str(worker_write)]
+        command = [sys.executable, "-P", "-m", "linbench.execution.worker"]
+        command += [str(worker_read), str(worker_write)]
         self._process = subprocess.Popen(
             [*command, *plugins],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **environment},
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
@@ -74,7 +82,7 @@ class WorkerProcess:
             answer["status"] = Status(answer["status"])
             return answer
         except Hung:
-            raise self._lost(Status.TIMEOUT, f"no answer within {timeout_s:.3g} s (--timeout)") from None
+            raise self._lost(Status.TIMEOUT, f"no answer within {timeout_s:.3g} s") from None
         except _TooLarge as large:
             raise self._lost(Status.OOM, str(large)) from None
         except (Garbage, KeyError, ValueError) as garbage:
@@ -93,10 +101,14 @@ class WorkerProcess:
     def _ask_nothing(self) -> dict[str, Any]:
         try:
             return self._pipe.receive(START_TIMEOUT_S, self._watch)
-        except (Garbage, Hung, PipeClosed, _TooLarge) as error:
-            raise self._lost(Status.CRASHED, str(error) or None) from None
+        except PipeClosed:
+            raise self._lost(Status.CRASHED, None) from None
+        except (Garbage, Hung, _TooLarge) as error:
+            raise self._lost(Status.CRASHED, str(error) or "it does not answer") from None
 
     def _watch(self) -> None:
+        if self._process.poll() is not None and not self._pipe.readable():
+            raise PipeClosed("the worker has ended")  # though a child of it may hold the pipe open
         held = resident_bytes(self._process.pid)
         if held > self.max_memory_bytes:
             most, now = (f"{size / 2**30:.3g} GiB" for size in (self.max_memory_bytes, held))
@@ -119,7 +131,7 @@ class WorkerProcess:
         self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, self._log.tell() - 2**16))
         lines = self._log.read().decode("utf-8", "replace").splitlines()
-        telling = [line.strip() for line in lines if line.strip() and not line.startswith("  ")]
+        telling = [line.strip() for line in lines if line.strip() and not line.startswith(LOG_NOISE)]
         return telling[-1][-LOG_TAIL:] if telling else ""
 
 
@@ -143,12 +155,18 @@ def safe_memory_bytes() -> int:
     free: int = psutil.virtual_memory().available
     try:
         bound = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
         if bound != "max":
-            free = min(free, int(bound) - used)
+            used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
+            free = max(0, min(free, int(bound) - used + _reclaimable_bytes()))
     except (OSError, ValueError):
         pass
     return int(FREE_SHARE * free)
+
+
+def _reclaimable_bytes() -> int:
+    """Return the page cache that the control group can drop at once."""
+    stat = Path("/sys/fs/cgroup/memory.stat").read_text(encoding="ascii")
+    return next((int(line.split()[1]) for line in stat.splitlines() if line.startswith("inactive_file ")), 0)
 
 
 def _how_it_ended(code: int | None) -> str:

@@ -29,19 +29,38 @@ Observer = Callable[[Job, str], None]
 class Runner:
     """Measures a plan; use it as a context manager, so that its workers end with it."""
 
-    def __init__(self, registry: Registry, plan: Plan, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        plan: Plan,
+        observer: Observer | None = None,
+        timed_out: Sequence[Job] = (),
+    ) -> None:
+        """Make ready to measure; nothing is started yet.
+
+        Args:
+            registry: Where names are looked up.
+            plan: What to measure.
+            observer: Called with each job as it is taken up.
+            timed_out: Jobs that timed out before; the same with a longer T are skipped.
+        """
         self._registry = registry
         self._plan = plan
         self._protocol = plan.protocol
         self._observer = observer or _unobserved
         self._max_memory = plan.protocol.max_memory_bytes or safe_memory_bytes()
         processes = 1 if plan.protocol.once else plan.protocol.processes
-        self._slots = [Slot(plan.plugins, plan.device, self._max_memory) for _ in range(processes)]
         self._gpu_bytes = 0
-        if plan.device == "cuda":
-            self._gpu_bytes = int(GPU_SHARE * visible_gpus()[0]["memory_bytes"])
+        environment: dict[str, str] = {}
+        if plan.device == "cuda":  # the card that this run holds, whatever the order that CUDA counts in
+            gpu = visible_gpus()[0]
+            self._gpu_bytes = int(GPU_SHARE * gpu["memory_bytes"])
+            environment["CUDA_VISIBLE_DEVICES"] = gpu["uuid"]
+        self._slots = [
+            Slot(plan.plugins, plan.device, self._max_memory, environment) for _ in range(processes)
+        ]
         self._oracle: dict[str, dict[str, Any] | str] = {}
-        self._timed_out: list[Job] = []
+        self._timed_out = [job for job in timed_out if job.key not in {left.key for left in plan.jobs}]
         self._order = random.Random(0)
 
     def __enter__(self) -> Runner:
@@ -93,12 +112,20 @@ class Runner:
         job = trial.job
         operator = self._registry.operator(job.operator)
         implementation = self._registry.implementation(job.implementation)
+        reason = operator.why_not(job.case) or implementation.lacks(operator, job.case)
+        if reason is not None:
+            trial.end(Status.UNSUPPORTED, reason)
+            return
         for smaller in self._timed_out:
             if _no_smaller(job, smaller):
                 reason = f"{smaller.implementation} timed out already at T = {smaller.case.T}: {smaller.case}"
                 trial.end(Status.SKIPPED, reason)
                 return
-        needed = job_bytes(operator, implementation, job)
+        try:
+            needed = job_bytes(operator, implementation, job)
+        except Exception as error:  # a stranger's extra_bytes may raise anything
+            trial.end(Status.ERROR, f"its extra_bytes failed: {type(error).__name__}: {error}")
+            return
         allowed = self._device_bytes(job.case.device)
         if needed > allowed:
             trial.end(
@@ -138,7 +165,8 @@ class Runner:
             self._order.shuffle(live)
             for trial in live:
                 self._observer(trial.job, "time")
-                if trial.job.implementation not in slot.checked:
+                if trial.job.implementation not in slot.checked:  # the worker was lost over another
+                    trial.spent_s = 0.0
                     self._check(trial, slot)
                 if trial.live:
                     self._take_turn(trial, slot, rounds)

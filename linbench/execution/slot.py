@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from linbench.core.errors import EnvironmentRefused
@@ -20,9 +21,12 @@ class NotOpened(Exception):
 class Slot:
     """One worker, and what it has opened and checked at the case at hand."""
 
-    def __init__(self, plugins: Sequence[str], device: str, max_memory_bytes: int) -> None:
+    def __init__(
+        self, plugins: Sequence[str], device: str, max_memory_bytes: int, environment: Mapping[str, str]
+    ) -> None:
         self._plugins = plugins
         self._device = device
+        self._environment = environment
         self._max_memory_bytes = max_memory_bytes
         self._worker: WorkerProcess | None = None
         self._opened: set[str] = set()
@@ -59,7 +63,7 @@ class Slot:
             EnvironmentRefused: None can be started, or not on this device.
         """
         if self._worker is None:
-            self._worker = WorkerProcess(self._plugins, self._max_memory_bytes)
+            self._worker = WorkerProcess(self._plugins, self._max_memory_bytes, self._environment)
             if self._device == "cuda" and not self._worker.about["cuda_available"]:
                 self.end()
                 raise EnvironmentRefused(
@@ -79,10 +83,8 @@ class Slot:
         self._opened.clear()
         self.checked.clear()
         if self._worker is not None:
-            try:
-                self._worker.ask({"do": "close"}, OPEN_TIMEOUT_S)
-            except WorkerLost:
-                self._forget()
+            with suppress(WorkerLost):
+                self.ask({"do": "close"}, OPEN_TIMEOUT_S)
 
     def end(self) -> None:
         """End the worker, if there is one."""

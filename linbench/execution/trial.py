@@ -49,8 +49,8 @@ class Trial:
         return float((self.answer or {}).get("call_s", 0.0))
 
     def end(self, status: Status, reason: str) -> None:
-        """Note how it ended."""
-        self.ended = (status, reason or str(status))
+        """Note how it ended, in one line."""
+        self.ended = (status, " ".join(reason.split()) or str(status))
 
     def time(self) -> Time | None:
         """Return what the samples so far say, or None if there is none."""
@@ -85,7 +85,9 @@ class Trial:
             reason=reason,
             time=time,
             memory=Memory(**answer["memory"]) if ok and "memory" in answer else None,
-            errors={name: TensorError(**error) for name, error in self.errors.items()},
+            errors={name: TensorError(**error) for name, error in self.errors.items()}
+            if status in (Status.OK, Status.WRONG)
+            else {},
             first_call_s=answer.get("first_call_s"),
             flags=self._flags(time) if time is not None else (),
             measured_at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -14,18 +14,20 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 import torch
 
 from linbench.core.case import Case
-from linbench.core.measurement import Status
+from linbench.core.measurement import Memory, Status
 from linbench.core.operator import Expected, Operator
 from linbench.core.registry import Registry, registry
 from linbench.execution.pipe import Pipe, PipeClosed
 from linbench.measure.accuracy import complaint, errors, packed, unpacked
 from linbench.measure.call import Call, LaidInputs, WrongResult
+from linbench.measure.hygiene import copied, leak, put_back, settings, shared
 from linbench.measure.memory import weigh
 from linbench.measure.sampling import take_turn, warm_up
 from linbench.measure.timers import Timer, timer_for
@@ -59,17 +61,25 @@ class Worker:
         self._registry = found
         self._opened: dict[str, Opened] = {}
         self._calls: dict[str, Call] = {}
+        self._call_s: dict[str, float] = {}
         self._timers: dict[str, Timer] = {}
 
     def answer(self, message: Mapping[str, Any]) -> Answer:
-        """Return the answer to one message; a failure is an answer with its status and reason."""
+        """Return the answer to one message; a failure is an answer with its status and reason.
+
+        Torch's global settings are put back after each; whoever changed them is wrong.
+        """
         deed = {"open": self.open, "check": self.check, "turn": self.turn, "close": self.close}[message["do"]]
+        before = settings()
         try:
-            return deed(message)
+            answer = deed(message)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # an implementation may raise anything, SystemExit included
-            return failure(error)
+            answer = failure(error)
+            self._restore(message)
+        changed = put_back(before)
+        return blamed(answer, f"leaves torch's {' and '.join(changed)} changed") if changed else answer
 
     def open(self, message: Mapping[str, Any]) -> Answer:
         """Make the inputs of a case, and ask the oracle unless a sample of its answer is given."""
@@ -92,21 +102,33 @@ class Worker:
         call.prepare()
         start = time.perf_counter()
         returned = call()
+        kept = copied(returned)  # before anything is waited for
         synchronize(opened.case.device)
         first_call_s = time.perf_counter() - start
-        answer = self._judge(opened, call, returned) | {"first_call_s": first_call_s}
+        view_of = shared(returned, call.given)
         del returned
+        answer = self._judge(opened, call, kept) | {"first_call_s": first_call_s}
+        del kept
+        if view_of is not None:
+            return blamed(answer, f"returns a view of its input {view_of}")
         if answer["status"] != Status.OK or message["once"]:
             return answer
+        if message["weigh"]:
+            again = self._judge_elsewhere(opened, call)
+            if again["status"] != Status.OK:
+                return again | {"reason": f"right at first, but not for other inputs: {again['reason']}"}
         self._calls[implementation.name] = call
         timer = self._timer(opened.case.device)
         cap_s = WARM_CAP_S if 5 * first_call_s < message["timeout_s"] else 0.0
         call_s = warm_up(call, timer, cap_s)
+        self._call_s[implementation.name] = call_s
         answer |= {"call_s": call_s, "timer": timer.name}
         if not message["weigh"]:
             return answer
-        call.prepare()
-        memory = weigh(call, opened.case.device, opened.operator.input_bytes(opened.case), call_s)
+        memory, kept_bytes = self._weigh(opened, call, call_s)
+        kept_bytes = leak(kept_bytes, lambda: self._weigh(opened, call, call_s)[1])
+        if kept_bytes:
+            return blamed(answer, f"keeps {kept_bytes:,} bytes more alive after each call")
         return answer | {"memory": asdict(memory)}
 
     def turn(self, message: Mapping[str, Any]) -> Answer:
@@ -114,7 +136,8 @@ class Worker:
         call = self._calls[message["implementation"]]
         opened = self._opened[call.operator.name]
         timer = self._timer(opened.case.device)
-        turn = take_turn(call, timer, message["budget_s"], message["max_samples"])
+        call_s = self._call_s[message["implementation"]]
+        turn = take_turn(call, timer, message["budget_s"], message["max_samples"], call_s)
         answer = self._judge(opened, call, turn.last)
         if answer["status"] != Status.OK:
             reason = f"right at first, but not when timed: {answer['reason']}"
@@ -125,22 +148,60 @@ class Worker:
         """Let go of every opened case."""
         del message
         self._calls.clear()
+        self._call_s.clear()
         self._opened.clear()
         gc.collect()
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
         return {"status": Status.OK}
 
-    def _judge(self, opened: Opened, call: Call, returned: Any) -> Answer:
+    def _restore(self, message: Mapping[str, Any]) -> None:
+        """Make the inputs again that an implementation changed before it failed."""
+        if "implementation" not in message:
+            return
+        with suppress(Exception):  # nothing was laid out, or the device is lost and the worker with it
+            implementation = self._registry.implementation(message["implementation"])
+            laid = self._opened[implementation.operator].laid
+            if laid.changed(implementation) is not None:
+                laid.restore(implementation)
+
+    def _judge_elsewhere(self, opened: Opened, call: Call) -> Answer:
+        """Call with other inputs at the same addresses, so that a result remembered by address is caught."""
+        axis = call.mirror_axis
+        call.prepare()
+        if axis is not None:
+            with call.mirrored(axis):
+                kept = copied(call())
+                synchronize(opened.case.device)
+            return self._judge(opened, call, kept, mirror_axis=axis)
+        with call.reseeded() as (case, inputs):
+            call.prepare()
+            kept = copied(call())
+            synchronize(case.device)
+            expected = opened.operator.expected(case, inputs)
+        return self._judge(opened, call, kept, expected)
+
+    def _weigh(self, opened: Opened, call: Call, call_s: float) -> tuple[Memory, int]:
+        call.prepare()
+        return weigh(call, opened.case.device, opened.operator.input_bytes(opened.case), call_s)
+
+    def _judge(
+        self,
+        opened: Opened,
+        call: Call,
+        returned: Any,
+        expected: Mapping[str, Expected] | None = None,
+        mirror_axis: str | None = None,
+    ) -> Answer:
         changed = opened.laid.changed(call.implementation)
         if changed is not None:
             opened.laid.restore(call.implementation)
             return {"status": Status.WRONG, "reason": f"changes its input {changed}", "errors": {}}
         try:
-            results = call.results(returned)
+            results = call.results(returned, mirror_axis)
         except WrongResult as error:
             return {"status": Status.WRONG, "reason": str(error), "errors": {}}
-        found = errors(results, opened.expected, opened.operator.budget[opened.case.dtype])
+        found = errors(results, expected or opened.expected, opened.operator.budget[opened.case.dtype])
         reason = complaint(found)
         return {
             "status": Status.WRONG if reason else Status.OK,
@@ -166,6 +227,13 @@ def synchronize(device: str) -> None:
     """Wait for everything that was started on a device."""
     if device == "cuda":
         torch.cuda.synchronize()
+
+
+def blamed(answer: Answer, reason: str) -> Answer:
+    """Return an answer with a further reason; one that was ok is wrong for it, and has no times."""
+    if answer["status"] == Status.OK:
+        return {"status": Status.WRONG, "reason": reason, "errors": answer.get("errors", {})}
+    return answer | {"reason": f"{answer['reason']}; {reason}"}
 
 
 def failure(error: BaseException) -> Answer:

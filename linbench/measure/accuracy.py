@@ -35,6 +35,8 @@ def tensor_error(actual: Tensor, exact: Tensor, budget: float, zero_rms: float =
     Sums are taken in float64, a slice at a time, so that a long tensor is never held twice in float64. An
     element that is not finite is counted, and stands as zero in the other figures, which so stay finite.
     """
+    if not bool(torch.isfinite(exact).all()):
+        raise ValueError("the oracle gave values that are not finite")
     scale = max(zero_rms, float(exact.square().mean().sqrt()) if exact.numel() else 0.0)
     floor = RELATIVE_FLOOR * scale
     difference2 = exact2 = actual2 = product = max_abs = max_rel = 0.0
@@ -62,7 +64,7 @@ def tensor_error(actual: Tensor, exact: Tensor, budget: float, zero_rms: float =
         rel_l2=min(rel_l2, sys.float_info.max),
         max_abs=max_abs,
         max_rel=min(max_rel, sys.float_info.max),
-        cosine=product / norms if norms else float(difference2 == 0),
+        cosine=product / norms if 0 < norms < math.inf else float(difference2 == 0),
         nonfinite=nonfinite,
         budget=budget,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,7 +27,7 @@ class LaidInputs:
     def __init__(self, operator: Operator, case: Case) -> None:
         self.operator = operator
         self.case = case
-        self.canonical = self._generate()
+        self.canonical = self.generate(case.seed)
         self._by_layout: dict[str, Inputs] = {}
         self._checksums: dict[str, list[Checksum]] = {}
 
@@ -33,7 +35,7 @@ class LaidInputs:
         """Return the inputs in an implementation's layout; made once."""
         layout = implementation.layout
         if layout not in self._by_layout:
-            self._by_layout[layout] = self._lay_out(self.canonical, implementation)
+            self._by_layout[layout] = self.lay_out(self.canonical, implementation)
             self._checksums[layout] = self._sums(layout)
         return self._by_layout[layout]
 
@@ -41,23 +43,25 @@ class LaidInputs:
         """Return the name of an input that is no longer what it was, or None."""
         layout = implementation.layout
         now, before = self._sums(layout), self._checksums[layout]
-        for name, one, other in zip(self._by_layout[layout].tensors, now, before, strict=True):
+        for name, one, other in zip(_by_name(self._by_layout[layout]), now, before, strict=True):
             if one != other:
                 return name
         return None
 
     def restore(self, implementation: Implementation) -> None:
         """Make the inputs of an implementation's layout again, in place."""
-        self.canonical = self._generate()
-        fresh = self._lay_out(self.canonical, implementation)
-        for name, tensor in self._by_layout[implementation.layout].tensors.items():
-            tensor.copy_(fresh.tensors[name])
+        self.canonical = self.generate(self.case.seed)
+        fresh = _by_name(self.lay_out(self.canonical, implementation))
+        for name, tensor in _by_name(self._by_layout[implementation.layout]).items():
+            tensor.copy_(fresh[name])
 
-    def _generate(self) -> Inputs:
-        generator = torch.Generator(device=self.case.device).manual_seed(self.case.seed)
+    def generate(self, seed: int) -> Inputs:
+        """Return inputs of the case from a seed, in the canonical layout."""
+        generator = torch.Generator(device=self.case.device).manual_seed(seed)
         return self.operator.generate(self.case, generator)
 
-    def _lay_out(self, given: Inputs, implementation: Implementation) -> Inputs:
+    def lay_out(self, given: Inputs, implementation: Implementation) -> Inputs:
+        """Return canonical inputs in an implementation's layout."""
         operator = self.operator
         tensors = {
             spec.name: implementation.lay_out(given.tensors[spec.name], spec) for spec in operator.inputs
@@ -71,7 +75,7 @@ class LaidInputs:
         return Inputs(tensors, state, upstream)
 
     def _sums(self, layout: str) -> list[Checksum]:
-        return [_checksum(tensor) for tensor in self._by_layout[layout].tensors.values()]
+        return [_checksum(tensor) for tensor in _by_name(self._by_layout[layout]).values()]
 
 
 class Call:
@@ -88,6 +92,7 @@ class Call:
         self.operator = operator
         self.implementation = implementation
         self.case = case
+        self._inputs = laid
         self._laid = laid.of(implementation)
         self._function = implementation.function(case.mode)
         differentiate = case.mode == "fwd_bwd"
@@ -106,7 +111,8 @@ class Call:
             self._keywords["state"] = self._state
 
     def prepare(self) -> None:
-        """Put back what the call before may have advanced."""
+        """Put back what the call before may have advanced: the state, and torch's random numbers."""
+        torch.manual_seed(self.case.seed)
         if self.case.mode == "decode" and self._state is not None and self._laid.state is not None:
             self.operator.restore(self._canonical(self._state), self._canonical(self._laid.state))
 
@@ -119,31 +125,107 @@ class Call:
         leaves = (*self._tensors, *(self._state or ()))
         return output, torch.autograd.grad(output, leaves, self._laid.upstream)
 
-    def results(self, returned: Any) -> dict[str, Tensor]:
+    @property
+    def given(self) -> dict[str, Tensor]:
+        """The inputs by name, as the implementation sees them."""
+        return dict(zip(self._laid.tensors, self._tensors, strict=True))
+
+    @property
+    def mirror_axis(self) -> str | None:
+        """The axis along which the inputs can be reversed and the results with them; None if B = H = 1."""
+        return next((axis for axis in "HB" if getattr(self.case, axis) > 1), None)
+
+    @contextmanager
+    def mirrored(self, axis: str) -> Iterator[None]:
+        """Reverse the order of the heads, or of the batch, of all inputs in place, and back in the end.
+
+        Heads are independent of each other, and so are the sequences of a batch: every result must come out
+        in reverse order.
+        """
+        self._reverse(axis)
+        try:
+            yield
+        finally:
+            self._reverse(axis)
+
+    @contextmanager
+    def reseeded(self) -> Iterator[tuple[Case, Inputs]]:
+        """Fill the inputs in place from another seed, and back in the end; yield that case and its inputs."""
+        other = replace(self.case, seed=self.case.seed + 1)
+        try:
+            self._fill(self._inputs.generate(other.seed))
+            yield other, self._inputs.generate(other.seed)
+        finally:
+            self._fill(self._inputs.generate(self.case.seed))
+
+    def results(self, returned: Any, mirror_axis: str | None = None) -> dict[str, Tensor]:
         """Return what a call returned, by name and in the canonical layout.
+
+        Args:
+            returned: What the call returned.
+            mirror_axis: The axis along which the inputs were reversed; the results are, too, which undoes it.
 
         Raises:
             WrongResult: It is not of the form, the shape or the dtype that the mode asks for.
         """
-        operator, mode = self.operator, self.case.mode
+        found = self._named(self._parts(returned))
+        if mirror_axis is not None:
+            for spec in self._specs():
+                if mirror_axis in spec.axes:
+                    found[spec.name] = found[spec.name].flip(spec.axes.index(mirror_axis))
+        return found
+
+    def _specs(self) -> list[TensorSpec]:
+        """Return what a call is to return, in order."""
+        operator = self.operator
+        if self.case.mode != "fwd_bwd":
+            return [operator.output, *operator.returned_state(self.case)]
+        leaves = [*operator.inputs, *(operator.state if self._state is not None else ())]
+        return [operator.output, *(TensorSpec(f"d{spec.name}", spec.axes) for spec in leaves)]
+
+    def _parts(self, returned: Any) -> list[Any]:
+        """Return what a call returned as a flat list."""
+        mode = self.case.mode
         if mode == "fwd":
-            return self._named([operator.output], [returned])
+            return [returned]
         if not isinstance(returned, tuple | list) or len(returned) != 2:
             raise WrongResult(f"{mode} must return (output, state), not {_describe(returned)}")
         output, rest = returned
         if not isinstance(rest, tuple | list):
             rest = (rest,)
-        if mode == "fwd_bwd":
-            specs = [*operator.inputs, *(operator.state if self._state is not None else ())]
-            gradients = [TensorSpec(f"d{spec.name}", spec.axes) for spec in specs]
-            return self._named([operator.output, *gradients], [output, *rest])
-        return self._named([operator.output, *operator.returned_state(self.case)], [output, *rest])
+        return [output, *rest]
+
+    def _storages(self) -> Iterator[tuple[TensorSpec, Tensor]]:
+        """Yield every tensor that a call reads, a state twice: as it is kept, and as it is given."""
+        operator, laid = self.operator, self._laid
+        yield from zip(operator.inputs, laid.tensors.values(), strict=True)
+        for state in (laid.state, self._state):
+            if state is not None:
+                yield from zip(operator.state, state, strict=True)
+        if laid.upstream is not None:
+            yield operator.output, laid.upstream
+
+    @torch.no_grad()
+    def _reverse(self, axis: str) -> None:
+        for spec, tensor in self._storages():
+            if axis in spec.axes:
+                view = self.implementation.canonical(tensor, spec)
+                view.copy_(view.flip(spec.axes.index(axis)))
+
+    @torch.no_grad()
+    def _fill(self, inputs: Inputs) -> None:
+        fresh = [*inputs.tensors.values(), *2 * (inputs.state or ())]
+        if inputs.upstream is not None:
+            fresh.append(inputs.upstream)
+        for (spec, tensor), value in zip(self._storages(), fresh, strict=True):
+            self.implementation.canonical(tensor, spec).copy_(value)
 
     def _canonical(self, state: Sequence[Tensor]) -> list[Tensor]:
         pairs = zip(state, self.operator.state, strict=True)
         return [self.implementation.canonical(tensor, spec) for tensor, spec in pairs]
 
-    def _named(self, specs: Sequence[TensorSpec], tensors: Sequence[Any]) -> dict[str, Tensor]:
+    def _named(self, tensors: Sequence[Any]) -> dict[str, Tensor]:
+        specs = self._specs()
         if len(specs) != len(tensors):
             names = ", ".join(spec.name for spec in specs)
             raise WrongResult(f"returned {len(tensors)} tensors where {len(specs)} were due: {names}")
@@ -169,6 +251,12 @@ def _describe(value: Any) -> str:
     if isinstance(value, tuple | list):
         return f"a {type(value).__name__} of {len(value)}"
     return "None" if value is None else f"a {type(value).__name__}"
+
+
+def _by_name(inputs: Inputs) -> dict[str, Tensor]:
+    """Return what an implementation is given and may not change; its state is a copy of its own."""
+    upstream = {} if inputs.upstream is None else {"upstream gradient": inputs.upstream}
+    return {**inputs.tensors, **upstream}
 
 
 def _checksum(tensor: Tensor) -> Checksum:

@@ -15,13 +15,14 @@ from linbench.core.measurement import Memory
 LONG_CALL_S = 2.0
 
 
-def weigh(call: Callable[[], Any], device: str, input_bytes: int, call_s: float) -> Memory:
-    """Return the peak memory of one call.
+def weigh(call: Callable[[], Any], device: str, input_bytes: int, call_s: float) -> tuple[Memory, int]:
+    """Return the peak memory of one call, and the bytes that it left allocated when its result was dropped.
 
     On CUDA torch's allocator keeps the peak. On the CPU every allocation and release of torch is recorded by
     its profiler and summed in order, which is exact but keeps about 2 kB an event; a call longer than
     `LONG_CALL_S` is weighed by the peak resident set of the process instead, right to about 1 MB. What an
-    implementation takes elsewhere than from torch is seen by the resident set only.
+    implementation takes elsewhere than from torch is seen by the resident set only, which does not tell what
+    a call left: that is 0 then.
 
     Args:
         call: What to weigh; what it returns is counted.
@@ -31,36 +32,36 @@ def weigh(call: Callable[[], Any], device: str, input_bytes: int, call_s: float)
     """
     gc.collect()
     if device == "cuda":
-        extra, meter = _cuda_extra(call), "allocator"
+        (extra, kept), meter = _cuda_extra(call), "allocator"
     elif call_s <= LONG_CALL_S:
-        extra, meter = _recorded_extra(call), "allocator"
+        (extra, kept), meter = _recorded_extra(call), "allocator"
     else:
-        extra, meter = _resident_extra(call), "rss"
-    return Memory(peak_bytes=input_bytes + extra, extra_bytes=extra, meter=meter)
+        extra, kept, meter = _resident_extra(call), 0, "rss"
+    return Memory(peak_bytes=input_bytes + extra, extra_bytes=extra, meter=meter), kept
 
 
-def _cuda_extra(call: Callable[[], Any]) -> int:
+def _cuda_extra(call: Callable[[], Any]) -> tuple[int, int]:
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     returned = call()
     torch.cuda.synchronize()
     del returned
-    return torch.cuda.max_memory_allocated() - before
+    return torch.cuda.max_memory_allocated() - before, torch.cuda.memory_allocated() - before
 
 
-def _recorded_extra(call: Callable[[], Any]) -> int:
+def _recorded_extra(call: Callable[[], Any]) -> tuple[int, int]:
     activities = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
         returned = call()
-    del returned
+        del returned
     results = profile.profiler.kineto_results if profile.profiler else None
     alive = peak = 0
     for event in results.events() if results else ():
         if event.name() == "[memory]":
             alive += event.nbytes()
             peak = max(peak, alive)
-    return peak
+    return peak, alive
 
 
 def _resident_extra(call: Callable[[], Any]) -> int:

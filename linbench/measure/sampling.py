@@ -10,10 +10,12 @@ from statistics import median
 from typing import Any
 
 from linbench.measure.call import Call
-from linbench.measure.timers import Timer
+from linbench.measure.hygiene import copied
+from linbench.measure.timers import Timer, as_it_is
 
 WARM_WINDOW = 3
 WARM_AGREEMENT = 0.05
+WALL_FACTOR = 4
 
 
 @dataclass
@@ -23,7 +25,7 @@ class Turn:
     Attributes:
         samples_s: Seconds of each call.
         contended: How many of them were disturbed.
-        last: What the last call returned.
+        last: What the last call returned, as it stood when the call did, if that was seen to be the last.
     """
 
     samples_s: list[float] = field(default_factory=list)
@@ -55,28 +57,40 @@ def take_turn(
     timer: Timer,
     budget_s: float,
     max_samples: int,
+    call_s: float,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Turn:
     """Return the samples of one turn: calls until the budget is spent, at least one.
 
-    The garbage collector is off meanwhile. Only timed calls count towards the budget.
+    The garbage collector is off meanwhile. Only timed calls count towards the budget. A call after which
+    the turn will be over, if it takes as long as the one before (`call_s` for the first), is copied at once.
     """
     turn = Turn()
     spent = 0.0
     gc.collect()
     gc.disable()
     start = clock()
+    wall_s = lap_s = 0.0
     try:
         while not turn.samples_s or (
-            spent < budget_s and clock() - start < 4 * budget_s and len(turn.samples_s) < max_samples
+            spent < budget_s and wall_s < WALL_FACTOR * budget_s and len(turn.samples_s) < max_samples
         ):
+            last = (
+                spent + call_s >= budget_s
+                or wall_s + lap_s >= WALL_FACTOR * budget_s
+                or len(turn.samples_s) + 1 >= max_samples
+            )
             turn.last = None
             call.prepare()
-            sample = timer.sample(call)
+            sample = timer.sample(call, copied if last else as_it_is)
             turn.samples_s.append(sample.seconds)
             turn.contended += sample.contended
             turn.last = sample.returned
-            spent += sample.seconds
+            call_s = sample.seconds
+            spent += call_s
+            lap_s = clock() - start - wall_s
+            wall_s += lap_s
+            del sample
     finally:
         gc.enable()
     return turn

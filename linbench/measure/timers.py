@@ -13,6 +13,13 @@ import torch
 SPIN_CYCLES = 200_000
 CONTENDED_GAP = 0.02
 
+Keep = Callable[[Any], Any]
+
+
+def as_it_is(returned: Any) -> Any:
+    """Return what a call returned."""
+    return returned
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -21,7 +28,7 @@ class Sample:
     Attributes:
         seconds: How long it took.
         contended: Whether something else had the processor meanwhile.
-        returned: What the call returned.
+        returned: What the call returned, or what `keep` made of it.
     """
 
     seconds: float
@@ -34,8 +41,12 @@ class Timer(Protocol):
 
     name: str
 
-    def sample(self, call: Callable[[], Any]) -> Sample:
-        """Return the time of one call, whole: work that it started is waited for."""
+    def sample(self, call: Callable[[], Any], keep: Keep = as_it_is) -> Sample:
+        """Return the time of one call, whole: work that it started is waited for.
+
+        `keep` is applied to what the call returned, after the clock has stopped and before anything is
+        waited for.
+        """
         ...
 
 
@@ -51,13 +62,14 @@ class CpuTimer:
     def __init__(self, clock_ns: Callable[[], int] = time.perf_counter_ns) -> None:
         self._clock_ns = clock_ns
 
-    def sample(self, call: Callable[[], Any]) -> Sample:
+    def sample(self, call: Callable[[], Any], keep: Keep = as_it_is) -> Sample:
         """Return the wall time of one call."""
         before = resource.getrusage(resource.RUSAGE_THREAD)
         start = self._clock_ns()
         returned = call()
         wall_ns = self._clock_ns() - start
         after = resource.getrusage(resource.RUSAGE_THREAD)
+        returned = keep(returned)
         busy_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         switched = after.ru_nivcsw > before.ru_nivcsw
         seconds = wall_ns * 1e-9
@@ -79,7 +91,7 @@ class CudaEventsColdTimer:
         flush_bytes = max(2 * properties.L2_cache_size + 2**20, 2**26)
         self._flush = torch.empty(flush_bytes, dtype=torch.int8, device="cuda")
 
-    def sample(self, call: Callable[[], Any]) -> Sample:
+    def sample(self, call: Callable[[], Any], keep: Keep = as_it_is) -> Sample:
         """Return the device time of one call."""
         start = torch.cuda.Event(enable_timing=True)
         end = torch.cuda.Event(enable_timing=True)
@@ -89,6 +101,7 @@ class CudaEventsColdTimer:
         start.record()
         returned = call()
         end.record()
+        returned = keep(returned)
         torch.cuda.synchronize()
         return Sample(start.elapsed_time(end) * 1e-3, False, returned)
 

@@ -75,7 +75,7 @@ def render(run: Run, *, baseline: str | None = None) -> str:
         constants=_constants(run.measurements),
         statuses=sorted({str(row.status) for row in run.measurements}),
         facts=_facts(run),
-        data=_embedded(_data(run.measurements, found, names, chosen, axis)),
+        data=_embedded(_data(run, found, names, chosen, axis)),
         palette=[("light", LIGHT), ("dark", DARK)],
         css=Markup(_asset("page.css")),
         plotly=Markup(plotly),
@@ -92,15 +92,18 @@ def _names(rows: Sequence[Measurement]) -> list[str]:
 
 
 def _data(
-    rows: Sequence[Measurement], found: Sequence[Panel], names: list[str], baseline: str | None, axis: str
+    run: Run, found: Sequence[Panel], names: list[str], baseline: str | None, axis: str
 ) -> dict[str, Any]:
     """Return what the page's script draws from: every row once, and the rows of each panel by number."""
+    rows = run.measurements
+    plugins = [word for plugin in run.plan.get("plugins", ()) for word in ("--plugin", plugin)]
     cases = list(dict.fromkeys(row.case for row in rows))
     case_number = {case: number for number, case in enumerate(cases)}
     row_number = {id(row): number for number, row in enumerate(rows)}
     varying = _varying(rows)
     return {
         "axis": axis,
+        "again": shlex.join(["linbench", "run", *plugins]),
         "implementations": [style | {"quoted": shlex.quote(style["name"])} for style in styles(names)],
         "baseline": baseline,
         "failures": sorted(FAILURES),

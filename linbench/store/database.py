@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from linbench.core.errors import StoreError
 from linbench.store.schema import REVISION
 
 BUSY_TIMEOUT_MS = 30_000
+LOG_INDEX_BYTES = 64 << 10  # SQLite needs 32 KiB beside the log itself
+FILE_FAILED = ("disk I/O error", "unable to open database file")
+MIGRATION_LOCK = 0x6C696E62
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -25,12 +31,12 @@ def open_engine(place: str, *, write: bool) -> Engine:
 
     Args:
         place: Path of a SQLite file, or a URL as in postgresql+psycopg://user@host/name.
-        write: Make the store if it is not there, and migrate it if it is old. Otherwise it must exist.
+        write: Make the store if it is not there; otherwise it must exist. An old one is migrated either way.
 
     Raises:
         StoreError: It cannot be opened, is no store of linbench, or is of a newer one.
     """
-    with explained(place):
+    with explained(shown(place)):
         engine = _server(place) if "://" in place else _file(Path(place), write)
         _bring_up_to_date(engine, place, write)
         return engine
@@ -41,14 +47,18 @@ def explained(place: str) -> Iterator[None]:
     """Turn what a database raises into one line about this store."""
     try:
         yield
-    except (ArgumentError, NoSuchModuleError) as error:
-        raise StoreError(f"--db {place}: not a URL of a database: {error}") from None
+    except (ArgumentError, NoSuchModuleError):
+        raise StoreError(
+            f"--db {place}: not a URL of a database; write one like postgresql+psycopg://user@host/name"
+        ) from None
     except ModuleNotFoundError as error:
         raise StoreError(f"--db {place}: needs {error.name}; pip install 'linbench[postgres]'") from None
     except (DBAPIError, sqlite3.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         line = " ".join(str(cause).split())
-        raise StoreError(f"database {place}: {_MEANING.get(line, line)}") from None
+        raise StoreError(f"database {place}: {_meaning(line, place)}") from None
+    except ValueError as error:  # a text that should be JSON
+        raise StoreError(f"database {place}: damaged: {error}; see `linbench db check`") from None
     except SQLAlchemyError as error:
         raise StoreError(f"database {place}: {' '.join(str(error).split())}") from None
 
@@ -60,7 +70,18 @@ _MEANING = {
     "unable to open database file": "cannot be opened or written there; name another with --db",
     "database is locked": "held by another process for 30 s; try again, or name another with --db",
     "database or disk is full": "the disk is full; free some room, then --resume",
+    "disk I/O error": "cannot be read or written there: disk I/O error; see to the disk, then --resume",
+    "FOREIGN KEY constraint failed": "holds no such run any more; put back the one that did, or run anew",
 }
+
+
+def _meaning(line: str, place: str) -> str:
+    """Return what to make of an error; on a full disk SQLite may say no more than that a file failed."""
+    if line in FILE_FAILED:
+        with suppress(OSError):
+            if shutil.disk_usage(Path(place).parent).free < LOG_INDEX_BYTES:
+                line = "database or disk is full"
+    return _MEANING.get(line, line)
 
 
 @contextmanager
@@ -81,26 +102,51 @@ def reading(engine: Engine, place: str) -> Iterator[Connection]:
         yield connection
 
 
+def shown(place: str) -> str:
+    """Return a path or URL as it may be shown and stored: without a password."""
+    if "://" not in place:
+        return place
+    try:
+        return make_url(place).render_as_string(hide_password=True)
+    except ArgumentError:
+        return place.partition("://")[0] + "://..."
+
+
 def _server(url: str) -> Engine:
-    return create_engine(make_url(url))
+    if make_url(url).get_backend_name() not in ("postgresql", "sqlite"):
+        raise StoreError(
+            f"--db {shown(url)}: takes a path, or a URL like postgresql+psycopg://user@host/name"
+        )
+    return create_engine(make_url(url), poolclass=NullPool, json_serializer=_strict)
+
+
+def _strict(value: Any) -> str:
+    """Return JSON as every database takes it: without NaN and Infinity, which no row may hold."""
+    return json.dumps(value, allow_nan=False)
 
 
 def _file(path: Path, write: bool) -> Engine:
     if path.is_dir():
         raise StoreError(f"--db {path}: is a folder; name a file in it")
+    if path.exists() and not path.is_file():
+        raise StoreError(f"--db {path}: is no regular file; name another")
     if not write and not path.exists():
         raise StoreError(f"there is no database {path}; `linbench run` makes it, --db names another")
     if write:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                path.touch()
         except OSError as error:
-            raise StoreError(f"--db {path}: its folder cannot be made: {error.strerror}") from None
-    target = f"file:{_quoted(path)}?mode={'rwc' if write else 'ro'}"
+            raise StoreError(f"--db {path}: cannot be made: {error.strerror}") from None
+    target = f"file:{_quoted(path)}?mode={'rw' if write else 'ro'}"
     journal = path.with_name(path.name + "-wal")
     if not write and not os.access(path.parent, os.W_OK) and not journal.exists():
         target += "&immutable=1"  # nobody writes there, and the index of the log cannot be made
 
     def connect() -> sqlite3.Connection:
+        if not path.exists():
+            raise StoreError(f"database {path}: was removed meanwhile; put it back, or run anew")
         connection = sqlite3.connect(target, uri=True, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None)
         if write:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -108,7 +154,8 @@ def _file(path: Path, write: bool) -> Engine:
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
 
-    engine = create_engine("sqlite://", creator=connect)
+    # A connection a transaction: one kept open would go on writing to a file that was removed.
+    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool, json_serializer=_strict)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -133,14 +180,24 @@ def _bring_up_to_date(engine: Engine, place: str, write: bool) -> None:
     if found == REVISION and {"runs", "measurements", "samples"} <= tables:
         return
     if found is None and tables:
-        raise StoreError(f"database {place}: holds other tables and none of linbench; name another with --db")
+        raise StoreError(
+            f"database {shown(place)}: holds other tables and none of linbench; name another with --db"
+        )
     if found is not None and not (MIGRATIONS / "versions" / f"v{found}.py").exists():
         raise StoreError(
-            f"database {place}: of schema {found}; this linbench knows up to {REVISION}; upgrade linbench"
+            f"database {shown(place)}: of schema {found}; this linbench knows up to {REVISION}; upgrade it"
         )
     if not write and found is None:
-        raise StoreError(f"database {place}: is empty; `linbench run` fills it")
-    _migrate(engine)
+        raise StoreError(f"database {shown(place)}: is empty; `linbench run` fills it")
+    if write:
+        _migrate(engine)
+        return
+    try:
+        open_engine(place, write=True)
+    except StoreError as error:
+        raise StoreError(
+            f"{error}; it is of schema {found}, and read only once brought to {REVISION}"
+        ) from None
 
 
 def _migrate(engine: Engine) -> None:
@@ -153,6 +210,8 @@ def _migrate(engine: Engine) -> None:
         if engine.dialect.name == "sqlite":  # a rebuilt table would otherwise take its children with it
             _pragma(connection, "foreign_keys = OFF")
         with transaction_on(connection):
+            if engine.dialect.name == "postgresql":  # two that make the same tables at once would clash
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
             config.attributes["connection"] = connection
             command.upgrade(config, REVISION)
         if engine.dialect.name == "sqlite":

@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import JSON
 
-REVISION = "0001"
+REVISION = "0002"
 
 metadata = MetaData()
 
@@ -27,6 +27,8 @@ runs = Table(
     Column("finished_at", String(32)),
     Column("environment", JSON, nullable=False),
     Column("plan", JSON, nullable=False),
+    Column("number", Integer, nullable=False, server_default="0"),  # as begun; clocks are set back
+    Index("runs_by_number", "number"),
 )
 
 measurements = Table(

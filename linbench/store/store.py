@@ -12,13 +12,14 @@ from typing import Any
 
 from sqlalchemy import func, insert, select, text, update
 
-from linbench.core.errors import UsageError
-from linbench.core.measurement import Measurement, Status
+from linbench.core.errors import StoreError, UsageError
+from linbench.core.measurement import Measurement
 from linbench.core.run import Run
-from linbench.store.database import open_engine, reading, transaction
+from linbench.store.database import open_engine, reading, shown, transaction
 from linbench.store.schema import measurements, runs, samples
 
 CASE_COLUMNS = ("B", "T", "H", "K", "V", "dtype", "mode", "device", "options", "seed")
+BEGUN = (runs.c.number, runs.c.created_at, runs.c.id)
 
 
 @dataclass(frozen=True)
@@ -54,26 +55,28 @@ class Store:
         Raises:
             StoreError: It cannot be opened.
         """
-        self.place = place
+        self.place = shown(place)
         self._engine = open_engine(place, write=write)
 
     def begin(self, environment: Mapping[str, Any], plan: Mapping[str, Any]) -> Run:
         """Add a run without rows and return it."""
         now = datetime.now(UTC)
-        run = Run(
-            id=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
-            created_at=now.isoformat(timespec="seconds"),
-            finished_at=None,
-            environment=environment,
-            plan=plan,
-        )
+        created_at = now.isoformat(timespec="seconds")
+        next_number = select(func.coalesce(func.max(runs.c.number), 0) + 1).scalar_subquery()
         with transaction(self._engine, self.place) as connection:
+            name = _new_id(now)
+            while connection.execute(select(runs.c.id).where(runs.c.id == name)).first():
+                name = _new_id(now)
             connection.execute(
                 insert(runs).values(
-                    id=run.id, created_at=run.created_at, environment=dict(environment), plan=dict(plan)
+                    id=name,
+                    created_at=created_at,
+                    environment=dict(environment),
+                    plan=dict(plan),
+                    number=next_number,
                 )
             )
-        return run
+        return Run(name, created_at, None, environment, plan)
 
     def append(self, run: str, rows: Iterable[Measurement]) -> None:
         """Add rows to a run, all in one transaction; when it returns they are on the disk."""
@@ -81,6 +84,7 @@ class Store:
             for row in rows:
                 values = row.to_row(run)
                 values |= values.pop("case")
+                values["reason"] = _storable(row.reason)
                 key = connection.execute(insert(measurements).values(values)).inserted_primary_key
                 if row.time is not None and key is not None:
                     blob = pack(row.time.samples_s)
@@ -93,22 +97,20 @@ class Store:
             connection.execute(update(runs).where(runs.c.id == run).values(finished_at=now))
 
     def summaries(self) -> list[RunSummary]:
-        """Return every run, the latest first."""
+        """Return every run, the one begun last first."""
         counted: dict[str, dict[str, int]] = {}
         per_status = select(measurements.c.run, measurements.c.status, func.count()).where(_is_latest())
         with reading(self._engine, self.place) as connection:
             for run, status, count in connection.execute(per_status.group_by("run", "status")):
                 counted.setdefault(run, {})[status] = count
-            found = connection.execute(
-                select(runs).order_by(runs.c.created_at.desc(), runs.c.id.desc())
-            ).all()
+            found = connection.execute(select(runs).order_by(*(column.desc() for column in BEGUN))).all()
         return [
             RunSummary(
                 row.id,
                 row.created_at,
                 row.finished_at,
-                row.plan["grid"]["name"],
-                row.plan["device"],
+                str(row.plan.get("grid", {}).get("name", "?")),
+                str(row.plan.get("device", "?")),
                 counted.get(row.id, {}),
             )
             for row in found
@@ -117,13 +119,13 @@ class Store:
     def find(self, name: str) -> str:
         """Return the id of the run that a name means: "latest", an id, or the start of just one id.
 
+        "latest" is the run begun last, whatever the clock said.
+
         Raises:
             UsageError: It means none, or several.
         """
         with reading(self._engine, self.place) as connection:
-            known: list[str] = list(
-                connection.execute(select(runs.c.id).order_by(runs.c.created_at, runs.c.id)).scalars()
-            )
+            known: list[str] = list(connection.execute(select(runs.c.id).order_by(*BEGUN)).scalars())
         if not known:
             raise UsageError(f"database {self.place} holds no run yet; `linbench run` makes one")
         if name == "latest":
@@ -160,8 +162,15 @@ class Store:
             if with_samples:
                 wanted = select(samples).join(measurements).where(measurements.c.run == run)
                 blobs = {row.measurement: row.samples_s for row in connection.execute(wanted)}
-        found = tuple(_measurement(dict(row), unpack(blobs.get(row["id"], b""))) for row in rows)
-        return Run(head.id, head.created_at, head.finished_at, head.environment, head.plan, found)
+        found = []
+        for row in rows:
+            try:
+                found.append(_measurement(dict(row), unpack(blobs.get(row["id"], b""))))
+            except (KeyError, TypeError, ValueError) as error:
+                raise StoreError(
+                    f"database {self.place}: row {row['id']} is damaged: {error}; see `linbench db check`"
+                ) from None
+        return Run(head.id, head.created_at, head.finished_at, head.environment, head.plan, tuple(found))
 
     def problems(self) -> list[str]:
         """Return what is wrong with the database, one line each; none if all is well."""
@@ -198,6 +207,15 @@ def unpack(blob: bytes) -> list[float]:
     return packed.tolist()
 
 
+def _storable(text: str | None) -> str | None:
+    """Return a text with NUL and lone surrogates spelled out: a database takes neither."""
+    return text and text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _new_id(now: datetime) -> str:
+    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
 def _is_latest() -> Any:
     """Return the condition that a row is the last of its run, implementation and case."""
     later = measurements.alias("later")
@@ -220,13 +238,13 @@ def _measurement(row: Mapping[str, Any], samples_s: Sequence[float]) -> Measurem
 
 def _row_problems(row: Mapping[str, Any]) -> list[str]:
     found = []
-    if row["status"] not in set(Status):
-        found.append(f"status {row['status']!r} is not known")
+    try:
+        _measurement(row, ())
+    except (KeyError, TypeError, ValueError) as error:
+        found.append(f"cannot be read: {error}")
     blob = row["samples_s"]
     if (blob is None) != (row["median_s"] is None):
         found.append("has a median and no samples" if blob is None else "has samples and no median")
     if blob is not None and len(blob) != 4 * row["n"]:
         found.append(f"has {len(blob) // 4} samples where {row['n']} are named")
-    if row["status"] != Status.OK and row["median_s"] is not None:
-        found.append(f"is {row['status']} and carries a time")
     return found

@@ -13,7 +13,6 @@ from linbench.core.run import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMATS = ("csv", "jsonl", "parquet")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -48,6 +47,8 @@ def write_table(run: Run, form: str, path: Path) -> None:
     Raises:
         UsageError: The file cannot be written, or pyarrow is not installed.
     """
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; name a file in it")
     part = path.with_name(path.name + ".part")
     try:
         if form == "jsonl":
@@ -64,7 +65,7 @@ def write_table(run: Run, form: str, path: Path) -> None:
     except ImportError:
         raise UsageError("--to parquet needs pyarrow; pip install 'linbench[parquet]'") from None
     except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def _harmless(value: Any) -> Any:

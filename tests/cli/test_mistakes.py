@@ -1,5 +1,6 @@
 """A mistake gets one line that names it and what is allowed, the right exit code, and no traceback."""
 
+import os
 import sqlite3
 
 import pytest
@@ -17,7 +18,7 @@ MISTAKES = {
     "negative": (["run", "--T", "-5"], 2, "--T: '-5' is not a positive count"),
     "zero": (["run", "--B", "0"], 2, "--B: '0' is not a positive count"),
     "range": (["run", "--T", "8k..1k"], 2, "runs backwards; write 1k..8k"),
-    "device": (["run", "--device", "tpu"], 2, "is not cpu or cuda"),
+    "device": (["run", "--device", "tpu"], 2, "'tpu' is not one of cpu, cuda"),
     "no-gpu": (["run", "--device", "cuda"], 4, "no CUDA device is visible here"),
     "option": (["run", "--option", "feature=relu"], 2, "did you mean feature_map"),
     "option-value": (["run", "--option", "feature_map=gelu"], 2, f"linear takes feature_map = {MAPS}"),
@@ -36,8 +37,16 @@ MISTAKES = {
     "corrupt": (["show", "--db", "corrupt.db"], 5, "not a SQLite file"),
     "foreign": (["run", "--db", "foreign.db", *SMALL], 5, "holds other tables"),
     "db-folder": (["run", "--db", ".", *SMALL], 5, "is a folder"),
-    "db-url": (["list", "runs", "--db", "nosuch://x"], 5, "not a URL of a database"),
+    "db-url": (["list", "runs", "--db", "nosuch://x"], 5, "takes a path, or a URL"),
     "db-in-file": (["run", "--db", "corrupt.db/x.db", *SMALL], 5, "cannot be made"),
+    "report-folder": (["run", *SMALL, "--report", "."], 2, "is a folder"),
+    "no-name": (["run", "--impl", ","], 2, "--impl: no name is given"),
+    "huge": (["run", "--T", "9" * 30], 2, "is not a positive count"),
+    "two-ways": (["run", "--D", "64", "--K", "32"], 2, "D sets K and V"),
+    "batch-two-ways": (["run", "--B", "2", "--tokens", "1k"], 2, "B and tokens both set the batch"),
+    "percent": (["run", "--precision", "1"], 2, "--precision: '1' is not a percentage"),
+    "fifo": (["list", "runs", "--db", "fifo"], 5, "is no regular file"),
+    "resume-nowhere": (["run", "--resume", "latest", "--db", "nowhere.db"], 5, "there is no database"),
     "export-form": (["export", "--to", "xlsx"], 2, "csv"),
 }  # fmt: skip
 
@@ -47,6 +56,7 @@ def test_one_line_and_the_right_exit_code(linbench, name):
     words, code, said = MISTAKES[name]
     (linbench.folder / "corrupt.db").write_bytes(b"this is no database" * 99)
     sqlite3.connect(linbench.folder / "foreign.db").execute("CREATE TABLE mine (x)").connection.close()
+    os.mkfifo(linbench.folder / "fifo")
     (linbench.folder / "wrong.toml").write_text("[axes]\nTt = 16\n")
     out, err = linbench(*words, code=code)
     assert said in err
@@ -106,3 +116,10 @@ def test_a_hostile_name_reaches_no_terminal(linbench):
     )
     assert "\x1b" not in out + err
     assert "\x07" not in out + err
+
+
+def test_a_broken_plugin_is_shown_when_its_name_is_asked_for(linbench):
+    (linbench.folder / "mine.py").write_text("this is no Python\n")
+    _, err = linbench("run", "--plugin", "mine.py", "--impl", "linear/mine", code=2)
+    assert "mine.py is broken and left out: SyntaxError" in err
+    assert "unknown implementation 'linear/mine'" in err

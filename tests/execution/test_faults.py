@@ -1,45 +1,27 @@
 """Whatever an implementation does, it becomes one row with the right status, and the sweep goes on."""
 
 import json
-from pathlib import Path
+from dataclasses import replace
 
 import psutil
 import pytest
 
-FAULTY = Path(__file__).with_name("faulty.py")
+from linbench.core.case import Case
+from linbench.core.measurement import Measurement, Status, Time
+from linbench.selftest.faults import FAULTS, NAP_S, PLANTED, Fault
+from linbench.selftest.planted import NAP_S as PLANTED_NAP_S
 
-ENDS = {
-    "segfaults": ("crashed", "SIGSEGV (segmentation fault)"),
-    "hangs": ("timeout", "not done within 8 s"),
-    "zeros": ("wrong", "o is off by 1 (relative L2)"),
-    "nan": ("wrong", "elements that are NaN or infinite"),
-    "raises": ("error", "KeyError: 'a line\\nand another'"),
-    "exits": ("error", "SystemExit: 0"),
-    "dies": ("crashed", "exited with code 7"),
-    "eats": ("oom", "it may hold 1 GiB (--max-memory)"),
-    "asks-too-much": ("oom", "can't allocate memory"),
-    "prints": ("ok", None),
-    "mutates": ("wrong", "changes its input k"),
-    "half-shape": ("wrong", "returned o of shape (1, 32, 2, 16), expected (1, 64, 2, 16)"),
-    "nothing": ("wrong", "returned None for o"),
-    "mask": ("wrong", "o is off by"),
-    "tires": ("wrong", "right at first, but not when timed"),
-    "refuses": ("unsupported", "not on a Sunday"),
-    "good": ("ok", None),
-    "leaves-a-thread": ("ok", None),
-    "garbage": ("crashed", "answered garbage: b'not json at all'"),
-    "leaves-a-child": ("ok", None),
-}
+HERE = [fault for fault in FAULTS if fault.device == "cpu"]
 
 
 @pytest.fixture(scope="module")
 def swept(command_line):
     command = command_line("faults")
     words = ["--T", "64", "--H", "2", "--D", "16", "--timeout", "8s", "--max-memory", "1GiB"]
-    names = [f"linear/{name}" for name in ENDS]
+    names = ",".join(fault.implementation for fault in HERE)
     out, _ = command(
-        "run", "--plugin", FAULTY, "--impl", ",".join(names), *words, "--min-time", "50ms",
-        "--format", "json", "--device", "cpu",
+        "run", "--plugin", PLANTED, "--impl", names, *words, "--min-time", "50ms", "--format", "json",
+        "--device", "cpu", "--no-report",
     )  # fmt: skip
     rows = [json.loads(line) for line in out.splitlines()]
     return command, {row["implementation"]: row for row in rows}, rows
@@ -47,55 +29,107 @@ def swept(command_line):
 
 def test_every_fault_is_one_row(swept):
     _, by_name, rows = swept
-    assert len(rows) == len(by_name) == len(ENDS)
+    assert len(rows) == len(by_name) == len(HERE)
 
 
-@pytest.mark.parametrize("name", ENDS)
-def test_status_and_reason(swept, name):
-    status, reason = ENDS[name]
-    row = swept[1][f"linear/{name}"]
-    assert row["status"] == status, row
-    if reason is None:
+@pytest.mark.parametrize("fault", HERE, ids=lambda fault: fault.name)
+def test_status_and_reason(swept, fault):
+    row = swept[1][fault.implementation]
+    assert row["status"] == fault.status, row
+    assert fault.caught(Measurement.from_row(row))
+    if fault.reason is None:
         assert row["reason"] is None
-        assert row["median_s"] > 0
+        assert row["median_s"] > fault.least_s
         assert row["n"] >= 5
         assert row["ci_low_s"] <= row["median_s"] <= row["ci_high_s"]
     else:
-        assert reason in row["reason"]
+        assert fault.reason in row["reason"]
         assert "\n" not in row["reason"]
         assert row["median_s"] is row["peak_bytes"] is None
         assert row["n"] == 0
 
 
 def test_a_wrong_row_says_how_wrong(swept):
-    error = swept[1]["linear/zeros"]["errors"]["o"]
+    error = swept[1]["planted/zeros"]["errors"]["o"]
     assert error["rel_l2"] == pytest.approx(1)
     assert error["nonfinite"] == 0
-    assert swept[1]["linear/nan"]["errors"]["o"]["nonfinite"] == 64 * 2 * 16
+    assert swept[1]["planted/nan"]["errors"]["o"]["nonfinite"] == 64 * 2 * 16
 
 
 def test_what_a_worker_started_ends_with_it(swept):
     assert swept
+    assert NAP_S == PLANTED_NAP_S
     for process in psutil.process_iter(["cmdline"]):
-        assert "987654" not in (process.info["cmdline"] or [])
+        words = process.info["cmdline"] or []
+        if words[:1] == ["sleep"] and words[1].isdigit() and int(words[1]) > NAP_S:
+            assert psutil.pid_exists(int(words[1]) - NAP_S)  # another run's, still going on
 
 
 def test_strict_exits_3(swept):
     command, _, _ = swept
-    words = ["--plugin", FAULTY, "--impl", "linear/zeros,linear/good", "--T", "16", "--once", "--no-report"]
-    out, _ = command("run", *words, "--strict", code=3)
+    words = ["--plugin", PLANTED, "--impl", "planted/zeros,planted/good", "--T", "16", "--once"]
+    out, _ = command("run", *words, "--no-report", "--strict", code=3)
     assert "1 ok, 1 wrong" in out
-    command("run", *words, code=0)
+    command("run", *words, "--no-report", code=0)
 
 
 def test_an_implementation_that_timed_out_is_not_tried_at_a_longer_t(linbench):
     out, _ = linbench(
-        "run", "--plugin", FAULTY, "--impl", "linear/hangs,linear/good", "--T", "16,32", "--once",
+        "run", "--plugin", PLANTED, "--impl", "planted/hangs,planted/good", "--T", "16,32", "--once",
         "--timeout", "2s", "--no-report", "--format", "json", "--device", "cpu",
     )  # fmt: skip
     rows = [json.loads(line) for line in out.splitlines()]
     found = {(row["implementation"], row["case"]["T"]): row for row in rows}
-    assert found["linear/hangs", 16]["status"] == "timeout"
-    assert found["linear/hangs", 32]["status"] == "skipped"
-    assert "timed out already at T = 16" in found["linear/hangs", 32]["reason"]
-    assert found["linear/good", 32]["status"] == "ok"
+    assert found["planted/hangs", 16]["status"] == "timeout"
+    assert found["planted/hangs", 32]["status"] == "skipped"
+    assert "timed out already at T = 16" in found["planted/hangs", 32]["reason"]
+    assert found["planted/good", 32]["status"] == "ok"
+
+
+def test_a_result_kept_by_address_is_caught_with_one_head_and_one_sequence_too(linbench):
+    out, _ = linbench(
+        "run", "--plugin", PLANTED, "--impl", "planted/caches,planted/good", "--T", "16", "--H", "1",
+        "--min-time", "10ms", "--no-report", "--format", "json", "--device", "cpu", "--mode", "fwd,fwd_bwd",
+    )  # fmt: skip
+    rows = {(row["implementation"], row["case"]["mode"]): row for row in map(json.loads, out.splitlines())}
+    assert "right at first, but not for other inputs" in rows["planted/caches", "fwd"]["reason"]
+    assert rows["planted/caches", "fwd_bwd"]["status"] != "ok"
+    assert rows["planted/good", "fwd"]["status"] == rows["planted/good", "fwd_bwd"]["status"] == "ok"
+
+
+def row_of(status, reason=None, median_s=None):
+    time = None if median_s is None else Time("cpu", median_s, median_s, median_s, (1,))
+    return Measurement("planted", "planted/x", Case(1, 8, 1, 4, 4), status, reason, time)
+
+
+def test_a_fault_can_be_missed():
+    fault = Fault("x", Status.WRONG, "off")
+    assert fault.caught(row_of(Status.WRONG, "o is off"))
+    assert not fault.caught(row_of(Status.WRONG, "other"))
+    assert not fault.caught(row_of(Status.ERROR, "off"))
+    assert not fault.caught(row_of(Status.OK, median_s=1.0))
+    honest = Fault("x", Status.OK, least_s=0.005)
+    assert honest.caught(row_of(Status.OK, median_s=0.006))
+    assert not honest.caught(row_of(Status.OK, median_s=0.004))
+    assert not honest.caught(row_of(Status.OK))
+
+
+def test_selftest_prints_what_it_caught_and_exits_3_where_one_is_missed(monkeypatch, capsys):
+    from linbench.cli import _run
+    from linbench.selftest import faults
+
+    some = [fault for fault in FAULTS if fault.name in ("good", "zeros", "side-stream")]
+    monkeypatch.setattr(faults, "visible_gpus", list)
+    monkeypatch.setattr(faults.find_faults, "__defaults__", (some,))
+    assert _run(["selftest", "--faults"]) == 0
+    text = capsys.readouterr().out
+    assert "not run here: needs a CUDA device" in text
+    assert "2 of 2 caught, 1 not run here" in text
+    wrong = [replace(fault, status=Status.OOM) if fault.name == "zeros" else fault for fault in some]
+    monkeypatch.setattr(faults.find_faults, "__defaults__", (wrong,))
+    assert _run(["selftest", "--faults", "--format", "json"]) == 3
+    out, err = capsys.readouterr()
+    verdicts = {record["fault"]: record["verdict"] for record in map(json.loads, out.splitlines())}
+    assert verdicts == {"good": "caught", "zeros": "missed", "side-stream": "not run"}
+    assert "1 of 2 caught" in err
+    assert _run(["selftest"]) == 2

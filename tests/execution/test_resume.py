@@ -68,8 +68,11 @@ def test_what_the_time_budget_left_out_is_a_row_and_is_measured_on_resume(linben
 
 
 def test_a_resumed_run_is_taken_as_it_was_begun(measured):
-    _, err = measured("run", "--resume", "latest", "--T", "64", code=2)
-    assert "leave out --T" in err
+    for words in (("--T", "64"), ("--device", "cpu"), ("--processes", "3"), ("--plugin", "x.py")):
+        _, err = measured("run", "--resume", "latest", *words, code=2)
+        assert f"leave out {words[0]}" in err
+    _, err = measured("run", "--resume", "latest", "--baseline", "softmax/flush", code=2)
+    assert "did you mean softmax/flash" in err
     _, err = measured("run", "--resume", "never", code=2)
     assert "unknown run 'never'" in err
 
@@ -83,3 +86,26 @@ def test_a_case_predicted_not_to_fit_is_skipped_with_the_numbers(linbench):
     assert small["status"] == "ok"
     assert large["status"] == "skipped"
     assert large["reason"] == "predicted to need 256 GiB; 4 GiB may be used"
+
+
+def test_a_run_of_another_machine_is_not_gone_on_with(linbench):
+    linbench("run", "--impl", "linear/chunk", "--T", "16", "--once", "--no-report", "--device", "cpu")
+    with sqlite3.connect(linbench.folder / "results/linbench.db") as connection:
+        connection.execute("UPDATE runs SET environment = json_set(environment, '$.host.cpu', 'Z80')")
+    _, err = linbench("run", "--resume", "latest", code=4)
+    assert "was begun with cpu Z80, and this is" in err
+
+
+def test_more_time_takes_up_what_timed_out(linbench):
+    (linbench.folder / "slow.py").write_text(
+        "import time\nfrom linbench import get, implementation\n\n"
+        "@implementation('linear', 'slow')\n"
+        "def slow(q, k, v):\n    time.sleep(q.shape[1] / 8)\n    return get('linear/naive')(q, k, v)\n"
+    )
+    words = ["--plugin", "slow.py", "--impl", "linear/slow", "--T", "8,32,64", "--once", "--device", "cpu"]
+    out, _ = linbench("run", *words, "--timeout", "2s", "--no-report")
+    assert "1 ok, 1 skipped, 1 timeout" in out
+    out, _ = linbench("run", "--resume", "latest", "--no-report")
+    assert "1 ok, 1 skipped, 1 timeout" in out  # the same bound: nothing is tried again
+    out, _ = linbench("run", "--resume", "latest", "--no-report", "--timeout", "60s")
+    assert "3 ok" in out

@@ -1,5 +1,6 @@
 """The store on a real SQLite file."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ import pytest
 from linbench.core.case import Case
 from linbench.core.errors import StoreError, UsageError
 from linbench.core.measurement import Measurement, Memory, Status, TensorError, Time
+from linbench.store import database
+from linbench.store import store as store_module
 from linbench.store.schema import REVISION, metadata
 from linbench.store.store import Store, pack, unpack
 
@@ -96,7 +100,6 @@ def test_writers_at_once_lose_no_row(path):
         for T in range(1, 21):
             store.append(run.id, [ok_row(T, f"linear/{number}")])
 
-    Store(str(path), write=True)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, range(4)))
     assert sum(len(Store(str(path)).run(run.id).measurements) for run in Store(str(path)).summaries()) == 80
@@ -146,8 +149,66 @@ def test_a_store_of_a_newer_linbench_is_left_alone(path):
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     for write in (False, True):
-        with pytest.raises(StoreError, match="of schema 9999; this linbench knows up to 0001"):
+        with pytest.raises(StoreError, match=f"of schema 9999; this linbench knows up to {REVISION}"):
             Store(str(path), write=write)
+
+
+@pytest.fixture
+def old_store(path, monkeypatch):
+    """A store of the first schema with two runs; the clock was set back between them."""
+    monkeypatch.setattr(database, "REVISION", "0001")
+    store = Store(str(path), write=True)
+    with sqlite3.connect(path) as connection:
+        for run, began in (("b", "2026-11-22T12:00:00+00:00"), ("a", "2001-01-01T00:00:00+00:00")):
+            words = (run, began, None, '{"host": {}}', json.dumps(PLAN))
+            connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?)", words)
+    store.append("b", [ok_row(), skipped_row(128)])
+    store.append("a", [ok_row(256)])
+    monkeypatch.undo()
+    return str(path)
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_an_old_store_is_migrated_and_keeps_every_row(old_store, write):
+    store = Store(old_store, write=write)
+    assert [found.id for found in store.summaries()] == ["a", "b"]
+    assert store.run("latest", with_samples=True).measurements == (ok_row(256),)
+    old = store.run("b", with_samples=True)
+    assert old.measurements == (ok_row(), skipped_row(128))
+    assert (old.created_at, old.environment, old.plan) == ("2026-11-22T12:00:00+00:00", {"host": {}}, PLAN)
+    assert store.problems() == []
+    newest = Store(old_store, write=True).begin({}, PLAN).id
+    assert Store(old_store).find("latest") == newest
+
+
+def test_an_old_store_that_cannot_be_written_says_so(old_store):
+    holder = sqlite3.connect(old_store, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "BUSY_TIMEOUT_MS", 100)
+        with pytest.raises(StoreError, match=r"held by another process .* of schema 0001"):
+            Store(old_store)
+    holder.rollback()
+    assert Store(old_store).find("latest") == "a"
+
+
+def test_an_id_that_is_taken_is_not_given_again(path, monkeypatch):
+    class Clock(datetime):
+        now = classmethod(lambda cls, tz: cls(2026, 11, 22, tzinfo=tz))
+
+    ends = iter(["0000", "0000", "0001"])
+    monkeypatch.setattr(store_module, "datetime", Clock)
+    monkeypatch.setattr(store_module.secrets, "token_hex", lambda _: next(ends))
+    store = Store(str(path), write=True)
+    runs = [store.begin({}, PLAN).id for _ in range(2)]
+    assert runs == ["20261122-000000-0000", "20261122-000000-0001"]
+
+
+def test_a_reason_that_is_no_text_is_spelled_out(path):
+    store = Store(str(path), write=True)
+    run = store.begin({}, PLAN).id
+    store.append(run, [Measurement("linear", "x", Case(1, 64, 2, 16, 16), Status.ERROR, "a\0b \udcff")])
+    assert store.run(run).measurements[0].reason == r"a\x00b \udcff"
 
 
 def test_damage_is_found(path):
@@ -160,7 +221,11 @@ def test_damage_is_found(path):
         connection.execute("UPDATE samples SET samples_s = x'00000000' WHERE measurement = 2")
         connection.execute("DELETE FROM samples WHERE measurement = 3")
     problems = "\n".join(Store(str(path)).problems())
-    for said in ("status 'superb'", "row 2: has 1 samples where 3", "row 3: has a median and no samples"):
+    for said in (
+        "row 1: cannot be read: 'superb' is not a valid Status",
+        "row 2: has 1 samples where 3",
+        "row 3: has a median and no samples",
+    ):
         assert said in problems
 
 
@@ -229,3 +294,21 @@ def test_a_lock_that_is_let_go_in_time_is_waited_for(path):
     store.append(run.id, [ok_row()])
     timer.join()
     assert len(store.run(run.id).measurements) == 1
+
+
+@pytest.mark.parametrize("column", ["status = 'superb'", "errors = '{bad'", "status = 'oom'"])
+def test_a_damaged_row_is_one_line(path, column):
+    store = Store(str(path), write=True)
+    store.append(store.begin({}, PLAN).id, [ok_row()])
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"UPDATE measurements SET {column}")
+    with pytest.raises(StoreError, match="damaged"):
+        Store(str(path)).run("latest")
+
+
+def test_a_password_is_never_shown():
+    with pytest.raises(StoreError) as caught:
+        Store("postgresql+psycopg://me:secret@127.0.0.1:1/none")
+    assert "secret" not in str(caught.value)
+    with pytest.raises(StoreError, match="takes a path, or a URL"):
+        Store("mysql://me:secret@127.0.0.1/none")

@@ -40,6 +40,13 @@ class Linear(Operator):
         "initial_state": Option(False, (True, False), "start fwd, fwd_bwd and prefill from a given state"),
     }
 
+    def why_not(self, case: Case) -> str | None:
+        """Return why phi = identity is not normalised: the denominator passes through zero."""
+        options = self.option_values(case)
+        if options["feature_map"] == "identity" and options["normalize"]:
+            return "feature_map=identity has denominators of either sign; ask for normalize=false with it"
+        return None
+
     def draw_state(self, case: Case, generator: Generator) -> State:
         """Return S and z as random keys and values would leave them after T tokens."""
         from linbench.core.operator import normal
@@ -95,10 +102,14 @@ class Linear(Operator):
         return torch.stack(outputs, 1), (S, z)
 
     def expected(self, case: Case, inputs: Inputs) -> dict[str, Expected]:
-        """Return the exact results; at T = 1 o is v whatever q and k are, so dq and dk are zero."""
+        """Return the exact results, with the gradients that the quotient makes zero named as such.
+
+        At T = 1 o is v, whatever q and k are; at K = 1 phi(q) cancels.
+        """
         found = super().expected(case, inputs)
-        if case.T == 1 and not case.options:
-            for name in found.keys() & {"dq", "dk"}:
+        zero = {"dq", "dk"} if case.T == 1 else {"dq"} if case.K == 1 else set()
+        if self.option_values(case)["normalize"] and inputs.state is None:
+            for name in found.keys() & zero:
                 found[name] = replace(found[name], zero_rms=1.0)
         return found
 

@@ -15,6 +15,7 @@ why_not = needs(
     device="cuda",
     modules=("triton",),
     dtypes=("float32", "float16", "bfloat16"),
+    at_least={"K": 16, "V": 16},
     at_most={"K": 256, "V": 256},
     capability=(8, 0),
 )

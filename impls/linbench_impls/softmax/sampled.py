@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 POSITIONS = 64
-ROW_BLOCK = 2048
 SLICE_BYTES = 2**29
 
 
@@ -124,5 +123,6 @@ def _key_gradients(q: Tensor, k: Tensor, v: Tensor, do: Tensor, positions: Tenso
 
 
 def _row_blocks(tokens: int) -> Iterator[slice]:
-    for first in range(0, tokens, ROW_BLOCK):
-        yield slice(first, min(first + ROW_BLOCK, tokens))
+    rows = max(1, SLICE_BYTES // (8 * tokens))
+    for first in range(0, tokens, rows):
+        yield slice(first, min(first + rows, tokens))

@@ -408,7 +408,7 @@
 
   const PAGE = 50;
   const listed = { rows, first: 0 };
-  const command = (row) => `linbench run --impl ${row.style.quoted} ${row.case.arguments}`;
+  const command = (row) => `${data.again} --impl ${row.style.quoted} ${row.case.arguments}`;
   for (const row of rows) {
     row.text = [row.name, row.status, row.reason, ...row.flags, ...data.columns.map((name) => `${name}=${row.case[name]}`)]
       .join(" ").toLowerCase();

@@ -1,0 +1,1 @@
+"""Faults planted to see them caught."""

@@ -1,0 +1,151 @@
+"""The store on a real PostgreSQL, where its server and psycopg are installed."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+from test_store import PLAN, ok_row, skipped_row
+
+from linbench.core.errors import StoreError
+from linbench.core.measurement import Measurement, Status, TensorError
+from linbench.store.store import Store
+
+SERVERS = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+INITDB = SERVERS[-1] if SERVERS else shutil.which("initdb")
+pytestmark = pytest.mark.skipif(
+    INITDB is None or find_spec("psycopg") is None, reason="needs PostgreSQL's initdb, and psycopg"
+)
+
+
+@pytest.fixture(scope="module")
+def server():
+    """URL of a server on loopback that ends with the tests; it does not run as root."""
+    binaries = Path(INITDB).parent
+    other = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
+
+    def run(name, *words):
+        return subprocess.run(
+            [binaries / name, *words], cwd="/", capture_output=True, text=True, timeout=60, **other
+        )
+
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        if other:
+            shutil.chown(folder, other["user"])
+        data = f"{folder}/data"
+        made = run("initdb", "-D", data, "-A", "trust", "-U", "linbench", "-E", "UTF8", "--no-sync")
+        if made.returncode:
+            pytest.skip(f"initdb: {made.stderr.strip()}")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        options = f"-h 127.0.0.1 -p {port} -k {folder}"
+        started = run("pg_ctl", "start", "-w", "-D", data, "-o", options, "-l", f"{folder}/log")
+        assert started.returncode == 0, started.stdout
+        try:
+            yield f"postgresql+psycopg://linbench@127.0.0.1:{port}"
+        finally:
+            run("pg_ctl", "stop", "-D", data, "-m", "immediate")
+
+
+@pytest.fixture
+def url(server):
+    """URL of an empty database."""
+    name = f"db{uuid.uuid4().hex}"
+    execute(f"{server}/postgres", f"CREATE DATABASE {name}")
+    return f"{server}/{name}"
+
+
+def execute(url, *statements):
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def test_rows_come_back_as_they_went_in(url):
+    store = Store(url, write=True)
+    run = store.begin({"host": {"cpu": "x"}}, PLAN)
+    rows = [ok_row(), skipped_row(128), nonfinite_row()]
+    store.append(run.id, rows)
+    store.append(run.id, [skipped_row(128)])
+    store.finish(run.id)
+    found = Store(url).run("latest", with_samples=True)
+    assert found.measurements[0] == rows[0]
+    assert found.measurements[-1] == skipped_row(128)
+    assert repr(found.measurements[1]) == repr(replace(nonfinite_row(), reason="not finite: \\x00"))
+    assert found.environment == {"host": {"cpu": "x"}}
+    (summary,) = Store(url).summaries()
+    assert summary.statuses == {"ok": 1, "skipped": 1, "wrong": 1}
+    assert Store(url).problems() == []
+
+
+def nonfinite_row():
+    error = TensorError(1.0, 2.0, 3.0, 0.0, 3, 1e-5)
+    case = ok_row(256).case
+    return Measurement("linear", "linear/chunk", case, Status.WRONG, "not finite: \0", errors={"o": error})
+
+
+def test_a_store_is_made_once_by_all_who_come_at_once(url):
+    def write(number):
+        store = Store(url, write=True)
+        run = store.begin({}, PLAN)
+        for T in range(1, 6):
+            store.append(run.id, [ok_row(T, f"linear/{number}")])
+        return run.id
+
+    with ThreadPoolExecutor(4) as pool:
+        runs = list(pool.map(write, range(4)))
+    assert [len(Store(url).run(run).measurements) for run in runs] == [5] * 4
+
+
+def test_the_latest_run_is_the_one_begun_last(url):
+    store = Store(url, write=True)
+    runs = [store.begin({}, PLAN).id for _ in range(3)]
+    execute(url, "UPDATE runs SET created_at = '2001' WHERE number = 3")
+    assert [found.id for found in store.summaries()] == runs[::-1]
+    assert store.find("latest") == runs[-1]
+
+
+def test_an_old_store_is_migrated(url):
+    store = Store(url, write=True)
+    run = store.begin({}, PLAN).id
+    store.append(run, [ok_row()])
+    later = store.begin({}, PLAN).id
+    execute(
+        url,
+        "ALTER TABLE runs DROP COLUMN number",
+        f"UPDATE runs SET created_at = '2031' WHERE id = '{later}'",
+        "UPDATE alembic_version SET version_num = '0001'",
+    )
+    store = Store(url)
+    assert store.run(run, with_samples=True).measurements == (ok_row(),)
+    assert store.find("latest") == later
+
+
+def test_what_is_wrong_is_one_line(server):
+    with pytest.raises(StoreError, match="does not exist") as caught:
+        Store(f"{server}/never", write=True)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(StoreError, match=r"[Cc]onnection refused") as caught:
+        Store("postgresql+psycopg://linbench@127.0.0.1:1/x")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_command_line(linbench, url):
+    words = ["--T", "16,32", "--H", "1", "--D", "16", "--impl", "linear/chunk", "--mode", "fwd"]
+    out, _ = linbench("run", *words, "--once", "--device", "cpu", "--no-report", "--db", url)
+    run = out.split()[1].rstrip(":")
+    assert run in linbench("list", "runs", "--db", url)[0]
+    assert "2 rows" in linbench("show", "latest", "--db", url)[0]
+    assert "no problems" in linbench("db", "check", "--db", url)[0]
+    assert "0 rows" in linbench("run", "--resume", run, "--no-report", "--db", url)[0]
