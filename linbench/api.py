@@ -19,13 +19,13 @@ from linbench.core.run import Run
 from linbench.execution.lock import exclusive
 from linbench.execution.plan import DEFAULT_PROCESSES, Job, Plan, Protocol, make_plan, plan_from_json
 from linbench.execution.runner import Observer, Runner
+from linbench.store import DEFAULT_DB
 from linbench.store.store import Store
 from linbench.store.table import frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
-DEFAULT_DB = "results/linbench.db"
 DEFAULT_GRID = "quick"
 PIPELINE_AXES = ("B", "tokens", "T", "H", "D", "K", "V", "dtype", "mode", "seed", "options")
 

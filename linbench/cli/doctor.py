@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from linbench.cli import options
-from linbench.cli.text import columns, printable
+from linbench.cli.text import columns, printable, report_broken
 
 PROBES = {"cpu": "float32", "cuda": "bfloat16"}
 
@@ -41,8 +41,6 @@ def command(plugin: Sequence[str], form: str) -> None:
     ]
     for line in columns(["IMPLEMENTATION", "ON THE CPU", "ON A CUDA DEVICE"], table):
         click.echo(line)
-    from linbench.cli.run import report_broken
-
     report_broken(registry)
 
 

@@ -9,8 +9,7 @@ from typing import Any
 import click
 
 from linbench.cli import options
-from linbench.cli.run import report_broken
-from linbench.cli.text import columns
+from linbench.cli.text import columns, report_broken
 
 
 @click.group(context_settings=options.SETTINGS)

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from linbench.core.errors import UsageError
+from linbench.store import DEFAULT_DB
 
-DEFAULT_DB = "results/linbench.db"
 SETTINGS = {"auto_envvar_prefix": "LINBENCH", "help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 db = click.option(

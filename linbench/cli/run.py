@@ -16,12 +16,13 @@ from click.core import ParameterSource
 
 from linbench.cli import options
 from linbench.cli.report import check_report_path, write_report
-from linbench.cli.text import printable, row_line
+from linbench.cli.text import printable, report_broken, row_line
 from linbench.core.errors import LinbenchError, UsageError, unknown
 from linbench.core.measurement import FAILURES, Measurement
 from linbench.core.quantity import LARGEST_COUNT, parse_bytes, parse_duration, parse_percent
 from linbench.core.run import Run
 from linbench.report import format
+from linbench.store import DEFAULT_DB
 
 MANY_CASES = 10_000
 EXIT_FAILED_CASES = 3
@@ -140,7 +141,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:
         except (KeyboardInterrupt, LinbenchError):
             if printer.run is not None:
                 place = shown(given["db"])
-                db = "" if place == options.DEFAULT_DB else f" --db {shlex.quote(place)}"
+                db = "" if place == DEFAULT_DB else f" --db {shlex.quote(place)}"
                 printer.say(
                     f"run {printer.run.id} in {place} is not done; go on with: "
                     f"linbench run --resume {printer.run.id}{db}"
@@ -204,19 +205,6 @@ def _planned(given: Mapping[str, Any]) -> Any:
 
 def _duration(given: Mapping[str, Any], name: str) -> float | None:
     return parse_duration(given[name], f"--{name.replace('_', '-')}") if given[name] else None
-
-
-def report_broken(registry: Any) -> None:
-    """Say on stderr which plugins could not be loaded, and why."""
-    for plugin in registry.broken:
-        click.echo(
-            f"plugin {printable(plugin.name)} is broken and left out: {printable(plugin.reason)}", err=True
-        )
-        for line in plugin.traceback.rstrip().splitlines():
-            click.echo(f"    {printable(line)}", err=True)
-    for orphan in registry.orphans():
-        message = f"{orphan.name} is left out: no operator named {orphan.operator!r} is registered"
-        click.echo(printable(message), err=True)
 
 
 def _print_plan(plan: Any, form: str) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import click
+
 from linbench.core.measurement import Measurement
+from linbench.core.registry import Registry
 from linbench.report import format
 
 
@@ -40,3 +43,16 @@ def figures(row: Measurement) -> str:
     if row.errors:
         parts.append(f"error {max(error.rel_l2 for error in row.errors.values()):.1e}")
     return "  ".join([*parts, *row.flags])
+
+
+def report_broken(registry: Registry) -> None:
+    """Say on stderr which plugins could not be loaded, and why."""
+    for plugin in registry.broken:
+        click.echo(
+            f"plugin {printable(plugin.name)} is broken and left out: {printable(plugin.reason)}", err=True
+        )
+        for line in plugin.traceback.rstrip().splitlines():
+            click.echo(f"    {printable(line)}", err=True)
+    for orphan in registry.orphans():
+        message = f"{orphan.name} is left out: no operator named {orphan.operator!r} is registered"
+        click.echo(printable(message), err=True)

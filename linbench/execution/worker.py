@@ -76,7 +76,7 @@ class Worker:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # an implementation may raise anything, SystemExit included
-            answer = failure(error)
+            answer = failure(error) | {"recycle": device_is_lost()}
             self._restore(message)
         changed = put_back(before)
         return blamed(answer, f"leaves torch's {' and '.join(changed)} changed") if changed else answer
@@ -237,7 +237,7 @@ def blamed(answer: Answer, reason: str) -> Answer:
 
 
 def failure(error: BaseException) -> Answer:
-    """Return the answer for an exception: its status, one line, and whether the worker must be replaced."""
+    """Return the answer for an exception: its status and one line."""
     line = " ".join(str(error).split())[:500]
     kind = type(error).__name__
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or any(
@@ -248,8 +248,18 @@ def failure(error: BaseException) -> Answer:
         return {"status": Status.UNSUPPORTED, "reason": line or "not implemented"}
     if kind in COMPILE_ERRORS:
         return {"status": Status.COMPILE_ERROR, "reason": f"{kind}: {line}"}
-    broken = "CUDA error" in line or kind == "AcceleratorError"
-    return {"status": Status.ERROR, "reason": f"{kind}: {line}" if line else kind, "recycle": broken}
+    return {"status": Status.ERROR, "reason": f"{kind}: {line}" if line else kind}
+
+
+def device_is_lost() -> bool:
+    """Return whether a CUDA context was made here and answers no more, so that the process is of no use."""
+    if not torch.cuda.is_initialized():
+        return False
+    try:
+        torch.cuda.synchronize()
+    except Exception:  # whatever a broken context raises
+        return True
+    return False
 
 
 def hello(found: Registry) -> Answer:

@@ -15,9 +15,9 @@ from linbench.core.environment import visible_gpus
 from linbench.core.measurement import Measurement, Status
 from linbench.core.registry import registry
 from linbench.execution.plan import Protocol
+from linbench.selftest import NAP_S
 
 PLANTED = Path(__file__).with_name("planted.py")
-NAP_S = 10_000_000
 AXES = {"B": [1], "T": [64], "H": [2], "K": [16], "V": [16], "dtype": ["float32"], "mode": ["fwd"]}
 PROTOCOL = Protocol(processes=1, min_time_s=0.05, timeout_s=8.0, max_memory_bytes=2**30)
 OTHER_INPUTS = "right at first, but not for other inputs: o is off by"

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from linbench import Case, Cost, Operator, TensorSpec, implementation, needs, operator
 from linbench.core.case import Scalar
+from linbench.selftest import NAP_S
 
-NAP_S = 10_000_000
 SLEEP_S = 0.005
 LATE_S = 0.02
 SPIN_CYCLES = 50_000_000
