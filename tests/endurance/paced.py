@@ -18,8 +18,8 @@ from linbench.core.measurement import Measurement, Status, Time
 
 
 class PacedRunner:
-    def __init__(self, registry, plan, observer):
-        del registry, observer
+    def __init__(self, registry, plan, *further):
+        del registry, further
         self._groups = plan.groups
 
     def __enter__(self):

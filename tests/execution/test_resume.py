@@ -69,9 +69,9 @@ def test_what_the_time_budget_left_out_is_a_row_and_is_measured_on_resume(linben
 
 def test_a_resumed_run_is_taken_as_it_was_begun(measured):
     for words in (("--T", "64"), ("--device", "cpu"), ("--processes", "3"), ("--plugin", "x.py")):
-        _, err = measured("run", "--resume", "latest", *words, code=2)
+        _, err = measured("run", "--resume", measured.run, *words, code=2)
         assert f"leave out {words[0]}" in err
-    _, err = measured("run", "--resume", "latest", "--baseline", "softmax/flush", code=2)
+    _, err = measured("run", "--resume", measured.run, "--baseline", "softmax/flush", code=2)
     assert "did you mean softmax/flash" in err
     _, err = measured("run", "--resume", "never", code=2)
     assert "unknown run 'never'" in err
