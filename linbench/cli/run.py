@@ -15,6 +15,7 @@ import click
 from click.core import ParameterSource
 
 from linbench.cli import options
+from linbench.cli.interrupt import Interrupt
 from linbench.cli.report import check_report_path, write_report
 from linbench.cli.text import printable, report_broken, row_line
 from linbench.core.errors import LinbenchError, UsageError, unknown
@@ -124,7 +125,12 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     if len(plan.jobs) > MANY_CASES and not given["yes"]:
         _ask(len(plan.jobs))
     printer = Printer(given["form"], plan)
-    with printer:
+
+    def take_up(job: Any, doing: str) -> None:
+        interrupt.look()
+        printer.job(job, doing)
+
+    with printer, Interrupt() as interrupt:
         try:
             run = api.measure(
                 plan,
@@ -135,7 +141,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:
                     *(shown(word) if word == given["db"] else word for word in sys.argv[1:]),
                 ],
                 on_start=printer.start,
-                on_job=printer.job,
+                on_job=take_up,
                 on_rows=printer.rows,
             )
         except (KeyboardInterrupt, LinbenchError):
