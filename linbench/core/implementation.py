@@ -98,7 +98,7 @@ class Implementation:
         if case.mode not in self.modes:
             return f"has no {case.mode} mode; it has {', '.join(self.modes)}"
         for name, value in case.options.items():
-            if name != "initial_state" and not self.accepts(case.mode, name):
+            if not operator.options[name].of_inputs and not self.accepts(case.mode, name):
                 return f"has no option {name}, so it cannot do {name}={value}"
         if operator.takes_state(case) and not self.accepts(case.mode, "state"):
             return f"takes no state in {case.mode}"

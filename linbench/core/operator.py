@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import EllipsisType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from linbench.core.case import Case, Scalar
 from linbench.core.errors import UsageError, unknown
@@ -15,7 +15,11 @@ from linbench.core.errors import UsageError, unknown
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
+Form = Callable[..., Any]
+"""`Operator.reference` or `Operator.plain`."""
+
 ORACLE_SLICE_BYTES = 2**28
+LARGE = 4.0
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,19 @@ class Option:
         default: The value where a case says nothing.
         allowed: Every value that is taken.
         meaning: One line for people.
+        of_inputs: It changes what a call is given and not what it must do, so that no implementation has to
+            take it.
     """
 
     default: Scalar
     allowed: tuple[Scalar, ...]
     meaning: str
+    of_inputs: bool = False
+
+
+MAGNITUDE = Option(
+    "unit", ("unit", "large"), f"size of the inputs: unit normal, or {LARGE:g} times that", True
+)
 
 
 @dataclass(frozen=True)
@@ -118,8 +130,10 @@ class Operator(ABC):
         inputs: Tensors that a call is given, in order.
         output: The tensor that a call returns.
         state: What is carried from token to token; empty where there is none.
-        options: What a case may ask for.
-        budget: By dtype, the largest relative L2 error of any tensor that counts as right.
+        options: What a case may ask for; every operator has `magnitude` beside its own.
+        budget: By dtype, the relative L2 error that counts as right where the plain form overflows and so
+            gives no measure; see `linbench.measure.budget`.
+        approximates: The operator whose output this one approximates from the same inputs, or none.
     """
 
     name: ClassVar[str]
@@ -137,6 +151,11 @@ class Operator(ABC):
         "float16": 5e-3,
         "bfloat16": 3e-2,
     }
+    approximates: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        """Give the operator the options that all have."""
+        cls.options = {**cls.options, "magnitude": MAGNITUDE}
 
     @abstractmethod
     def reference(
@@ -147,6 +166,23 @@ class Operator(ABC):
         It is called with float64 tensors in the canonical layout and with every option filled in; memory
         must stay O(T) where the mechanism allows it.
         """
+
+    def plain(
+        self, tensors: Mapping[str, Tensor], state: tuple[Tensor, ...] | None, options: Mapping[str, Scalar]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return output and final state by the plainest form, as it is computed in the dtype of the inputs.
+
+        Its error is what an implementation's is measured by. It is called at short T and may be quadratic.
+        Unless a subclass knows better it is the reference in float32, its output rounded to the dtype.
+        """
+        import torch
+
+        dtype = next(iter(tensors.values())).dtype
+        exact = torch.promote_types(dtype, torch.float32)
+        wide = {name: tensor.to(exact) for name, tensor in tensors.items()}
+        before = None if state is None else tuple(part.to(exact) for part in state)
+        output, final = self.reference(wide, before, options)
+        return output.to(dtype), final
 
     @abstractmethod
     def cost(self, case: Case) -> Cost:
@@ -204,8 +240,10 @@ class Operator(ABC):
 
         dtype = getattr(torch, case.dtype)
         tokens = self.call_tokens(case)
+        options = self.option_values(case)
         tensors = {
-            spec.name: self.draw(spec, spec.shape(case, tokens), generator).to(dtype) for spec in self.inputs
+            spec.name: self.draw(spec, spec.shape(case, tokens), generator, options).to(dtype)
+            for spec in self.inputs
         }
         state = self.draw_state(case, generator) if self.takes_state(case) else None
         upstream = None
@@ -213,14 +251,17 @@ class Operator(ABC):
             upstream = normal(self.output.shape(case, self.output_tokens(case)), generator).to(dtype)
         return Inputs(tensors, state, upstream)
 
-    def draw(self, spec: TensorSpec, shape: tuple[int, ...], generator: Generator) -> Tensor:
-        """Return a random input in float32: unit normal, unless a subclass knows better."""
+    def draw(
+        self, spec: TensorSpec, shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]
+    ) -> Tensor:
+        """Return a random input in float32: normal of the magnitude, unless a subclass knows better."""
         del spec
-        return normal(shape, generator)
+        return normal(shape, generator) * magnitude(options)
 
     def draw_state(self, case: Case, generator: Generator) -> tuple[Tensor, ...]:
         """Return a random state in float32, as it might stand after `case.T` tokens."""
-        return tuple(normal(spec.shape(case, 1), generator) for spec in self.state)
+        size = magnitude(self.option_values(case))
+        return tuple(normal(spec.shape(case, 1), generator) * size for spec in self.state)
 
     def restore(self, live: Sequence[Tensor], kept: Sequence[Tensor]) -> None:
         """Put a state that a decode call may have advanced back to where it stood; both are canonical."""
@@ -233,38 +274,43 @@ class Operator(ABC):
         The output, then the final state (prefill, decode) or the gradient of each input (fwd_bwd; dq is the
         gradient of q). Heads are computed in slices, so that float64 copies stay small.
         """
-        import torch
-
         parts: dict[str, list[Tensor]] = {}
         specs = (*self.inputs, *(self.state if inputs.state is not None else ()))
-        given = (*inputs.tensors.values(), *(inputs.state or ()))
-        differentiate = case.mode == "fwd_bwd"
         for heads in self._head_slices(case):
-            leaves = [
-                take_heads(tensor, spec.axes, heads).double().requires_grad_(differentiate)
-                for spec, tensor in zip(specs, given, strict=True)
-            ]
-            tensors = {spec.name: leaf for spec, leaf in zip(self.inputs, leaves, strict=False)}
-            state = tuple(leaves[len(self.inputs) :]) if inputs.state is not None else None
-            output, final = self.reference(tensors, state, self.option_values(case))
-            results = {self.output.name: output}
-            if differentiate:
-                if inputs.upstream is None:
-                    raise ValueError("fwd_bwd needs an upstream gradient")
-                upstream = take_heads(inputs.upstream, self.output.axes, heads).double()
-                gradients = torch.autograd.grad(
-                    output, leaves, upstream, allow_unused=True, materialize_grads=True
-                )
-                results |= {
-                    f"d{spec.name}": gradient for spec, gradient in zip(specs, gradients, strict=True)
-                }
-            elif self.returned_state(case):
-                results |= {spec.name: part for spec, part in zip(self.state, final, strict=True)}
-            for name, value in results.items():
-                parts.setdefault(name, []).append(value.detach())
+            some = _heads_of(inputs, specs, self.output, heads)
+            for name, value in self._results(self.reference, case, some).items():
+                parts.setdefault(name, []).append(value)
         axes = {spec.name: spec.axes for spec in (self.output, *self.state)}
         axes |= {f"d{spec.name}": spec.axes for spec in specs}
         return {name: Expected(join_heads(values, axes[name])) for name, values in parts.items()}
+
+    def plainly(self, case: Case, inputs: Inputs) -> dict[str, Tensor]:
+        """Return everything that a call at this case returns, by the plain form in the case's dtype."""
+        return self._results(self.plain, case, inputs)
+
+    def _results(self, form: Form, case: Case, inputs: Inputs) -> dict[str, Tensor]:
+        """Return the results of a form by name: the output, and gradients or the final state."""
+        import torch
+
+        differentiate = case.mode == "fwd_bwd"
+        given = (*inputs.tensors.values(), *(inputs.state or ()))
+        leaves = [tensor.detach().requires_grad_(differentiate) for tensor in given]
+        count = len(self.inputs)
+        tensors = {spec.name: leaf for spec, leaf in zip(self.inputs, leaves[:count], strict=True)}
+        state = tuple(leaves[count:]) if inputs.state is not None else None
+        output, final = form(tensors, state, self.option_values(case))
+        results = {self.output.name: output}
+        if differentiate:
+            if inputs.upstream is None:
+                raise ValueError("fwd_bwd needs an upstream gradient")
+            gradients = torch.autograd.grad(
+                output, leaves, inputs.upstream, allow_unused=True, materialize_grads=True
+            )
+            names = [*inputs.tensors, *(spec.name for spec in self.state)]
+            results |= {f"d{name}": gradient for name, gradient in zip(names, gradients, strict=False)}
+        elif self.returned_state(case):
+            results |= {spec.name: part for spec, part in zip(self.state, final, strict=True)}
+        return {name: value.detach() for name, value in results.items()}
 
     def _head_slices(self, case: Case) -> Iterator[slice]:
         width = max(1, min(case.H, ORACLE_SLICE_BYTES // self.oracle_head_bytes(case)))
@@ -306,6 +352,11 @@ def check_options(operators: Sequence[Operator], names: Sequence[str]) -> None:
             raise unknown("option", name, known)
 
 
+def magnitude(options: Mapping[str, Scalar]) -> float:
+    """Return what unit normal inputs are multiplied by."""
+    return LARGE if options["magnitude"] == "large" else 1.0
+
+
 def normal(shape: tuple[int, ...], generator: Generator) -> Tensor:
     """Return float32 samples of the unit normal on the generator's device."""
     import torch
@@ -318,6 +369,19 @@ def take_heads(tensor: Tensor, axes: str, heads: slice) -> Tensor:
     if "H" not in axes:
         return tensor
     return tensor.narrow(axes.index("H"), heads.start, heads.stop - heads.start)
+
+
+def _heads_of(inputs: Inputs, specs: Sequence[TensorSpec], output: TensorSpec, heads: slice) -> Inputs:
+    """Return the part of the inputs that belongs to some heads, in float64."""
+    given = (*inputs.tensors.values(), *(inputs.state or ()))
+    some = [take_heads(tensor, spec.axes, heads).double() for spec, tensor in zip(specs, given, strict=True)]
+    count = len(inputs.tensors)
+    upstream = inputs.upstream
+    return Inputs(
+        dict(zip(inputs.tensors, some[:count], strict=True)),
+        tuple(some[count:]) if inputs.state is not None else None,
+        None if upstream is None else take_heads(upstream, output.axes, heads).double(),
+    )
 
 
 def join_heads(parts: Sequence[Tensor], axes: str) -> Tensor:

@@ -219,9 +219,9 @@ class Runner:
         known = self._oracle.get(operator)
         if not isinstance(known, str):
             try:
-                answer = slot.open(trial.job, known)
-                if "sample" in answer:
-                    self._oracle[operator] = answer["sample"]
+                said = slot.open(trial.job, known)
+                if said is not None:
+                    self._oracle[operator] = said
             except NotOpened as failed:
                 known = self._oracle[operator] = str(failed)
         if isinstance(known, str):

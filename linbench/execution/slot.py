@@ -32,20 +32,20 @@ class Slot:
         self._opened: set[str] = set()
         self.checked: set[str] = set()
 
-    def open(self, job: Job, sample: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Have the worker make the inputs of a job's case, once, and return what the oracle says.
+    def open(self, job: Job, oracle: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        """Have the worker make the inputs of a job's case, once, and return what the oracle says if asked.
 
         Args:
             job: Names the operator and the case.
-            sample: What the oracle said in another worker; it is asked here if None.
+            oracle: What the oracle said in another worker; it is asked here if None.
 
         Raises:
             NotOpened: It cannot be done; a worker lost over it is forgotten.
         """
         if job.operator in self._opened:
-            return {}
+            return None
         case = job.case.to_json()
-        message = {"do": "open", "operator": job.operator, "case": case, "sample": sample}
+        message = {"do": "open", "operator": job.operator, "case": case, "oracle": oracle}
         try:
             answer = self.ask(message, OPEN_TIMEOUT_S)
         except WorkerLost as lost:
@@ -53,7 +53,8 @@ class Slot:
         if answer["status"] is not Status.OK:
             raise NotOpened(answer["reason"])
         self._opened.add(job.operator)
-        return answer
+        found: dict[str, Any] | None = answer["oracle"]
+        return found
 
     def ask(self, message: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
         """Return the worker's answer; a worker that must be replaced after it is ended.

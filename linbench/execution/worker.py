@@ -26,6 +26,7 @@ from linbench.core.operator import Expected, Operator
 from linbench.core.registry import Registry, registry
 from linbench.execution.pipe import Pipe, PipeClosed
 from linbench.measure.accuracy import complaint, errors, packed, unpacked
+from linbench.measure.budget import budgets
 from linbench.measure.call import Call, LaidInputs, WrongResult
 from linbench.measure.hygiene import copied, leak, put_back, settings, shared
 from linbench.measure.memory import weigh
@@ -41,17 +42,29 @@ Answer = dict[str, Any]
 
 
 class Opened:
-    """A case of one operator: its inputs, and what the oracle expects, whole or a sample of it."""
+    """A case of one operator: its inputs, what the oracle expects, whole or a sample of it, and budgets."""
 
-    def __init__(self, operator: Operator, case: Case, sample: Mapping[str, Any] | None) -> None:
+    def __init__(self, operator: Operator, case: Case, oracle: Mapping[str, Any] | None) -> None:
         self.operator = operator
         self.case = case
         self.laid = LaidInputs(operator, case)
         self.expected: dict[str, Expected]
-        if sample is None:
+        self.budgets: dict[str, float]
+        if oracle is None:
             self.expected = operator.expected(case, self.laid.canonical)
+            self.budgets = budgets(operator, case)
         else:
-            self.expected = {name: unpacked(part, case.device) for name, part in sample.items()}
+            sample = oracle["sample"].items()
+            self.expected = {name: unpacked(part, case.device) for name, part in sample}
+            self.budgets = oracle["budgets"]
+
+    @property
+    def oracle(self) -> Answer:
+        """What a worker needs to know of the oracle that does not ask it itself."""
+        return {
+            "sample": {name: packed(due) for name, due in self.expected.items()},
+            "budgets": self.budgets,
+        }
 
 
 class Worker:
@@ -82,13 +95,11 @@ class Worker:
         return blamed(answer, f"leaves torch's {' and '.join(changed)} changed") if changed else answer
 
     def open(self, message: Mapping[str, Any]) -> Answer:
-        """Make the inputs of a case, and ask the oracle unless a sample of its answer is given."""
+        """Make the inputs of a case, and ask the oracle unless what it said is given."""
         operator = self._registry.operator(message["operator"])
-        case, sample = Case.from_json(message["case"]), message["sample"]
-        opened = self._opened[operator.name] = Opened(operator, case, sample)
-        if sample is not None:
-            return {"status": Status.OK}
-        return {"status": Status.OK, "sample": {name: packed(due) for name, due in opened.expected.items()}}
+        case, oracle = Case.from_json(message["case"]), message["oracle"]
+        opened = self._opened[operator.name] = Opened(operator, case, oracle)
+        return {"status": Status.OK, "oracle": opened.oracle if oracle is None else None}
 
     def check(self, message: Mapping[str, Any]) -> Answer:
         """Run an implementation at an opened case for the first time here: check, warm up, maybe weigh."""
@@ -201,7 +212,7 @@ class Worker:
             results = call.results(returned, mirror_axis)
         except WrongResult as error:
             return {"status": Status.WRONG, "reason": str(error), "errors": {}}
-        found = errors(results, expected or opened.expected, opened.operator.budget[opened.case.dtype])
+        found = errors(results, expected or opened.expected, opened.budgets)
         reason = complaint(found)
         return {
             "status": Status.WRONG if reason else Status.OK,

@@ -20,11 +20,11 @@ SAMPLE_ELEMENTS = 4096
 
 
 def errors(
-    actual: Mapping[str, Tensor], expected: Mapping[str, Expected], budget: float
+    actual: Mapping[str, Tensor], expected: Mapping[str, Expected], budgets: Mapping[str, float]
 ) -> dict[str, TensorError]:
     """Return the error of each tensor that the oracle gives, in canonical layout."""
     return {
-        name: tensor_error(due.of(actual[name]), due.value, budget, due.zero_rms)
+        name: tensor_error(due.of(actual[name]), due.value, budgets[name], due.zero_rms)
         for name, due in expected.items()
     }
 

@@ -8,6 +8,7 @@ import torch
 from linbench import Case
 from linbench.core.registry import registry
 from linbench.measure.accuracy import complaint, errors
+from linbench.measure.budget import budgets
 from linbench.measure.call import Call, LaidInputs
 
 registry.load()
@@ -56,7 +57,7 @@ def checked(implementation, case):
     call.prepare()
     results = call.results(call())
     assert laid.changed(implementation) is None
-    return errors(results, expected, operator.budget[case.dtype]), results
+    return errors(results, expected, budgets(operator, case)), results
 
 
 @pytest.mark.parametrize(

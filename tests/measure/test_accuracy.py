@@ -57,7 +57,7 @@ def test_the_worst_tensor_is_named():
     found = errors(
         {"o": torch.tensor([1.1]), "dq": torch.tensor([2.0])},
         {name: Expected(torch.tensor([1.0], dtype=torch.float64)) for name in ("o", "dq")},
-        0.01,
+        {"o": 0.01, "dq": 0.01},
     )
     assert complaint(found) == "dq is off by 1 (relative L2); the budget is 0.01"
 

@@ -9,6 +9,7 @@ from linbench import Case
 from linbench.core.implementation import Implementation
 from linbench.core.registry import registry
 from linbench.measure.accuracy import complaint, errors
+from linbench.measure.budget import budgets
 from linbench.measure.call import Call, LaidInputs
 from linbench.measure.hygiene import copied
 
@@ -54,14 +55,14 @@ def test_the_honest_are_right_for_other_inputs_and_get_theirs_back(implementatio
             assert not all(map(torch.equal, bits(laid, implementation), before))
             returned = copied(call())
         results = call.results(returned, axis)
-        unmirrored = complaint(errors(call.results(returned), expected, operator.budget[case.dtype]))
+        unmirrored = complaint(errors(call.results(returned), expected, budgets(operator, case)))
         assert unmirrored is not None
     else:
         with call.reseeded() as (other, inputs):
             call.prepare()
             results = call.results(copied(call()))
             expected = operator.expected(other, inputs)
-    assert complaint(errors(results, expected, operator.budget[case.dtype])) is None
+    assert complaint(errors(results, expected, budgets(operator, case))) is None
     assert all(map(torch.equal, bits(laid, implementation), before))
     assert laid.changed(implementation) is None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from linbench import Case, Cost, Expected, Inputs, Operator, Option, TensorSpec, operator
 from linbench.core.case import Scalar
-from linbench_impls.linear.mathematics import EPSILON, FEATURE_MAPS, feature_map
+from linbench_impls.linear.mathematics import EPSILON, FEATURE_MAPS, feature_map, last_state, parallel
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -37,7 +37,9 @@ class Linear(Operator):
     options: ClassVar[Mapping[str, Option]] = {
         "feature_map": Option("elu1", FEATURE_MAPS, "phi, applied to every element of q and k"),
         "normalize": Option(True, (True, False), "divide by phi(q_t) . z_t + 1e-6"),
-        "initial_state": Option(False, (True, False), "start fwd, fwd_bwd and prefill from a given state"),
+        "initial_state": Option(
+            False, (True, False), "start fwd, fwd_bwd and prefill from a given state", of_inputs=True
+        ),
     }
 
     def why_not(self, case: Case) -> str | None:
@@ -49,13 +51,14 @@ class Linear(Operator):
 
     def draw_state(self, case: Case, generator: Generator) -> State:
         """Return S and z as random keys and values would leave them after T tokens."""
-        from linbench.core.operator import normal
+        from linbench.core.operator import magnitude, normal
 
-        phi = str(self.option_values(case)["feature_map"])
+        options = self.option_values(case)
+        phi, size = str(options["feature_map"]), magnitude(options)
         mean, square = {"elu1": (1.16, 2.0), "relu": (0.4, 0.5), "identity": (0.0, 1.0)}[phi]
         kv, key = (normal(spec.shape(case, 1), generator) for spec in self.state)
         spread = math.sqrt(case.T * (square - mean**2))
-        return kv * math.sqrt(case.T * square), key * spread + case.T * mean
+        return kv * size**2 * math.sqrt(case.T * square), size * (key * spread + case.T * mean)
 
     def reference(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
@@ -79,6 +82,15 @@ class Linear(Operator):
             o = o / (scores.sum(-1, keepdim=True) + q @ keys_before[..., None] + EPSILON)
         o = o.reshape(batch, heads, -1, o.shape[-1])[:, :, :tokens].transpose(1, 2)
         return o, (S0 + sums[:, :, -1], z0 + key_sums[:, :, -1])
+
+    def plain(
+        self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
+    ) -> tuple[Tensor, State]:
+        """Return output and final state by the parallel form: one masked product over all tokens."""
+        q, k = (feature_map(tensors[name], str(options["feature_map"])).transpose(1, 2) for name in "qk")
+        v = tensors["v"].transpose(1, 2)
+        o = parallel(q, k, v, bool(options["normalize"]), state)
+        return o.transpose(1, 2), last_state(k, v, state)
 
     def recurrence(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]

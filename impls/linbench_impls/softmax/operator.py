@@ -42,7 +42,9 @@ class Softmax(Operator):
     def complete(self, case: Case) -> Case:
         """Return the case as this operator sees it; `cache` says something in decode only."""
         found = super().complete(case)
-        return found if case.mode == "decode" else found.with_options({})
+        if case.mode == "decode":
+            return found
+        return found.with_options({name: value for name, value in found.options.items() if name != "cache"})
 
     def call_tokens(self, case: Case) -> int:
         """Return 1 in decode with a cache, T + 1 without one, else T."""
@@ -66,9 +68,7 @@ class Softmax(Operator):
         """Return a cache of T random tokens in the case's dtype, its last slot NaN until it is written."""
         import torch
 
-        from linbench.core.operator import normal
-
-        drawn = (normal(spec.shape(case, 1), generator) for spec in self.state)
+        drawn = super().draw_state(case, generator)
         caches = tuple(cache.to(getattr(torch, case.dtype)) for cache in drawn)
         for cache in caches:
             cache[:, -1] = math.nan
@@ -103,6 +103,12 @@ class Softmax(Operator):
             return o[:, -1:], ()
         room = (0, 0, 0, 0, 0, 0 if state is not None else 1)
         return o, tuple(torch.nn.functional.pad(x, room) for x in (k, v))
+
+    def plain(
+        self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
+    ) -> tuple[Tensor, State]:
+        """Return output and cache from the whole matrix of scores, kept in the dtype of the inputs."""
+        return self.reference(tensors, state, options)
 
     def recurrence(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]

@@ -27,9 +27,9 @@ class GatedDelta(Operator):
     )
     state = (TensorSpec("S", "BHKV"),)
 
-    def draw(self, spec, shape, generator):
+    def draw(self, spec, shape, generator, options):
         """Return keys of unit length, log-decays a little below 0 and betas in (0, 1)."""
-        x = super().draw(spec, shape, generator)
+        x = super().draw(spec, shape, generator, options)
         if spec.name == "k":
             return F.normalize(x, dim=-1)
         if spec.name == "g":
