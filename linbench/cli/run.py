@@ -22,6 +22,7 @@ from linbench.core.errors import LinbenchError, UsageError, unknown
 from linbench.core.measurement import FAILURES, Measurement
 from linbench.core.quantity import LARGEST_COUNT, parse_bytes, parse_duration, parse_percent
 from linbench.core.run import Run
+from linbench.core.timer import TIMERS
 from linbench.report import format
 from linbench.store import DEFAULT_DB
 
@@ -59,6 +60,9 @@ WITH_RESUME = {
 @click.option("--op", multiple=True, metavar="LIST", help="Operators, with all their implementations.")
 @click.option("--impl", multiple=True, metavar="LIST", help="Implementations: linear/chunk,softmax/flash.")
 @click.option("--device", metavar="cpu|cuda", help="[default: cuda if there is one]")
+@click.option(
+    "--timer", metavar="NAME", help=f"{', '.join(TIMERS)}.  [default: cpu; cuda_events_cold on CUDA]"
+)
 @options.plugin
 @options.db
 @click.option("--once", is_flag=True, help="Run everything once, checked and untimed.")
@@ -189,6 +193,7 @@ def _planned(given: Mapping[str, Any]) -> Any:
     axes["options"] = options.case_options(given["case_options"])
     device = given["device"] or api.default_device()
     protocol = Protocol(
+        timer=given["timer"],
         once=given["once"],
         processes=given["processes"] or DEFAULT_PROCESSES.get(device, 1),
         precision=parse_percent(given["precision"], "--precision"),

@@ -56,7 +56,7 @@ class Time:
     """How long one call took.
 
     Attributes:
-        timer: The timer that took every sample: cpu or cuda_events_cold.
+        timer: The timer that took every sample, one of `linbench.core.timer.TIMERS`.
         median_s: Median of the processes' medians, seconds.
         ci_low_s: Low end of its 95% interval, seconds: over processes, or over samples if there is one
             process only.

@@ -10,6 +10,7 @@ from linbench.core.grid import Grid
 from linbench.core.implementation import Implementation
 from linbench.core.operator import check_options
 from linbench.core.registry import Registry
+from linbench.core.timer import timer_name
 
 DEFAULT_PROCESSES = {"cpu": 5, "cuda": 3}
 
@@ -19,6 +20,8 @@ class Protocol:
     """How each case is measured.
 
     Attributes:
+        timer: Name of the timer, one of `linbench.core.timer.TIMERS`; None for the device's default, by which
+            a plan replaces it.
         once: Run everything once, checked and untimed.
         processes: Workers that each take samples of an implementation at a case.
         precision: Half width of the interval, relative to the median, at which no further process is asked
@@ -30,6 +33,7 @@ class Protocol:
         time_budget_s: Seconds after which no further case is started; None for no such bound.
     """
 
+    timer: str | None = None
     once: bool = False
     processes: int = 5
     precision: float = 0.01
@@ -123,8 +127,10 @@ def make_plan(
         protocol: How each case is measured.
 
     Raises:
-        UsageError: A name is not known, an option is not an operator's, or nothing is left to measure.
+        UsageError: A name is not known, an option is not an operator's, the timer is not one of the device's,
+            or nothing is left to measure.
     """
+    protocol = replace(protocol, timer=timer_name(protocol.timer, device))
     chosen = select(registry, operators, implementations)
     names = sorted({found.operator for found in chosen})
     found_operators = {name: registry.operator(name) for name in names}

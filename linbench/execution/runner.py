@@ -143,6 +143,7 @@ class Runner:
         message = {
             "do": "check",
             "implementation": trial.job.implementation,
+            "timer": self._protocol.timer,
             "once": self._protocol.once,
             "weigh": trial.answer is None,
             "timeout_s": self._protocol.timeout_s,
@@ -180,6 +181,7 @@ class Runner:
         message = {
             "do": "turn",
             "implementation": trial.job.implementation,
+            "timer": self._protocol.timer,
             "budget_s": self._protocol.min_time_s / turns,
             "max_samples": max(1, self._protocol.max_samples // turns),
         }

@@ -31,7 +31,7 @@ from linbench.measure.call import Call, LaidInputs, WrongResult
 from linbench.measure.hygiene import copied, leak, put_back, settings, shared
 from linbench.measure.memory import weigh
 from linbench.measure.sampling import take_turn, warm_up
-from linbench.measure.timers import Timer, timer_for
+from linbench.measure.timers import CannotCapture, Timer, timer_for
 
 WARM_CAP_S = 1.0
 COMPILE_ERRORS = {"CompilationError", "CompileTimeAssertionFailure", "NVRTCError", "PTXASError"}
@@ -89,7 +89,7 @@ class Worker:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # an implementation may raise anything, SystemExit included
-            answer = failure(error) | {"recycle": device_is_lost()}
+            answer = failure(error) | {"recycle": isinstance(error, CannotCapture) or device_is_lost()}
             self._restore(message)
         changed = put_back(before)
         return blamed(answer, f"leaves torch's {' and '.join(changed)} changed") if changed else answer
@@ -129,7 +129,7 @@ class Worker:
             if again["status"] != Status.OK:
                 return again | {"reason": f"right at first, but not for other inputs: {again['reason']}"}
         self._calls[implementation.name] = call
-        timer = self._timer(opened.case.device)
+        timer = self._timer(message["timer"], opened.case.device)
         cap_s = WARM_CAP_S if 5 * first_call_s < message["timeout_s"] else 0.0
         call_s = warm_up(call, timer, cap_s)
         self._call_s[implementation.name] = call_s
@@ -146,14 +146,21 @@ class Worker:
         """Take a turn of timed calls and check what the last of them returned."""
         call = self._calls[message["implementation"]]
         opened = self._opened[call.operator.name]
-        timer = self._timer(opened.case.device)
+        timer = self._timer(message["timer"], opened.case.device)
         call_s = self._call_s[message["implementation"]]
         turn = take_turn(call, timer, message["budget_s"], message["max_samples"], call_s)
         answer = self._judge(opened, call, turn.last)
         if answer["status"] != Status.OK:
             reason = f"right at first, but not when timed: {answer['reason']}"
             return {"status": answer["status"], "reason": reason, "errors": answer["errors"]}
-        return {"status": Status.OK, "samples_s": turn.samples_s, "contended": turn.contended}
+        return {
+            "status": Status.OK,
+            "samples_s": turn.samples_s,
+            "contended": turn.contended,
+            "cpu_s": turn.cpu_s,
+            "switches": turn.switches,
+            "kernels_s": turn.kernels_s,
+        }
 
     def close(self, message: Mapping[str, Any]) -> Answer:
         """Let go of every opened case."""
@@ -220,10 +227,10 @@ class Worker:
             "errors": {name: asdict(error) for name, error in found.items()},
         }
 
-    def _timer(self, device: str) -> Timer:
-        if device not in self._timers:
-            self._timers[device] = timer_for(device)
-        return self._timers[device]
+    def _timer(self, name: str, device: str) -> Timer:
+        if name not in self._timers:
+            self._timers[name] = timer_for(name, device)
+        return self._timers[name]
 
 
 def poison(opened: Opened) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from linbench.core.case import Case
 from linbench.core.implementation import Implementation
 from linbench.core.operator import Inputs, Operator, TensorSpec
+from linbench.measure.hygiene import spoil
 
 Checksum = tuple[int, int]
 
@@ -93,19 +95,22 @@ class Call:
         self.implementation = implementation
         self.case = case
         self._inputs = laid
-        self._laid = laid.of(implementation)
         self._function = implementation.function(case.mode)
-        differentiate = case.mode == "fwd_bwd"
-        self._tensors = [
-            tensor.detach().requires_grad_(differentiate) for tensor in self._laid.tensors.values()
-        ]
+        self._bind(laid.of(implementation))
+
+    def _bind(self, laid: Inputs) -> None:
+        """Take inputs to be called with, and a copy of their state."""
+        self._laid = laid
+        differentiate = self.case.mode == "fwd_bwd"
+        self._tensors = [tensor.detach().requires_grad_(differentiate) for tensor in laid.tensors.values()]
         self._state: tuple[Tensor, ...] | None = None
-        if self._laid.state is not None:
-            copies = (tensor.clone() for tensor in self._laid.state)
-            self._state = tuple(copy.requires_grad_(differentiate) for copy in copies)
-        values = operator.option_values(case)
+        if laid.state is not None:
+            copies = (tensor.clone() for tensor in laid.state)
+            self._state = tuple(tensor.requires_grad_(differentiate) for tensor in copies)
+        mode = self.case.mode
+        values = self.operator.option_values(self.case)
         self._keywords: dict[str, Any] = {
-            name: value for name, value in values.items() if implementation.accepts(case.mode, name)
+            name: value for name, value in values.items() if self.implementation.accepts(mode, name)
         }
         if self._state is not None:
             self._keywords["state"] = self._state
@@ -113,7 +118,7 @@ class Call:
     def prepare(self) -> None:
         """Put back what the call before may have advanced: the state, and torch's random numbers."""
         torch.manual_seed(self.case.seed)
-        if self.case.mode == "decode" and self._state is not None and self._laid.state is not None:
+        if self.advances and self._state is not None and self._laid.state is not None:
             self.operator.restore(self._canonical(self._state), self._canonical(self._laid.state))
 
     def __call__(self) -> Any:
@@ -124,6 +129,31 @@ class Call:
         output = self._function(*self._tensors, **self._keywords)
         leaves = (*self._tensors, *(self._state or ()))
         return output, torch.autograd.grad(output, leaves, self._laid.upstream)
+
+    @property
+    def advances(self) -> bool:
+        """Whether a call may advance its state in place, so that `prepare` must come before the next."""
+        return self.case.mode == "decode" and self._state is not None
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes that a call is given: inputs, state and upstream gradient."""
+        return sum(tensor.nbytes for tensor in self._held())
+
+    def rotated(self, n: int) -> list[Call]:
+        """Return this call n times, each on copies of the inputs and with a state of its own."""
+        calls = []
+        for _ in range(n):
+            upstream = None if self._laid.upstream is None else self._laid.upstream.clone()
+            tensors = {name: tensor.clone() for name, tensor in self._laid.tensors.items()}
+            call = copy(self)
+            call._bind(replace(self._laid, tensors=tensors, upstream=upstream))
+            calls.append(call)
+        return calls
+
+    def spoil(self, returned: Any) -> None:
+        """Fill with NaN what a call returned, but not what of it lies in an input or in the state."""
+        spoil(returned, self._held())
 
     @property
     def given(self) -> dict[str, Tensor]:
@@ -204,6 +234,10 @@ class Call:
                 yield from zip(operator.state, state, strict=True)
         if laid.upstream is not None:
             yield operator.output, laid.upstream
+
+    def _held(self) -> list[Tensor]:
+        upstream = () if self._laid.upstream is None else (self._laid.upstream,)
+        return [*self._tensors, *(self._state or ()), *upstream]
 
     @torch.no_grad()
     def _reverse(self, axis: str) -> None:

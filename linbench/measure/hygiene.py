@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
@@ -60,6 +60,17 @@ def copied(returned: Any) -> Any:
     if isinstance(returned, tuple | list):
         return tuple(copied(part) for part in returned)
     return returned.detach().clone() if isinstance(returned, Tensor) else returned
+
+
+def spoil(returned: Any, spared: Collection[Tensor]) -> None:
+    """Fill every tensor that a call returned with NaN, but for memory that a spared tensor lies in."""
+    if isinstance(returned, tuple | list):
+        for part in returned:
+            spoil(part, spared)
+    elif isinstance(returned, Tensor) and returned.is_floating_point():
+        address = returned.untyped_storage().data_ptr()
+        if all(tensor.untyped_storage().data_ptr() != address for tensor in spared):
+            returned.detach().fill_(torch.nan)
 
 
 def shared(returned: Any, given: Mapping[str, Tensor]) -> str | None:

@@ -9,6 +9,7 @@ SMALL = ["--T", "16", "--impl", "linear/chunk"]
 WIDE = ["--T", "1..1M", "--B", ",".join(map(str, range(1, 100)))]
 DTYPES = "float64, float32, float16, bfloat16"
 MAPS = "elu1, relu, identity"
+TIMERS = "cuda_events_cold, cuda_graph_hot, cuda_graph_cold, cupti"
 MISTAKES = {
     "grid": (["run", "--grid", "long-sec"], 2, "did you mean long-seq"),
     "implementation": (["run", "--impl", "linear/chunks"], 2, "did you mean linear/chunk"),
@@ -19,6 +20,9 @@ MISTAKES = {
     "zero": (["run", "--B", "0"], 2, "--B: '0' is not a positive count"),
     "range": (["run", "--T", "8k..1k"], 2, "runs backwards; write 1k..8k"),
     "device": (["run", "--device", "tpu"], 2, "'tpu' is not one of cpu, cuda"),
+    "timer": (["run", "--timer", "wall", "--device", "cpu"], 2, "'wall' is not one of those on cpu: cpu"),
+    "timer-device": (["run", "--timer", "cpu", "--device", "cuda"], 2, f"those on cuda: {TIMERS}"),
+    "timer-resume": (["run", "--resume", "latest", "--timer", "cpu"], 2, "leave out --timer"),
     "no-gpu": (["run", "--device", "cuda"], 4, "no CUDA device is visible here"),
     "option": (["run", "--option", "feature=relu"], 2, "did you mean feature_map"),
     "option-value": (["run", "--option", "feature_map=gelu"], 2, f"linear takes feature_map = {MAPS}"),

@@ -9,6 +9,10 @@ import time
 import psutil
 import pytest
 
+from linbench import api
+from linbench.core.registry import registry
+from linbench.execution.plan import Protocol, plan_from_json
+
 GRID = ["--T", "16,32,64,128", "--H", "1", "--D", "16", "--impl", "linear/chunk,linear/naive,softmax/naive"]
 WORDS = [*GRID, "--mode", "fwd,decode", "--min-time", "200ms", "--no-report", "--device", "cpu"]
 
@@ -110,3 +114,14 @@ def test_more_time_takes_up_what_timed_out(linbench):
     assert "1 ok, 1 skipped, 1 timeout" in out  # the same bound: nothing is tried again
     out, _ = linbench("run", "--resume", "latest", "--no-report", "--timeout", "60s")
     assert "3 ok" in out
+
+
+def test_a_plan_names_its_timer_and_one_stored_without_takes_the_default():
+    plan = api.plan_run(None, impl="linear/naive", device="cuda", axes={"T": "16"})
+    assert plan.protocol.timer == "cuda_events_cold"
+    asked = Protocol(timer="cupti")
+    plan = api.plan_run(None, impl="linear/naive", device="cuda", protocol=asked, axes={"T": "16"})
+    stored = plan.to_json()
+    assert plan_from_json(registry, stored).protocol.timer == "cupti"
+    del stored["protocol"]["timer"]
+    assert plan_from_json(registry, stored).protocol.timer == "cuda_events_cold"

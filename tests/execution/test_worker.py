@@ -6,7 +6,11 @@ import sys
 
 import pytest
 
+from linbench import Case
+from linbench.core.registry import registry
 from linbench.execution.pipe import Garbage, Hung, Pipe, PipeClosed
+from linbench.execution.worker import Worker
+from linbench.measure.timers import CannotCapture
 
 ONLY_WHAT_A_WORKER_NEEDS = """
 import sys
@@ -59,3 +63,46 @@ def test_silence_and_a_closed_end_are_told_apart():
 def test_a_worker_needs_no_more_than_torch_and_the_core():
     done = subprocess.run([sys.executable, "-c", ONLY_WHAT_A_WORKER_NEEDS], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+CHECK = {"do": "check", "implementation": "linear/naive", "timer": "cpu", "timeout_s": 60.0}
+TURN = {"do": "turn", "implementation": "linear/naive", "timer": "cpu", "budget_s": 0.01, "max_samples": 5}
+
+
+@pytest.fixture
+def worker():
+    registry.load()
+    made = Worker(registry)
+    case = registry.operator("linear").complete(Case(1, 16, 1, 4, 4)).to_json()
+    assert made.answer({"do": "open", "operator": "linear", "case": case, "sample": None})["status"] == "ok"
+    return made
+
+
+def test_a_turn_answers_what_its_timer_told_of_each_sample(worker):
+    checked = worker.answer(CHECK | {"once": False, "weigh": False})
+    assert checked["timer"] == "cpu"
+    answer = worker.answer(TURN)
+    assert answer["status"] == "ok"
+    assert 1 <= len(answer["samples_s"]) == len(answer["cpu_s"]) == len(answer["switches"]) <= 5
+    assert all(cpu_s > 0 for cpu_s in answer["cpu_s"])
+    assert answer["kernels_s"] == []
+
+
+def test_a_timer_that_is_not_there_times_nothing_and_none_stands_in_for_it(worker):
+    answer = worker.answer(CHECK | {"once": False, "weigh": False, "timer": "cupti"})
+    assert answer["status"] == "error"
+    assert "timer 'cupti' is not one of those on cpu: cpu" in answer["reason"]
+    assert "call_s" not in answer
+
+
+def test_a_worker_in_which_a_capture_failed_is_replaced(worker, monkeypatch):
+    class Uncapturing:
+        name = "cuda_graph_hot"
+
+        def bind(self, _):
+            raise CannotCapture("cuda_graph_hot cannot capture the call: why")
+
+    monkeypatch.setattr("linbench.execution.worker.timer_for", lambda *_: Uncapturing())
+    answer = worker.answer(CHECK | {"once": False, "weigh": False})
+    reason = "cuda_graph_hot cannot capture the call: why"
+    assert answer == {"status": "unsupported", "reason": reason, "recycle": True}

@@ -93,3 +93,79 @@ def test_an_input_that_was_changed_is_named_and_made_again(name):
     laid.restore(found)
     assert laid.changed(found) is None
     assert all(map(torch.equal, bits(laid, found), before))
+
+
+def in_place(q, k, v, state):
+    """Advance S and z where they stand; elu(x) + 1, as linear has it by default."""
+    q, k = (torch.nn.functional.elu(x[:, 0]) + 1 for x in (q, k))  # [B, H, K]
+    S, z = state
+    S += k[..., None] * v[:, 0, :, None]
+    z += k
+    norm = (q * z).sum(-1, keepdim=True) + 1e-6
+    return (q[..., None, :] @ S).transpose(1, 2) / norm[:, None], state
+
+
+IN_PLACE = Implementation("linear/in-place", "linear", "BTHD", {"decode": in_place})
+
+
+def of_linear(mode):
+    operator = registry.operator("linear")
+    found = IN_PLACE if mode == "decode" else registry.implementation("linear/recurrent")
+    case = operator.complete(Case(2, 8, 2, 4, 4, mode=mode))
+    laid = LaidInputs(operator, case)
+    expected = operator.expected(case, laid.canonical)
+
+    def complaint_of(returned):
+        return complaint(errors(call.results(returned), expected, operator.budget["float32"]))
+
+    call = Call(operator, found, case, laid)
+    return call, complaint_of
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rotated_calls_give_the_same_from_memory_of_their_own(mode):
+    call, complaint_of = of_linear(mode)
+    rotated = call.rotated(3)
+    addresses = [{tensor.data_ptr() for tensor in one._held()} for one in (call, *rotated)]
+    assert len(set.union(*addresses)) == sum(map(len, addresses))
+    for tensor in call._held():
+        tensor.detach().fill_(torch.nan)
+    for one in rotated:
+        one.prepare()
+        assert complaint_of(one()) is None
+        assert one.input_bytes == call.input_bytes
+
+
+def test_each_rotated_call_advances_and_is_given_back_a_state_of_its_own():
+    call, complaint_of = of_linear("decode")
+    one, other = call.rotated(2)
+    assert one.advances
+    before = [state.clone() for state in other._state]
+    one.prepare()
+    assert complaint_of(one()) is None
+    assert not torch.equal(one._state[0], before[0])
+    assert all(map(torch.equal, other._state, before))
+    assert "is off by" in complaint_of(one())
+    one.prepare()
+    assert complaint_of(one()) is None
+
+
+def test_input_bytes_are_of_all_that_a_call_is_held():
+    tensor_bytes = 2 * 8 * 2 * 4 * 4  # B T H K, float32
+    state_bytes = 2 * 2 * (4 * 4 + 4) * 4  # S and z
+    assert of_linear("fwd")[0].input_bytes == 3 * tensor_bytes
+    assert of_linear("fwd_bwd")[0].input_bytes == 4 * tensor_bytes
+    assert of_linear("decode")[0].input_bytes == 3 * tensor_bytes // 8 + state_bytes
+    assert not any(of_linear(mode)[0].advances for mode in ("fwd", "fwd_bwd", "prefill"))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_spoiled_result_is_seen_and_the_next_is_right(mode):
+    call, complaint_of = of_linear(mode)
+    call.prepare()
+    returned = call()
+    call.spoil(returned)
+    assert "NaN" in complaint_of(returned)
+    assert not any(tensor.isnan().any() for tensor in call._held())
+    call.prepare()
+    assert complaint_of(call()) is None

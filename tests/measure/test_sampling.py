@@ -1,78 +1,163 @@
-"""A turn of timed calls, by a clock that is told what to say."""
+"""Warm-up and turns of timed calls, by a clock that only a call moves."""
 
+import gc
+import math
 from itertools import count
 
 import torch
 
-from linbench.measure.sampling import take_turn
-from linbench.measure.timers import CpuTimer, Sample, as_it_is
+from linbench.measure.sampling import take_turn, warm_up
+from linbench.measure.timers import Sample, as_it_is
 
 
-class FakeCall:
+class Clock:
     def __init__(self):
-        self.prepared = 0
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class Scripted:
+    """A call, and the timer of it, that takes the next of the times it was given; the last for ever."""
+
+    name = "scripted"
+
+    def __init__(self, clock, *times, bind_s=0.0):
+        self.clock, self.times, self.bind_s, self.prepared, self.n = clock, list(times), bind_s, 0, 0
+        self.kept = []
 
     def prepare(self):
         self.prepared += 1
 
     def __call__(self):
-        return torch.full((2,), float(self.prepared))
+        self.clock.now += self.times.pop(0) if len(self.times) > 1 else self.times[0]
+        self.n += 1
+        return torch.full((2,), float(self.n))
+
+    def bind(self, call):
+        self.clock.now += self.bind_s
+
+        def sample(keep=as_it_is):
+            self.kept.append(keep is not as_it_is)
+            start = self.clock.now
+            returned = call()
+            took = self.clock.now - start
+            return Sample(took, took > 5, keep(returned), *self.told())
+
+        return sample
+
+    def told(self):
+        return ()
 
 
-class FakeTimer:
-    name = "fake"
+class Telling(Scripted):
+    """One that tells all that a sample can hold."""
 
-    def __init__(self, *seconds):
-        self.seconds = list(seconds)
-        self.kept = []
-
-    def sample(self, call, keep=as_it_is):
-        self.kept.append(keep is not as_it_is)
-        return Sample(self.seconds[min(len(self.kept), len(self.seconds)) - 1], False, keep(call()))
+    def told(self):
+        return 10.0 * self.n, self.n, 100.0 * self.n
 
 
-def turn(timer, budget_s, call_s, max_samples=100):
-    return take_turn(FakeCall(), timer, budget_s, max_samples, call_s, clock=lambda: 0.0)
+def turn_of(call, budget_s=10.0, max_samples=1000):
+    return take_turn(call, call, budget_s, max_samples, call.times[0], clock=call.clock)
+
+
+def test_warm_up_ends_when_two_windows_agree():
+    clock = Clock()
+    call = Scripted(clock, 9, 5, 5, 2, 2, 2, 1, 1, 1)
+    assert warm_up(call, call, cap_s=math.inf, clock=clock) == 1
+    assert call.n == 12  # 5, 2, 1 and 1 are the medians of its windows
+    assert call.prepared == 12
+
+
+def test_warm_up_of_a_steady_call_takes_two_windows():
+    clock = Clock()
+    call = Scripted(clock, 1)
+    assert warm_up(call, call, cap_s=math.inf, clock=clock) == 1
+    assert call.n == 6
+
+
+def test_warm_up_stops_at_its_cap():
+    clock = Clock()
+    call = Scripted(clock, *[2.0**-n for n in range(40)], bind_s=50)
+    warm_up(call, call, cap_s=1.9, clock=clock)
+    assert call.n == 5  # 1 + 1/2 + 1/4 + 1/8 + 1/16 is beyond 1.9
+    call = Scripted(clock, 10)
+    assert warm_up(call, call, cap_s=0, clock=clock) == 10
+    assert call.n == 1
+
+
+def test_a_turn_spends_its_budget():
+    call = Scripted(Clock(), 1)
+    turn = turn_of(call)
+    assert turn.samples_s == [1] * 10
+    assert turn.last.tolist() == [10, 10]
+    assert call.prepared == 10
+
+
+def test_a_turn_takes_one_sample_at_least_and_no_more_than_it_may():
+    assert turn_of(Scripted(Clock(), 1000)).samples_s == [1000]
+    assert len(turn_of(Scripted(Clock(), 0.001), max_samples=7).samples_s) == 7
+
+
+def test_what_a_timer_makes_first_spends_no_budget():
+    assert turn_of(Scripted(Clock(), 1, bind_s=1000)).samples_s == [1] * 10
+
+
+def test_disturbed_samples_are_counted():
+    turn = turn_of(Scripted(Clock(), 1, 6, 1, 1, 1), budget_s=20)
+    assert turn.samples_s[:4] == [1, 6, 1, 1]
+    assert turn.contended == 1
+
+
+def test_what_each_sample_tells_stands_beside_its_time():
+    turn = turn_of(Telling(Clock(), 1, 2, 3), budget_s=6)
+    assert turn.samples_s == [1, 2, 3]
+    assert turn.cpu_s == [10, 20, 30]
+    assert turn.switches == [1, 2, 3]
+    assert turn.kernels_s == [100, 200, 300]
+
+
+def test_what_a_timer_does_not_tell_is_left_empty():
+    turn = turn_of(Scripted(Clock(), 1), budget_s=3)
+    assert turn.cpu_s == turn.kernels_s == []
+    assert turn.switches == [0, 0, 0]
 
 
 def test_only_the_last_result_is_copied_and_it_is_the_last():
-    timer = FakeTimer(1.0)
-    found = turn(timer, 5.0, 1.0)
-    assert found.samples_s == [1.0] * 5
-    assert timer.kept == [False] * 4 + [True]
-    assert found.last.tolist() == [5.0, 5.0]
+    call = Scripted(Clock(), 1)
+    found = turn_of(call, 5)
+    assert call.kept == [False] * 4 + [True]
+    assert found.last.tolist() == [5, 5]
 
 
 def test_a_call_known_to_be_longer_than_the_budget_is_copied_at_once():
-    timer = FakeTimer(20.0)
-    assert turn(timer, 5.0, 20.0).samples_s == [20.0]
-    assert timer.kept == [True]
+    call = Scripted(Clock(), 20)
+    assert turn_of(call, 5).samples_s == [20]
+    assert call.kept == [True]
 
 
 def test_the_last_of_the_samples_asked_for_is_copied_at_once():
-    timer = FakeTimer(1e-6)
-    assert len(turn(timer, 5.0, 1e-6, max_samples=7).samples_s) == 7
-    assert timer.kept == [False] * 6 + [True]
+    call = Scripted(Clock(), 1e-6)
+    turn_of(call, 5, max_samples=7)
+    assert call.kept == [False] * 6 + [True]
 
 
 def test_the_last_before_the_wall_bound_is_copied_at_once():
-    timer, ticks = FakeTimer(1e-6), count()
-    found = take_turn(FakeCall(), timer, 2.0, 100, 1e-6, clock=lambda: float(next(ticks)))
+    call, ticks = Scripted(Clock(), 1e-6), count()
+    found = take_turn(call, call, 2.0, 100, 1e-6, clock=lambda: float(next(ticks)))
     assert len(found.samples_s) == 8
-    assert timer.kept == [False] * 7 + [True]
+    assert call.kept == [False] * 7 + [True]
 
 
-def test_a_timer_keeps_what_it_is_asked_to_after_the_clock_has_stopped():
-    events = []
+def test_no_garbage_is_collected_in_a_turn_and_again_after_it():
+    seen = []
 
-    def clock_ns():
-        events.append("clock")
-        return len(events) * 1_000_000_000
+    class Looks(Scripted):
+        def __call__(self):
+            seen.append(gc.isenabled())
+            return super().__call__()
 
-    def keep(returned):
-        events.append("keep")
-        return returned + 1
-
-    sample = CpuTimer(clock_ns).sample(lambda: 1, keep)
-    assert events == ["clock", "clock", "keep"]
-    assert (sample.seconds, sample.returned) == (1.0, 2)
+    turn_of(Looks(Clock(), 1), 3)
+    assert seen == [False] * 3
+    assert gc.isenabled()

@@ -1,0 +1,56 @@
+"""Scheduling: what the kernel says of the calling thread and its process, and when a call was disturbed."""
+
+from __future__ import annotations
+
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+
+CONTENDED_SHARE = 0.02
+SCHEDSTAT = Path("/proc/thread-self/schedstat")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How the calling thread and its process stood with the scheduler at a moment; every figure only grows.
+
+    Attributes:
+        switches: Times that the process's threads were switched out against their will.
+        thread_switches: The same of the calling thread alone.
+        thread_cpu_s: Processor time of the calling thread.
+        thread_waited_s: Time for which the calling thread was ready to run and waited for a processor; None
+            where the kernel does not tell.
+    """
+
+    switches: int
+    thread_switches: int
+    thread_cpu_s: float
+    thread_waited_s: float | None
+
+
+def standing(schedstat: Path = SCHEDSTAT) -> Standing:
+    """Return how the calling thread stands now.
+
+    The time waited is the second field of schedstat, in nanoseconds (Linux, Documentation/scheduler,
+    sched-stats).
+    """
+    process = resource.getrusage(resource.RUSAGE_SELF)
+    thread = resource.getrusage(resource.RUSAGE_THREAD)
+    try:
+        waited_s = int(schedstat.read_bytes().split()[1]) * 1e-9
+    except (OSError, IndexError):  # a kernel without CONFIG_SCHED_INFO, or a /proc that hides it
+        waited_s = None
+    return Standing(process.ru_nivcsw, thread.ru_nivcsw, thread.ru_utime + thread.ru_stime, waited_s)
+
+
+def contended(before: Standing, after: Standing, wall_s: float) -> bool:
+    """Return whether the thread was switched out against its will and waited for over 2% of the wall time.
+
+    Where the kernel does not tell how long it waited, that is taken to be all the time that it did not run,
+    sleep of its own will included.
+    """
+    if before.thread_waited_s is None or after.thread_waited_s is None:
+        waited_s = wall_s - (after.thread_cpu_s - before.thread_cpu_s)
+    else:
+        waited_s = after.thread_waited_s - before.thread_waited_s
+    return after.thread_switches > before.thread_switches and waited_s > CONTENDED_SHARE * wall_s
