@@ -49,11 +49,11 @@ def times_between_markers(activities: Iterable[Activity]) -> tuple[float, float]
     Raises:
         BadTrace: There are not two markers, or nothing between them.
     """
-    ordered = sorted(activities, key=lambda activity: activity.correlation)
-    marks = [activity.correlation for activity in ordered if MARKER in activity.name]
+    queued = list(activities)
+    marks = [activity.correlation for activity in queued if MARKER in activity.name]
     if len(marks) < 2:
         raise BadTrace(f"the trace has {len(marks)} of the two kernels that mark the call's start and end")
-    between = [activity for activity in ordered if marks[0] < activity.correlation < marks[-1]]
+    between = [activity for activity in queued if min(marks) < activity.correlation < max(marks)]
     if not between:
         raise BadTrace("the call ran nothing on the device")
     start_ns = min(activity.start_ns for activity in between)

@@ -150,7 +150,7 @@ def test_each_rotated_call_advances_and_is_given_back_a_state_of_its_own():
     assert complaint_of(one()) is None
 
 
-def test_input_bytes_are_of_all_that_a_call_is_held():
+def test_input_bytes_are_of_all_that_a_call_is_given():
     tensor_bytes = 2 * 8 * 2 * 4 * 4  # B T H K, float32
     state_bytes = 2 * 2 * (4 * 4 + 4) * 4  # S and z
     assert of_linear("fwd")[0].input_bytes == 3 * tensor_bytes
