@@ -90,6 +90,7 @@ def configured() -> dict[str, Any]:
         "device",
         "timeout",
         "min_time",
+        "max_time",
         "samples",
         "max_memory",
         "time_budget",

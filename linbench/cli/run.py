@@ -71,7 +71,12 @@ WITH_RESUME = {
     "--precision", default="1%", show_default=True, metavar="PERCENT", help="Half width of a steady interval."
 )
 @click.option(
-    "--min-time", default="0.5s", show_default=True, metavar="DURATION", help="Timed seconds a row."
+    "--min-time", default="0.5s", show_default=True, metavar="DURATION", help="Timed seconds a row, at least."
+)
+@click.option(
+    "--max-time",
+    metavar="DURATION",
+    help="Timed seconds a row to reach the precision.  [default: twice --min-time]",
 )
 @click.option(
     "--samples", default=2000, show_default=True, type=click.IntRange(1), help="Most timed calls a row."
@@ -192,12 +197,17 @@ def _planned(given: Mapping[str, Any]) -> Any:
     axes["seed"] = None if given["seed"] is None else [given["seed"]]
     axes["options"] = options.case_options(given["case_options"])
     device = given["device"] or api.default_device()
+    min_time_s = parse_duration(given["min_time"], "--min-time")
+    max_time_s = _duration(given, "max_time") or 2 * min_time_s
+    if max_time_s < min_time_s:
+        raise UsageError(f"--max-time {given['max_time']} is less than --min-time {given['min_time']}")
     protocol = Protocol(
         timer=given["timer"],
         once=given["once"],
         processes=given["processes"] or DEFAULT_PROCESSES.get(device, 1),
         precision=parse_percent(given["precision"], "--precision"),
-        min_time_s=parse_duration(given["min_time"], "--min-time"),
+        min_time_s=min_time_s,
+        max_time_s=max_time_s,
         max_samples=given["samples"],
         timeout_s=parse_duration(given["timeout"], "--timeout"),
         max_memory_bytes=parse_bytes(given["max_memory"], "--max-memory") if given["max_memory"] else None,

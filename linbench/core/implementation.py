@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from linbench.core.case import Case
 from linbench.core.errors import unknown
+from linbench.core.measurement import Kernel
 from linbench.core.operator import Operator, TensorSpec
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
+Launches = Callable[[], AbstractContextManager[Sequence[Kernel]]]
 WhyNot = Callable[[Case], str | None]
 CANONICAL = "BTHD"
 LAYOUTS = ("BTHD", "BHTD", "TBHD", "HBTD")
@@ -35,6 +38,8 @@ class Implementation:
         rule: Says why a case cannot be taken, or None.
         flops: Operations that this algorithm does at a case; the operator's least cost if not given.
         extra_bytes: Bytes that it needs beside inputs and outputs at a case; 0 if not given.
+        launches: Makes a context manager that yields a list, in the end filled with the kernels that this
+            implementation launched meanwhile. Triton's need none; see `linbench.core.measurement.Kernel`.
         summary: First line of the function's docstring.
         origin: File that it comes from.
     """
@@ -47,6 +52,7 @@ class Implementation:
     rule: WhyNot | None = None
     flops: Callable[[Case], float] | None = None
     extra_bytes: Callable[[Case], float] | None = None
+    launches: Launches | None = None
     summary: str = ""
     origin: str = ""
     _parameters: dict[str, Mapping[str, inspect.Parameter]] = field(default_factory=dict, repr=False)

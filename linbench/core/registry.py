@@ -13,7 +13,7 @@ from types import ModuleType
 
 from linbench.core.case import Case
 from linbench.core.errors import UsageError, unknown
-from linbench.core.implementation import LAYOUTS, Function, Implementation, WhyNot
+from linbench.core.implementation import LAYOUTS, Function, Implementation, Launches, WhyNot
 from linbench.core.operator import Operator
 
 ENTRY_POINT_GROUP = "linbench.plugins"
@@ -149,6 +149,7 @@ def implementation(
     why_not: WhyNot | None = None,
     flops: Callable[[Case], float] | None = None,
     extra_bytes: Callable[[Case], float] | None = None,
+    launches: Launches | None = None,
 ) -> Callable[[Function], Implementation]:
     """Return a decorator that registers a function as an implementation's forward pass.
 
@@ -165,6 +166,8 @@ def implementation(
         flops: Operations that the algorithm does at a case, where they differ from the least.
         extra_bytes: Bytes that it needs at a case beside inputs and outputs; a case predicted not to fit is
             skipped.
+        launches: Tells which kernels of its own it launched, where they are not Triton's; see
+            `Implementation`.
 
     Raises:
         ValueError: The full name is taken, or the layout is not known.
@@ -180,6 +183,7 @@ def implementation(
             rule=why_not,
             flops=flops,
             extra_bytes=extra_bytes,
+            launches=launches,
             summary=(function.__doc__ or "").strip().partition("\n")[0],
             origin=getattr(sys.modules.get(function.__module__), "__file__", None) or function.__module__,
         )

@@ -24,9 +24,11 @@ class Protocol:
             a plan replaces it.
         once: Run everything once, checked and untimed.
         processes: Workers that each take samples of an implementation at a case.
-        precision: Half width of the interval, relative to the median, at which no further process is asked
-            (three at least are), and beyond which a row is flagged unstable.
-        min_time_s: Timed seconds to spend on an implementation at a case, over all its processes.
+        precision: Half width of the interval, relative to the median, at which no further round is taken in
+            a process and no further process is asked (three at least are), and beyond which a row is
+            flagged unstable.
+        min_time_s: Timed seconds to spend on an implementation at a case at least, over all its processes.
+        max_time_s: Timed seconds after which it is given up to reach the precision, over all its processes.
         max_samples: Most timed calls of an implementation at a case.
         timeout_s: Seconds in one process after which an implementation at a case is given up.
         max_memory_bytes: Most resident memory of a worker; None for a safe share of what is free.
@@ -38,6 +40,7 @@ class Protocol:
     processes: int = 5
     precision: float = 0.01
     min_time_s: float = 0.5
+    max_time_s: float = 1.0
     max_samples: int = 2000
     timeout_s: float = 120.0
     max_memory_bytes: int | None = None

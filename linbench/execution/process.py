@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,15 +71,22 @@ class WorkerProcess:
         except WorkerLost as lost:
             raise EnvironmentRefused(f"a worker cannot be started: {lost.reason}") from None
 
-    def ask(self, message: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+    def ask(
+        self, message: Mapping[str, Any], timeout_s: float, watch: Callable[[], None] | None = None
+    ) -> dict[str, Any]:
         """Return the worker's answer to a message.
+
+        Args:
+            message: What to do.
+            timeout_s: Give up after this long.
+            watch: Called every 50 ms meanwhile.
 
         Raises:
             WorkerLost: It died, hung, grew past its bound or answered garbage; it has been ended.
         """
         try:
             self._pipe.send(message)
-            answer = self._pipe.receive(timeout_s, self._watch)
+            answer = self._pipe.receive(timeout_s, partial(self._watch, watch))
             answer["status"] = Status(answer["status"])
             return answer
         except Hung:
@@ -106,7 +114,9 @@ class WorkerProcess:
         except (Garbage, Hung, _TooLarge) as error:
             raise self._lost(Status.CRASHED, str(error) or "it does not answer") from None
 
-    def _watch(self) -> None:
+    def _watch(self, further: Callable[[], None] | None = None) -> None:
+        if further is not None:
+            further()
         if self._process.poll() is not None and not self._pipe.readable():
             raise PipeClosed("the worker has ended")  # though a child of it may hold the pipe open
         held = resident_bytes(self._process.pid)

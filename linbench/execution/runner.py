@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import os
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from linbench.core.environment import visible_gpus
@@ -14,10 +17,13 @@ from linbench.execution.estimate import job_bytes
 from linbench.execution.plan import Job, Plan
 from linbench.execution.process import WorkerLost, safe_memory_bytes
 from linbench.execution.slot import NotOpened, Slot
-from linbench.execution.trial import Trial
+from linbench.execution.trial import Taken, Trial
+from linbench.measure.telemetry import Reading, Telemetry, disturbance, throttling
 
 ROUNDS = 5
 ROUNDS_A_PROCESS = 2
+ROUNDS_AGAIN = 3
+READ_EVERY_S = 0.5
 SLOW_CALL_S = 2.0
 FEW = 3
 GPU_SHARE = 0.95
@@ -51,14 +57,15 @@ class Runner:
         self._max_memory = plan.protocol.max_memory_bytes or safe_memory_bytes()
         processes = 1 if plan.protocol.once else plan.protocol.processes
         self._gpu_bytes = 0
+        self._cores = len(os.sched_getaffinity(0))
         environment: dict[str, str] = {}
         if plan.device == "cuda":  # the card that this run holds, whatever the order that CUDA counts in
             gpu = visible_gpus()[0]
             self._gpu_bytes = int(GPU_SHARE * gpu["memory_bytes"])
             environment["CUDA_VISIBLE_DEVICES"] = gpu["uuid"]
-        self._slots = [
-            Slot(plan.plugins, plan.device, self._max_memory, environment) for _ in range(processes)
-        ]
+        self._telemetry = Telemetry(environment.get("CUDA_VISIBLE_DEVICES"))
+        self._new_slot = partial(Slot, plan.plugins, plan.device, self._max_memory, environment)
+        self._slots = [self._new_slot() for _ in range(processes)]
         self._oracle: dict[str, dict[str, Any] | str] = {}
         self._timed_out = [job for job in timed_out if job.key not in {left.key for left in plan.jobs}]
         self._order = random.Random(0)
@@ -76,17 +83,22 @@ class Runner:
         if self._protocol.time_budget_s is not None:
             deadline = time.monotonic() + self._protocol.time_budget_s
         for group in self._plan.groups:
-            trials = [Trial(job, self._protocol.precision) for job in group]
+            trials = [Trial(job, self._protocol.precision, self._cores) for job in group]
             if deadline is not None and time.monotonic() > deadline:
                 for trial in trials:
                     trial.end(Status.SKIPPED, BUDGET_REASON)
             else:
+                before = self._telemetry.read()
                 self._measure_group(trials)
+                around = {"before": before, "after": self._telemetry.read()}
+                for trial in trials:
+                    trial.around = around
             yield [trial.measurement() for trial in trials]
 
     def _measure_group(self, trials: Sequence[Trial]) -> None:
         """Give every trial its share of each process, one process after another."""
         self._oracle.clear()
+        self._again_left = ROUNDS_AGAIN
         for trial in trials:
             self._predict(trial)
         for number, slot in enumerate(self._slots):
@@ -138,46 +150,104 @@ class Runner:
             return self._max_memory
         return self._gpu_bytes
 
-    def _check(self, trial: Trial, slot: Slot) -> None:
-        """Check a trial in a worker, and weigh it where that was not done yet."""
+    def _check(self, trial: Trial, slot: Slot) -> bool:
+        """Check a trial in a worker, and study it where that was not done yet; return whether it goes on."""
         message = {
             "do": "check",
             "implementation": trial.job.implementation,
             "timer": self._protocol.timer,
             "once": self._protocol.once,
-            "weigh": trial.answer is None,
+            "study": trial.answer is None,
             "timeout_s": self._protocol.timeout_s,
         }
         answer = self._attempt(trial, slot, message)
         if answer is None:
-            return
+            return False
         if trial.answer is None:
             trial.answer = answer
             trial.errors = answer["errors"]
+            trial.memory = answer.get("memory")
+            if trial.memory is None and not self._protocol.once:
+                self._weigh_apart(trial)
         slot.checked.add(trial.job.implementation)
+        return trial.live
+
+    def _weigh_apart(self, trial: Trial) -> None:
+        """Weigh a trial in a process of its own, whose resident set holds nothing else."""
+        spent_s, trial.spent_s = trial.spent_s, 0.0
+        slot = self._new_slot()
+        try:
+            message = {"do": "weigh", "implementation": trial.job.implementation}
+            answer = self._attempt(trial, slot, message)
+        finally:
+            slot.end()
+        trial.spent_s = spent_s
+        if answer is not None:
+            trial.memory = answer["memory"]
 
     def _take_turns(self, trials: Sequence[Trial], slot: Slot) -> None:
-        """Give every live trial its turns, in rounds of random order, so that drift meets all alike."""
-        rounds = self._rounds
+        """Give every live trial its rounds of turns in a process, and further ones to those not settled."""
         for trial in trials:
-            trial.samples_s.append([])
-        for turn in range(rounds):
-            live = [trial for trial in trials if trial.live and (turn == 0 or trial.call_s <= SLOW_CALL_S)]
-            self._order.shuffle(live)
-            for trial in live:
-                self._observer(trial.job, "time")
-                if trial.job.implementation not in slot.checked:  # the worker was lost over another
-                    trial.spent_s = 0.0
-                    self._check(trial, slot)
-                if trial.live:
-                    self._take_turn(trial, slot, rounds)
+            trial.processes.append(Taken())
+        for number in range(self._most_rounds):
+            live = [trial for trial in trials if trial.live and self._wants_round(trial, number)]
+            if not live:
+                return
+            self._measure_round(live, slot)
+
+    def _wants_round(self, trial: Trial, number: int) -> bool:
+        if number == 0:
+            return True
+        if trial.call_s > SLOW_CALL_S:
+            return False
+        return number < self._rounds or not trial.processes[-1].settled(self._protocol.precision)
+
+    def _measure_round(self, trials: Sequence[Trial], slot: Slot) -> None:
+        """Give every trial a turn, in random order, so that drift meets all alike.
+
+        A round that something disturbed is measured again whole, at most three at a case; the last is kept.
+        """
+        while True:
+            order = list(trials)
+            self._order.shuffle(order)
+            taken = [(trial, found) for trial in order if (found := self._turn_of(trial, slot)) is not None]
+            if not self._again_left or not self._is_disturbed(taken):
+                break
+            self._again_left -= 1
+            for trial, _ in taken:
+                trial.rounds_again += 1
+                trial.spent_s = 0.0
+        for trial, found in taken:
+            trial.processes[-1].add(found)
+
+    def _is_disturbed(self, taken: Sequence[tuple[Trial, Taken]]) -> bool:
+        if any(trial.call_s > SLOW_CALL_S for trial, _ in taken):
+            return False
+        readings = [reading for _, found in taken for reading in found.readings]
+        return (
+            any(found.is_contended for _, found in taken)
+            or disturbance(readings, self._cores) is not None
+            or throttling(readings) is not None
+        )
 
     @property
     def _rounds(self) -> int:
         return ROUNDS if len(self._slots) == 1 else ROUNDS_A_PROCESS
 
-    def _take_turn(self, trial: Trial, slot: Slot, rounds: int) -> None:
-        turns = rounds * len(self._slots)
+    @property
+    def _most_rounds(self) -> int:
+        return math.ceil(self._rounds * self._protocol.max_time_s / self._protocol.min_time_s)
+
+    def _turn_of(self, trial: Trial, slot: Slot) -> Taken | None:
+        """Return what a turn of a trial gave, or None if the trial has ended."""
+        if not trial.live:
+            return None
+        self._observer(trial.job, "time")
+        if trial.job.implementation not in slot.checked:  # the worker was lost over another
+            trial.spent_s = 0.0
+            if not self._check(trial, slot):
+                return None
+        turns = self._rounds * len(self._slots)
         message = {
             "do": "turn",
             "implementation": trial.job.implementation,
@@ -185,12 +255,33 @@ class Runner:
             "budget_s": self._protocol.min_time_s / turns,
             "max_samples": max(1, self._protocol.max_samples // turns),
         }
-        answer = self._attempt(trial, slot, message)
-        if answer is not None:
-            trial.samples_s[-1] += answer["samples_s"]
-            trial.contended += answer["contended"]
+        readings: list[Reading] = []
 
-    def _attempt(self, trial: Trial, slot: Slot, message: dict[str, Any]) -> dict[str, Any] | None:
+        def watch() -> None:
+            if self._telemetry.age_s > READ_EVERY_S:
+                readings.append(self._telemetry.read())
+
+        self._telemetry.read()
+        answer = self._attempt(trial, slot, message, watch)
+        if answer is None:
+            return None
+        readings.append(self._telemetry.read())
+        return Taken(
+            answer["samples_s"],
+            answer["cpu_s"],
+            answer["switches"],
+            answer["kernels_s"],
+            answer["contended"],
+            readings,
+        )
+
+    def _attempt(
+        self,
+        trial: Trial,
+        slot: Slot,
+        message: dict[str, Any],
+        watch: Callable[[], None] | None = None,
+    ) -> dict[str, Any] | None:
         """Return the worker's answer if it is ok; else end the trial by what it says, or how it was lost."""
         if not self._opened(trial, slot):
             return None
@@ -200,7 +291,7 @@ class Runner:
             self._note_timeout(trial)
             return None
         try:
-            answer = slot.ask(message, left)
+            answer = slot.ask(message, left, watch)
         except WorkerLost as lost:
             if lost.status is Status.TIMEOUT:
                 self._note_timeout(trial)
@@ -223,12 +314,13 @@ class Runner:
             try:
                 said = slot.open(trial.job, known)
                 if said is not None:
-                    self._oracle[operator] = said
+                    known = self._oracle[operator] = said
             except NotOpened as failed:
                 known = self._oracle[operator] = str(failed)
         if isinstance(known, str):
             trial.end(Status.ERROR, f"cannot be checked: the oracle of {operator} failed: {known}")
             return False
+        trial.approximation = known["approximation"] if known is not None else {}
         return True
 
     def _note_timeout(self, trial: Trial) -> None:

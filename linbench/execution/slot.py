@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -56,8 +56,15 @@ class Slot:
         found: dict[str, Any] | None = answer["oracle"]
         return found
 
-    def ask(self, message: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+    def ask(
+        self, message: Mapping[str, Any], timeout_s: float, watch: Callable[[], None] | None = None
+    ) -> dict[str, Any]:
         """Return the worker's answer; a worker that must be replaced after it is ended.
+
+        Args:
+            message: What to do.
+            timeout_s: Give up after this long.
+            watch: Called every 50 ms meanwhile.
 
         Raises:
             WorkerLost: It is gone, and forgotten.
@@ -71,7 +78,7 @@ class Slot:
                     "--device cuda: there is a GPU, but torch cannot use it; see `linbench doctor`"
                 )
         try:
-            answer = self._worker.ask(message, timeout_s)
+            answer = self._worker.ask(message, timeout_s, watch)
         except WorkerLost:
             self._forget()
             raise

@@ -17,6 +17,7 @@ from linbench.core.operator import Expected
 RELATIVE_FLOOR = 0.01
 SLICE_ELEMENTS = 2**24
 SAMPLE_ELEMENTS = 4096
+STRETCHES = 16
 
 
 def errors(
@@ -68,6 +69,49 @@ def tensor_error(actual: Tensor, exact: Tensor, budget: float, zero_rms: float =
         nonfinite=nonfinite,
         budget=budget,
     )
+
+
+def by_position(actual: Tensor, due: Expected, axis: int, tokens: int) -> tuple[float | None, ...]:
+    """Return the relative L2 error of `STRETCHES` stretches of T of equal length, fewer where T is shorter.
+
+    An element that is not finite stands as zero. A stretch without a sample, or whose exact value is zero,
+    has None; a sample that was not taken along whole positions has no stretch.
+
+    Args:
+        actual: The tensor, canonical.
+        due: Its exact value, whole or at sampled positions of one axis.
+        axis: Where T is among its axes.
+        tokens: T.
+    """
+    where = _positions(due, axis, tokens)
+    if where is None:
+        return ()
+    count = min(STRETCHES, tokens)
+    gap2 = torch.zeros(count, dtype=torch.float64)
+    due2 = torch.zeros(count, dtype=torch.float64)
+    found = due.of(actual)
+    stretch = where * count // tokens
+    for number in stretch.unique().tolist():
+        some = (stretch == number).nonzero().flatten()
+        exact = due.value.index_select(axis, some.to(due.value.device))
+        value = found.index_select(axis, some.to(found.device)).double().nan_to_num(0.0, 0.0, 0.0)
+        gap2[number] = (value - exact).square().sum()
+        due2[number] = exact.square().sum()
+    pairs = zip(gap2.tolist(), due2.tolist(), strict=True)
+    return tuple(float(f"{math.sqrt(gap / exact):.3g}") if exact else None for gap, exact in pairs)
+
+
+def _positions(due: Expected, axis: int, tokens: int) -> Tensor | None:
+    """Return the positions along T that an exact value stands for, or None if it is no whole positions."""
+    if due.step:
+        return None
+    if due.index == (...,):
+        return torch.arange(tokens)
+    before, last = due.index[:axis], due.index[axis : axis + 1]
+    whole = all(isinstance(part, slice) and part == slice(None) for part in before)
+    if whole and len(due.index) == axis + 1 and isinstance(last[0], Tensor):
+        return last[0].cpu()
+    return None
 
 
 def complaint(found: Mapping[str, TensorError]) -> str | None:

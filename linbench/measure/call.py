@@ -138,7 +138,7 @@ class Call:
     @property
     def input_bytes(self) -> int:
         """Bytes that a call is given: inputs, state and upstream gradient."""
-        return sum(tensor.nbytes for tensor in self._held())
+        return sum(tensor.nbytes for tensor in self.held)
 
     def rotated(self, n: int) -> list[Call]:
         """Return this call n times, each on copies of the inputs and with a state of its own."""
@@ -153,7 +153,7 @@ class Call:
 
     def spoil(self, returned: Any) -> None:
         """Fill with NaN what a call returned, but not what of it lies in an input or in the state."""
-        spoil(returned, self._held())
+        spoil(returned, self.held)
 
     @property
     def given(self) -> dict[str, Tensor]:
@@ -200,13 +200,14 @@ class Call:
         """
         found = self._named(self._parts(returned))
         if mirror_axis is not None:
-            for spec in self._specs():
+            for spec in self.specs:
                 if mirror_axis in spec.axes:
                     found[spec.name] = found[spec.name].flip(spec.axes.index(mirror_axis))
         return found
 
-    def _specs(self) -> list[TensorSpec]:
-        """Return what a call is to return, in order."""
+    @property
+    def specs(self) -> list[TensorSpec]:
+        """What a call is to return, in order."""
         operator = self.operator
         if self.case.mode != "fwd_bwd":
             return [operator.output, *operator.returned_state(self.case)]
@@ -235,7 +236,9 @@ class Call:
         if laid.upstream is not None:
             yield operator.output, laid.upstream
 
-    def _held(self) -> list[Tensor]:
+    @property
+    def held(self) -> list[Tensor]:
+        """Every tensor that a call is given: inputs, its state and the upstream gradient."""
         upstream = () if self._laid.upstream is None else (self._laid.upstream,)
         return [*self._tensors, *(self._state or ()), *upstream]
 
@@ -259,7 +262,7 @@ class Call:
         return [self.implementation.canonical(tensor, spec) for tensor, spec in pairs]
 
     def _named(self, tensors: Sequence[Any]) -> dict[str, Tensor]:
-        specs = self._specs()
+        specs = self.specs
         if len(specs) != len(tensors):
             names = ", ".join(spec.name for spec in specs)
             raise WrongResult(f"returned {len(tensors)} tensors where {len(specs)} were due: {names}")

@@ -1,60 +1,142 @@
-"""Memory: the most that one call held at once."""
+"""Memory: the most that one call held at once, and what it was for."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
 
 from linbench.core.measurement import Memory
+from linbench.measure.call import Call
 
 LONG_CALL_S = 2.0
 
+Storages = dict[int, int]
+"""Bytes by address."""
 
-def weigh(call: Callable[[], Any], device: str, input_bytes: int, call_s: float) -> tuple[Memory, int]:
+
+@dataclass
+class Parts:
+    """The storages that a call made, by what they are for.
+
+    Attributes:
+        given: Addresses that the call was given.
+        outputs: What it returned.
+        saved: What forward kept for backward, beside both.
+    """
+
+    given: set[int]
+    outputs: Storages = field(default_factory=dict)
+    saved: Storages = field(default_factory=dict)
+
+    def run(self, call: Callable[[], Any]) -> None:
+        """Make the call, note what it kept and returned, and let go of it."""
+        with saved_tensors_hooks(self._keep, lambda tensor: tensor):
+            returned = call()
+        self._note(returned)
+
+    def _keep(self, tensor: Tensor) -> Tensor:
+        self._add(self.saved, tensor)
+        return tensor
+
+    def _note(self, returned: Any) -> None:
+        if isinstance(returned, tuple | list):
+            for part in returned:
+                self._note(part)
+        elif isinstance(returned, Tensor):
+            self._add(self.outputs, returned)
+
+    def _add(self, to: Storages, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in self.given:
+            to[storage.data_ptr()] = storage.nbytes()
+
+    def memory(
+        self, extra: int, input_bytes: int, state_bytes: int, meter: str, reserved: int | None
+    ) -> Memory:
+        """Return the parts of a peak; workspace is what neither outputs nor saved tensors account for."""
+        output = sum(self.outputs.values())
+        saved = sum(size for address, size in self.saved.items() if address not in self.outputs)
+        return Memory(
+            peak_bytes=input_bytes + extra,
+            extra_bytes=extra,
+            meter=meter,
+            output_bytes=output,
+            saved_bytes=saved,
+            workspace_bytes=max(0, extra - output - saved),
+            state_bytes=state_bytes,
+            reserved_bytes=reserved,
+        )
+
+
+def weigh(call: Call) -> tuple[Memory, int]:
     """Return the peak memory of one call, and the bytes that it left allocated when its result was dropped.
 
     On CUDA torch's allocator keeps the peak. On the CPU every allocation and release of torch is recorded by
-    its profiler and summed in order, which is exact but keeps about 2 kB an event; a call longer than
-    `LONG_CALL_S` is weighed by the peak resident set of the process instead, right to about 1 MB. What an
-    implementation takes elsewhere than from torch is seen by the resident set only, which does not tell what
-    a call left: that is 0 then.
-
-    Args:
-        call: What to weigh; what it returns is counted.
-        device: cpu or cuda.
-        input_bytes: Bytes of what the call is given, added to what it took for `peak_bytes`.
-        call_s: How long the call is known to take, seconds.
+    its profiler and summed in order, which is exact but keeps about 2 kB an event: a call longer than
+    `LONG_CALL_S` is for `weigh_resident` instead. What an implementation takes elsewhere than from torch is
+    not seen.
     """
-    gc.collect()
-    if device == "cuda":
-        (extra, kept), meter = _cuda_extra(call), "allocator"
-    elif call_s <= LONG_CALL_S:
-        (extra, kept), meter = _recorded_extra(call), "allocator"
+    parts = _parts(call)
+    reserved = None
+    if call.case.device == "cuda":
+        extra, kept, reserved = _cuda_extra(call, parts)
     else:
-        extra, kept, meter = _resident_extra(call), 0, "rss"
-    return Memory(peak_bytes=input_bytes + extra, extra_bytes=extra, meter=meter), kept
+        extra, kept = _recorded_extra(call, parts)
+    operator, case = call.operator, call.case
+    return parts.memory(extra, operator.input_bytes(case), _state_bytes(call), "allocator", reserved), kept
 
 
-def _cuda_extra(call: Callable[[], Any]) -> tuple[int, int]:
+def weigh_resident(call: Call) -> Memory:
+    """Return the peak memory of one call by the resident set of this process, right to about 1 MB.
+
+    For the first call of a fresh process: what an earlier one left to the C library's allocator is used
+    again, unseen. Everything that the call takes is seen, from torch or elsewhere.
+    """
+    parts = _parts(call)
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    before = _status_bytes("VmRSS")
+    parts.run(call)
+    extra = max(0, _status_bytes("VmHWM") - before)
+    return parts.memory(extra, call.operator.input_bytes(call.case), _state_bytes(call), "rss", None)
+
+
+def _parts(call: Call) -> Parts:
+    gc.collect()
+    call.prepare()
+    return Parts({tensor.untyped_storage().data_ptr() for tensor in call.held})
+
+
+def _state_bytes(call: Call) -> int:
+    operator, case = call.operator, call.case
+    carries = operator.takes_state(case) or bool(operator.returned_state(case))
+    return operator.state_bytes(case) if carries else 0
+
+
+def _cuda_extra(call: Call, parts: Parts) -> tuple[int, int, int]:
     torch.cuda.synchronize()
+    torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    returned = call()
+    parts.run(call)
     torch.cuda.synchronize()
-    del returned
-    return torch.cuda.max_memory_allocated() - before, torch.cuda.memory_allocated() - before
+    extra = torch.cuda.max_memory_allocated() - before
+    reserved = torch.cuda.max_memory_reserved() - torch.cuda.max_memory_allocated()
+    return extra, torch.cuda.memory_allocated() - before, reserved
 
 
-def _recorded_extra(call: Callable[[], Any]) -> tuple[int, int]:
+def _recorded_extra(call: Call, parts: Parts) -> tuple[int, int]:
     activities = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
-        returned = call()
-        del returned
+        parts.run(call)
     results = profile.profiler.kineto_results if profile.profiler else None
     alive = peak = 0
     for event in results.events() if results else ():
@@ -62,15 +144,6 @@ def _recorded_extra(call: Callable[[], Any]) -> tuple[int, int]:
             alive += event.nbytes()
             peak = max(peak, alive)
     return peak, alive
-
-
-def _resident_extra(call: Callable[[], Any]) -> int:
-    ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    before = _status_bytes("VmRSS")
-    returned = call()
-    del returned
-    return max(0, _status_bytes("VmHWM") - before)
 
 
 def _status_bytes(name: str) -> int:

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -15,7 +16,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import JSON
 
-REVISION = "0002"
+from linbench.core.measurement import MEMORY_BYTES
+
+TIMES = ("median_s", "ci_low_s", "ci_high_s", "cpu_median_s", "kernels_median_s")
+BESIDE_SAMPLES = ("cpu_s", "switches", "kernels_s")
+REVISION = "0003"
 
 metadata = MetaData()
 
@@ -46,14 +51,17 @@ measurements = Table(
     Column("status", String(16), nullable=False),
     Column("reason", Text),
     Column("timer", String(32)),
-    *(Column(name, Float) for name in ("median_s", "ci_low_s", "ci_high_s")),
+    *(Column(name, Float) for name in TIMES),
     Column("n", Integer, nullable=False),
     Column("processes", JSON, nullable=False),
     Column("first_call_s", Float),
-    Column("peak_bytes", BigInteger),
-    Column("extra_bytes", BigInteger),
+    Column("deterministic", Boolean),
+    Column("kernels", JSON, nullable=False, server_default="[]"),
+    *(Column(name, BigInteger) for name in MEMORY_BYTES),
     Column("memory_meter", String(16)),
     Column("errors", JSON, nullable=False),
+    Column("approximation", JSON, nullable=False, server_default="{}"),
+    Column("telemetry", JSON, nullable=False, server_default="{}"),
     Column("flags", JSON, nullable=False),
     Column("measured_at", String(32), nullable=False),
     Index("measurements_by_run", "run"),
@@ -65,4 +73,5 @@ samples = Table(
     metadata,
     Column("measurement", Integer, ForeignKey("measurements.id", ondelete="RESTRICT"), primary_key=True),
     Column("samples_s", LargeBinary, nullable=False),
+    *(Column(name, LargeBinary) for name in BESIDE_SAMPLES),
 )

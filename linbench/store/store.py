@@ -16,9 +16,10 @@ from linbench.core.errors import StoreError, UsageError
 from linbench.core.measurement import Measurement
 from linbench.core.run import Run
 from linbench.store.database import open_engine, reading, shown, transaction
-from linbench.store.schema import measurements, runs, samples
+from linbench.store.schema import BESIDE_SAMPLES, measurements, runs, samples
 
 CASE_COLUMNS = ("B", "T", "H", "K", "V", "dtype", "mode", "device", "options", "seed")
+SAMPLE_COLUMNS = ("samples_s", *BESIDE_SAMPLES)
 BEGUN = (runs.c.number, runs.c.created_at, runs.c.id)
 
 
@@ -87,8 +88,8 @@ class Store:
                 values["reason"] = _storable(row.reason)
                 key = connection.execute(insert(measurements).values(values)).inserted_primary_key
                 if row.time is not None and key is not None:
-                    blob = pack(row.time.samples_s)
-                    connection.execute(insert(samples).values(measurement=key[0], samples_s=blob))
+                    blobs = {name: pack(getattr(row.time, name)) for name in SAMPLE_COLUMNS}
+                    connection.execute(insert(samples).values(measurement=key[0], **blobs))
 
     def finish(self, run: str) -> None:
         """Note that a run came to its end."""
@@ -158,14 +159,15 @@ class Store:
         with reading(self._engine, self.place) as connection:
             head = connection.execute(select(runs).where(runs.c.id == run)).one()
             rows = connection.execute(query).mappings().all()
-            blobs: dict[int, bytes] = {}
+            taken: dict[int, dict[str, Sequence[float]]] = {}
             if with_samples:
                 wanted = select(samples).join(measurements).where(measurements.c.run == run)
-                blobs = {row.measurement: row.samples_s for row in connection.execute(wanted)}
+                for blobs in connection.execute(wanted).mappings():
+                    taken[blobs["measurement"]] = _sequences(dict(blobs))
         found = []
         for row in rows:
             try:
-                found.append(_measurement(dict(row), unpack(blobs.get(row["id"], b""))))
+                found.append(_measurement(dict(row), taken.get(row["id"])))
             except (KeyError, TypeError, ValueError) as error:
                 raise StoreError(
                     f"database {self.place}: row {row['id']} is damaged: {error}; see `linbench db check`"
@@ -184,7 +186,7 @@ class Store:
                 ]
                 orphans = connection.execute(text("PRAGMA foreign_key_check")).all()
                 found += [f"table {row[0]} row {row[1]} belongs to nothing" for row in orphans]
-            joined = select(measurements, samples.c.samples_s).outerjoin(samples)
+            joined = select(measurements, *(samples.c[name] for name in SAMPLE_COLUMNS)).outerjoin(samples)
             for row in connection.execute(joined).mappings():
                 found += [f"row {row['id']}: {problem}" for problem in _row_problems(dict(row))]
         return found
@@ -231,20 +233,30 @@ def _is_latest() -> Any:
     )
 
 
-def _measurement(row: Mapping[str, Any], samples_s: Sequence[float]) -> Measurement:
+def _sequences(blobs: Mapping[str, Any]) -> dict[str, Sequence[float]]:
+    found: dict[str, Sequence[float]] = {name: tuple(unpack(blobs[name] or b"")) for name in SAMPLE_COLUMNS}
+    return found | {"switches": tuple(map(int, found["switches"]))}
+
+
+def _measurement(row: Mapping[str, Any], taken: Mapping[str, Sequence[float]] | None) -> Measurement:
     case = {name: row[name] for name in CASE_COLUMNS}
-    return Measurement.from_row({**row, "case": case}, samples_s)
+    return Measurement.from_row({**row, "case": case}, taken)
 
 
 def _row_problems(row: Mapping[str, Any]) -> list[str]:
     found = []
     try:
-        _measurement(row, ())
+        _measurement(row, None)
     except (KeyError, TypeError, ValueError) as error:
         found.append(f"cannot be read: {error}")
     blob = row["samples_s"]
     if (blob is None) != (row["median_s"] is None):
         found.append("has a median and no samples" if blob is None else "has samples and no median")
-    if blob is not None and len(blob) != 4 * row["n"]:
-        found.append(f"has {len(blob) // 4} samples where {row['n']} are named")
+    if blob is not None:
+        if len(blob) != 4 * row["n"]:
+            found.append(f"has {len(blob) // 4} samples where {row['n']} are named")
+        for name in BESIDE_SAMPLES:
+            beside = row[name] or b""
+            if len(beside) not in (0, len(blob)):
+                found.append(f"has {len(beside) // 4} of {name} where {row['n']} are due")
     return found

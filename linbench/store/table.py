@@ -17,15 +17,17 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def flat_rows(run: Run) -> list[dict[str, Any]]:
-    """Return one flat record a row: axes as columns, options as JSON, the error of a tensor as rel_l2_o."""
+    """Return one flat record a row: axes as columns, errors as rel_l2_o, what is nested as JSON."""
     records = []
     for measurement in run.measurements:
         row = measurement.to_row(run.id)
-        case, errors = row.pop("case"), row.pop("errors")
+        case, errors, approximation = row.pop("case"), row.pop("errors"), row.pop("approximation")
         case["options"] = json.dumps(case["options"], sort_keys=True)
         row["flags"] = " ".join(row["flags"])
-        worst = {f"rel_l2_{name}": error["rel_l2"] for name, error in errors.items()}
-        records.append({**row, **case, **worst})
+        row |= {name: json.dumps(row[name], sort_keys=True) for name in ("kernels", "telemetry")}
+        distances = {f"rel_l2_{name}": error["rel_l2"] for name, error in errors.items()}
+        distances |= {f"approximation_{name}": value for name, value in approximation.items()}
+        records.append({**row, **case, **distances})
     return records
 
 

@@ -36,7 +36,7 @@ def test_a_row_comes_back_with_all_it_had():
         flags=("contended",),
         measured_at="2026-11-22T00:00:00+00:00",
     )  # fmt: skip
-    assert Measurement.from_row(row.to_row("run"), (1.0, 2.0, 3.0)) == row
+    assert Measurement.from_row(row.to_row("run"), {"samples_s": (1.0, 2.0, 3.0)}) == row
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.OK])

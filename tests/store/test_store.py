@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 
 from linbench.core.case import Case
 from linbench.core.errors import StoreError, UsageError
-from linbench.core.measurement import Measurement, Memory, Status, TensorError, Time
+from linbench.core.measurement import Kernel, Measurement, Memory, Status, TensorError, Time
 from linbench.store import database
 from linbench.store import store as store_module
 from linbench.store.schema import REVISION, metadata
@@ -34,6 +35,23 @@ def ok_row(T=64, implementation="linear/chunk", median=2.0):
     )  # fmt: skip
 
 
+def full_row():
+    """A row in which everything has a value."""
+    time = Time(
+        "cupti", 2.0, 1.0, 3.0, (2, 1), (1.0, 2.0, 3.0), (0.5, 1.0, 1.5), (0, 7, 2**20), (1.0, 1.5, 2.0)
+    )
+    return replace(
+        ok_row(),
+        time=replace(time, cpu_median_s=1.0, kernels_median_s=1.5),
+        memory=Memory(2**40, 9, "allocator", 4, 3, 2, 2**33, 2**34),
+        errors={"o": TensorError(1e-7, 1e-6, 1e-5, 1.0, 0, 1e-5, (1e-8, 2e-7))},
+        deterministic=False,
+        kernels=(Kernel("forward", "num_warps=4", "0a1b", 255, 0, 2**16), Kernel("scan", "", "ff")),
+        approximation={"o": 0.25},
+        telemetry={"before": {"load": 0.5}, "rounds_again": 2},
+    )
+
+
 def skipped_row(T=64):
     return Measurement("linear", "linear/chunk", Case(1, T, 2, 16, 16), Status.SKIPPED, "no time")
 
@@ -46,7 +64,8 @@ def path(tmp_path):
 def test_rows_come_back_as_they_went_in(path):
     store = Store(str(path), write=True)
     run = store.begin({"host": {"cpu": "x"}}, PLAN)
-    rows = [ok_row(), skipped_row(128)]
+    rows = [ok_row(), skipped_row(128), full_row()]
+    rows[2] = replace(rows[2], case=Case(1, 256, 2, 16, 16))
     store.append(run.id, rows)
     store.finish(run.id)
     found = Store(str(path)).run("latest", with_samples=True)
@@ -157,15 +176,27 @@ def test_a_store_of_a_newer_linbench_is_left_alone(path):
 def old_store(path, monkeypatch):
     """A store of the first schema with two runs; the clock was set back between them."""
     monkeypatch.setattr(database, "REVISION", "0001")
-    store = Store(str(path), write=True)
+    Store(str(path), write=True)
     with sqlite3.connect(path) as connection:
         for run, began in (("b", "2026-11-22T12:00:00+00:00"), ("a", "2001-01-01T00:00:00+00:00")):
             words = (run, began, None, '{"host": {}}', json.dumps(PLAN))
             connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?)", words)
-    store.append("b", [ok_row(), skipped_row(128)])
-    store.append("a", [ok_row(256)])
+        columns = {line[1] for line in connection.execute("PRAGMA table_info(measurements)")}
+        for run, row in (("b", ok_row()), ("b", skipped_row(128)), ("a", ok_row(256))):
+            insert_old(connection, columns, row.to_row(run), row.time)
     monkeypatch.undo()
     return str(path)
+
+
+def insert_old(connection, columns, row, time):
+    """Write a row as it was written when the table had no more than these columns."""
+    row |= row.pop("case")
+    values = {name: row[name] for name in columns - {"id"}}
+    values |= {name: json.dumps(value) for name, value in values.items() if isinstance(value, dict | list)}
+    marks = ", ".join(f":{name}" for name in values)
+    cursor = connection.execute(f"INSERT INTO measurements ({', '.join(values)}) VALUES ({marks})", values)
+    if time is not None:
+        connection.execute("INSERT INTO samples VALUES (?, ?)", (cursor.lastrowid, pack(time.samples_s)))
 
 
 @pytest.mark.parametrize("write", [False, True])
@@ -214,17 +245,19 @@ def test_a_reason_that_is_no_text_is_spelled_out(path):
 def test_damage_is_found(path):
     store = Store(str(path), write=True)
     run = store.begin({}, PLAN)
-    store.append(run.id, [ok_row(T) for T in range(1, 4)])
+    store.append(run.id, [ok_row(T) for T in range(1, 5)])
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute("UPDATE measurements SET status = 'superb' WHERE id = 1")
         connection.execute("UPDATE samples SET samples_s = x'00000000' WHERE measurement = 2")
         connection.execute("DELETE FROM samples WHERE measurement = 3")
+        connection.execute("UPDATE samples SET cpu_s = x'0000000000000000' WHERE measurement = 4")
     problems = "\n".join(Store(str(path)).problems())
     for said in (
         "row 1: cannot be read: 'superb' is not a valid Status",
         "row 2: has 1 samples where 3",
         "row 3: has a median and no samples",
+        "row 4: has 2 of cpu_s where 3 are due",
     ):
         assert said in problems
 

@@ -1,0 +1,261 @@
+"""Telemetry: what else the machine was doing while it was measured; read in the parent, without torch."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil
+
+DISTURBED_SHARE = 0.1
+LEAST_SPAN_S = 0.2
+THROTTLES = {
+    "SwPowerCap": "power cap",
+    "HwSlowdown": "hardware slowdown",
+    "SwThermalSlowdown": "software thermal slowdown",
+    "HwThermalSlowdown": "hardware thermal slowdown",
+    "HwPowerBrakeSlowdown": "power brake",
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The machine at one moment, or since the reading before; None where it does not tell.
+
+    Attributes:
+        span_s: Seconds since the reading before.
+        load: Load average of one minute, processes.
+        others_cores: Processors that processes other than the run's were using since the reading before.
+        steal_cores: Processors that the hypervisor gave to others since the reading before.
+        cpu_mhz: Mean clock of the processors.
+        cpu_c: Highest temperature of the processors, degrees Celsius.
+        cpu_throttles: Times that a processor throttled itself since the reading before.
+        gpu_sm_mhz: Clock of the GPU's multiprocessors.
+        gpu_memory_mhz: Clock of the GPU's memory.
+        gpu_c: Temperature of the GPU, degrees Celsius.
+        gpu_w: Power that the GPU draws, watts.
+        gpu_throttles: Why the GPU runs below the clock that it was asked for.
+        gpu_others: Processes other than the run's that compute on the GPU.
+    """
+
+    span_s: float
+    load: float
+    others_cores: float = 0.0
+    steal_cores: float = 0.0
+    cpu_mhz: float | None = None
+    cpu_c: float | None = None
+    cpu_throttles: int | None = None
+    gpu_sm_mhz: float | None = None
+    gpu_memory_mhz: float | None = None
+    gpu_c: float | None = None
+    gpu_w: float | None = None
+    gpu_throttles: tuple[str, ...] = ()
+    gpu_others: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is known as plain JSON data, numbers with four digits."""
+        known = {name: value for name, value in asdict(self).items() if value not in (None, ())}
+        return {
+            name: float(f"{value:.4g}") if isinstance(value, float) else value
+            for name, value in known.items()
+        }
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What only grows: seconds of the clock, of all processors that may be used, and of the run itself.
+
+    Attributes:
+        clock_s: Monotonic clock.
+        busy_s: Processor time of everything, stolen time left out.
+        steal_s: Processor time that the hypervisor gave to others.
+        ours_s: Processor time of the run's own processes.
+        throttles: Times that a processor throttled itself, or None.
+    """
+
+    clock_s: float
+    busy_s: float
+    steal_s: float
+    ours_s: float
+    throttles: int | None = None
+
+
+class Telemetry:
+    """Reads the machine; what a reading says of other processes covers the time since the one before."""
+
+    def __init__(
+        self,
+        gpu: str | None = None,
+        *,
+        counters: Callable[[], Counters] | None = None,
+        card: Callable[[str], Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Make the first reading of the counters.
+
+        Args:
+            gpu: UUID of the GPU that is measured, if one is.
+            counters: Reads the host's counters.
+            card: Reads the state of a GPU: fields of `Reading` that begin with gpu_.
+        """
+        self._gpu = gpu
+        self._counters = counters or host_counters
+        self._card = card or gpu_state
+        self._last = self._counters()
+
+    def read(self) -> Reading:
+        """Return a reading."""
+        before, now = self._last, self._counters()
+        self._last = now
+        elapsed_s = max(now.clock_s - before.clock_s, 1e-9)
+        ours_s = max(0.0, now.ours_s - before.ours_s)  # a process that ended takes its time with it
+        throttles = None
+        if now.throttles is not None and before.throttles is not None:
+            throttles = now.throttles - before.throttles
+        return Reading(
+            span_s=elapsed_s,
+            load=os.getloadavg()[0],
+            others_cores=max(0.0, now.busy_s - before.busy_s - ours_s) / elapsed_s,
+            steal_cores=max(0.0, now.steal_s - before.steal_s) / elapsed_s,
+            cpu_mhz=cpu_mhz(),
+            cpu_c=cpu_temperature(),
+            cpu_throttles=throttles,
+            **(self._card(self._gpu) if self._gpu else {}),
+        )
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the last reading."""
+        return time.monotonic() - self._last.clock_s
+
+
+def disturbance(readings: Sequence[Reading], cores: int) -> str | None:
+    """Return what disturbed a stretch of time, in a few words, or None.
+
+    It is disturbed where other processes, or the hypervisor, had more than 10% of its processors; the
+    counters tick every 10 ms, so that less than `LEAST_SPAN_S` tells nothing.
+    """
+    span_s = sum(reading.span_s for reading in readings)
+    if span_s < LEAST_SPAN_S:
+        return None
+    for name, words in (("others_cores", "other processes"), ("steal_cores", "the hypervisor")):
+        mean = sum(getattr(reading, name) * reading.span_s for reading in readings) / span_s
+        if mean > DISTURBED_SHARE * cores:
+            return f"{words} used {mean:.2g} of {cores} processors"
+    others = max(reading.gpu_others for reading in readings)
+    return f"{others} other processes computed on the GPU" if others else None
+
+
+def throttling(readings: Iterable[Reading]) -> str | None:
+    """Return why clocks were held down in a stretch of time, in a few words, or None."""
+    reasons = {reason for reading in readings for reason in reading.gpu_throttles}
+    if any(reading.cpu_throttles for reading in readings):
+        reasons.add("processor too hot")
+    return ", ".join(sorted(reasons)) or None
+
+
+def summary(readings: Sequence[Reading]) -> dict[str, Any]:
+    """Return the lowest, the middle and the highest of each number, and every throttle reason."""
+    found: dict[str, Any] = {}
+    for name in (field.name for field in fields(Reading)):
+        values = [value for reading in readings if (value := getattr(reading, name)) is not None]
+        if name == "gpu_throttles":
+            reasons = sorted({reason for value in values for reason in value})
+            found |= {name: reasons} if reasons else {}
+        elif values:
+            found[name] = [float(f"{edge:.4g}") for edge in (min(values), median(values), max(values))]
+    return found
+
+
+def host_counters() -> Counters:
+    """Return the counters of this process's processors, and of it and all that it started."""
+    usable = os.sched_getaffinity(0)
+    every = psutil.cpu_times(percpu=True)
+    times = [found for number, found in enumerate(every) if number in usable] or every
+    busy_s = sum(found.user + found.nice + found.system + found.irq + found.softirq for found in times)
+    ours_s = 0.0
+    me = psutil.Process()
+    for process in (me, *me.children(recursive=True)):
+        with suppress(psutil.Error):
+            spent = process.cpu_times()
+            ours_s += spent.user + spent.system
+    return Counters(
+        clock_s=time.monotonic(),
+        busy_s=busy_s,
+        steal_s=sum(found.steal for found in times),
+        ours_s=ours_s,
+        throttles=_throttle_counts(),
+    )
+
+
+def cpu_mhz() -> float | None:
+    """Return the mean clock of the processors, MHz, or None."""
+    try:
+        found = psutil.cpu_freq()
+    except (OSError, NotImplementedError, ValueError):
+        return None
+    return float(found.current) if found is not None and found.current else None
+
+
+def cpu_temperature() -> float | None:
+    """Return the highest temperature that the processors report, degrees Celsius, or None."""
+    try:
+        sensors = psutil.sensors_temperatures()
+    except (OSError, AttributeError, ValueError):
+        return None
+    chips = [
+        chip for name in ("coretemp", "k10temp", "zenpower", "cpu_thermal") for chip in sensors.get(name, ())
+    ]
+    return max((float(chip.current) for chip in chips), default=None)
+
+
+def gpu_state(uuid: str) -> dict[str, Any]:
+    """Return what NVML says of a GPU, by the names of `Reading`; what it does not tell is left out."""
+    import pynvml
+
+    found: dict[str, Any] = {}
+    with suppress(pynvml.NVMLError):
+        pynvml.nvmlInit()
+        card = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+        reads: dict[str, Callable[[], Any]] = {
+            "gpu_sm_mhz": lambda: float(pynvml.nvmlDeviceGetClockInfo(card, pynvml.NVML_CLOCK_SM)),
+            "gpu_memory_mhz": lambda: float(pynvml.nvmlDeviceGetClockInfo(card, pynvml.NVML_CLOCK_MEM)),
+            "gpu_c": lambda: float(pynvml.nvmlDeviceGetTemperature(card, pynvml.NVML_TEMPERATURE_GPU)),
+            "gpu_w": lambda: pynvml.nvmlDeviceGetPowerUsage(card) / 1000,
+            "gpu_throttles": lambda: throttle_names(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(card)),
+            "gpu_others": lambda: _other_processes(pynvml.nvmlDeviceGetComputeRunningProcesses(card)),
+        }
+        for name, read in reads.items():
+            with suppress(pynvml.NVMLError):
+                found[name] = read()
+    return found
+
+
+def throttle_names(mask: int) -> tuple[str, ...]:
+    """Return the throttle reasons that NVML's mask names; idleness and clocks asked for are none."""
+    import pynvml
+
+    return tuple(
+        words
+        for name, words in THROTTLES.items()
+        if mask & getattr(pynvml, f"nvmlClocksThrottleReason{name}")
+    )
+
+
+def _other_processes(found: Iterable[Any]) -> int:
+    me = psutil.Process()
+    ours = {me.pid, *(child.pid for child in me.children(recursive=True))}
+    return len({process.pid for process in found} - ours)
+
+
+def _throttle_counts() -> int | None:
+    counts = []
+    for path in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle/core_throttle_count"):
+        with suppress(OSError, ValueError):
+            counts.append(int(path.read_text(encoding="ascii")))
+    return sum(counts) if counts else None
