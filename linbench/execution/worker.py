@@ -52,7 +52,7 @@ class Worker:
     def answer(self, message: Mapping[str, Any]) -> Answer:
         """Return the answer to one message; a failure is an answer with its status and reason.
 
-        Torch's global settings are put back after each; whoever changed them is wrong.
+        Global settings of torch and of Python are put back after each; whoever changed them is wrong.
         """
         deeds = {
             "open": self.open,
@@ -70,7 +70,7 @@ class Worker:
             answer = failure(error) | {"recycle": isinstance(error, CannotCapture) or device_is_lost()}
             self._restore(message)
         changed = put_back(before)
-        return blamed(answer, f"leaves torch's {' and '.join(changed)} changed") if changed else answer
+        return blamed(answer, f"leaves the process's {' and '.join(changed)} changed") if changed else answer
 
     def open(self, message: Mapping[str, Any]) -> Answer:
         """Make the inputs of a case, and ask the oracle unless what it said is given."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -26,7 +28,23 @@ def _set_determinism(value: tuple[bool, bool]) -> None:
     torch.use_deterministic_algorithms(value[0], warn_only=value[1])
 
 
+CLOCKS = tuple(
+    f"{name}{unit}" for name in ("perf_counter", "monotonic", "time", "process_time") for unit in ("", "_ns")
+)
+
+
+def _clocks() -> tuple[Any, ...]:
+    return tuple(getattr(time, name) for name in CLOCKS)
+
+
+def _set_clocks(value: tuple[Any, ...]) -> None:
+    for name, clock in zip(CLOCKS, value, strict=True):
+        setattr(time, name, clock)
+
+
 SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
+    "clocks": (_clocks, _set_clocks),
+    "working directory": (os.getcwd, os.chdir),
     "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
     "default device": (_default_device, torch.set_default_device),
     "number of threads": (torch.get_num_threads, torch.set_num_threads),
@@ -40,12 +58,12 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
 
 
 def settings() -> dict[str, Any]:
-    """Return torch's global settings as they stand, by name."""
+    """Return the global settings of torch and of Python as they stand, by name."""
     return {name: read() for name, (read, _) in SETTINGS.items()}
 
 
 def put_back(before: Mapping[str, Any]) -> list[str]:
-    """Set torch's global settings as they were; return the names of those that had changed."""
+    """Set the global settings as they were; return the names of those that had changed."""
     changed = [name for name, value in settings().items() if value != before[name]]
     for name in changed:
         SETTINGS[name][1](before[name])

@@ -6,11 +6,13 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import psutil
 
 from linbench import api
+from linbench.core.case import MODES
 from linbench.core.environment import visible_gpus
 from linbench.core.measurement import Measurement, Status
 from linbench.core.registry import registry
@@ -18,8 +20,8 @@ from linbench.execution.plan import Protocol
 from linbench.selftest import NAP_S
 
 PLANTED = Path(__file__).with_name("planted.py")
-AXES = {"B": [1], "T": [64], "H": [2], "K": [16], "V": [16], "dtype": ["float32"], "mode": ["fwd"]}
-PROTOCOL = Protocol(processes=1, min_time_s=0.05, timeout_s=8.0, max_memory_bytes=2**30)
+AXES = {"B": [1], "T": [64], "H": [2], "K": [16], "V": [16], "dtype": ["float32"]}
+PROTOCOL = Protocol(processes=1, min_time_s=0.05, timeout_s=20.0, max_memory_bytes=2**30)
 OTHER_INPUTS = "right at first, but not for other inputs: o is off by"
 
 
@@ -33,6 +35,8 @@ class Fault:
         reason: What its reason must contain; an ok row has none.
         least_s: The least time that an ok row must report.
         device: The kind of device that it needs.
+        mode: The mode in which it shows.
+        deterministic: Whether an ok row must say that the same inputs gave the same bits.
     """
 
     name: str
@@ -40,6 +44,8 @@ class Fault:
     reason: str | None = None
     least_s: float = 0.0
     device: str = "cpu"
+    mode: str = "fwd"
+    deterministic: bool = True
 
     @property
     def implementation(self) -> str:
@@ -56,7 +62,8 @@ class Fault:
         if row.status is not self.status:
             return False
         if self.reason is None:
-            return row.time is not None and row.time.median_s >= self.least_s
+            whole = row.time is not None and row.time.median_s >= self.least_s
+            return whole and row.deterministic is self.deterministic
         return row.time is None and self.reason in (row.reason or "")
 
 
@@ -78,7 +85,7 @@ FAULTS = (
     Fault("garbage", Status.CRASHED, "answered garbage: b'not json at all'"),
     Fault("good", Status.OK),
     Fault("half-shape", Status.WRONG, "returned o of shape (1, 32, 2, 16), expected (1, 64, 2, 16)"),
-    Fault("hangs", Status.TIMEOUT, "not done within 8 s"),
+    Fault("hangs", Status.TIMEOUT, "not done within 20 s"),
     Fault("late", Status.WRONG, "o "),
     Fault("leaks", Status.WRONG, "keeps 8,192 bytes more alive after each call"),
     Fault("leaves-a-child", Status.OK),
@@ -95,24 +102,27 @@ FAULTS = (
     Fault("side-stream", Status.WRONG, "o ", device="cuda"),
     Fault("sleeps", Status.OK, least_s=0.005),
     Fault("stale-graph", Status.WRONG, OTHER_INPUTS, device="cuda"),
+    Fault("stops-the-clock", Status.WRONG, "leaves the process's clocks changed"),
     Fault("tires", Status.WRONG, "right at first, but not when timed"),
-    Fault("unsettles-determinism", Status.WRONG, "leaves torch's deterministic algorithms changed"),
-    Fault("unsettles-dtype", Status.WRONG, "leaves torch's default dtype changed"),
-    Fault("unsettles-precision", Status.WRONG, "leaves torch's float32 matmul precision changed"),
-    Fault("unsettles-threads", Status.WRONG, "leaves torch's number of threads changed"),
+    Fault("unsettles-determinism", Status.WRONG, "leaves the process's deterministic algorithms changed"),
+    Fault("unsettles-dtype", Status.WRONG, "leaves the process's default dtype changed"),
+    Fault("unsettles-precision", Status.WRONG, "leaves the process's float32 matmul precision changed"),
+    Fault("unsettles-threads", Status.WRONG, "leaves the process's number of threads changed"),
     Fault("untouched", Status.OK),
     Fault("view", Status.WRONG, "returns a view of its input v"),
+    Fault("wavers", Status.OK, deterministic=False),
+    Fault("wrong-gradient", Status.WRONG, "dk is off by 1 (relative L2)", mode="fwd_bwd"),
     Fault("zeros", Status.WRONG, "o is off by 1 (relative L2)"),
 )
 
 
 def find_faults(faults: Sequence[Fault] = FAULTS) -> Iterator[Finding]:
-    """Yield what becomes of each fault, those of one device after one run, by the way of any other run."""
+    """Yield what becomes of each fault, those of a device and mode after one run, by the way of any other."""
     registry.load([PLANTED])
     devices = ["cpu", "cuda"] if visible_gpus() else ["cpu"]
-    for device in devices:
-        planted = [fault for fault in faults if fault.device == device]
-        rows = _measured(planted, device) if planted else {}
+    for device, mode in product(devices, MODES):
+        planted = [fault for fault in faults if (fault.device, fault.mode) == (device, mode)]
+        rows = _measured(planted, device, mode) if planted else {}
         left_running = _left_running()
         for fault in planted:
             row = rows[fault.implementation]
@@ -121,7 +131,7 @@ def find_faults(faults: Sequence[Fault] = FAULTS) -> Iterator[Finding]:
     yield from (Finding(fault, None, False) for fault in faults if fault.device not in devices)
 
 
-def _measured(faults: Sequence[Fault], device: str) -> dict[str, Measurement]:
+def _measured(faults: Sequence[Fault], device: str, mode: str) -> dict[str, Measurement]:
     """Return the rows of a run over planted implementations, by name."""
     plan = api.plan_run(
         None,
@@ -129,7 +139,7 @@ def _measured(faults: Sequence[Fault], device: str) -> dict[str, Measurement]:
         device=device,
         plugins=[PLANTED],
         protocol=PROTOCOL,
-        axes=AXES,
+        axes={**AXES, "mode": [mode]},
     )
     with tempfile.TemporaryDirectory(prefix="linbench-selftest-") as folder:
         run = api.measure(plan, db=str(Path(folder) / "faults.db"))

@@ -26,7 +26,7 @@ CACHE: dict[int, Tensor] = {}
 GRAPHS: dict[int, tuple[Any, Tensor]] = {}
 LEAKED: list[Tensor] = []
 DRAWN: list[Tensor] = []
-CALLS = {"tires": 0}
+CALLS = {"tires": 0, "wavers": 0}
 SETTINGS = (torch.get_default_dtype(), torch.get_num_threads(), torch.get_float32_matmul_precision())
 
 
@@ -251,6 +251,16 @@ def stale_graph(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return out
 
 
+@implementation("planted", "stops-the-clock")
+def stops_the_clock(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Has every clock of Python stand still."""
+    moment, moment_ns = time.perf_counter(), time.perf_counter_ns()
+    for name in ("perf_counter", "monotonic", "time", "process_time"):
+        setattr(time, name, lambda: moment)
+        setattr(time, f"{name}_ns", lambda: moment_ns)
+    return causal_product(q, k, v)
+
+
 @implementation("planted", "tires")
 def tires(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Right in the check, zeros once it is timed."""
@@ -298,6 +308,20 @@ def untouched(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 def view(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Returns a view of an input."""
     return v[:]
+
+
+@implementation("planted", "wavers")
+def wavers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Right, but for a last bit that differs from call to call."""
+    out = causal_product(q, k, v)
+    CALLS["wavers"] += 1
+    return out * (1 + 2.0**-23 * (CALLS["wavers"] % 2))
+
+
+@implementation("planted", "wrong-gradient")
+def wrong_gradient(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Returns the right output, and lets no gradient through to k."""
+    return causal_product(q, k.detach(), v) + 0 * k.sum()
 
 
 @implementation("planted", "zeros")

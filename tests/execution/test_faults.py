@@ -17,13 +17,15 @@ HERE = [fault for fault in FAULTS if fault.device == "cpu"]
 @pytest.fixture(scope="module")
 def swept(command_line):
     command = command_line("faults")
-    words = ["--T", "64", "--H", "2", "--D", "16", "--timeout", "8s", "--max-memory", "1GiB"]
-    names = ",".join(fault.implementation for fault in HERE)
-    out, _ = command(
-        "run", "--plugin", PLANTED, "--impl", names, *words, "--min-time", "50ms", "--format", "json",
-        "--device", "cpu", "--no-report",
-    )  # fmt: skip
-    rows = [json.loads(line) for line in out.splitlines()]
+    words = ["--T", "64", "--H", "2", "--D", "16", "--timeout", "20s", "--max-memory", "1GiB"]
+    rows = []
+    for mode in ("fwd", "fwd_bwd"):
+        names = ",".join(fault.implementation for fault in HERE if fault.mode == mode)
+        out, _ = command(
+            "run", "--plugin", PLANTED, "--impl", names, *words, "--mode", mode, "--min-time", "50ms",
+            "--format", "json", "--device", "cpu", "--no-report",
+        )  # fmt: skip
+        rows += [json.loads(line) for line in out.splitlines()]
     return command, {row["implementation"]: row for row in rows}, rows
 
 
@@ -96,9 +98,10 @@ def test_a_result_kept_by_address_is_caught_with_one_head_and_one_sequence_too(l
     assert rows["planted/good", "fwd"]["status"] == rows["planted/good", "fwd_bwd"]["status"] == "ok"
 
 
-def row_of(status, reason=None, median_s=None):
+def row_of(status, reason=None, median_s=None, deterministic=True):
     time = None if median_s is None else Time("cpu", median_s, median_s, median_s, (1,))
-    return Measurement("planted", "planted/x", Case(1, 8, 1, 4, 4), status, reason, time)
+    case = Case(1, 8, 1, 4, 4)
+    return Measurement("planted", "planted/x", case, status, reason, time, deterministic=deterministic)
 
 
 def test_a_fault_can_be_missed():
@@ -111,6 +114,7 @@ def test_a_fault_can_be_missed():
     assert honest.caught(row_of(Status.OK, median_s=0.006))
     assert not honest.caught(row_of(Status.OK, median_s=0.004))
     assert not honest.caught(row_of(Status.OK))
+    assert not honest.caught(row_of(Status.OK, median_s=1.0, deterministic=False))
 
 
 def test_selftest_prints_what_it_caught_and_exits_3_where_one_is_missed(monkeypatch, capsys):

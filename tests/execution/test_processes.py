@@ -9,7 +9,8 @@ from linbench.core.case import Case
 from linbench.core.measurement import Status
 from linbench.core.statistics import process_interval
 from linbench.execution.plan import Job
-from linbench.execution.trial import Trial
+from linbench.execution.trial import Taken, Trial
+from linbench.measure.telemetry import Reading
 from linbench.store.store import Store
 
 SECOND_PROCESS = """
@@ -75,8 +76,9 @@ def test_a_later_process_is_checked_too(linbench):
 
 def trial_of(*processes, precision=0.01):
     trial = Trial(Job("linear/x", "linear", Case(1, 8, 1, 4, 4)), precision)
-    trial.answer = {"timer": "cpu", "memory": {"peak_bytes": 2, "extra_bytes": 1, "meter": "allocator"}}
-    trial.samples_s = [list(samples) for samples in processes]
+    trial.answer = {"timer": "cpu"}
+    trial.memory = {"peak_bytes": 2, "extra_bytes": 1, "meter": "allocator"}
+    trial.processes = [Taken(list(samples)) for samples in processes]
     return trial
 
 
@@ -98,3 +100,29 @@ def test_a_trial_that_ended_keeps_no_time():
     trial.end(Status.CRASHED, "gone")
     assert trial.measurement().time is None
     assert trial.measurement().memory is None
+
+
+def test_what_a_sample_has_beside_its_time_is_kept_in_the_same_order():
+    trial = trial_of([1.0, 2.0], [3.0])
+    trial.processes[0].cpu_s, trial.processes[1].cpu_s = [0.5, 1.5], [3.0]
+    trial.processes[0].switches, trial.processes[1].switches = [0, 4], [1]
+    time = trial.measurement().time
+    assert (time.samples_s, time.cpu_s, time.switches) == ((1.0, 2.0, 3.0), (0.5, 1.5, 3.0), (0, 4, 1))
+    assert (time.cpu_median_s, time.kernels_median_s) == (2.0, None)
+
+
+def test_flags_say_what_the_machine_did_meanwhile():
+    trial = trial_of([1.0] * 10, [1.0] * 10)
+    trial.cores = 2
+    assert trial.measurement().flags == ()
+    trial.processes[0].readings = [Reading(1.0, 0.5, others_cores=0.1)] * 2
+    assert trial.measurement().flags == ()
+    trial.processes[1].readings = [Reading(1.0, 0.5, others_cores=0.6), Reading(1.0, 0.5, cpu_throttles=1)]
+    row = trial.measurement()
+    assert row.flags == ("throttled",)  # 0.2 of 2 processors in the mean is 10%, and no more
+    assert row.telemetry["during"]["others_cores"] == [0, 0.1, 0.6]
+    trial.processes[1].readings[1:] = [Reading(1.0, 0.5, steal_cores=2.0)]
+    assert trial.measurement().flags == ("contended",)
+    trial.processes[1].readings[1:] = []
+    trial.processes[0].contended = 5
+    assert trial.measurement().flags == ("contended",)

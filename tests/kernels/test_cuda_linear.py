@@ -4,6 +4,7 @@ import importlib.util
 import itertools
 import subprocess
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -152,6 +153,51 @@ def test_products_use_the_instruction_of_the_dtype(
     assert instruction in sass
     assert "LDGSTS" in sass  # asynchronous copies
     assert ("HMMA" in sass) == (variant.dtype != float32)
+
+
+@needs_cuda_core
+@pytest.mark.usefixtures("cubins")
+def test_a_launch_is_recorded_with_what_was_compiled() -> None:
+    variant = Variant(64, 64, torch.bfloat16, "elu1", True)
+    cubin = nvrtc.compile_cubin(cuda.SOURCE, "sm_90", variant.defines)
+    launch = cuda._describe("forward", variant, cubin, variant.shared_bytes)
+    assert launch.name == "linear_attention_forward"
+    assert "HEAD_K=64" in launch.configuration
+    assert launch.resources == cubin.kernels["linear_attention_forward"]
+    assert launch.shared_bytes >= variant.shared_bytes
+    other = nvrtc.compile_cubin(cuda.SOURCE, "sm_80", variant.defines)
+    assert cuda._describe("forward", variant, other, 0).hash != launch.hash
+    assert cuda._describe("forward", variant, cubin, 0).hash == launch.hash
+
+
+class Everything:
+    """Has every attribute and takes every call."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __getattr__(self, _: str) -> "Everything":
+        return Everything()
+
+    def __call__(self, *_: object, **__: object) -> "Everything":
+        return Everything()
+
+
+def test_recordings_nest_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda, "cuda_core", Everything)
+    monkeypatch.setattr(cuda, "_kernel", lambda name, *_: (None, name))
+    monkeypatch.setattr(torch.cuda, "device", lambda _: nullcontext())
+    monkeypatch.setattr(torch.cuda, "current_stream", Everything)
+    variant = Variant(64, 64, torch.bfloat16, "elu1", True)
+    launch = partial(
+        cuda._launch, variant=variant, device=torch.device("cuda", 0), grid=(1, 1), threads=1, shared_bytes=0
+    )
+    with cuda.recorded_launches() as outer:
+        launch("one")
+        with cuda.recorded_launches() as inner:
+            launch("two")
+    launch("three")
+    assert (outer, inner) == (["one", "two"], ["two"])
 
 
 @needs_cuda_core

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from linbench.core.operator import Expected
-from linbench.measure.accuracy import complaint, errors, packed, tensor_error, unpacked
+from linbench.measure.accuracy import by_position, complaint, errors, packed, tensor_error, unpacked
 
 EXACT = torch.tensor([3.0, 4.0, 0.001, 0.0], dtype=torch.float64)
 
@@ -78,3 +78,29 @@ def test_a_sample_of_the_oracle_survives_the_pipe(index, monkeypatch):
     assert 1 <= due.value.numel() <= 60
     assert torch.equal(due.of(output), due.value)
     assert not torch.equal(due.of(output + 1), due.value)
+
+
+def test_an_error_is_told_by_where_it_lies():
+    exact = torch.ones(2, 64, 3, 4, dtype=torch.float64)
+    actual = exact.clone()
+    actual[:, 4:8] += 0.5  # the second of 16 stretches
+    actual[0, 63, 0, 0] = math.nan
+    found = by_position(actual, Expected(exact), 1, 64)
+    assert len(found) == 16
+    assert found[0] == 0
+    assert found[1] == pytest.approx(0.5)
+    assert found[15] == pytest.approx(math.sqrt(1 / (4 * 24)), rel=1e-2)
+    assert len(by_position(exact[:, :5], Expected(exact[:, :5]), 1, 5)) == 5
+
+
+def test_an_error_at_sampled_positions_is_told_by_where_they_lie():
+    exact = torch.ones(1, 64, 2, dtype=torch.float64)
+    positions = torch.tensor([0, 5, 63])
+    due = Expected(exact[:, positions], (slice(None), positions))
+    actual = exact.clone()
+    actual[:, 63] = 3
+    found = by_position(actual, due, 1, 64)
+    assert (found[0], found[1], found[15]) == (0, 0, 2)
+    assert found[2] is None
+    assert by_position(actual, Expected(exact[0, positions], (0, positions)), 1, 64) == ()
+    assert by_position(actual, unpacked(packed(due), "cpu"), 1, 64) == ()

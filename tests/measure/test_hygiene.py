@@ -1,15 +1,24 @@
 """Each detector sees the guilty and leaves the innocent alone."""
 
+import os
 import threading
 import time
 
 import pytest
 import torch
 
-from linbench.measure.hygiene import LEAK_CALLS, copied, leak, put_back, settings, shared
+from linbench import Case
+from linbench.core.implementation import Implementation
+from linbench.core.registry import registry
+from linbench.measure.call import Call, LaidInputs
+from linbench.measure.hygiene import LEAK_CALLS, copied, leak, put_back, same_bits, settings, shared
 from linbench.measure.memory import weigh
 
+registry.load()
+
 CHANGES = {
+    "clocks": lambda: setattr(time, "perf_counter", lambda: 0.0),
+    "working directory": lambda: os.chdir("/"),
     "default dtype": lambda: torch.set_default_dtype(torch.float64),
     "default device": lambda: torch.set_default_device("meta"),
     "number of threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
@@ -92,8 +101,11 @@ def test_a_cache_filled_in_the_first_calls_is_no_leak():
     assert calls.made == 3
 
 
-def kept_by(call):
-    return weigh(call, "cpu", 0, 0.0)[1]
+def kept_by(function):
+    """Return the bytes that a call of this function leaves allocated."""
+    operator, case = registry.operator("linear"), Case(1, 2, 1, 2, 2)
+    implementation = Implementation("linear/x", "linear", "BTHD", {"fwd": lambda *_: function()})
+    return weigh(Call(operator, implementation, case, LaidInputs(operator, case)))[1]
 
 
 def test_the_memory_that_a_call_leaves_is_weighed():
@@ -121,3 +133,13 @@ def test_a_cache_that_is_replaced_at_every_call_is_no_leak():
 
     kept_by(replaces)
     assert kept_by(replaces) == 0
+
+
+def test_bits_are_compared_and_not_values():
+    nan, zero = torch.tensor([torch.nan, 1.0]), torch.zeros(2)
+    assert same_bits((nan, [zero, None]), (nan.clone(), [zero.clone(), None]))
+    assert not same_bits(zero, -zero)
+    assert not same_bits(zero, torch.zeros(2, dtype=torch.float64))
+    assert not same_bits((zero,), (zero, zero))
+    assert not same_bits(torch.zeros(1, 2), zero)
+    assert same_bits(torch.ones(4, 3).T, torch.ones(3, 4))

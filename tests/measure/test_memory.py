@@ -1,45 +1,135 @@
-"""Memory against allocations whose size is known."""
+"""Memory against allocations whose size is known, whole and by parts."""
+
+import json
 
 import pytest
 import torch
 
-from linbench.measure import memory
-from linbench.measure.memory import weigh
+from linbench import Case
+from linbench.core.implementation import Implementation
+from linbench.core.registry import registry
+from linbench.measure.call import Call, LaidInputs
+from linbench.measure.memory import weigh, weigh_resident
 
+registry.load()
 MIB = 2**20
+CASE = Case(1, 2048, 4, 32, 32)  # o, q, k and v of 1 MiB each
+INPUT_BYTES = 3 * MIB
 
 
 def allocate(mebibytes):
     return torch.ones(mebibytes * MIB // 4)
 
 
-def peak_of_three():
+def call_of(function, case=CASE):
+    operator = registry.operator("linear")
+    implementation = Implementation("linear/x", "linear", "BTHD", {"fwd": function})
+    return Call(operator, implementation, case, LaidInputs(operator, case))
+
+
+def peak_of_three(q, k, v):
     one = allocate(8)
     two = one + 1
     del one
-    return two, allocate(16)
+    three = allocate(16)
+    return v + (two[0] + three[0])
+
+
+def takes_all(q, k, v):
+    allocate(96)
+    return v + 1
 
 
 @pytest.mark.parametrize(
-    ("meter", "call_s", "call", "mebibytes"),
-    [("allocator", 0.1, peak_of_three, 24), ("rss", 10.0, lambda: allocate(96), 96)],
+    ("meter", "function", "mebibytes"), [("allocator", peak_of_three, 26), ("rss", takes_all, 96)]
 )
-def test_the_peak_of_a_known_allocation(meter, call_s, call, mebibytes):
-    found, _ = weigh(call, "cpu", 1000, call_s)
+def test_the_peak_of_a_known_allocation(meter, function, mebibytes):
+    call = call_of(function)
+    found = weigh_resident(call) if meter == "rss" else weigh(call)[0]
     assert found.meter == meter
     assert found.extra_bytes == pytest.approx(mebibytes * MIB, rel=0.05)
-    assert found.peak_bytes == found.extra_bytes + 1000
+    assert found.peak_bytes == found.extra_bytes + INPUT_BYTES
+    assert found.output_bytes == MIB
+    assert found.workspace_bytes == found.extra_bytes - MIB
+    assert found.saved_bytes == found.state_bytes == 0
 
 
 def test_what_is_released_is_not_counted_twice():
-    def twice():
+    def twice(q, k, v):
         allocate(8)
-        return allocate(8)
+        allocate(8)
+        return v + 1
 
-    found, _ = weigh(twice, "cpu", 0, 0.1)
-    assert found.extra_bytes == pytest.approx(8 * MIB, rel=0.05)
+    assert weigh(call_of(twice))[0].extra_bytes == pytest.approx(8 * MIB, rel=0.05)
 
 
 def test_the_allocator_is_exact():
-    assert weigh(lambda: torch.empty(12345, dtype=torch.uint8), "cpu", 0, 0.0)[0].extra_bytes == 12345
-    assert memory.LONG_CALL_S == 2.0
+    def odd(q, k, v):
+        torch.empty(12345, dtype=torch.uint8)
+        return torch.empty(v.shape)
+
+    assert weigh(call_of(odd))[0].extra_bytes == MIB
+
+
+class Keeps(torch.autograd.Function):
+    """Returns v, keeps 8 MiB and v itself for backward, and takes 2 MiB for a moment in either."""
+
+    @staticmethod
+    def forward(ctx, v):
+        ctx.save_for_backward(allocate(8), v)
+        allocate(2)
+        return v.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        assert len(ctx.saved_tensors) == 2
+        allocate(2)
+        return gradient + 1
+
+
+def test_what_forward_keeps_for_backward_is_told_from_outputs_and_workspace():
+    def keeps(q, k, v):
+        return Keeps.apply(v) + 2 * q + 3 * k
+
+    found = weigh(call_of(keeps, Case(1, 2048, 4, 32, 32, mode="fwd_bwd")))[0]
+    assert found.saved_bytes == pytest.approx(8 * MIB, rel=0.05)
+    assert found.output_bytes == 4 * MIB  # o, dq, dk and dv
+    assert found.extra_bytes == found.output_bytes + found.saved_bytes + found.workspace_bytes
+
+
+def test_a_state_is_counted_where_one_is_carried():
+    operator, found = registry.operator("linear"), registry.implementation("linear/chunk")
+    for mode, due in (("fwd", 0), ("prefill", 4 * 4 * (32 * 32 + 32)), ("decode", 4 * 4 * (32 * 32 + 32))):
+        case = Case(1, 64, 4, 32, 32, mode=mode)
+        assert weigh(Call(operator, found, case, LaidInputs(operator, case)))[0].state_bytes == due
+
+
+def test_an_input_that_comes_back_is_no_output():
+    assert weigh(call_of(lambda q, k, v: v))[0].output_bytes == 0
+
+
+LONG = """
+import time
+import numpy as np
+from linbench import implementation
+from linbench.core.registry import registry
+
+@implementation("linear", "long")
+def long(q, k, v):
+    held = np.ones(96 * 2**20, dtype=np.uint8)  # not from torch
+    if q.shape[1] > 64:
+        time.sleep(2.1)
+    return registry.implementation("linear/naive")(q, k, v) + (int(held[0]) - 1)
+"""
+
+
+def test_a_long_call_is_weighed_in_a_process_of_its_own_and_whole(linbench):
+    (linbench.folder / "long.py").write_text(LONG)
+    out, _ = linbench(
+        "run", "--plugin", "long.py", "--impl", "linear/long", "--T", "65", "--H", "1", "--min-time", "20ms",
+        "--no-report", "--format", "json", "--device", "cpu",
+    )  # fmt: skip
+    row = json.loads(out)
+    assert row["status"] == "ok", row
+    assert row["memory_meter"] == "rss"
+    assert row["extra_bytes"] == pytest.approx(96 * MIB, rel=0.05)

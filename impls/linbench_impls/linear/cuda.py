@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation, needs
+from linbench.core.measurement import Kernel
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +31,28 @@ def why_not(case: Case) -> str | None:
     return shape_why_not(case.K, case.V, getattr(torch, case.dtype))
 
 
-@implementation("linear", "cuda", differentiable=False, why_not=why_not)
+@contextmanager
+def launches() -> Iterator[list[Kernel]]:
+    """Yield a list, in the end filled with the kernels launched meanwhile."""
+    from linbench_kernels.cuda.linear_attention import recorded_launches
+
+    found: list[Kernel] = []
+    with recorded_launches() as recording:
+        yield found
+    found += [
+        Kernel(
+            launch.name,
+            launch.configuration,
+            launch.hash,
+            launch.resources.registers,
+            launch.resources.spill_bytes,
+            launch.shared_bytes,
+        )
+        for launch in recording
+    ]
+
+
+@implementation("linear", "cuda", differentiable=False, why_not=why_not, launches=launches)
 def cuda(
     q: Tensor,
     k: Tensor,

@@ -4,6 +4,9 @@ Every combination of K, V, dtype, feature map and normaliser is its own program,
 device's architecture, so that the kernel's tiles and loops have constant sizes.
 """
 
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from linbench_kernels.cuda.compile import compile_cubin, cuda_core
+from linbench_kernels.cuda.compile import Cubin, Resources, compile_cubin, cuda_core
 
 State = tuple[Tensor, Tensor]
 
@@ -294,9 +297,54 @@ def _multiprocessors(device: torch.device) -> int:
     return int(torch.cuda.get_device_properties(device).multi_processor_count)
 
 
+@dataclass(frozen=True)
+class Launch:
+    """A kernel that was launched.
+
+    Attributes:
+        name: The kernel's.
+        configuration: What it was compiled for, as macros: "DTYPE=BFLOAT16 HEAD_K=64 ...".
+        hash: Of the machine code, 16 hexadecimal digits.
+        resources: What it takes of a multiprocessor.
+        shared_bytes: Shared memory of a block, what the launch asked for included.
+    """
+
+    name: str
+    configuration: str
+    hash: str
+    resources: Resources
+    shared_bytes: int
+
+
+_recordings: list[list[Launch]] = []
+
+
+@contextmanager
+def recorded_launches() -> Iterator[list[Launch]]:
+    """Yields a list to which every launch of these kernels is added meanwhile."""
+    recording: list[Launch] = []
+    _recordings.append(recording)
+    try:
+        yield recording
+    finally:
+        _recordings.pop()
+
+
+def _describe(name: str, variant: Variant, cubin: Cubin, shared_bytes: int) -> Launch:
+    """Returns what a launch is recorded as."""
+    kernel = f"linear_attention_{name}"
+    return Launch(
+        name=kernel,
+        configuration=" ".join(f"{macro}={value}" for macro, value in sorted(variant.defines.items())),
+        hash=hashlib.sha256(cubin.code).hexdigest()[:16],
+        resources=cubin.kernels[kernel],
+        shared_bytes=shared_bytes + cubin.kernels[kernel].static_shared_bytes,
+    )
+
+
 @cache
-def _kernel(name: str, variant: Variant, device: int, shared_bytes: int) -> Any:
-    """Returns a kernel loaded on a device and allowed the shared memory it asks for."""
+def _kernel(name: str, variant: Variant, device: int, shared_bytes: int) -> tuple[Any, Launch]:
+    """Returns a kernel loaded on a device and allowed the shared memory it asks for, and what it is."""
     from cuda.bindings import driver
 
     major, minor = torch.cuda.get_device_capability(device)
@@ -308,7 +356,7 @@ def _kernel(name: str, variant: Variant, device: int, shared_bytes: int) -> Any:
         (error,) = driver.cuKernelSetAttribute(limit, shared_bytes, handle, driver.CUdevice(device))
         if error != driver.CUresult.CUDA_SUCCESS:
             raise RuntimeError(f"{shared_bytes} bytes of shared memory are refused on cuda:{device}: {error}")
-    return kernel
+    return kernel, _describe(name, variant, cubin, shared_bytes)
 
 
 def _launch(
@@ -325,7 +373,9 @@ def _launch(
     words = [x.data_ptr() if isinstance(x, Tensor) else x or 0 for x in arguments]
     with torch.cuda.device(device):
         core.Device(device.index).set_current()
-        kernel = _kernel(name, variant, device.index, shared_bytes)
+        kernel, launch = _kernel(name, variant, device.index, shared_bytes)
+        for recording in _recordings:
+            recording.append(launch)
         stream = core.Stream.from_handle(torch.cuda.current_stream().cuda_stream)
         config = core.LaunchConfig(grid=grid, block=threads, shmem_size=shared_bytes)
         core.launch(stream, config, kernel, *words)

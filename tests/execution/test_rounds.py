@@ -1,0 +1,132 @@
+"""Rounds: which are taken, which are measured again, by workers and a machine that are told what to say."""
+
+from dataclasses import replace
+
+import pytest
+
+from linbench import api
+from linbench.core.measurement import Status
+from linbench.execution import runner
+from linbench.execution.plan import Protocol
+from linbench.measure.telemetry import Reading
+
+CALM, BUSY = Reading(1.0, 1.0), Reading(1.0, 1.0, others_cores=8.0)
+
+
+class Machine:
+    """Stands for workers and telemetry: each turn gives the next script's samples and reading."""
+
+    def __init__(self, turns, call_s=0.001):
+        self.turns, self.call_s, self.taken, self.weighed, self.reading = iter(turns), call_s, [], 0, CALM
+
+    def slot(self, *_):
+        return Slot(self)
+
+    def telemetry(self, _):
+        return self
+
+    age_s = 0.0
+
+    def read(self):
+        found, self.reading = self.reading, CALM
+        return found
+
+
+class Slot:
+    def __init__(self, machine):
+        self.machine, self.checked = machine, set()
+
+    def open(self, job, oracle):
+        return {"sample": {}, "budgets": {}, "approximation": {"o": 0.5}} if oracle is None else None
+
+    def ask(self, message, timeout_s, watch=None):
+        assert timeout_s > 0
+        if message["do"] == "check":
+            memory = {"peak_bytes": 2, "extra_bytes": 1, "meter": "allocator"}
+            answer = {"errors": {}, "timer": "cpu", "call_s": self.machine.call_s}
+            return {"status": Status.OK, **answer, **({"memory": memory} if self.machine.call_s < 2 else {})}
+        if message["do"] == "weigh":
+            self.machine.weighed += 1
+            return {"status": Status.OK, "memory": {"peak_bytes": 9, "extra_bytes": 8, "meter": "rss"}}
+        samples, reading, contended = next(self.machine.turns)
+        self.machine.taken.append(message["implementation"])
+        self.machine.reading = reading
+        beside = {"cpu_s": samples, "switches": [0] * len(samples), "kernels_s": []}
+        return {"status": Status.OK, "samples_s": samples, "contended": contended, **beside}
+
+    def close(self):
+        self.checked.clear()
+
+    def end(self):
+        pass
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    def measure(turns, implementations=("linear/chunk",), call_s=0.001, **protocol):
+        machine = Machine(turns, call_s)
+        monkeypatch.setattr(runner, "Slot", machine.slot)
+        monkeypatch.setattr(runner, "Telemetry", machine.telemetry)
+        protocol = replace(Protocol(processes=3, min_time_s=0.6, max_time_s=0.6), **protocol)
+        plan = api.plan_run(None, impl=implementations, device="cpu", protocol=protocol, axes={"T": [64]})
+        with runner.Runner(api.registry, plan) as found:
+            (rows,) = found.measure()
+        return rows, machine
+
+    return measure
+
+
+def steady(number, reading=CALM, contended=0):
+    return [([1.0] * 10, reading, contended)] * number
+
+
+def test_two_rounds_in_each_of_three_processes_are_enough_for_a_steady_row(measured):
+    (row,), machine = measured(steady(100), max_time_s=60.0)
+    assert row.time.processes == (20, 20, 20)
+    assert len(machine.taken) == 6
+    assert row.flags == ()
+    assert row.telemetry["rounds_again"] == 0
+    assert row.telemetry["before"]["load"] == 1.0
+    assert row.approximation == {"o": 0.5}
+
+
+def test_a_process_goes_on_until_its_median_is_known_or_the_time_is_up(measured):
+    wide = [([1.0, 1.5] * 5, CALM, 0)] * 100
+    (row,), machine = measured(wide, max_time_s=1.2)
+    assert row.time.processes == (40, 40, 40)  # twice --min-time
+    assert len(machine.taken) == 12
+    (row,), _ = measured(wide, max_time_s=0.6)
+    assert row.time.processes == (20, 20, 20)
+
+
+def test_a_round_that_others_disturbed_is_measured_again_whole(measured):
+    turns = [([9.0] * 10, CALM, 0), ([9.0] * 10, BUSY, 0), *steady(100)]
+    rows, machine = measured(turns, ("linear/chunk", "linear/naive"))
+    assert sorted(machine.taken[:2]) == sorted(machine.taken[2:4]) == ["linear/chunk", "linear/naive"]
+    for row in rows:
+        assert set(row.time.samples_s) == {1.0}
+        assert row.telemetry["rounds_again"] == 1
+        assert row.flags == ()
+
+
+def test_a_round_with_contended_calls_is_measured_again_at_most_three_times(measured):
+    (row,), machine = measured(steady(100, contended=3))
+    assert len(machine.taken) == 6 + 3
+    assert row.telemetry["rounds_again"] == 3
+    assert row.time.processes == (20, 20, 20)
+    assert row.flags == ("contended",)
+
+
+def test_a_few_contended_calls_are_no_reason(measured):
+    (row,), machine = measured(steady(100, contended=2))
+    assert len(machine.taken) == 6
+    assert row.flags == ()
+
+
+def test_a_long_call_is_weighed_apart_and_never_measured_again(measured):
+    (row,), machine = measured([([30.0], BUSY, 0)] * 3, call_s=30.0)
+    assert machine.weighed == 1
+    assert row.memory.meter == "rss"
+    assert row.memory.extra_bytes == 8
+    assert row.telemetry["rounds_again"] == 0
+    assert row.flags == ("contended",)
