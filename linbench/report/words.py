@@ -54,6 +54,8 @@ def doubts(run: Run, panels: Sequence[Panel]) -> list[str]:
     if flagged := [row for row in rows if row.flags]:
         flags = Counter(flag for row in flagged for flag in row.flags)
         found.append(f"{plural(len(flagged), 'row')} flagged: {_tally(flags)}.")
+    if wavering := sorted({row.implementation for row in rows if row.deterministic is False}):
+        found.append(f"Other bits for the same inputs: {listing(wavering)}.")
     if few := sum(1 for row in rows if row.time and row.time.n < SAMPLES_FOR_95):
         found.append(
             f"{plural(few, 'row')} with fewer than {SAMPLES_FOR_95} samples: "

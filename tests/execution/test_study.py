@@ -52,8 +52,8 @@ def rows(command_line):
     (command.folder / "plugin.py").write_text(PLUGIN)
     out, _ = command(
         "run", "--plugin", "plugin.py", "--op", "first_order", "--impl", "softmax/naive", "--T", "64",
-        "--H", "2", "--D", "16", "--mode", "fwd,fwd_bwd", "--min-time", "20ms", "--no-report", "--format", "json",
-        "--device", "cpu",
+        "--H", "2", "--D", "16", "--mode", "fwd,fwd_bwd", "--min-time", "20ms", "--no-report",
+        "--format", "json", "--device", "cpu",
     )  # fmt: skip
     found = map(json.loads, out.splitlines())
     return {(row["implementation"], row["case"]["mode"]): row for row in found}

@@ -37,6 +37,10 @@ def test_each_doubt_is_a_sentence():
     assert "different timers" in doubts_of(
         one, replace(two, time=replace(two.time, timer="cuda_events_cold"))
     )
+    wavering = replace(row("b/x"), deterministic=False)
+    assert (
+        doubts_of(one, wavering, replace(one, deterministic=True)) == "Other bits for the same inputs: b/x."
+    )
     assert "rss" in doubts_of(one, replace(two, memory=replace(two.memory, meter="rss")))
 
 
