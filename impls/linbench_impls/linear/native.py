@@ -1,0 +1,82 @@
+"""linear/native: the C++ kernels of linbench_kernels for the CPU, compiled at first use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from linbench import Case, implementation, needs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+State = tuple["Tensor", "Tensor"]
+CHUNK = 32
+
+base_needs = needs(device="cpu", dtypes=("float32",))
+
+
+def why_not(case: Case) -> str | None:
+    """Return why the kernels cannot take a case: its device or dtype, or no compiler."""
+    reason = base_needs(case)
+    if reason is not None:
+        return reason
+    from linbench_kernels.cpu.compile import why_not as compiler_why_not
+
+    return compiler_why_not()
+
+
+def chunk_flops(case: Case) -> float:
+    """Return the operations of the chunked form; of a chunk's scores only the lower half is computed.
+
+    The backward shares the update of the state between the gradients of k and v.
+    """
+    states, scores = 2 * case.K * case.V, CHUNK * (case.K + case.V)
+    factor = (7, 4) if case.mode == "fwd_bwd" else (2, 1)
+    return case.tokens * case.H * (factor[0] * states + factor[1] * scores)
+
+
+def reciprocal_bytes(case: Case) -> float:
+    """Return the bytes of one number a row that backward keeps, and of the outputs that it reads again."""
+    return 4 * case.tokens * case.H * (1 + case.V) if case.mode == "fwd_bwd" else 0
+
+
+@implementation("linear", "native", why_not=why_not, flops=chunk_flops, extra_bytes=reciprocal_bytes)
+def native(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    feature_map: str = "elu1",
+    normalize: bool = True,
+    state: State | None = None,
+) -> Tensor:
+    """Chunked C++ kernels for AVX-512, AVX2 or any CPU, threads of torch; all fused, float32."""
+    from linbench_kernels.cpu.linear_attention import linear_attention
+
+    return linear_attention(q, k, v, feature_map=feature_map, normalize=normalize, state=state)
+
+
+@native.mode("prefill")
+def prefill(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    feature_map: str = "elu1",
+    normalize: bool = True,
+    state: State | None = None,
+) -> tuple[Tensor, State]:
+    """Return the output and the state after the last token."""
+    from linbench_kernels.cpu.linear_attention import linear_attention_prefill
+
+    return linear_attention_prefill(q, k, v, feature_map=feature_map, normalize=normalize, state=state)
+
+
+@native.mode("decode")
+def decode(
+    q: Tensor, k: Tensor, v: Tensor, *, feature_map: str = "elu1", normalize: bool = True, state: State
+) -> tuple[Tensor, State]:
+    """Return the output of one token and the state, advanced in place in one walk over it."""
+    from linbench_kernels.cpu.linear_attention import linear_attention_decode
+
+    return linear_attention_decode(q, k, v, state, feature_map=feature_map, normalize=normalize, out=state)

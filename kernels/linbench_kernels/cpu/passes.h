@@ -1,0 +1,246 @@
+// The three passes over a head: outputs, gradient of q, and, back in time, gradients of k and v.
+//
+// Each gradient is linear attention again, with the roles exchanged. With G = do / denominator and e = -(G . o):
+//
+//   dphi(q) = LA(G, v, phi(k))    and back in time    dphi(k) = LA(v, G, phi(q)),  dv = LA(phi(k), phi(q), G)
+//
+// The denominator's share of dphi(q) and dphi(k) is one more element of the inner products: 1 after v, e after G.
+#pragma once
+
+#include <cstdlib>
+#include <new>
+
+#include "problem.h"
+
+constexpr float EPSILON = 1e-6f;
+
+// A matrix that owns its memory: zeros, aligned to cache lines.
+struct Buffer : Matrix {
+    Buffer(int64_t rows, int64_t columns) : Matrix{nullptr, columns} {
+        const size_t bytes = (rows * columns * sizeof(float) + 63) / 64 * 64;
+        if (bytes == 0) return;
+        data = static_cast<float*>(std::aligned_alloc(64, bytes));
+        if (!data) throw std::bad_alloc();
+        std::memset(data, 0, bytes);
+    }
+    Buffer(const Buffer&) = delete;
+    ~Buffer() { std::free(data); }
+};
+
+// What the passes share: rows of a chunk, its weights, and a state as one row of floats.
+struct Pass {
+    const Problem& p;
+    Head head;
+    const int64_t K, V, V1;  // floats of a row in whole vectors; V1 has room for one element after v
+    Buffer q, k, o, scores, table, start, state;
+    Weights weights;
+    float decay;  // of the state, from the segment's start until now
+
+    Pass(const Problem& p, int64_t state_floats)
+        : p(p), head{p, 0, 0}, K(padded(p.K)), V(padded(p.V)), V1(padded(p.V + 1)),
+          q(C, K), k(C, K), o(C, K > V ? K : V), scores(R, C), table(C, C), start(1, C), state(1, state_floats),
+          weights{table, start.data} {
+        const std::vector<float> ones(C, 1.0f);
+        weights.set(ones.data(), C);
+        weights.decayed = p.log_decay.data;
+    }
+
+    // Goes to the start of a segment of a head, with a state of zeros.
+    void begin(int64_t index) {
+        head.b = index / p.H, head.h = index % p.H;
+        decay = 1;
+        std::memset(state.data, 0, state.ld * sizeof(float));
+    }
+
+protected:
+    // Returns the decay of the state over a chunk.
+    float pass_chunk(const Span& span) {
+        const float total = weights.start[span.count - 1];
+        decay *= total;
+        return total;
+    }
+
+    // v, and 1 after it.
+    void read_values(const Span& span, const Matrix& to) const {
+        head.read(p.v, span, p.V, to);
+        for (int64_t i = 0; i < span.count; i++) to.row(i)[p.V] = 1;
+    }
+
+    // G = do / denominator, and e = -(G . o) after it; do and 0 if nothing is normalised.
+    void read_upstream(const Span& span, const Matrix& to) {
+        head.read(p.do_, span, p.V, to);
+        if (!p.normalize) return;
+        head.read(p.o, span, p.V, o);
+        for (int64_t i = 0; i < span.count; i++) {
+            float* row = to.row(i);
+            row[p.V] = 0;  // what the chunk before left there
+            const float reciprocal = p.reciprocals[head.index() * p.T + span.token(i)];
+            for (int64_t d = 0; d < V; d += W) store(row + d, load(row + d) * reciprocal);
+            row[p.V] = -dot(row, o.row(i), V);
+        }
+    }
+
+    // Writes phi(x) . dphi(x), for the gradient of the decays, and dx.
+    void write_gradient(const Span& span, const Matrix& phi, const Tensor& to, float* products) const {
+        for (int64_t i = 0; products && i < span.count; i++)
+            products[head.index() * p.T + span.token(i)] = dot(phi.row(i), o.row(i), K);
+        head.multiply_slopes(o, phi, span.count);
+        head.write(o, to, span, p.K);
+    }
+};
+
+// o, the denominators and the final state.
+struct Forward : Pass {
+    static constexpr bool back_in_time = false;
+    Buffer v, kt, sums;
+    Matrix S;          // [K, V]
+    float *z, *z_low;  // in two parts: terms of one sign add up faster than float32 can follow
+
+    explicit Forward(const Problem& p)
+        : Pass(p, state_floats(p)), v(C, V), kt(K, C), sums(1, C), S{state.data, V}, z(S.row(K)), z_low(z + K) {}
+    static int64_t state_floats(const Problem& p) { return padded(p.K) * (padded(p.V) + 2); }
+
+    bool wants_state() const { return p.S_out; }
+    void read_state() {
+        if (!p.S_in) return;
+        for (int64_t d = 0; d < p.K; d++) {
+            std::memcpy(S.row(d), p.S_in + (head.index() * p.K + d) * p.V, p.V * sizeof(float));
+            z[d] = p.z_in[head.index() * p.K + d];
+        }
+    }
+    void write_state() const {
+        for (int64_t d = 0; d < p.K; d++) {
+            std::memcpy(p.S_out + (head.index() * p.K + d) * p.V, S.row(d), p.V * sizeof(float));
+            p.z_out[head.index() * p.K + d] = z[d];
+        }
+    }
+
+    void step(const Span& span, bool outputs, bool advances) {
+        head.prefetch(p.k, span, p.K);
+        head.prefetch(p.v, span, p.V);
+        if (outputs) head.prefetch(p.q, span, p.K);
+        head.read_weights(span, weights);
+        head.read_features(p.k, span, k);
+        transpose(k, span.count, p.K, kt);
+        head.read(p.v, span, p.V, v);
+        if (outputs) {
+            head.read_features(p.q, span, q);
+            chunk_outputs(q, kt, v, S, p.K, V, span.count, weights, scores, o, p.normalize ? sums.data : nullptr);
+            if (p.normalize) normalize(span);
+            head.write(o, p.o, span, p.V);
+        }
+        if (!advances) return;
+        const float total = pass_chunk(span);
+        weigh_to_end(v, V, span.count, weights);
+        advance(kt, v, p.K, V, span.count, total, S);
+        advance_normalizer(span.count, total);
+    }
+
+private:
+    void normalize(const Span& span) {
+        for (int64_t i = 0; i < span.count; i++) {
+            const float denominator = weights.start[i] * dot(q.row(i), z, K) + sums.data[i] + EPSILON;
+            const float reciprocal = 1 / denominator;
+            if (p.reciprocals) p.reciprocals[head.index() * p.T + span.token(i)] = reciprocal;
+            for (int64_t d = 0; d < V; d += W) store(o.row(i) + d, load(o.row(i) + d) * reciprocal);
+        }
+    }
+
+    // z <- total z + sum_j weight_nj phi(k_j), by Kahan's sum.
+    void advance_normalizer(int64_t count, float total) {
+        const float* weight = weights.table.row(count - 1);
+        for (int64_t d = 0; d < K; d += W) {
+            Vector added{};
+            for (int64_t j = 0; j < count; j++) added += load(k.row(j) + d) * weight[j];
+            const Vector old = load(z + d) * total, rest = added + load(z_low + d) * total, now = old + rest;
+            store(z + d, now);
+            store(z_low + d, rest - (now - old));
+        }
+    }
+};
+
+// The gradient of q. Its state is S^T, and z after it: [V + 1, K].
+struct Queries : Pass {
+    static constexpr bool back_in_time = false;
+    Buffer v, g, vt;
+    Matrix St;
+
+    explicit Queries(const Problem& p)
+        : Pass(p, state_floats(p)), v(C, V1), g(C, V1), vt(V1, C), St{state.data, K} {}
+    static int64_t state_floats(const Problem& p) { return padded(p.V + 1) * padded(p.K); }
+
+    bool wants_state() const { return false; }
+    void write_state() const {}
+    void read_state() {
+        if (!p.S_in) return;
+        for (int64_t d = 0; d < p.K; d++) {
+            for (int64_t e = 0; e < p.V; e++) St.row(e)[d] = p.S_in[(head.index() * p.K + d) * p.V + e];
+            St.row(p.V)[d] = p.z_in[head.index() * p.K + d];
+        }
+    }
+
+    void step(const Span& span, bool outputs, bool advances) {
+        head.read_weights(span, weights);
+        read_values(span, v);
+        transpose(v, span.count, p.V + 1, vt);
+        head.read_features(p.k, span, k);
+        if (outputs) {
+            read_upstream(span, g);
+            chunk_outputs(g, vt, k, St, p.V + 1, K, span.count, weights, scores, o, nullptr);
+            head.read_features(p.q, span, q);
+            write_gradient(span, q, p.dq, p.dq_products);
+        }
+        if (!advances) return;
+        const float total = pass_chunk(span);
+        weigh_to_end(k, K, span.count, weights);
+        advance(vt, k, p.V + 1, K, span.count, total, St);
+    }
+};
+
+// The gradients of k, v and the initial state. Its state is the gradient of S, transposed, and of z: [V + 1, K].
+struct Keys : Pass {
+    static constexpr bool back_in_time = true;
+    Buffer v, g, qt, gt, dS;
+    Matrix dSt;
+
+    explicit Keys(const Problem& p)
+        : Pass(p, state_floats(p)), v(C, V1), g(C, V1), qt(K, C), gt(V1, C), dS(K, V1), dSt{state.data, K} {}
+    static int64_t state_floats(const Problem& p) { return padded(p.V + 1) * padded(p.K); }
+
+    bool wants_state() const { return p.dS_in; }
+    void read_state() {
+        for (int64_t d = 0; p.dS_out && d < p.K; d++) {
+            for (int64_t e = 0; e < p.V; e++) dSt.row(e)[d] = p.dS_out[(head.index() * p.K + d) * p.V + e];
+            dSt.row(p.V)[d] = p.dz_out[head.index() * p.K + d];
+        }
+    }
+    void write_state() const {
+        const float first = weights.decayed ? std::exp(*p.log_decay.row(head.b, 0, head.h)) : 1;
+        for (int64_t d = 0; d < p.K; d++) {
+            for (int64_t e = 0; e < p.V; e++)
+                p.dS_in[(head.index() * p.K + d) * p.V + e] = first * dSt.row(e)[d];
+            p.dz_in[head.index() * p.K + d] = first * dSt.row(p.V)[d];
+        }
+    }
+
+    void step(const Span& span, bool outputs, bool advances) {
+        head.read_weights(span, weights);
+        head.read_features(p.q, span, q);
+        read_upstream(span, g);
+        transpose(g, span.count, p.V + 1, gt);
+        if (outputs) {
+            transpose(q, span.count, p.K, qt);
+            transpose(dSt, p.V, p.K, dS);
+            head.read_features(p.k, span, k);
+            chunk_outputs(k, qt, g, dS, p.K, V, span.count, weights, scores, o, nullptr);
+            head.write(o, p.dv, span, p.V);
+            read_values(span, v);
+            chunk_outputs(v, gt, q, dSt, p.V + 1, K, span.count, weights, scores, o, nullptr);
+            write_gradient(span, k, p.dk, p.dk_products);
+        }
+        if (!advances) return;
+        const float total = pass_chunk(span);
+        weigh_to_end(q, K, span.count, weights);
+        advance(gt, q, p.V + 1, K, span.count, total, dSt);
+    }
+};

@@ -1,0 +1,75 @@
+// Small products in registers, and the two steps of a chunk that are made of them.
+//
+// A tile is R rows by N vectors of accumulators. For every step of the depth it loads N vectors of the right
+// factor and R single floats of the left one, and does R N multiply-adds, so that loads never bound it. R N + N + 1
+// vectors fit the registers: 16 of them up to AVX2, 32 in AVX-512. Rows of a left factor are contiguous in the
+// depth; the rows of a chunk and of a state are padded to whole tiles, so that no tile is partial.
+#pragma once
+
+#include "vector.h"
+
+constexpr int R = 4;
+constexpr int MOST_VECTORS = W == 16 ? 4 : 3;
+
+struct Matrix {
+    float* data;
+    int64_t ld;  // floats from one row to the next, whole vectors
+    float* row(int64_t i) const { return data + i * ld; }
+};
+
+template <int N>
+struct Tile {
+    Vector sums[R][N] = {};
+
+    INLINE void add_product(const float* left, int64_t left_ld, const float* right, int64_t right_ld, int64_t depth) {
+        for (int64_t k = 0; k < depth; k++) {
+            Vector b[N];
+            for (int j = 0; j < N; j++) b[j] = load(right + k * right_ld + j * W);
+            for (int i = 0; i < R; i++) {
+                const Vector a = broadcast(left[i * left_ld + k]);
+                for (int j = 0; j < N; j++) sums[i][j] += a * b[j];
+            }
+        }
+    }
+};
+
+// Calls body(vectors as a constant, first column) for tiles that cover `columns`, a multiple of W.
+template <class Body>
+INLINE void for_panels(int64_t columns, Body body) {
+    int64_t first = 0;
+    for (; first + MOST_VECTORS * W <= columns; first += MOST_VECTORS * W)
+        body(std::integral_constant<int, MOST_VECTORS>{}, first);
+    switch ((columns - first) / W) {
+        case 3: body(std::integral_constant<int, 3>{}, first); break;
+        case 2: body(std::integral_constant<int, 2>{}, first); break;
+        case 1: body(std::integral_constant<int, 1>{}, first); break;
+    }
+}
+
+template <std::size_t... I>
+INLINE Vector interleaved(Vector x, Vector y, int half, std::index_sequence<I...>) {
+    constexpr int low[] = {int(I / 2 + I % 2 * W)...};
+#if defined(__clang__)
+    return half ? __builtin_shufflevector(x, y, (low[I] + W / 2)...) : __builtin_shufflevector(x, y, low[I]...);
+#else
+    return half ? __builtin_shuffle(x, y, Bits{(low[I] + W / 2)...}) : __builtin_shuffle(x, y, Bits{low[I]...});
+#endif
+}
+
+// to[j][i] = from[i][j] for i < rows and j < columns, both rounded up to whole blocks of W by W.
+inline void transpose(const Matrix& from, int64_t rows, int64_t columns, const Matrix& to) {
+    constexpr auto lanes = std::make_index_sequence<W>{};
+    for (int64_t i = 0; i < rows; i += W)
+        for (int64_t j = 0; j < columns; j += W) {
+            Vector x[W], y[W];
+            for (int r = 0; r < W; r++) x[r] = load(from.row(i + r) + j);
+            for (int step = 1; step < W; step *= 2) {  // log2 W shuffles of rows r and r + W / 2
+                for (int r = 0; r < W / 2; r++) {
+                    y[2 * r] = interleaved(x[r], x[r + W / 2], 0, lanes);
+                    y[2 * r + 1] = interleaved(x[r], x[r + W / 2], 1, lanes);
+                }
+                for (int r = 0; r < W; r++) x[r] = y[r];
+            }
+            for (int r = 0; r < W; r++) store(to.row(j + r) + i, x[r]);
+        }
+}
