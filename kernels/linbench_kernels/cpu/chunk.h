@@ -2,10 +2,11 @@
 //
 //   o_i = start_i S^T q_i + sum_{j <= i} weight_ij (q_i . k_j) v_j      S' = total S + sum_j weight_nj k_j v_j^T
 //
-// weight_ij is the decay from token j to token i and start_i that from the chunk's start: products of e^g, which can
-// only shrink, and never quotients of them, which overflow.
+// weight_ij = e^(c_i - c_j) is the decay from token j to token i, and start_i = e^c_i that from the chunk's start, where
+// c sums the log-decays. Only differences are exponentiated: e^-c alone would overflow.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
 #include "products.h"
@@ -20,17 +21,29 @@ struct Weights {
     float* start;  // [C]
     bool decayed = false;
 
-    // Sets the weights of a chunk whose i-th token multiplies the state by factors[i] first.
-    void set(const float* factors, int64_t count) {
-        const Vector least = broadcast(1e-30f);  // below it zero, before products become denormal and slow
-        float product = 1;
+    void set_ones() {
+        for (int64_t i = 0; i < C; i++) {
+            start[i] = 1;
+            for (int64_t j = 0; j <= i; j++) table.row(i)[j] = 1;
+        }
+    }
+
+    // c is summed in double and kept in two floats, so that e^(c_i - c_j) is as exact for large c as for small.
+    void set(const float* log_decays, int64_t count) {
+        alignas(64) float high[C] = {}, low[C] = {};
+        double c = 0;
         for (int64_t i = 0; i < count; i++) {
-            product *= factors[i];
-            start[i] = product < 1e-30f ? 0 : product;
-            for (int64_t j = 0; i && j < C; j += W) {
-                const Vector x = load(table.row(i - 1) + j) * factors[i];
-                store(table.row(i) + j, x < least ? Vector{} : x);
-            }
+            c += std::max(log_decays[i], -1000.0f);  // e^-1000 is zero, and infinities have no differences
+            high[i] = static_cast<float>(c), low[i] = static_cast<float>(c - high[i]);
+        }
+        for (int64_t j = 0; j < C; j += W) {
+            const Vector rounded = exp_negative(load(high + j));
+            store(start + j, rounded + rounded * load(low + j));
+        }
+        for (int64_t i = 0; i < count; i++) {
+            for (int64_t j = 0; j < i; j += W)
+                store(table.row(i) + j, exp_negative((high[i] - load(high + j)) + (low[i] - load(low + j))));
+            for (int64_t j = i + 1; j < padded(i); j++) table.row(i)[j] = 0;
             table.row(i)[i] = 1;
         }
     }
@@ -43,64 +56,75 @@ INLINE void set_scores(
     for_panels(padded(first + R), [&](auto vectors, int64_t column) {
         Tile<vectors> tile;
         tile.add_product(q.row(first), q.ld, kt.data + column, kt.ld, depth);
-        for (int i = 0; i < R; i++)
-            for (int j = 0; j < vectors; j++) {
-                const Vector weight = load(weights.table.row(first + i) + column + j * W);
-                const Vector x = weight != Vector{} ? weight * tile.sums[i][j] : Vector{};
-                store(scores.row(i) + column + j * W, x);
-            }
+        tile.each([&](int i, int j, Vector x) {
+            const Vector weight = load(weights.table.row(first + i) + column + j);
+            store(scores.row(i) + column + j, weight != Vector{} ? weight * x : Vector{});
+        });
     });
 }
 
-// o[i] for every row of a chunk, and score_sums[i] = sum_j weight_ij (q_i . k_j) unless that is null.
+inline void scale_rows(const Matrix& from, const float* factors, int64_t rows, int64_t columns, const Matrix& to) {
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j += W) store(to.row(i) + j, load(from.row(i) + j) * factors[i]);
+}
+
+// o[i] for every row of a chunk, and sums[i] = start_i (z . q_i) + sum_j weight_ij (q_i . k_j) unless that is null.
 //
-// q: [count, depth]; kt: [depth, count]; v: [count, columns]; S: [depth, columns]; scores: [R, C], overwritten.
-inline void chunk_outputs(
+// q: [count, depth]; kt: [depth, count]; v: [count, columns]; S: [depth, columns]; z: [depth], zeros in its padding;
+// scores: [R, C] and decayed: [R, depth] are overwritten. meanwhile(first row) is called once for every R rows.
+template <class Meanwhile>
+INLINE void chunk_outputs(
     const Matrix& q, const Matrix& kt, const Matrix& v, const Matrix& S, int64_t depth, int64_t columns,
-    int64_t count, const Weights& weights, const Matrix& scores, const Matrix& o, float* score_sums
+    int64_t count, const Weights& weights, const Matrix& scores, const Matrix& decayed, const Matrix& o,
+    Meanwhile meanwhile, const float* z = nullptr, float* sums = nullptr
 ) {
     for (int64_t first = 0; first < count; first += R) {
+        meanwhile(first);
         set_scores(q, kt, depth, weights, first, scores);
+        Matrix queries{q.row(first), q.ld};
+        if (weights.decayed) {
+            scale_rows(queries, weights.start + first, R, depth, decayed);
+            queries = decayed;
+        }
         const int64_t seen = first + R < count ? first + R : count;
         for_panels(columns, [&](auto vectors, int64_t column) {
             Tile<vectors> tile;
-            tile.add_product(q.row(first), q.ld, S.data + column, S.ld, depth);
-            if (weights.decayed)
-                for (int i = 0; i < R; i++)
-                    for (int j = 0; j < vectors; j++) tile.sums[i][j] *= weights.start[first + i];
-            tile.add_product(scores.data, scores.ld, v.data + column, v.ld, seen);
-            for (int i = 0; i < R; i++)
-                for (int j = 0; j < vectors; j++) store(o.row(first + i) + column + j * W, tile.sums[i][j]);
+            tile.add_product(scores.data, scores.ld, v.data + column, v.ld, seen);  // mostly the smaller, so first
+            tile.add_product(queries.data, queries.ld, S.data + column, S.ld, depth);
+            tile.each([&](int i, int j, Vector x) { store(o.row(first + i) + column + j, x); });
         });
-        for (int i = 0; score_sums && i < R; i++) {
+        for (int i = 0; sums && i < R; i++) {
             Vector total{};
+            for (int64_t d = 0; d < depth; d += W) total += load(z + d) * load(queries.row(i) + d);
             for (int64_t j = 0; j < seen; j += W) total += load(scores.row(i) + j);
-            score_sums[first + i] = sum(total);
+            sums[first + i] = sum(total);
         }
     }
 }
 
 // Multiplies v_j by its weight at the chunk's end, which `advance` then need not do.
 inline void weigh_to_end(const Matrix& v, int64_t columns, int64_t count, const Weights& weights) {
-    if (!weights.decayed) return;
-    const float* last = weights.table.row(count - 1);
-    for (int64_t j = 0; j < count; j++)
-        for (int64_t column = 0; column < columns; column += W)
-            store(v.row(j) + column, load(v.row(j) + column) * last[j]);
+    if (weights.decayed) scale_rows(v, weights.table.row(count - 1), count, columns, v);
 }
 
-// S <- total S + K^T V. The chunk's product is summed apart first: S is rounded once a chunk, not once a token.
+// A state in two parts, S and the rounding errors of S: the sum over chunks is Kahan's.
+struct State {
+    Matrix S, errors;
+};
+
+// S <- total S + K^T V. The chunk's product is summed apart first, so that S grows once a chunk, not once a token.
 inline void advance(
-    const Matrix& kt, const Matrix& v, int64_t depth, int64_t columns, int64_t count, float total, const Matrix& S
+    const Matrix& kt, const Matrix& v, int64_t depth, int64_t columns, int64_t count, float total, const State& state
 ) {
     for (int64_t first = 0; first < depth; first += R)
         for_panels(columns, [&](auto vectors, int64_t column) {
             Tile<vectors> tile;
             tile.add_product(kt.row(first), kt.ld, v.data + column, v.ld, count);
-            for (int i = 0; i < R; i++)
-                for (int j = 0; j < vectors; j++) {
-                    float* entry = S.row(first + i) + column + j * W;
-                    store(entry, load(entry) * total + tile.sums[i][j]);
-                }
+            tile.each([&](int i, int j, Vector x) {
+                float *S = state.S.row(first + i) + column + j, *error = state.errors.row(first + i) + column + j;
+                const Vector old = load(S) * total, added = x + load(error) * total, now = old + added;
+                store(S, now);
+                store(error, added - (now - old));
+            });
         });
 }

@@ -32,16 +32,15 @@ struct Pass {
     const Problem& p;
     Head head;
     const int64_t K, V, V1;  // floats of a row in whole vectors; V1 has room for one element after v
-    Buffer q, k, o, scores, table, start, state;
+    Buffer q, k, o, scores, decayed, table, start, state;
     Weights weights;
     float decay;  // of the state, from the segment's start until now
 
     Pass(const Problem& p, int64_t state_floats)
         : p(p), head{p, 0, 0}, K(padded(p.K)), V(padded(p.V)), V1(padded(p.V + 1)),
-          q(C, K), k(C, K), o(C, K > V ? K : V), scores(R, C), table(C, C), start(1, C), state(1, state_floats),
+          q(C, K), k(C, K), o(C, K > V ? K : V), scores(R, C), decayed(R, K > V1 ? K : V1), table(C, C), start(1, C), state(1, state_floats),
           weights{table, start.data} {
-        const std::vector<float> ones(C, 1.0f);
-        weights.set(ones.data(), C);
+        weights.set_ones();
         weights.decayed = p.log_decay.data;
     }
 
@@ -66,6 +65,11 @@ protected:
         for (int64_t i = 0; i < span.count; i++) to.row(i)[p.V] = 1;
     }
 
+    void prefetch_upstream(const Span& span, int64_t first) const {
+        head.prefetch(p.do_, span, first, p.V);
+        if (p.normalize) head.prefetch(p.o, span, first, p.V);
+    }
+
     // G = do / denominator, and e = -(G . o) after it; do and 0 if nothing is normalised.
     void read_upstream(const Span& span, const Matrix& to) {
         head.read(p.do_, span, p.V, to);
@@ -85,7 +89,7 @@ protected:
         for (int64_t i = 0; products && i < span.count; i++)
             products[head.index() * p.T + span.token(i)] = dot(phi.row(i), o.row(i), K);
         head.multiply_slopes(o, phi, span.count);
-        head.write(o, to, span, p.K);
+        head.write(o, nullptr, to, span, p.K);
     }
 };
 
@@ -93,12 +97,12 @@ protected:
 struct Forward : Pass {
     static constexpr bool back_in_time = false;
     Buffer v, kt, sums;
-    Matrix S;          // [K, V]
-    float *z, *z_low;  // in two parts: terms of one sign add up faster than float32 can follow
+    Matrix S;  // [K, V]
+    float *z, *z_errors;
 
     explicit Forward(const Problem& p)
-        : Pass(p, state_floats(p)), v(C, V), kt(K, C), sums(1, C), S{state.data, V}, z(S.row(K)), z_low(z + K) {}
-    static int64_t state_floats(const Problem& p) { return padded(p.K) * (padded(p.V) + 2); }
+        : Pass(p, state_floats(p)), v(C, V), kt(K, C), sums(1, C), S{state.data, V}, z(S.row(2 * K)), z_errors(z + K) {}
+    static int64_t state_floats(const Problem& p) { return 2 * padded(p.K) * (padded(p.V) + 1); }
 
     bool wants_state() const { return p.S_out; }
     void read_state() {
@@ -116,33 +120,36 @@ struct Forward : Pass {
     }
 
     void step(const Span& span, bool outputs, bool advances) {
-        head.prefetch(p.k, span, p.K);
-        head.prefetch(p.v, span, p.V);
-        if (outputs) head.prefetch(p.q, span, p.K);
         head.read_weights(span, weights);
         head.read_features(p.k, span, k);
         transpose(k, span.count, p.K, kt);
         head.read(p.v, span, p.V, v);
         if (outputs) {
             head.read_features(p.q, span, q);
-            chunk_outputs(q, kt, v, S, p.K, V, span.count, weights, scores, o, p.normalize ? sums.data : nullptr);
-            if (p.normalize) normalize(span);
-            head.write(o, p.o, span, p.V);
+            chunk_outputs(
+                q, kt, v, S, p.K, V, span.count, weights, scores, decayed, o,
+                [&](int64_t first) {
+                    head.prefetch(p.q, span, first, p.K), head.prefetch(p.k, span, first, p.K);
+                    head.prefetch(p.v, span, first, p.V), head.prefetch(p.o, span, first, p.V);
+                },
+                z, p.normalize ? sums.data : nullptr
+            );
+            if (p.normalize) divide(span);
+            head.write(o, p.normalize ? sums.data : nullptr, p.o, span, p.V);
         }
         if (!advances) return;
         const float total = pass_chunk(span);
         weigh_to_end(v, V, span.count, weights);
-        advance(kt, v, p.K, V, span.count, total, S);
+        advance(kt, v, p.K, V, span.count, total, {S, {S.row(K), V}});
         advance_normalizer(span.count, total);
     }
 
 private:
-    void normalize(const Span& span) {
+    // Turns denominators into their reciprocals.
+    void divide(const Span& span) {
         for (int64_t i = 0; i < span.count; i++) {
-            const float denominator = weights.start[i] * dot(q.row(i), z, K) + sums.data[i] + EPSILON;
-            const float reciprocal = 1 / denominator;
-            if (p.reciprocals) p.reciprocals[head.index() * p.T + span.token(i)] = reciprocal;
-            for (int64_t d = 0; d < V; d += W) store(o.row(i) + d, load(o.row(i) + d) * reciprocal);
+            sums.data[i] = 1 / (sums.data[i] + EPSILON);
+            if (p.reciprocals) p.reciprocals[head.index() * p.T + span.token(i)] = sums.data[i];
         }
     }
 
@@ -152,9 +159,9 @@ private:
         for (int64_t d = 0; d < K; d += W) {
             Vector added{};
             for (int64_t j = 0; j < count; j++) added += load(k.row(j) + d) * weight[j];
-            const Vector old = load(z + d) * total, rest = added + load(z_low + d) * total, now = old + rest;
+            const Vector old = load(z + d) * total, rest = added + load(z_errors + d) * total, now = old + rest;
             store(z + d, now);
-            store(z_low + d, rest - (now - old));
+            store(z_errors + d, rest - (now - old));
         }
     }
 };
@@ -167,7 +174,7 @@ struct Queries : Pass {
 
     explicit Queries(const Problem& p)
         : Pass(p, state_floats(p)), v(C, V1), g(C, V1), vt(V1, C), St{state.data, K} {}
-    static int64_t state_floats(const Problem& p) { return padded(p.V + 1) * padded(p.K); }
+    static int64_t state_floats(const Problem& p) { return 2 * padded(p.V + 1) * padded(p.K); }
 
     bool wants_state() const { return false; }
     void write_state() const {}
@@ -186,14 +193,18 @@ struct Queries : Pass {
         head.read_features(p.k, span, k);
         if (outputs) {
             read_upstream(span, g);
-            chunk_outputs(g, vt, k, St, p.V + 1, K, span.count, weights, scores, o, nullptr);
+            chunk_outputs(g, vt, k, St, p.V + 1, K, span.count, weights, scores, decayed, o, [&](int64_t first) {
+                head.prefetch(p.q, span, first, p.K), head.prefetch(p.k, span, first, p.K);
+                head.prefetch(p.v, span, first, p.V), head.prefetch(p.dq, span, first, p.K);
+                prefetch_upstream(span, first);
+            });
             head.read_features(p.q, span, q);
             write_gradient(span, q, p.dq, p.dq_products);
         }
         if (!advances) return;
         const float total = pass_chunk(span);
         weigh_to_end(k, K, span.count, weights);
-        advance(vt, k, p.V + 1, K, span.count, total, St);
+        advance(vt, k, p.V + 1, K, span.count, total, {St, {St.row(V1), K}});
     }
 };
 
@@ -205,7 +216,7 @@ struct Keys : Pass {
 
     explicit Keys(const Problem& p)
         : Pass(p, state_floats(p)), v(C, V1), g(C, V1), qt(K, C), gt(V1, C), dS(K, V1), dSt{state.data, K} {}
-    static int64_t state_floats(const Problem& p) { return padded(p.V + 1) * padded(p.K); }
+    static int64_t state_floats(const Problem& p) { return 2 * padded(p.V + 1) * padded(p.K); }
 
     bool wants_state() const { return p.dS_in; }
     void read_state() {
@@ -232,15 +243,21 @@ struct Keys : Pass {
             transpose(q, span.count, p.K, qt);
             transpose(dSt, p.V, p.K, dS);
             head.read_features(p.k, span, k);
-            chunk_outputs(k, qt, g, dS, p.K, V, span.count, weights, scores, o, nullptr);
-            head.write(o, p.dv, span, p.V);
+            chunk_outputs(k, qt, g, dS, p.K, V, span.count, weights, scores, decayed, o, [&](int64_t first) {
+                head.prefetch(p.q, span, first, p.K), head.prefetch(p.k, span, first, p.K);
+                prefetch_upstream(span, first);
+            });
+            head.write(o, nullptr, p.dv, span, p.V);
             read_values(span, v);
-            chunk_outputs(v, gt, q, dSt, p.V + 1, K, span.count, weights, scores, o, nullptr);
+            chunk_outputs(v, gt, q, dSt, p.V + 1, K, span.count, weights, scores, decayed, o, [&](int64_t first) {
+                head.prefetch(p.v, span, first, p.V), head.prefetch(p.dv, span, first, p.V);
+                head.prefetch(p.dk, span, first, p.K);
+            });
             write_gradient(span, k, p.dk, p.dk_products);
         }
         if (!advances) return;
         const float total = pass_chunk(span);
         weigh_to_end(q, K, span.count, weights);
-        advance(gt, q, p.V + 1, K, span.count, total, dSt);
+        advance(gt, q, p.V + 1, K, span.count, total, {dSt, {dSt.row(V1), K}});
     }
 };

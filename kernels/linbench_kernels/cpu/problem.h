@@ -39,49 +39,56 @@ struct Head {
 
     int64_t index() const { return b * problem.H + h; }
 
-    // Rows of a tensor, zeros in the padding.
-    void read(const Tensor& from, const Span& span, int64_t width, const Matrix& to) const {
+    // Rows of a tensor through a function of a vector, zeros in the padding.
+    template <class Map>
+    INLINE void read(const Tensor& from, const Span& span, int64_t width, const Matrix& to, Map map) const {
         for (int64_t i = 0; i < span.count; i++) {
             const float* row = from.row(b, span.token(i), h);
+            float* copy = to.row(i);
             int64_t d = 0;
-            for (; d + W <= width; d += W) store(to.row(i) + d, load(row + d));
-            for (; d < width; d++) to.row(i)[d] = row[d];
-            for (; d < padded(width); d++) to.row(i)[d] = 0;
+            for (; d + W <= width; d += W) store(copy + d, map(load(row + d)));
+            if (d == width) continue;
+            Vector rest{};
+            for (int64_t j = d; j < width; j++) rest[j - d] = row[j];
+            rest = map(rest);
+            for (int64_t j = width; j < d + W; j++) rest[j - d] = 0;
+            store(copy + d, rest);
         }
     }
+    void read(const Tensor& from, const Span& span, int64_t width, const Matrix& to) const {
+        read(from, span, width, to, [](Vector x) { return x; });
+    }
 
-    // Fetches the rows of the chunk after this one: one head's rows lie too far apart for the CPU to foresee them.
-    // Inlined by force, since g++ drops calls of a function that only prefetches.
-    INLINE void prefetch(const Tensor& from, const Span& span, int64_t width) const {
-        for (int64_t i = 0; i < C; i++) {
-            const int64_t t = span.token(span.count + i);
+    // phi of rows of q or k.
+    void read_features(const Tensor& from, const Span& span, const Matrix& to) const {
+        if (problem.feature_map == ELU1)
+            read(from, span, problem.K, to, [](Vector x) { return x > Vector{} ? x + 1.0f : exp_negative(x); });
+        else if (problem.feature_map == RELU)
+            read(from, span, problem.K, to, [](Vector x) { return larger(x, Vector{}); });
+        else
+            read(from, span, problem.K, to);
+    }
+
+    // Fetches R rows of the chunk after this one: one head's rows lie too far apart for the CPU to foresee them.
+    void prefetch(const Tensor& from, const Span& span, int64_t first, int64_t width) const {
+        asm volatile("");  // g++ drops calls of a function that only prefetches
+        for (int64_t i = first; i < first + R; i++) {
+            const int64_t t = span.token(C + i);
             if (t < 0 || t >= problem.T) return;
             const float* row = from.row(b, t, h);
             for (int64_t d = 0; d < width; d += 16) __builtin_prefetch(row + d, 0, 2);
         }
     }
 
-    void write(const Matrix& from, const Tensor& to, const Span& span, int64_t width) const {
+    // Rows times their factors, or once if those are null.
+    void write(const Matrix& from, const float* factors, const Tensor& to, const Span& span, int64_t width) const {
         for (int64_t i = 0; i < span.count; i++) {
             float* row = to.row(b, span.token(i), h);
+            const float* given = from.row(i);
+            const float factor = factors ? factors[i] : 1;
             int64_t d = 0;
-            for (; d + W <= width; d += W) store(row + d, load(from.row(i) + d));
-            for (; d < width; d++) row[d] = from.row(i)[d];
-        }
-    }
-
-    // phi of rows of q or k.
-    void read_features(const Tensor& from, const Span& span, const Matrix& to) const {
-        read(from, span, problem.K, to);
-        if (problem.feature_map == IDENTITY) return;
-        for (int64_t i = 0; i < span.count; i++) {
-            float* row = to.row(i);
-            for (int64_t d = 0; d < problem.K; d += W) {
-                const Vector x = load(row + d);
-                const Vector above = larger(x, Vector{});
-                store(row + d, problem.feature_map == RELU ? above : x > Vector{} ? x + 1.0f : exp_negative(x));
-            }
-            for (int64_t d = problem.K; d < padded(problem.K); d++) row[d] = 0;
+            for (; d + W <= width; d += W) store(row + d, load(given + d) * factor);
+            for (; d < width; d++) row[d] = given[d] * factor;
         }
     }
 
@@ -99,11 +106,11 @@ struct Head {
     // Decays of a chunk. Back in time a token's decay acts one token later: dS_t = q_t do_t^T + e^g_{t+1} dS_{t+1}.
     void read_weights(const Span& span, Weights& weights) const {
         if (!weights.decayed) return;
-        float factors[C];
+        float log_decays[C];
         for (int64_t i = 0; i < span.count; i++) {
             const int64_t t = span.step > 0 ? span.token(i) : span.token(i) + 1;
-            factors[i] = t < problem.T ? std::exp(*problem.log_decay.row(b, t, h)) : 1;
+            log_decays[i] = t < problem.T ? *problem.log_decay.row(b, t, h) : 0;
         }
-        weights.set(factors, span.count);
+        weights.set(log_decays, span.count);
     }
 };

@@ -19,17 +19,28 @@ struct Matrix {
 
 template <int N>
 struct Tile {
-    Vector sums[R][N] = {};
+    Vector sums[R][N];
+
+    INLINE Tile() {
+        each([](int, int, Vector& x) { x = Vector{}; });
+    }
 
     INLINE void add_product(const float* left, int64_t left_ld, const float* right, int64_t right_ld, int64_t depth) {
         for (int64_t k = 0; k < depth; k++) {
             Vector b[N];
-            for (int j = 0; j < N; j++) b[j] = load(right + k * right_ld + j * W);
-            for (int i = 0; i < R; i++) {
+            UNROLL for (int j = 0; j < N; j++) b[j] = load(right + k * right_ld + j * W);
+            UNROLL for (int i = 0; i < R; i++) {
                 const Vector a = broadcast(left[i * left_ld + k]);
-                for (int j = 0; j < N; j++) sums[i][j] += a * b[j];
+                UNROLL for (int j = 0; j < N; j++) sums[i][j] += a * b[j];
             }
         }
+    }
+
+    // Calls body(row, first column, vector) for every vector.
+    template <class Body>
+    INLINE void each(Body body) {
+        UNROLL for (int i = 0; i < R; i++)
+            UNROLL for (int j = 0; j < N; j++) body(i, j * W, sums[i][j]);
     }
 };
 

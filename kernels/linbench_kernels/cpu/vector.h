@@ -9,9 +9,14 @@ constexpr int W = VECTOR_FLOATS;
 
 typedef float Vector __attribute__((vector_size(4 * W)));
 typedef int32_t Bits __attribute__((vector_size(4 * W)));
-typedef float Unaligned __attribute__((vector_size(4 * W), aligned(4), may_alias));
+typedef float Unaligned __attribute__((vector_size(4 * W), aligned(4)));
 
 #define INLINE inline __attribute__((always_inline))
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")  // early, or an array of accumulators goes to memory
+#endif
 
 INLINE Vector load(const float* from) { return *reinterpret_cast<const Unaligned*>(from); }
 INLINE void store(float* to, Vector x) { *reinterpret_cast<Unaligned*>(to) = x; }
@@ -41,7 +46,6 @@ INLINE float dot(const float* x, const float* y, int64_t count) {
 // e^x for x <= 0, within 1 ulp: 2^n e^r with |r| <= ln 2 / 2 and a minimax polynomial for e^r.
 INLINE Vector exp_negative(Vector x) {
     const float round = 0x1.8p23f;  // adding it leaves the nearest integer in the low bits
-    x = larger(x, broadcast(-87.0f));
     const Vector shifted = x * 0x1.715476p0f + round, n = shifted - round;
     const Vector r = (x - n * 0x1.62e4p-1f) - n * 0x1.7f7d1cp-20f;  // ln 2 in two parts, the first exact
     Vector p = r * 0x1.6a23dp-10f + 0x1.123a2p-7f;
@@ -50,5 +54,5 @@ INLINE Vector exp_negative(Vector x) {
     p = p * r + 0x1.fffffcp-2f;
     p = (p * r) * r + r + 1.0f;
     const Bits power = ((Bits)shifted << 23) + (127 << 23);
-    return p * (Vector)power;
+    return x < -87.0f ? Vector{} : p * (Vector)power;
 }
