@@ -1,36 +1,17 @@
-"""Causal linear attention in C++ on the CPU: checks, segments, and the calls of linear_attention.cpp."""
+"""Causal linear attention in C++ on the CPU: forward, gradients, prefill and decode."""
 
-import ctypes
-import os
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from linbench_kernels.cpu import compile as cpp
+from linbench_kernels.cpu import calls
 
 State = tuple[Tensor, Tensor]
 
-SOURCE = Path(__file__).with_name("linear_attention.cpp")
-FEATURE_MAPS = ("elu1", "relu", "identity")
 DTYPES = (torch.float32,)
-MIN_SEGMENT = 256  # tokens; below it summing the states apart outweighs the parallelism gained
-
-_NO_TENSOR = (0, 0, 0, 0)
-_Words = ctypes.c_int64 * 56  # struct Problem, all of whose fields are 64 bits wide
-_forked = False  # a child of a fork has the parent's thread pool but none of its threads
-
-
-def _note_fork() -> None:
-    global _forked
-    _forked = True
-
-
-os.register_at_fork(after_in_child=_note_fork)
 
 
 def linear_attention(
@@ -43,14 +24,36 @@ def linear_attention(
     log_decay: Tensor | None = None,
     state: State | None = None,
 ) -> Tensor:
-    """Returns the outputs of causal linear attention, differentiable in every tensor.
+    """Returns o [B, T, H, V] of causal linear attention, differentiable in every tensor.
 
-    S_t = e^g_t S_{t-1} + phi(k_t) v_t^T, z_t = e^g_t z_{t-1} + phi(k_t),
-    o_t = S_t^T phi(q_t) / (phi(q_t) . z_t + 1e-6).
+    S_t = e^(g_t) S_{t-1} + phi(k_t) v_t^T,  z_t = e^(g_t) z_{t-1} + phi(k_t),
+    o_t = S_t^T phi(q_t) / (phi(q_t) . z_t + 1e-6);  g = 0 without `log_decay`, no quotient without
+    `normalize`.
+
+    A head is walked in chunks of C = 32 tokens, its state in cache. Heads run on torch's threads, and so do
+    segments of T where heads are too few: the last bits may depend on the number of threads. All sums are
+    float32; those of the state, over chunks, are Kahan's. Per token and head, FLOP: 4 K V + C (K + V) forward
+    and 14 K V + 4 C (K + V) with the backward, which keeps q, k, v, o and one number a row.
+
+    Args:
+        q: [B, T, H, K], float32; any sizes and strides.
+        k: [B, T, H, K].
+        v: [B, T, H, V].
+        feature_map: phi: "elu1" (elu(x) + 1), "relu" or "identity".
+        normalize: whether to divide by the denominator.
+        log_decay: g <= 0: [H], one for each head, or [B, T, H]; -inf forgets. The gradient is a difference of
+            sums, exact to rounding of the terms, phi(q) . dphi(q) and phi(k) . dphi(k), and not of itself.
+        state: S [B, H, K, V] and z [B, H, K] before the first token; zeros if None.
+
+    Raises:
+        ValueError: a shape, dtype, device or feature map that is not allowed.
+        NotImplementedError: there is no C++ compiler.
+
+    Source: Katharopoulos et al., "Transformers are RNNs", ICML 2020; decays: Dao and Gu, "Transformers are
+    SSMs", ICML 2024.
     """
     _check(q, k, v, feature_map, log_decay, state)
-    S, z = state if state is not None else (None, None)
-    o: Tensor = _apply(q, k, v, log_decay, S, z, feature_map, normalize, False)[0]
+    o: Tensor = _apply(q, k, v, log_decay, *(state or (None, None)), feature_map, normalize, False)[0]
     return o
 
 
@@ -64,10 +67,12 @@ def linear_attention_prefill(
     log_decay: Tensor | None = None,
     state: State | None = None,
 ) -> tuple[Tensor, State]:
-    """Returns the outputs as `linear_attention` does, and the state (S, z) after the last token."""
+    """Returns o as `linear_attention` does, and the state (S, z) after the last token, differentiable alike.
+
+    Equation, arguments and errors are those of `linear_attention`.
+    """
     _check(q, k, v, feature_map, log_decay, state)
-    S, z = state if state is not None else (None, None)
-    o, S, z = _apply(q, k, v, log_decay, S, z, feature_map, normalize, True)
+    o, S, z = _apply(q, k, v, log_decay, *(state or (None, None)), feature_map, normalize, True)
     return o, (S, z)
 
 
@@ -82,14 +87,39 @@ def linear_attention_decode(
     log_decay: Tensor | None = None,
     out: State | None = None,
 ) -> tuple[Tensor, State]:
-    """Returns the output of one more token and the state after it."""
+    """Returns o [B, 1, H, V] of one more token and the state (S, z) after it; not differentiable.
+
+    The equation is that of `linear_attention` with T = 1. The state is read once and written once:
+    8 K (V + 1) bytes and 4 K V FLOP a head.
+
+    Args:
+        q: [B, 1, H, K], float32.
+        k: [B, 1, H, K].
+        v: [B, 1, H, V].
+        state: S [B, H, K, V] and z [B, H, K] before the token.
+        feature_map: phi: "elu1", "relu" or "identity".
+        normalize: whether to divide by the denominator.
+        log_decay: [H] or [B, 1, H].
+        out: where to write the state after the token, contiguous; `state` itself to advance it in place. New
+            tensors if None.
+
+    Raises:
+        ValueError: a shape, dtype, device or feature map that is not allowed, or T > 1.
+        RuntimeError: a gradient would be lost.
+        NotImplementedError: there is no C++ compiler.
+    """
     _check(q, k, v, feature_map, log_decay, state)
-    q, k, v = _rows(q), _rows(k), _rows(v)
-    S, z = state[0].contiguous(), state[1].contiguous()
-    new_S, new_z = out if out is not None else (torch.empty_like(S), torch.empty_like(z))
-    o = torch.empty(v.shape)
-    _call("decode", q, k, v, o, feature_map, normalize, log_decay, 1, (S, z), (new_S, new_z))
-    return o, (new_S, new_z)
+    if q.shape[1] != 1:
+        raise ValueError(f"decode takes T = 1; q has T = {q.shape[1]}: use linear_attention_prefill.")
+    S, z = state
+    if torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v, S, z)):
+        raise RuntimeError("linear_attention_decode has no gradient; call it under torch.no_grad().")
+    if out is None:
+        out = torch.empty(S.shape), torch.empty(z.shape)
+    elif any(x.shape != y.shape or not x.is_contiguous() for x, y in zip(out, state, strict=True)):
+        given = [tuple(x.shape) for x in out]
+        raise ValueError(f"out is {given}; allowed: contiguous, of the shapes of state.")
+    return calls.decode(q, k, v, log_decay, S, z, *out, feature_map, normalize), out
 
 
 class _LinearAttention(torch.autograd.Function):
@@ -104,152 +134,79 @@ class _LinearAttention(torch.autograd.Function):
         z: Tensor | None,
         feature_map: str,
         normalize: bool,
-        final: bool,
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        q, k, v = _rows(q), _rows(k), _rows(v)
-        S, z = (None, None) if S is None or z is None else (S.contiguous(), z.contiguous())
-        B, T, H, K = q.shape
-        V = v.shape[3]
-        o = torch.empty(B, T, H, V)
-        reciprocals = torch.empty(B, H, T) if normalize and any(ctx.needs_input_grad) else None
-        final_S, final_z = (torch.empty(B, H, K, V), torch.empty(B, H, K)) if final else (None, None)
-        segment = segment_length(T, B * H, _threads())
-        _call(
-            "forward", q, k, v, o, feature_map, normalize, log_decay, segment,
-            (S, z), (final_S, final_z), reciprocals,
-        )  # fmt: skip
+        needs_state: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        run = calls.forward_operator if torch.compiler.is_compiling() else calls.forward
+        gradient = any(ctx.needs_input_grad)
+        o, new_S, new_z, reciprocals = run(
+            q, k, v, log_decay, S, z, feature_map, normalize, needs_state, gradient
+        )
         ctx.set_materialize_grads(False)
-        kept = (final_S, final_z) if log_decay is not None and ctx.needs_input_grad[3] else (None, None)
-        ctx.save_for_backward(q, k, v, log_decay, S, z, o if normalize else None, reciprocals, *kept)
+        ctx.save_for_backward(q, k, v, o, log_decay, S, z, reciprocals, new_S, new_z)
         ctx.options = feature_map, normalize
-        return o, final_S, final_z
+        return o, new_S, new_z
 
     @staticmethod
     @once_differentiable
     def backward(
-        ctx: Any, do: Tensor | None, dS_out: Tensor | None, dz_out: Tensor | None
-    ) -> tuple[Any, ...]:
-        q, k, v, log_decay, S, z, o, reciprocals, final_S, final_z = ctx.saved_tensors
-        B, T, H, K = q.shape
-        do = torch.zeros(v.shape) if do is None else _rows(do)
-        if dS_out is not None or dz_out is not None:
-            dS_out = torch.zeros(B, H, K, v.shape[3]) if dS_out is None else dS_out.contiguous()
-            dz_out = torch.zeros(B, H, K) if dz_out is None else dz_out.contiguous()
-        dq, dk, dv = torch.empty(q.shape), torch.empty(k.shape), torch.empty(v.shape)
-        dS, dz = (None, None) if S is None else (torch.empty_like(S), torch.empty_like(z))
-        products = torch.empty(2, B, H, T) if ctx.needs_input_grad[3] else None
-        feature_map, normalize = ctx.options
-        segment = segment_length(T, B * H, _threads())
-        _call(
-            "backward", q, k, v, o, feature_map, normalize, log_decay, segment,
-            (S, z), (None, None), reciprocals, (do, dq, dk, dv), (dS_out, dz_out), (dS, dz), products,
-        )  # fmt: skip
-        dlog_decay = None
-        if products is not None:
-            # dg_t sums phi(q) . dphi(q) - phi(k) . dphi(k) from t on, and the final state's own share.
-            shares = (products[0].double() - products[1]).flip(2).cumsum(2).flip(2)
-            if dS_out is not None:
-                shares += (dS_out * final_S).sum((2, 3), dtype=torch.float64)[..., None]
-                shares += (dz_out * final_z).sum(2, dtype=torch.float64)[..., None]
-            shares = shares.transpose(1, 2) if log_decay.dim() == 3 else shares.sum((0, 2))
-            dlog_decay = shares.to(log_decay.dtype)
-        return dq, dk, dv, dlog_decay, dS, dz, None, None, None
+        ctx: Any, do: Tensor | None, dS: Tensor | None, dz: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        q, k, v, o, log_decay, S, z, reciprocals, new_S, new_z = ctx.saved_tensors
+        run = calls.backward_operator if torch.compiler.is_compiling() else calls.backward
+        do = torch.zeros_like(o) if do is None else do
+        if new_S.numel() == 0:  # not asked for: torch.compile makes zeros of their gradients
+            dS = dz = None
+        elif dS is not None or dz is not None:
+            dS, dz = (torch.zeros_like(x) if dx is None else dx for dx, x in ((dS, new_S), (dz, new_z)))
+        dq, dk, dv, first_dS, first_dz, products = run(
+            q, k, v, o, log_decay, S, z, reciprocals, do, dS, dz, *ctx.options
+        )
+        gradients = dq, dk, dv, None, *((None, None) if S is None else (first_dS, first_dz))
+        if log_decay is not None:
+            final = None if dS is None else (dS * new_S).sum((2, 3)) + (dz * new_z).sum(2)
+            gradients = *gradients[:3], _decay_gradient(products, final, log_decay), *gradients[4:]
+        return *gradients, None, None, None
 
 
 _apply: Callable[..., Any] = _LinearAttention.apply  # torch gives it no type
 
 
-def segment_length(T: int, heads: int, threads: int) -> int:
-    """Returns the tokens of a segment: all of T unless the heads leave threads idle for long."""
-    rounds = -(-heads // threads)
-    if rounds * threads < 1.5 * heads:
-        return T
-    return min(T, max(MIN_SEGMENT, -(-T * heads // (2 * threads))))
+def _decay_gradient(products: Tensor, final: Tensor | None, log_decay: Tensor) -> Tensor:
+    """Returns dg_t = sum_{i >= t} (phi(q_i) . dphi(q_i) - phi(k_i) . dphi(k_i)) + dS . S + dz . z.
 
-
-def _threads() -> int:
-    return 1 if _forked else torch.get_num_threads()
-
-
-def _call(
-    name: str,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    o: Tensor | None,
-    feature_map: str,
-    normalize: bool,
-    log_decay: Tensor | None,
-    segment: int,
-    state: tuple[Tensor | None, Tensor | None],
-    final: tuple[Tensor | None, Tensor | None],
-    reciprocals: Tensor | None = None,
-    gradients: tuple[Tensor, ...] = (),
-    final_gradient: tuple[Tensor | None, ...] = (),
-    state_gradient: tuple[Tensor | None, ...] = (),
-    products: Tensor | None = None,
-) -> None:
-    """Calls one function of the library; its fields follow struct Problem."""
-    B, T, H, K = q.shape
-    decays: tuple[int, ...] = _NO_TENSOR
-    if log_decay is not None:
-        strides = (0, 0, log_decay.stride(0)) if log_decay.dim() == 1 else log_decay.stride()
-        decays = (log_decay.data_ptr(), *strides)
-    first, second = (products[0].data_ptr(), products[1].data_ptr()) if products is not None else (0, 0)
-    words = _Words(
-        *(B, T, H, K, v.shape[3], FEATURE_MAPS.index(feature_map), normalize, _threads(), segment),
-        *(*_tensor(q), *_tensor(k), *_tensor(v), *_tensor(o), *decays),
-        *map(_address, (*state, *final, reciprocals)),
-        *(word for x in gradients for word in _tensor(x)),
-        *map(_address, (*final_gradient, *state_gradient)),
-        *(first, second),
-    )
-    if _function(name)(words):
-        raise MemoryError(f"linear_attention_{name} could not allocate its working memory")
-
-
-@cache
-def _function(name: str) -> Callable[..., int]:
-    function: Callable[..., int] = getattr(
-        cpp.load_library(SOURCE, cpp.variant()), f"linear_attention_{name}"
-    )
-    return function
-
-
-def _tensor(x: Tensor | None) -> tuple[int, ...]:
-    return _NO_TENSOR if x is None else (x.data_ptr(), *x.stride()[:3])
-
-
-def _address(x: Tensor | None) -> int:
-    return 0 if x is None else x.data_ptr()
-
-
-def _rows(x: Tensor) -> Tensor:
-    """Returns x with contiguous rows."""
-    return x if x.stride(3) == 1 else x.contiguous()
+    Every path from a key to a query or to the final state decays between the two, and each ends once.
+    """
+    through = (products[0].double() - products[1]).flip(2).cumsum(2).flip(2)  # [B, H, T]
+    if final is not None:
+        through = through + final[..., None]
+    through = through.transpose(1, 2) if log_decay.dim() == 3 else through.sum((0, 2))
+    return through.to(log_decay.dtype)
 
 
 def _check(
     q: Tensor, k: Tensor, v: Tensor, feature_map: str, log_decay: Tensor | None, state: State | None
 ) -> None:
     """Raises if the arguments are not what `linear_attention` allows."""
-    if feature_map not in FEATURE_MAPS:
-        raise ValueError(f"feature_map is {feature_map!r}; allowed: {', '.join(FEATURE_MAPS)}.")
-    if q.dim() != 4 or q.shape != k.shape or v.dim() != 4 or v.shape[:3] != q.shape[:3] or not v.numel():
+    if feature_map not in calls.FEATURE_MAPS:
+        raise ValueError(f"feature_map is {feature_map!r}; allowed: {', '.join(calls.FEATURE_MAPS)}.")
+    if q.dim() != 4 or q.shape != k.shape or v.dim() != 4 or v.shape[:3] != q.shape[:3]:
         given = f"q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}"
-        raise ValueError(f"shapes are {given}; allowed: q and k [B, T, H, K], v [B, T, H, V], none empty.")
+        raise ValueError(f"shapes are {given}; allowed: q and k [B, T, H, K], v [B, T, H, V].")
     (B, T, H, K), V = q.shape, v.shape[3]
-    named = {"q": q, "k": k, "v": v}
+    if min(B, T, H, K, V) < 1:
+        raise ValueError(f"sizes are B = {B}, T = {T}, H = {H}, K = {K}, V = {V}; allowed: from 1.")
+    tensors = [("q", q), ("k", k), ("v", v)]
     if state is not None:
-        S, z = named["S"], named["z"] = state
+        S, z = state
         if S.shape != (B, H, K, V) or z.shape != (B, H, K):
             given = f"S {tuple(S.shape)}, z {tuple(z.shape)}"
             raise ValueError(f"state is {given}; allowed: S {(B, H, K, V)}, z {(B, H, K)}.")
+        tensors += [("S", S), ("z", z)]
     if log_decay is not None:
-        named["log_decay"] = log_decay
         if log_decay.shape not in ((H,), (B, T, H)):
             given = f"log_decay is {tuple(log_decay.shape)}"
             raise ValueError(f"{given}; allowed: {(H,)}, one for each head, or {(B, T, H)}.")
-    for name, x in named.items():
+        tensors.append(("log_decay", log_decay))
+    for name, x in tensors:
         if x.dtype not in DTYPES or x.device.type != "cpu":
             raise ValueError(f"{name} is {x.dtype} on {x.device}; allowed: torch.float32 on the CPU.")

@@ -1,0 +1,218 @@
+"""Calls of linear_attention.cpp on tensors; forward and backward are operators of torch too."""
+
+import ctypes
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from linbench_kernels.cpu import compile as cpp
+
+SOURCE = Path(__file__).with_name("linear_attention.cpp")
+FEATURE_MAPS = ("elu1", "relu", "identity")  # in the order of FeatureMap in problem.h
+MIN_SEGMENT = 256  # tokens; below it summing the states apart outweighs the parallelism gained
+
+_forked = False
+
+
+def _note_fork() -> None:
+    global _forked
+    _forked = True
+
+
+os.register_at_fork(after_in_child=_note_fork)
+
+
+def threads() -> int:
+    """Returns torch's number of threads, or 1 in a child of a fork, whose thread pool has no threads left."""
+    return 1 if _forked else torch.get_num_threads()
+
+
+def segment_length(T: int, heads: int, threads: int) -> int:
+    """Returns the tokens of a segment: all of T unless the heads leave threads idle for long.
+
+    Segments compute the state twice, which costs about 0.4 of a forward pass.
+    """
+    rounds = -(-heads // threads)
+    if rounds * threads < 1.5 * heads:
+        return T
+    return min(T, max(MIN_SEGMENT, -(-T * heads // (2 * threads))))
+
+
+def forward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    log_decay: Tensor | None,
+    S: Tensor | None,
+    z: Tensor | None,
+    feature_map: str,
+    normalize: bool,
+    needs_state: bool,
+    needs_reciprocals: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Returns o, S and z after the last token, and the reciprocals [B, H, T] of the denominators.
+
+    What is not needed is an empty tensor.
+    """
+    q, k, v, S, z = _rows(q), _rows(k), _rows(v), _dense(S), _dense(z)
+    results = _forward_results(q, k, v, normalize, needs_state, needs_reciprocals)
+    o, *others = results
+    words = _words(q, k, v, o, log_decay, feature_map, normalize)
+    _run("forward", words + _addresses(S, z, *others))
+    return results
+
+
+def backward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    o: Tensor | None,
+    log_decay: Tensor | None,
+    S: Tensor | None,
+    z: Tensor | None,
+    reciprocals: Tensor | None,
+    do: Tensor,
+    dS: Tensor | None,
+    dz: Tensor | None,
+    feature_map: str,
+    normalize: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Returns the gradients of q, k, v and of the initial S and z, and the products [2, B, H, T].
+
+    The products are phi(q) . dphi(q) and phi(k) . dphi(k): the gradient of log-decays is made of them. dS and
+    dz are those of the final state. What was not given has an empty gradient.
+    """
+    q, k, v, S, z = _rows(q), _rows(k), _rows(v), _dense(S), _dense(z)
+    do, dS, dz = _rows(do), _dense(dS), _dense(dz)
+    results = _backward_results(q, k, v, o, log_decay, S, z)
+    *rows, first_dS, first_dz, products = results
+    words = _words(q, k, v, o, log_decay, feature_map, normalize) + _addresses(S, z, None, None, reciprocals)
+    for x in (do, *rows):
+        words += _strided(x)
+    both = products if products.numel() else (None, None)
+    _run("backward", words + _addresses(dS, dz, first_dS, first_dz, *both))
+    return results
+
+
+def decode(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    log_decay: Tensor | None,
+    S: Tensor,
+    z: Tensor,
+    new_S: Tensor,
+    new_z: Tensor,
+    feature_map: str,
+    normalize: bool,
+) -> Tensor:
+    """Returns o of one token, and writes the state after it, which may be the state before it."""
+    q, k, v = _rows(q), _rows(k), _rows(v)
+    o = v.new_empty(v.shape)
+    words = _words(q, k, v, o, log_decay, feature_map, normalize)
+    _run("decode", words + _addresses(_dense(S), _dense(z), new_S, new_z))
+    return o
+
+
+def _forward_results(q: Tensor, k: Tensor, v: Tensor, *options: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Returns what `forward` returns, not yet computed."""
+    *_, normalize, needs_state, needs_reciprocals = options
+    (B, T, H, K), V = k.shape, v.shape[3]
+    return (
+        q.new_empty(B, T, H, V),
+        q.new_empty((B, H, K, V) if needs_state else 0),
+        q.new_empty((B, H, K) if needs_state else 0),
+        q.new_empty((B, H, T) if normalize and needs_reciprocals else 0),
+    )
+
+
+def _backward_results(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    _o: Tensor | None,
+    log_decay: Tensor | None,
+    S: Tensor | None,
+    z: Tensor | None,
+    *_options: Any,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Returns what `backward` returns, not yet computed."""
+    B, T, H, _ = q.shape
+    return (
+        q.new_empty(q.shape),
+        q.new_empty(k.shape),
+        q.new_empty(v.shape),
+        q.new_empty(0 if S is None else S.shape),
+        q.new_empty(0 if z is None else z.shape),
+        q.new_empty(0 if log_decay is None else (2, B, H, T)),
+    )
+
+
+def _operator(function: Callable[..., Any], fake: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a function as an operator of torch, for torch.compile; a plain call costs less without."""
+    name = f"linbench_kernels::linear_attention_{function.__name__}"
+    made = torch.library.custom_op(name, function, mutates_args=())
+    made.register_fake(fake)
+    return made
+
+
+forward_operator = _operator(forward, _forward_results)
+backward_operator = _operator(backward, _backward_results)
+
+
+def _words(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    o: Tensor | None,
+    log_decay: Tensor | None,
+    feature_map: str,
+    normalize: bool,
+) -> list[int]:
+    """Returns the first fields of struct Problem, all of which are 64 bits wide."""
+    B, T, H, K = q.shape
+    team = threads()
+    words = [B, T, H, K, v.shape[3], FEATURE_MAPS.index(feature_map), normalize, team]
+    words += [segment_length(T, B * H, team), *_strided(q), *_strided(k), *_strided(v), *_strided(o)]
+    if log_decay is not None and log_decay.dim() == 1:
+        return [*words, log_decay.data_ptr(), 0, 0, log_decay.stride(0)]
+    return words + _strided(log_decay)
+
+
+def _strided(x: Tensor | None) -> list[int]:
+    return [0, 0, 0, 0] if x is None else [x.data_ptr(), *x.stride()[:3]]
+
+
+def _addresses(*given: Tensor | None) -> list[int]:
+    """Returns the addresses of dense tensors, zero for none and for an empty one."""
+    return [0 if x is None or x.numel() == 0 else x.data_ptr() for x in given]
+
+
+_Problem = ctypes.c_int64 * 56
+
+
+def _run(name: str, words: list[int]) -> None:
+    """Calls a function of the library; the fields that are not given are null."""
+    if _function(name)(_Problem(*words)):
+        raise MemoryError(f"linear_attention_{name} could not allocate its working memory")
+
+
+@cache
+def _function(name: str) -> Callable[..., int]:
+    library = cpp.load_library(SOURCE, cpp.variant())
+    function: Callable[..., int] = getattr(library, f"linear_attention_{name}")
+    return function
+
+
+def _rows(x: Tensor) -> Tensor:
+    """Returns x with contiguous rows."""
+    return x if x.stride(3) == 1 else x.contiguous()
+
+
+def _dense(x: Tensor | None) -> Tensor | None:
+    return None if x is None else x.contiguous()
