@@ -17,6 +17,7 @@ RUNNABLE = [
     for implementation in registry.implementations()
     if implementation.why_not(registry.operator(implementation.operator), Case(1, 64, 2, 16, 16)) is None
     and implementation.name != "gated_delta/undamped"  # wrong on purpose
+    and implementation.name != "softmax/flex"  # compiles for seconds a shape: test_peers.py
 ]
 CASES = [
     Case(2, 65, 3, 16, 24, "float32"),

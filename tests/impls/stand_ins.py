@@ -1,0 +1,146 @@
+"""Stand-ins for other libraries: the functions that the peers call, in plain torch, as their documents say.
+
+They take the libraries' own layouts, scales and defaults, so that an adapter that gets one wrong is wrong.
+"""
+
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+import torch
+
+
+def recurrence(q, k, v, log_decay, scale, S=None):
+    """S_t = exp(g_t) S_{t-1} + k_t v_t^T, o_t = scale S_t^T q_t in float32; [B, T, H, *], g: [B, T, H]."""
+    S = k.new_zeros(k.shape[0], *k.shape[2:], v.shape[-1], dtype=torch.float32) if S is None else S.float()
+    outputs = []
+    for t in range(q.shape[1]):
+        S = S * log_decay[:, t, :, None, None].exp() + k[:, t, :, :, None].float() * v[:, t, :, None].float()
+        outputs.append((S * q[:, t, :, :, None].float()).sum(-2) * scale)
+    return torch.stack(outputs, 1), S
+
+
+def no_decay(q):
+    return q.new_zeros(q.shape[:3], dtype=torch.float32)
+
+
+def fla_linear(q, k, v, scale=None, initial_state=None, output_final_state=False, normalize=True):
+    scale = k.shape[-1] ** -0.5 if scale is None else scale
+    S, z = initial_state if isinstance(initial_state, tuple) else (initial_state, None)
+    o, S = recurrence(q, k, v, no_decay(q), scale, S)
+    S = S if output_final_state else None
+    if not normalize:
+        return o.to(v.dtype), S
+    sums = k.float().cumsum(1) + (0 if z is None else z)
+    o = o / ((q * scale * sums).sum(-1, keepdim=True) + 1e-10)
+    return o.to(v.dtype if z is None else z.dtype), (S, sums[:, -1:])
+
+
+def fla_simple_gla(q, k, v, g=None, g_gamma=None, scale=None, initial_state=None, output_final_state=False):
+    log_decay = no_decay(q) + (0 if g is None else g.float()) + (0 if g_gamma is None else g_gamma)
+    o, S = recurrence(q, k, v, log_decay, k.shape[-1] ** -0.5 if scale is None else scale, initial_state)
+    return o.to(v.dtype), S if output_final_state else None
+
+
+def lightning_attn(q, k, v, s=None):
+    q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+    g = no_decay(q) - (0 if s is None else s)
+    return recurrence(q, k, v, g, 1.0)[0].transpose(1, 2).to(v.dtype)
+
+
+def mamba_scan(x, dt, A, B, C, chunk_size, initial_states=None, return_final_states=False):
+    del chunk_size
+    S = None if initial_states is None else initial_states.transpose(-1, -2)
+    o, S = recurrence(C, B, x * dt[..., None], dt * A, 1.0, S)
+    o = o.to(x.dtype)
+    return (o, S.transpose(-1, -2)) if return_final_states else o
+
+
+def causal_dot_product(Q, K, V):
+    return (Q @ K.transpose(-1, -2)).tril() @ V
+
+
+class FeatureMap:
+    def __init__(self, activation_function):
+        self.phi = activation_function
+
+    @classmethod
+    def factory(cls, *arguments):
+        return lambda _: cls(*arguments)  # of the query's dimension
+
+
+class RecurrentLinearAttention:
+    def __init__(self, query_dimensions, feature_map=None, eps=1e-6):
+        self.feature_map, self.eps = feature_map(query_dimensions), eps
+
+    def __call__(self, query, key, value, state=None):
+        q, k = (self.feature_map.phi(x) for x in (query, key))
+        S, z = state
+        z += k
+        S += k[..., None] * value[..., None, :]
+        return (q[..., None, :] @ S).squeeze(-2) / ((q * z).sum(-1, keepdim=True) + self.eps), [S, z]
+
+
+def flash_attn(q, k, v, softmax_scale=None, causal=False):
+    scale = q.shape[-1] ** -0.5 if softmax_scale is None else softmax_scale
+    scores = torch.einsum("bthd,buhd->bhtu", q.float(), k.float()) * scale
+    if causal:  # aligned at the last query and the last key
+        hidden = torch.ones(q.shape[1], k.shape[1]).triu(k.shape[1] - q.shape[1] + 1).bool()
+        scores = scores.masked_fill(hidden, -torch.inf)
+    return torch.einsum("bhtu,buhd->bthd", scores.softmax(-1), v.float()).to(q.dtype)
+
+
+def flash_attn_with_kvcache(q, k_cache, v_cache, k=None, v=None, cache_seqlens=None, causal=False):
+    end = cache_seqlens + k.shape[1]
+    k_cache[:, cache_seqlens:end], v_cache[:, cache_seqlens:end] = k, v
+    return flash_attn(q, k_cache[:, :end], v_cache[:, :end], causal=causal)
+
+
+FLASH = {"flash_attn_func": flash_attn, "flash_attn_with_kvcache": flash_attn_with_kvcache}
+LIBRARIES = {
+    "fla.ops.linear_attn": {
+        f"{form}_linear_attn": fla_linear for form in ("chunk", "fused_chunk", "fused_recurrent")
+    },
+    "fla.ops.simple_gla": {
+        f"{form}_simple_gla": fla_simple_gla
+        for form in ("chunk", "fused_chunk", "fused_recurrent", "parallel")
+    },
+    "fast_transformers.causal_product": {
+        "causal_dot_product": causal_dot_product,
+        "causal_dot_product_cuda": None,
+    },
+    "fast_transformers.feature_maps": {"ActivationFunctionFeatureMap": FeatureMap},
+    "fast_transformers.recurrent.attention": {"RecurrentLinearAttention": RecurrentLinearAttention},
+    "lightning_attn.ops": {"lightning_attn_func": lightning_attn},
+    "lightning_attn.ops.triton": {"lightning_attn2_no_decay": lightning_attn},
+    "mamba_ssm.ops.triton.ssd_combined": {"mamba_chunk_scan_combined": mamba_scan},
+    "flash_attn": FLASH,
+    "flash_attn_interface": FLASH,
+}
+
+
+def install(monkeypatch, calls):
+    """Put every stand-in where its library would be; `calls` gets the function and keywords of each call."""
+    modules = {}
+    for path, contents in LIBRARIES.items():
+        parts = path.split(".")
+        for depth in range(1, len(parts) + 1):
+            name = ".".join(parts[:depth])
+            if name not in modules:
+                modules[name] = ModuleType(name)
+                modules[name].__spec__ = ModuleSpec(name, None)
+                monkeypatch.setitem(sys.modules, name, modules[name])
+                if depth > 1:
+                    setattr(modules[".".join(parts[: depth - 1])], parts[depth - 1], modules[name])
+        for name, value in contents.items():
+            if callable(value) and not isinstance(value, type):
+                value = recorded(name, value, calls)
+            setattr(modules[path], name, value)
+
+
+def recorded(name, function, calls):
+    def call(*arguments, **keywords):
+        calls.append((name, keywords))
+        return function(*arguments, **keywords)
+
+    return call

@@ -1,0 +1,181 @@
+"""Peers: our adapters with stand-ins of the libraries, flex itself, and FLA's kernels if installed."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from stand_ins import install
+from test_contract import checked
+
+from linbench import Case
+from linbench.core.registry import registry
+from linbench.measure.accuracy import complaint
+from linbench_impls.softmax import peers as softmax_peers
+
+registry.load()
+PEERS = {
+    found.name: found
+    for found in registry.implementations()
+    if Path(found.origin).name == "peers.py" and found.name != "softmax/flex"
+}
+SHORT = Case(1, 17, 2, 32, 64)
+CASES = [
+    Case(2, 65, 3, 32, 32),
+    SHORT,
+    *(
+        SHORT.with_options(o)
+        for o in ({"normalize": False}, {"feature_map": "relu"}, {"initial_state": True})
+    ),
+    Case(1, 1, 2, 32, 32),
+    Case(1, 70, 2, 32, 32, "bfloat16"),
+    Case(1, 33, 2, 64, 64, "float16"),
+]
+KEYWORDS = {  # what a library must be told, beside tensors
+    "linear/fla-": {"scale": 1.0},
+    "retention/fla-": {"scale": 32**-0.5},
+    "lightning/fla-": {"scale": 32**-0.5},
+    "simple_gla/fla-": {"scale": 32**-0.5},
+    "softmax/flash-": {"causal": True},
+}
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Put the stand-ins in, on a machine that says it is a Hopper; what they were called with."""
+    found = []
+    install(monkeypatch, found)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    return found
+
+
+def taken(implementation, mode):
+    """Return the cases of a mode that an implementation would take on a CUDA device, as cases on the CPU."""
+    operator = registry.operator(implementation.operator)
+    cases = {case.id: case for case in (operator.complete(replace(case, mode=mode)) for case in CASES)}
+    return [
+        case
+        for case in cases.values()
+        if implementation.why_not(operator, replace(case, device="cuda")) is None
+    ]
+
+
+@pytest.mark.parametrize(("name", "mode"), [(name, mode) for name in PEERS for mode in PEERS[name].modes])
+def test_the_adapter_is_right_if_the_library_is(calls, name, mode):
+    cases = taken(PEERS[name], mode)
+    assert cases
+    for case in cases:
+        found, _ = checked(PEERS[name], case)
+        assert complaint(found) is None, (case, found)
+    due = next((due for start, due in KEYWORDS.items() if name.startswith(start)), {})
+    keywords = [{name: keywords.get(name) for name in due} for _, keywords in calls]
+    assert due in keywords or not due
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_without_its_library_a_peer_says_which_module_it_needs(monkeypatch, name):
+    monkeypatch.setattr("linbench.core.implementation.find_spec", lambda _: None)
+    reason = PEERS[name].rule(Case(1, 64, 2, 32, 32, "float16", device="cuda"))
+    assert "needs the Python module" in reason
+    assert "not installed" in reason
+
+
+def test_asking_whether_peers_run_imports_none_of_them():
+    code = """
+import sys
+import linbench_impls
+from linbench import Case
+from linbench.core.registry import registry
+peers = [found for found in registry._implementations.values() if found.origin.endswith("peers.py")]
+assert peers
+for found in peers:
+    found.rule(Case(1, 64, 2, 32, 32))
+print(sorted({"torch", "fla", "flash_attn", "fast_transformers", "lightning_attn"} & set(sys.modules)))
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.usefixtures("calls")
+@pytest.mark.parametrize(
+    ("name", "change", "reason"),
+    [
+        ("linear/fla-chunk", {"K": 17, "dtype": "float16", "mode": "fwd_bwd"}, "even K and V"),
+        ("linear/fla-chunk", {"dtype": "float64"}, "not float64"),
+        ("linear/fast-transformers", {"dtype": "float16"}, "takes float32"),
+        ("linear/lightning-attn", {}, "ask for normalize=false"),
+        ("linear/lightning-attn", {"K": 48, "options": {"normalize": False}}, "powers of two"),
+        ("softmax/flash-attn-2", {"K": 16, "dtype": "float16"}, "takes K = V"),
+        ("softmax/flash-attn-3", {"K": 20, "V": 20, "dtype": "float16"}, "multiples of 8"),
+        ("lightning/lightning-attn", {"K": 48}, "multiples of 64"),
+        ("lightning/lightning-attn", {"V": 16}, "V from 17"),
+    ],
+)
+def test_what_a_library_refuses_is_unsupported(name, change, reason):
+    if name not in PEERS:
+        pytest.skip(f"there is no operator for {name}")
+    assert reason in PEERS[name].rule(replace(Case(1, 64, 2, 32, 32, device="cuda"), **change))
+
+
+@pytest.mark.usefixtures("calls")
+def test_fast_transformers_without_its_cuda_kernels_is_unsupported():
+    class OnCuda(torch.Tensor):
+        is_cuda = True
+
+    q = torch.ones(1, 2, 8, 16)
+    with pytest.raises(NotImplementedError, match="built without nvcc"):
+        PEERS["linear/fast-transformers"].functions["fwd"](q.as_subclass(OnCuda), q, q)
+
+
+@pytest.mark.parametrize("tokens", [1, 127, 128, 129, 300, 1024])
+def test_the_block_mask_of_flex_is_causal(tokens):
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    made = softmax_peers.causal_blocks(tokens, torch.device("cpu"))
+    due = create_block_mask(softmax_peers.is_causal, None, None, tokens, tokens, device="cpu")
+    assert torch.equal(made.to_dense(), due.to_dense())
+    for counts, indices in (("kv_num_blocks", "kv_indices"), ("full_kv_num_blocks", "full_kv_indices")):
+        assert torch.equal(getattr(made, counts), getattr(due, counts))
+        for row, count in enumerate(getattr(made, counts)[0, 0].tolist()):
+            one, other = (getattr(mask, indices)[0, 0, row, :count].tolist() for mask in (made, due))
+            assert set(one) == set(other)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what torch.compile imports
+def test_flex_is_compiled_and_right():
+    flex = registry.implementation("softmax/flex")
+    operator = registry.operator("softmax")
+    reason = flex.why_not(operator, CASES[0])
+    if reason is not None:
+        pytest.skip(f"softmax/flex {reason}")
+    for mode in ("fwd", "prefill", "decode"):
+        found, _ = checked(flex, Case(1, 300, 2, 16, 16, mode=mode))
+        assert complaint(found) is None, (mode, found)
+    assert "no backward on the CPU" in flex.why_not(operator, replace(CASES[0], mode="fwd_bwd"))
+    q = torch.randn(1, 2, 300, 16)
+    with pytest.raises(torch._dynamo.exc.TorchDynamoException):  # never run uncompiled
+        flex.functions["fwd"](q, q.requires_grad_(), q)
+
+
+@pytest.mark.skipif(find_spec("fla") is None, reason="flash-linear-attention is not installed")
+def test_the_kernels_of_flash_linear_attention_in_the_interpreter():
+    here = Path(__file__).parent
+    paths = [*sys.path, str(here.parent / "kernels")]
+    command = [sys.executable, "-m", "pytest", "-q", "-rxX", "-p", "no:cacheprovider"]
+    environment = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": os.pathsep.join(paths)}
+    run = subprocess.run(
+        [*command, str(here / "interpreted_fla.py")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode != 0:
+        pytest.fail(run.stdout + run.stderr, pytrace=False)
