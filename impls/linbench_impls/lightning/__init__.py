@@ -1,0 +1,1 @@
+"""Lightning attention: a fixed decay a head and layer (Qin et al. 2023)."""

@@ -1,0 +1,41 @@
+"""lightning/fla-* and lightning-attn: kernels of flash-linear-attention and lightning-attn, if installed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from linbench import Case, implementation, needs
+from linbench_impls import fla
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+fla.register("lightning", "fla-chunk", "chunk_simple_gla", "g_gamma", fla.chunk_why_not)
+recurrent = fla.register(
+    "lightning", "fla-fused-recurrent", "fused_recurrent_simple_gla", "g_gamma", fla.why_not
+)
+recurrent.mode("decode")(recurrent.functions["prefill"])  # a token is a sequence of one
+
+lightning_needs = needs(
+    device="cuda",
+    modules=("lightning_attn",),
+    dtypes=("float32", "float16", "bfloat16"),
+    at_least={"K": 32, "V": 17},
+)
+
+
+def why_not(case: Case) -> str | None:
+    """Return why lightning-attn cannot take a case: its kernel takes slices of K that are powers of two."""
+    reason = lightning_needs(case)
+    if reason is None and (case.K % 64 if case.K > 128 else case.K & (case.K - 1)):
+        return f"takes K = 32, 64, 128 and multiples of 64 from there, not {case.K}"
+    return reason
+
+
+@implementation("lightning", "lightning-attn", layout="BHTD", why_not=why_not)
+def lightning_attn(q: Tensor, k: Tensor, v: Tensor, log_gamma: Tensor) -> Tensor:
+    """lightning-attn's lightning_attn_func; it has no scale, so q is scaled by torch."""
+    from lightning_attn.ops import lightning_attn_func
+
+    o: Tensor = lightning_attn_func(q * q.shape[-1] ** -0.5, k, v, -log_gamma)
+    return o

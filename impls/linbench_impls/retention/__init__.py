@@ -1,0 +1,1 @@
+"""Retention: a fixed decay a head (Sun et al. 2023)."""
