@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from linbench.core.case import Case, Scalar
+from linbench.core.case import ITEM_BYTES, Case, Scalar
 from linbench.core.errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -30,15 +30,27 @@ class TensorSpec:
         name: The name, as in q.
         axes: One letter an axis. B, H, K and V are the case's; T is the tokens of this call (1 in decode);
             L is the room of a cache, the case's T + 1.
+        differentiable: Whether fwd_bwd is asked for its gradient; a constant of the mechanism has none.
+        exact: It is float32 where the case's dtype is a half type, as gates are: exp(g) needs the digits.
     """
 
     name: str
     axes: str
+    differentiable: bool = True
+    exact: bool = False
 
     def shape(self, case: Case, tokens: int) -> tuple[int, ...]:
         """Return the sizes of the axes at a case whose call processes `tokens` tokens."""
         sizes = {"B": case.B, "T": tokens, "L": case.T + 1, "H": case.H, "K": case.K, "V": case.V}
         return tuple(sizes[axis] for axis in self.axes)
+
+    def dtype(self, case: Case) -> str:
+        """Return the element type at a case of an input, or of the gradient of one."""
+        return "float32" if self.exact and case.item_bytes < ITEM_BYTES["float32"] else case.dtype
+
+    def bytes(self, case: Case, tokens: int) -> int:
+        """Return the bytes of an input, or of the gradient of one, at a case."""
+        return math.prod(self.shape(case, tokens)) * ITEM_BYTES[self.dtype(case)]
 
 
 @dataclass(frozen=True)
@@ -238,17 +250,17 @@ class Operator(ABC):
         """
         import torch
 
-        dtype = getattr(torch, case.dtype)
         tokens = self.call_tokens(case)
         options = self.option_values(case)
-        tensors = {
-            spec.name: self.draw(spec, spec.shape(case, tokens), generator, options).to(dtype)
-            for spec in self.inputs
-        }
+        tensors = {}
+        for spec in self.inputs:
+            drawn = self.draw(spec, spec.shape(case, tokens), generator, options)
+            tensors[spec.name] = drawn.to(getattr(torch, spec.dtype(case)))
         state = self.draw_state(case, generator) if self.takes_state(case) else None
         upstream = None
         if case.mode == "fwd_bwd":
-            upstream = normal(self.output.shape(case, self.output_tokens(case)), generator).to(dtype)
+            drawn = normal(self.output.shape(case, self.output_tokens(case)), generator)
+            upstream = drawn.to(getattr(torch, self.output.dtype(case)))
         return Inputs(tensors, state, upstream)
 
     def draw(
@@ -271,8 +283,8 @@ class Operator(ABC):
     def expected(self, case: Case, inputs: Inputs) -> dict[str, Expected]:
         """Return the exact value of everything that a call at this case returns.
 
-        The output, then the final state (prefill, decode) or the gradient of each input (fwd_bwd; dq is the
-        gradient of q). Heads are computed in slices, so that float64 copies stay small.
+        The output, then the final state (prefill, decode) or the gradient of each differentiable input
+        (fwd_bwd; dq is the gradient of q). Heads are computed in slices, so that float64 copies stay small.
         """
         parts: dict[str, list[Tensor]] = {}
         specs = (*self.inputs, *(self.state if inputs.state is not None else ()))
@@ -293,21 +305,26 @@ class Operator(ABC):
         import torch
 
         differentiate = case.mode == "fwd_bwd"
-        given = (*inputs.tensors.values(), *(inputs.state or ()))
-        leaves = [tensor.detach().requires_grad_(differentiate) for tensor in given]
-        count = len(self.inputs)
-        tensors = {spec.name: leaf for spec, leaf in zip(self.inputs, leaves[:count], strict=True)}
-        state = tuple(leaves[count:]) if inputs.state is not None else None
+        tensors = {
+            spec.name: inputs.tensors[spec.name]
+            .detach()
+            .requires_grad_(differentiate and spec.differentiable)
+            for spec in self.inputs
+        }
+        state = None
+        if inputs.state is not None:
+            state = tuple(part.detach().requires_grad_(differentiate) for part in inputs.state)
         output, final = form(tensors, state, self.option_values(case))
         results = {self.output.name: output}
         if differentiate:
             if inputs.upstream is None:
                 raise ValueError("fwd_bwd needs an upstream gradient")
+            leaves = {name: tensor for name, tensor in tensors.items() if tensor.requires_grad}
+            leaves |= {spec.name: part for spec, part in zip(self.state, state or (), strict=False)}
             gradients = torch.autograd.grad(
-                output, leaves, inputs.upstream, allow_unused=True, materialize_grads=True
+                output, tuple(leaves.values()), inputs.upstream, allow_unused=True, materialize_grads=True
             )
-            names = [*inputs.tensors, *(spec.name for spec in self.state)]
-            results |= {f"d{name}": gradient for name, gradient in zip(names, gradients, strict=False)}
+            results |= {f"d{name}": gradient for name, gradient in zip(leaves, gradients, strict=True)}
         elif self.returned_state(case):
             results |= {spec.name: part for spec, part in zip(self.state, final, strict=True)}
         return {name: value.detach() for name, value in results.items()}
@@ -324,20 +341,18 @@ class Operator(ABC):
     def input_bytes(self, case: Case) -> int:
         """Return the bytes of all that a call at this case is given, the upstream gradient included."""
         tokens = self.call_tokens(case)
-        elements = sum(math.prod(spec.shape(case, tokens)) for spec in self.inputs)
+        given = sum(spec.bytes(case, tokens) for spec in self.inputs)
         if case.mode == "fwd_bwd":
-            elements += math.prod(self.output.shape(case, self.output_tokens(case)))
-        state = self.state_bytes(case) if self.takes_state(case) else 0
-        return elements * case.item_bytes + state
+            given += self.output.bytes(case, self.output_tokens(case))
+        return given + (self.state_bytes(case) if self.takes_state(case) else 0)
 
     def output_bytes(self, case: Case) -> int:
         """Return the bytes of everything that a call at this case returns."""
-        elements = math.prod(self.output.shape(case, self.output_tokens(case)))
+        returned = self.output.bytes(case, self.output_tokens(case))
         if case.mode == "fwd_bwd":
             tokens = self.call_tokens(case)
-            elements += sum(math.prod(spec.shape(case, tokens)) for spec in self.inputs)
-        state = self.state_bytes(case) if self.returned_state(case) else 0
-        return elements * case.item_bytes + state
+            returned += sum(spec.bytes(case, tokens) for spec in self.inputs if spec.differentiable)
+        return returned + (self.state_bytes(case) if self.returned_state(case) else 0)
 
     def state_bytes(self, case: Case) -> int:
         """Return the bytes of the state; float32 unless a subclass says otherwise."""

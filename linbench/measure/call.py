@@ -84,8 +84,8 @@ class Call:
     """One implementation at one case: `prepare` outside the timed region, then call it.
 
     fwd and prefill run without autograd. fwd_bwd runs the forward and `torch.autograd.grad` for every
-    input, so that nothing is accumulated and nothing has to be cleared. decode is given a state of its own,
-    which `prepare` puts back to where it stood.
+    differentiable input, so that nothing is accumulated and nothing has to be cleared. decode is given a
+    state of its own, which `prepare` puts back to where it stood.
     """
 
     def __init__(
@@ -102,7 +102,10 @@ class Call:
         """Take inputs to be called with, and a copy of their state."""
         self._laid = laid
         differentiate = self.case.mode == "fwd_bwd"
-        self._tensors = [tensor.detach().requires_grad_(differentiate) for tensor in laid.tensors.values()]
+        self._tensors = [
+            laid.tensors[spec.name].detach().requires_grad_(differentiate and spec.differentiable)
+            for spec in self.operator.inputs
+        ]
         self._state: tuple[Tensor, ...] | None = None
         if laid.state is not None:
             copies = (tensor.clone() for tensor in laid.state)
@@ -127,7 +130,7 @@ class Call:
             with torch.no_grad():
                 return self._function(*self._tensors, **self._keywords)
         output = self._function(*self._tensors, **self._keywords)
-        leaves = (*self._tensors, *(self._state or ()))
+        leaves = [tensor for tensor in (*self._tensors, *(self._state or ())) if tensor.requires_grad]
         return output, torch.autograd.grad(output, leaves, self._laid.upstream)
 
     @property
@@ -211,7 +214,8 @@ class Call:
         operator = self.operator
         if self.case.mode != "fwd_bwd":
             return [operator.output, *operator.returned_state(self.case)]
-        leaves = [*operator.inputs, *(operator.state if self._state is not None else ())]
+        leaves = [spec for spec in operator.inputs if spec.differentiable]
+        leaves += operator.state if self._state is not None else ()
         return [operator.output, *(TensorSpec(f"d{spec.name}", spec.axes) for spec in leaves)]
 
     def _parts(self, returned: Any) -> list[Any]:

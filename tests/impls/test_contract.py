@@ -31,6 +31,8 @@ OPTIONS = [
     {"feature_map": "identity", "normalize": False},
     {"initial_state": True},
     {"cache": False},
+    {"gates": "near_one"},
+    {"gates": "near_zero"},
 ]
 
 

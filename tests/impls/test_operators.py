@@ -23,6 +23,12 @@ def exact(operator, case):
         ("linear", {"normalize": False}),
         ("linear", {"initial_state": True}),
         ("softmax", {}),
+        ("retention", {}),
+        ("retention", {"initial_state": True}),
+        ("lightning", {"initial_state": True}),
+        ("simple_gla", {"initial_state": True}),
+        ("simple_gla", {"gates": "near_one"}),
+        ("simple_gla", {"gates": "near_zero"}),
     ],
 )
 def test_recurrent_and_parallel_form_agree(loaded, name, options):
@@ -30,7 +36,7 @@ def test_recurrent_and_parallel_form_agree(loaded, name, options):
     case = DEFAULT.with_options(options)
     tensors, state = exact(operator, case)
     state = None if state is None else tuple(part.double() for part in state)
-    leaves = [tensor.requires_grad_() for tensor in tensors.values()]
+    leaves = [tensors[spec.name].requires_grad_() for spec in operator.inputs if spec.differentiable]
     upstream = torch.randn(2, 67, 3, 24, dtype=torch.float64)
     found = []
     for form in (operator.reference, operator.recurrence):
@@ -40,7 +46,7 @@ def test_recurrent_and_parallel_form_agree(loaded, name, options):
         assert torch.linalg.norm(one - other) <= 1e-13 * torch.linalg.norm(other)
 
 
-@pytest.mark.parametrize("name", ["linear", "softmax"])
+@pytest.mark.parametrize("name", ["linear", "softmax", "simple_gla"])
 def test_the_reference_has_the_gradient_of_its_own_differences(loaded, name):
     operator = loaded.operator(name)
     case = Case(1, 5, 2, 3, 4, "float64")
@@ -55,14 +61,22 @@ def test_the_reference_has_the_gradient_of_its_own_differences(loaded, name):
     assert torch.autograd.gradcheck(output, [tensor.requires_grad_() for tensor in tensors.values()])
 
 
-def test_heads_in_slices_are_heads_at_once(loaded, monkeypatch):
-    operator = loaded.operator("linear")
+@pytest.mark.parametrize(
+    ("name", "results"),
+    [
+        ("linear", {"o", "dq", "dk", "dv"}),
+        ("lightning", {"o", "dq", "dk", "dv"}),  # its decay is an input with H alone, and has no gradient
+        ("simple_gla", {"o", "dq", "dk", "dv", "dg"}),
+    ],
+)
+def test_heads_in_slices_are_heads_at_once(loaded, monkeypatch, name, results):
+    operator = loaded.operator(name)
     case = Case(2, 40, 5, 8, 8, mode="fwd_bwd")
     inputs = operator.generate(case, torch.Generator().manual_seed(0))
     whole = operator.expected(case, inputs)
     monkeypatch.setattr("linbench.core.operator.ORACLE_SLICE_BYTES", operator.oracle_head_bytes(case) * 2)
     sliced = operator.expected(case, inputs)
-    assert whole.keys() == sliced.keys() == {"o", "dq", "dk", "dv"}
+    assert whole.keys() == sliced.keys() == results
     for name, due in whole.items():
         torch.testing.assert_close(sliced[name].value, due.value, rtol=1e-14, atol=1e-14)
 
@@ -105,3 +119,48 @@ def test_cost_of_long_linear_attention_is_linear_in_t(loaded):
     flops = [operator.cost(Case(1, T, 8, 64, 64)).flops for T in (4096, 8192)]
     assert flops[1] == 2 * flops[0] == 2 * 4 * 4096 * 8 * 64 * 64
     assert loaded.operator("softmax").cost(Case(1, 8192, 8, 64, 64)).flops == 8 * 8192**2 * 128
+
+
+def test_constant_decays_are_those_of_the_papers(loaded):
+    case = Case(1, 2, 4, 8, 8, "bfloat16")
+
+    def decays(name):
+        inputs = loaded.operator(name).generate(case, torch.Generator().manual_seed(0))
+        return inputs.tensors["log_gamma"].double().exp()
+
+    torch.testing.assert_close(
+        decays("retention"), torch.tensor([31 / 32, 63 / 64, 127 / 128, 255 / 256]).double()
+    )
+    torch.testing.assert_close(decays("lightning"), torch.tensor([0.0, -2, -4, -6]).double().exp())
+
+
+def test_a_decay_is_float32_in_every_half_type_and_counts_as_such(loaded):
+    retention, gated = loaded.operator("retention"), loaded.operator("simple_gla")
+    case = Case(2, 32, 3, 8, 16, "bfloat16", "fwd_bwd")
+    for operator, name in ((retention, "log_gamma"), (gated, "g")):
+        tensors = operator.generate(case, torch.Generator().manual_seed(0)).tensors
+        assert tensors[name].dtype == torch.float32
+        assert tensors["q"].dtype == torch.bfloat16
+    rows = 2 * 32 * 3
+    assert retention.input_bytes(case) == 2 * rows * (8 + 8 + 16 + 16) + 4 * 3
+    assert retention.output_bytes(case) == 2 * rows * (16 + 8 + 8 + 16)  # no gradient of log_gamma
+    assert gated.input_bytes(case) == 2 * rows * (8 + 8 + 16 + 16) + 4 * rows
+    assert gated.output_bytes(case) == 2 * rows * (16 + 8 + 8 + 16) + 4 * rows
+
+
+def test_gates_keep_what_they_are_named_for(loaded):
+    operator = loaded.operator("simple_gla")
+    for kind, kept in (("typical", 0.95), ("near_one", 0.9997), ("near_zero", 0.018)):
+        case = operator.complete(DEFAULT.with_options({"gates": kind}))
+        g = operator.generate(case, torch.Generator().manual_seed(0)).tensors["g"]
+        assert g.max() <= 0
+        assert g.median().exp().item() == pytest.approx(kept, rel=0.2)
+
+
+@pytest.mark.parametrize("name", ["retention", "lightning", "simple_gla"])
+def test_an_initial_state_is_of_the_size_that_the_tokens_before_leave(loaded, name):
+    operator = loaded.operator(name)
+    case = Case(4, 300, 4, 16, 16, mode="prefill")
+    left = operator.expected(case, operator.generate(case, torch.Generator().manual_seed(0)))["S"].value
+    (drawn,) = operator.draw_state(case, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(drawn.double().std((0, 2, 3)), left.std((0, 2, 3)), rtol=0.25, atol=0)

@@ -1,0 +1,162 @@
+"""Linear attention with decay in torch: the parallel, the chunked and the recurrent form.
+
+    S_t = exp(g_t) S_{t-1} + k_t v_t^T        o_t = K^-1/2 S_t^T q_t
+
+Weights are exponents of differences, exp(c_t - c_s) with c the running sum of g and s <= t, so they are at
+most 1. Exponents and states are float32 (float64 for float64), products in the dtype of the inputs.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from linbench import Case
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+State = tuple["Tensor", ...]
+"""S [B, H, K, V]."""
+
+CHUNK = 64
+
+
+def constant(log_gamma: Tensor, tokens: int) -> Tensor:
+    """Return g [1, H, T] of a decay that is the same at every step; a view."""
+    return log_gamma[None, :, None].expand(1, -1, tokens)
+
+
+def exact_dtype(x: Tensor) -> torch.dtype:
+    """Return the type in which exponents and states are kept: float32, or float64 for float64 inputs."""
+    import torch
+
+    return torch.promote_types(x.dtype, torch.float32)
+
+
+def weights(g: Tensor) -> Tensor:
+    """Return exp(g_{s+1} + ... + g_t) for s <= t, else 0, [..., T, T] for g [..., T]."""
+    import torch
+
+    c = g.cumsum(-1)
+    size = g.shape[-1]
+    future = torch.ones(size, size, dtype=torch.bool, device=g.device).triu(1)
+    gaps = c[..., :, None] - c[..., None, :]
+    found: Tensor = gaps.masked_fill(future, -math.inf).exp()
+    return found
+
+
+def parallel(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State | None) -> Tensor:
+    """Return (Q K^T * weights) V, [B, H, T, V]; quadratic in T.
+
+    Args:
+        q: [B, H, T, K].
+        k: [B, H, T, K].
+        v: [B, H, T, V].
+        g: Log-decays, [B or 1, H, T], float32.
+        state: S before the first token, or None for zero.
+    """
+    scale = q.shape[-1] ** -0.5
+    scores = (q @ k.transpose(-1, -2)) * (weights(g) * scale)  # [B, H, T, T]
+    o = scores.to(v.dtype) @ v
+    if state is not None:
+        o = o + (scale * g.cumsum(-1).exp())[..., None] * (q.to(state[0].dtype) @ state[0])
+    return o.to(v.dtype)
+
+
+def last_state(k: Tensor, v: Tensor, g: Tensor, state: State | None) -> State:
+    """Return S after the last token: one product over all tokens; arguments are those of `parallel`."""
+    exact = exact_dtype(k)
+    c = g.cumsum(-1)
+    left = (c[..., -1:] - c).exp()[..., None]  # what is left of each token at the end
+    S = (k * left).transpose(-1, -2).to(exact) @ v.to(exact)
+    return (S if state is None else S + c[..., -1, None, None].exp() * state[0],)
+
+
+def chunked(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State | None) -> tuple[Tensor, State]:
+    """Return output and last state in O(T) time and memory; arguments are those of `parallel`.
+
+    Within chunks all products are batched; states pass from chunk to chunk in a loop over `unbind`, whose
+    gradient is one `stack`: autograd adds a gradient of full length for every slice, which is quadratic in T.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    tokens, exact, scale = q.shape[2], exact_dtype(q), q.shape[-1] ** -0.5
+    q, k, v = (F.pad(x, (0, 0, 0, -tokens % CHUNK)).unflatten(2, (-1, CHUNK)) for x in (q, k, v))
+    g = F.pad(g, (0, -tokens % CHUNK)).unflatten(2, (-1, CHUNK))  # [B or 1, H, N, C]
+    c = g.cumsum(-1)
+    left = (c[..., -1:] - c).exp()[..., None]
+    added = ((k * left).to(k.dtype).transpose(-1, -2) @ v).to(exact)  # [B, H, N, K, V], by each chunk
+    kept = c[..., -1, None, None].exp()  # [B or 1, H, N, 1, 1]
+    S = torch.zeros_like(added[:, :, 0]) if state is None else state[0]
+    before = []
+    for one, factor in zip(added.unbind(2), kept.unbind(2), strict=True):
+        before.append(S)
+        S = factor * S + one
+    scores = (q @ k.transpose(-1, -2)) * (weights(g) * scale)  # [B, H, N, C, C]
+    o = scores.to(v.dtype) @ v
+    o = o + (scale * c.exp())[..., None] * (q @ torch.stack(before, 2).to(q.dtype))
+    return o.to(v.dtype).flatten(2, 3)[:, :, :tokens], (S,)
+
+
+def recurrent(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State | None) -> tuple[Tensor, State]:
+    """Return output [T, B, H, V] and last state, one step a token, all in float32.
+
+    Args:
+        q: [T, B, H, K].
+        k: [T, B, H, K].
+        v: [T, B, H, V].
+        g: Log-decays, [T, B or 1, H], float32.
+        state: S before the first token, or None for zero.
+    """
+    import torch
+
+    exact, dtype = exact_dtype(q), v.dtype
+    q, k, v = (x.to(exact) for x in (q, k, v))
+    S = k.new_zeros(*k.shape[1:], v.shape[-1]) if state is None else state[0]
+    outputs = []
+    for one_q, one_k, one_v, factor in zip(q, k, v, g.exp(), strict=True):
+        S = factor[..., None, None] * S + one_k[..., :, None] * one_v[..., None, :]
+        outputs.append((one_q[..., None, :] @ S).squeeze(-2))
+    return (torch.stack(outputs) * q.shape[-1] ** -0.5).to(dtype), (S,)
+
+
+def step(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State) -> tuple[Tensor, State]:
+    """Return one token's output and the state after it; arguments are those of `parallel` at T = 1."""
+    exact = exact_dtype(q)
+    S = g[..., None].exp() * state[0] + k.to(exact).transpose(-1, -2) * v
+    return (q.to(exact) @ S * q.shape[-1] ** -0.5).to(v.dtype), (S,)
+
+
+def score_bytes(case: Case) -> float:
+    """Return the bytes of the T x T scores and weights, and of what is kept of them, in the parallel form."""
+    copies = 4 if case.mode == "fwd_bwd" else 2
+    return copies * case.B * case.H * case.T**2 * (case.item_bytes + 4)
+
+
+def quadratic_flops(case: Case) -> float:
+    """Return the operations of the parallel form; the masked half is computed too."""
+    return 2 * case.B * case.H * case.T**2 * (case.K + case.V)
+
+
+def chunk_bytes(case: Case) -> float:
+    """Return the bytes of the states at chunk ends and of scores and weights, in the chunked form."""
+    per_token = 3 * 4 * case.K * case.V / CHUNK + 2 * CHUNK * (case.item_bytes + 4) + 8 * (case.K + case.V)
+    return case.tokens * case.H * per_token * (3 if case.mode == "fwd_bwd" else 1)
+
+
+def chunk_flops(case: Case) -> float:
+    """Return the operations of the chunked form, in the masked half of a chunk too."""
+    return case.tokens * case.H * (4 * case.K * case.V + 2 * CHUNK * (case.K + case.V))
+
+
+def step_bytes(case: Case) -> float:
+    """Return the bytes of the states that backward keeps in the recurrent form, three a token."""
+    return 3 * 4 * case.tokens * case.H * case.K * case.V if case.mode == "fwd_bwd" else 0
+
+
+def step_flops(case: Case) -> float:
+    """Return the operations of T steps, of one in decode."""
+    return 4 * case.tokens * case.H * case.K * case.V

@@ -1,0 +1,30 @@
+"""Operator lightning: log gamma_h = -8 h / H."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from linbench import operator
+from linbench_impls.decay.operator import ConstantDecay
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@operator
+class Lightning(ConstantDecay):
+    """Lightning attention of TransNormerLLM, as it stands in layer 0, where decays are the strongest.
+
+    S_t = gamma_h S_{t-1} + k_t v_t^T, o_t = K^-1/2 S_t^T q_t; log gamma_h = -(8 / H) (1 - layer / L) h with
+    layer = 0 and h = 0, 1, ... H - 1: head 0 does not decay. Norm and output gate stay outside.
+    """
+
+    name = "lightning"
+    title = "Lightning attention: linear attention with a fixed decay a head, layer 0"
+    source = "Qin et al. 2023, TransNormerLLM, arXiv:2307.14995"
+
+    def log_gamma(self, heads: int) -> Tensor:
+        """Return -8 h / H, [H], float64."""
+        import torch
+
+        return -8 / heads * torch.arange(heads, dtype=torch.float64)

@@ -1,0 +1,56 @@
+"""Operator simple_gla: one data-dependent gate a head and step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from linbench import Case, Option, TensorSpec, operator
+from linbench.core.case import Scalar
+from linbench_impls.decay.operator import INITIAL_STATE, QKV, Decay
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+GATES = {"typical": -3.0, "near_one": -8.0, "near_zero": 4.0}
+"""The shift a in g = -softplus(x + a) with x normal."""
+
+
+@operator
+class SimpleGLA(Decay):
+    """Linear attention with a scalar gate a head and step: Mamba-2's SSD with q = C, k = B, v = dt x, g = dt A.
+
+    S_t = exp(g_t) S_{t-1} + k_t v_t^T, o_t = K^-1/2 S_t^T q_t; g: [B, T, H], log-decays <= 0, float32. They
+    are drawn as -softplus(x + a) with x normal and a = -3 (a median step keeps 95%), -8 (99.97%) or 4 (1.8%).
+    """
+
+    name = "simple_gla"
+    title = "Linear attention with a scalar gate a head and step (Mamba-2 SSD)"
+    source = "Dao and Gu 2024, Transformers are SSMs, arXiv:2405.21060"
+    inputs = (*QKV, TensorSpec("g", "BTH", exact=True))
+    options: ClassVar[Mapping[str, Option]] = {
+        "initial_state": INITIAL_STATE,
+        "gates": Option("typical", tuple(GATES), "how much of the state a step keeps", of_inputs=True),
+    }
+
+    def draw(
+        self, spec: TensorSpec, shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]
+    ) -> Tensor:
+        """Return random q, k and v, and gates -softplus(x + a)."""
+        if spec.name == "g":
+            return gates(shape, generator, options)
+        return super().draw(spec, shape, generator, options)
+
+    def memory(self, case: Case, generator: Generator) -> Tensor:
+        """Return 1 / (1 - the mean of exp(2 g)), [H], from a sample of gates."""
+        kept = gates((4096, case.H), generator, self.option_values(case))
+        return -1 / (2 * kept).exp().sub(1).mean(0)
+
+
+def gates(shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]) -> Tensor:
+    """Return random log-decays."""
+    import torch.nn.functional as F
+
+    from linbench.core.operator import normal
+
+    return -F.softplus(normal(shape, generator) + GATES[str(options["gates"])])
