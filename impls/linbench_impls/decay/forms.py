@@ -43,8 +43,7 @@ def weights(g: Tensor) -> Tensor:
     size = g.shape[-1]
     future = torch.ones(size, size, dtype=torch.bool, device=g.device).triu(1)
     gaps = c[..., :, None] - c[..., None, :]
-    found: Tensor = gaps.masked_fill(future, -math.inf).exp()
-    return found
+    return gaps.masked_fill(future, -math.inf).exp()
 
 
 def parallel(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State | None) -> Tensor:
@@ -57,7 +56,7 @@ def parallel(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State | None) ->
         g: Log-decays, [B or 1, H, T], float32.
         state: S before the first token, or None for zero.
     """
-    scale = q.shape[-1] ** -0.5
+    scale = 1 / math.sqrt(q.shape[-1])
     scores = (q @ k.transpose(-1, -2)) * (weights(g) * scale)  # [B, H, T, T]
     o = scores.to(v.dtype) @ v
     if state is not None:
@@ -83,7 +82,7 @@ def chunked(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State | None) -> 
     import torch
     import torch.nn.functional as F
 
-    tokens, exact, scale = q.shape[2], exact_dtype(q), q.shape[-1] ** -0.5
+    tokens, exact, scale = q.shape[2], exact_dtype(q), 1 / math.sqrt(q.shape[-1])
     q, k, v = (F.pad(x, (0, 0, 0, -tokens % CHUNK)).unflatten(2, (-1, CHUNK)) for x in (q, k, v))
     g = F.pad(g, (0, -tokens % CHUNK)).unflatten(2, (-1, CHUNK))  # [B or 1, H, N, C]
     c = g.cumsum(-1)
@@ -120,14 +119,14 @@ def recurrent(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State | None) -
     for one_q, one_k, one_v, factor in zip(q, k, v, g.exp(), strict=True):
         S = factor[..., None, None] * S + one_k[..., :, None] * one_v[..., None, :]
         outputs.append((one_q[..., None, :] @ S).squeeze(-2))
-    return (torch.stack(outputs) * q.shape[-1] ** -0.5).to(dtype), (S,)
+    return (torch.stack(outputs) / math.sqrt(q.shape[-1])).to(dtype), (S,)
 
 
 def step(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State) -> tuple[Tensor, State]:
     """Return one token's output and the state after it; arguments are those of `parallel` at T = 1."""
     exact = exact_dtype(q)
     S = g[..., None].exp() * state[0] + k.to(exact).transpose(-1, -2) * v
-    return (q.to(exact) @ S * q.shape[-1] ** -0.5).to(v.dtype), (S,)
+    return (q.to(exact) @ S / math.sqrt(q.shape[-1])).to(v.dtype), (S,)
 
 
 def score_bytes(case: Case) -> float:
@@ -144,7 +143,7 @@ def quadratic_flops(case: Case) -> float:
 def chunk_bytes(case: Case) -> float:
     """Return the bytes of the states at chunk ends and of scores and weights, in the chunked form."""
     per_token = 3 * 4 * case.K * case.V / CHUNK + 2 * CHUNK * (case.item_bytes + 4) + 8 * (case.K + case.V)
-    return case.tokens * case.H * per_token * (3 if case.mode == "fwd_bwd" else 1)
+    return case.tokens * case.H * per_token * (1.5 if case.mode == "fwd_bwd" else 1)
 
 
 def chunk_flops(case: Case) -> float:

@@ -18,8 +18,9 @@ GATES = {"typical": -3.0, "near_one": -8.0, "near_zero": 4.0}
 
 @operator
 class SimpleGLA(Decay):
-    """Linear attention with a scalar gate a head and step: Mamba-2's SSD with q = C, k = B, v = dt x, g = dt A.
+    """Linear attention with a scalar gate a head and step.
 
+    It is the SSD of Mamba-2 with q = C, k = B, v = dt x, g = dt A:
     S_t = exp(g_t) S_{t-1} + k_t v_t^T, o_t = K^-1/2 S_t^T q_t; g: [B, T, H], log-decays <= 0, float32. They
     are drawn as -softplus(x + a) with x normal and a = -3 (a median step keeps 95%), -8 (99.97%) or 4 (1.8%).
     """
