@@ -1,21 +1,7 @@
-"""Runs interpreted_linear.py, where the numbers of the Triton kernels are checked, in a process of its own.
+"""The numbers of the Triton kernels of linear attention: interpreted_linear.py, interpreted."""
 
-Triton decides when it is imported whether kernels are interpreted or compiled; other tests compile them.
-"""
-
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-import pytest
+from interpreted import run_interpreted
 
 
 def test_triton_linear_attention_in_the_interpreter() -> None:
-    cases = Path(__file__).with_name("interpreted_linear.py")
-    old_triton = "ignore:Conversion of an array with ndim > 0:DeprecationWarning"  # numpy, of Triton 3.6
-    command = [sys.executable, "-m", "pytest", "-q", "-W", old_triton, "-p", "no:cacheprovider", str(cases)]
-    environment = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if run.returncode != 0:
-        pytest.fail(run.stdout + run.stderr, pytrace=False)
+    run_interpreted("interpreted_linear.py")

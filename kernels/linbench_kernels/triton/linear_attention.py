@@ -22,6 +22,7 @@ from torch.autograd.function import once_differentiable
 from linbench_kernels.triton import linear_attention_backward as backward_kernels
 from linbench_kernels.triton import linear_attention_forward as forward_kernels
 from linbench_kernels.triton import linear_attention_state as state_kernels
+from linbench_kernels.triton.launch import as_rows, launch_settings, strides_of
 from linbench_kernels.triton.linear_attention_plan import Tiles, segment_length, tiles
 
 FEATURE_MAPS = ("elu1", "relu", "identity")
@@ -119,7 +120,7 @@ def linear_attention_decode(
         raise ValueError(f"decode takes T = 1; q has T = {q.shape[1]}: use linear_attention_prefill.")
     if torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v, *state)):
         raise RuntimeError("linear_attention_decode has no gradient; call it under torch.no_grad().")
-    q, k, v = _rows(q), _rows(k), _rows(v)
+    q, k, v = as_rows(q), as_rows(k), as_rows(v)
     S, z = state[0].contiguous(), state[1].contiguous()
     B, _, H, K = q.shape
     V = v.shape[3]
@@ -127,7 +128,7 @@ def linear_attention_decode(
     block_v = 32
     with torch.cuda.device_of(q):
         forward_kernels.decode[(B * H * triton.cdiv(V, block_v),)](
-            q, k, v, o, S, z, new_S, new_z, _strides(q), _strides(k), _strides(v), H,
+            q, k, v, o, S, z, new_S, new_z, strides_of(q), strides_of(k), strides_of(v), H,
             K=K, V=V, FEATURE_MAP=feature_map, NORMALIZE=normalize,
             BLOCK_K=triton.next_power_of_2(K), BLOCK_V=block_v, num_warps=4,
         )  # fmt: skip
@@ -154,7 +155,7 @@ class _LinearAttention(torch.autograd.Function):
         normalize: bool,
         final: bool,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        q, k, v = _rows(q), _rows(k), _rows(v)
+        q, k, v = as_rows(q), as_rows(k), as_rows(v)
         S, z = (None, None) if S is None or z is None else (S.contiguous(), z.contiguous())
         B, T, H, K = q.shape
         V = v.shape[3]
@@ -170,9 +171,9 @@ class _LinearAttention(torch.autograd.Function):
             slices = triton.cdiv(V, tile.outer)
             forward_kernels.forward[(B * H * segments.number * slices,)](
                 q, k, v, o, denominators, states, normalizers, final_S, final_z,
-                _strides(q), _strides(k), _strides(v), T, H, segments.length, segments.number, slices,
+                strides_of(q), strides_of(k), strides_of(v), T, H, segments.length, segments.number, slices,
                 K=K, V=V, FEATURE_MAP=feature_map, NORMALIZE=normalize,
-                CHUNK=tile.chunk, BLOCK_K=tile.inner, BLOCK_V=tile.outer, **_launch(q, tile),
+                CHUNK=tile.chunk, BLOCK_K=tile.inner, BLOCK_V=tile.outer, **launch_settings(q, tile),
             )  # fmt: skip
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(q, k, v, S, z, o if normalize else None, denominators)
@@ -185,7 +186,7 @@ class _LinearAttention(torch.autograd.Function):
         ctx: Any, g: Tensor | None, final_dS: Tensor | None, final_dz: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         q, k, v, S, z, o, denominators = ctx.saved_tensors
-        g = q.new_zeros(v.shape) if g is None else _rows(g)
+        g = q.new_zeros(v.shape) if g is None else as_rows(g)
         with torch.cuda.device_of(q):
             gradients = _gradients(q, k, v, S, z, o, denominators, g, final_dS, final_dz, ctx.feature_map)
         return *gradients, None, None, None
@@ -212,7 +213,7 @@ def _gradients(
     V = v.shape[3]
     segments = _segments(q, v)
     cut = (T, H, segments.length, segments.number)
-    strides = (_strides(q), _strides(k), _strides(v), _strides(g))
+    strides = (strides_of(q), strides_of(k), strides_of(v), strides_of(g))
     delta = None if o is None else _dot_rows(g, o)
     dq, dk, dv = q.new_empty(q.shape), q.new_empty(k.shape), q.new_empty(v.shape)
     dS, dz = (None, None) if S is None or z is None else (torch.empty_like(S), torch.empty_like(z))
@@ -222,7 +223,7 @@ def _gradients(
     grid = (B * H * segments.number * slices,)
     constants: dict[str, Any] = {
         "K": K, "V": V, "FEATURE_MAP": feature_map,
-        "CHUNK": tile.chunk, "BLOCK_K": tile.outer, "BLOCK_V": tile.inner, **_launch(q, tile),
+        "CHUNK": tile.chunk, "BLOCK_K": tile.outer, "BLOCK_V": tile.inner, **launch_settings(q, tile),
     }  # fmt: skip
     states, normalizers = _states(k, v, S, z, segments, feature_map)
     backward_kernels.query_gradient[grid](
@@ -236,9 +237,9 @@ def _gradients(
     tile = _tiles(q, K, V)
     slices = triton.cdiv(V, tile.outer)
     backward_kernels.value_gradient[(B * H * segments.number * slices,)](
-        q, k, g, denominators, dv, dS, adjoints, _strides(q), _strides(k), _strides(g), *cut, slices,
+        q, k, g, denominators, dv, dS, adjoints, strides_of(q), strides_of(k), strides_of(g), *cut, slices,
         K=K, V=V, FEATURE_MAP=feature_map,
-        CHUNK=tile.chunk, BLOCK_K=tile.inner, BLOCK_V=tile.outer, **_launch(q, tile),
+        CHUNK=tile.chunk, BLOCK_K=tile.inner, BLOCK_V=tile.outer, **launch_settings(q, tile),
     )  # fmt: skip
     return dq, dk, dv, dS, dz
 
@@ -256,9 +257,10 @@ def _states(
     tile = _tiles(k, K, V)
     slices = triton.cdiv(V, tile.outer)
     state_kernels.segment_states[(B * H * segments.number * slices,)](
-        k, v, states, normalizers, _strides(k), _strides(v), T, H, segments.length, segments.number, slices,
+        k, v, states, normalizers,
+        strides_of(k), strides_of(v), T, H, segments.length, segments.number, slices,
         K=K, V=V, FEATURE_MAP=feature_map,
-        CHUNK=tile.chunk, BLOCK_K=tile.inner, BLOCK_V=tile.outer, **_launch(k, tile),
+        CHUNK=tile.chunk, BLOCK_K=tile.inner, BLOCK_V=tile.outer, **launch_settings(k, tile),
     )  # fmt: skip
     _scan(states, S, segments, reverse=False)
     _scan(normalizers, z, segments, reverse=False)
@@ -289,9 +291,9 @@ def _adjoints(
     slices = triton.cdiv(V, tile.outer)
     backward_kernels.segment_adjoints[(B * H * segments.number * slices,)](
         q, g, denominators, delta, adjoints, z_adjoints,
-        _strides(q), _strides(g), T, H, segments.length, segments.number, slices,
+        strides_of(q), strides_of(g), T, H, segments.length, segments.number, slices,
         K=K, V=V, FEATURE_MAP=feature_map,
-        CHUNK=tile.chunk, BLOCK_K=tile.inner, BLOCK_V=tile.outer, **_launch(q, tile),
+        CHUNK=tile.chunk, BLOCK_K=tile.inner, BLOCK_V=tile.outer, **launch_settings(q, tile),
     )  # fmt: skip
     _scan(adjoints, final_dS, segments, reverse=True)
     _scan(z_adjoints, final_dz, segments, reverse=True)
@@ -312,7 +314,7 @@ def _dot_rows(x: Tensor, y: Tensor) -> Tensor:
     B, T, H, V = x.shape
     products, rows = x.new_empty(B, H, T, dtype=torch.float32), 32
     backward_kernels.dot_rows[(B * H * triton.cdiv(T, rows),)](
-        x, y, products, _strides(x), _strides(y), T, H,
+        x, y, products, strides_of(x), strides_of(y), T, H,
         V=V, ROWS=rows, BLOCK_V=triton.next_power_of_2(V), num_warps=4,
     )  # fmt: skip
     return products
@@ -332,22 +334,6 @@ def _tiles(x: Tensor, inner: int, outer: int) -> Tiles:
     """Returns the tiles for the dtype and device of x."""
     hopper = not x.is_cuda or torch.cuda.get_device_capability(x.device)[0] >= 9
     return tiles(inner, outer, x.dtype, hopper=hopper)
-
-
-def _launch(x: Tensor, tile: Tiles) -> dict[str, Any]:
-    """Returns the settings of a launch that are not sizes."""
-    precision = "ieee" if x.dtype == torch.float32 else "tf32"  # the second is ignored by the half dtypes
-    return {"PRECISION": precision, "num_warps": tile.num_warps, "num_stages": tile.num_stages}
-
-
-def _rows(x: Tensor) -> Tensor:
-    """Returns x with contiguous rows, and steps near enough for offsets within a tile to fit in 32 bits."""
-    return x if x.stride(3) == 1 and x.stride(1) < 2**24 else x.contiguous()
-
-
-def _strides(x: Tensor) -> tuple[int, int, int]:
-    """Returns the strides of batch, time and head, in elements."""
-    return x.stride(0), x.stride(1), x.stride(2)
 
 
 def _check(q: Tensor, k: Tensor, v: Tensor, state: State | None, feature_map: str) -> None:

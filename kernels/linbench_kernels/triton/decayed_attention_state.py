@@ -1,0 +1,94 @@
+"""Kernels for what crosses the borders of segments in attention with decay: states, and their gradients."""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+
+import triton
+import triton.language as tl
+
+from linbench_kernels.triton.decayed_tile import chunk_decay, scale_rows
+from linbench_kernels.triton.tile import head_rows, load_rows, locate
+
+
+@triton.jit(do_not_specialize=["T", "segment_length", "n_slices", "n_segments"])
+def segment_sums(
+    x,  # [B, T, H, K]: k; REVERSE: q
+    y,  # [B, T, H, V]: v; REVERSE: the gradient of o
+    log_decay,  # [B, T, H] float32
+    sums,  # [B, H, segments, K, V] float32, written
+    totals,  # [B, H, segments] float32, written
+    x_strides,
+    y_strides,
+    decay_strides,
+    scale,
+    T,
+    H,
+    segment_length,
+    n_segments,
+    n_slices,
+    K: tl.constexpr,
+    V: tl.constexpr,
+    GATED: tl.constexpr,
+    REVERSE: tl.constexpr,
+    CHUNK: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+    BLOCK_V: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    """Writes what each segment adds to the state after it (REVERSE: to the gradient of the state before it).
+
+    That is scale sum_t d_t x_t y_t^T, with d_t the decay after step t to the end of the segment (REVERSE:
+    from its start through step t). `totals` is log2 of the decay over the whole segment.
+    """
+    v_slice, segment, batch, head = locate(tl.program_id(0), n_slices, n_segments, H)
+    rows = tl.arange(0, CHUNK)
+    k_columns = tl.arange(0, BLOCK_K)
+    v_columns = v_slice * BLOCK_V + tl.arange(0, BLOCK_V)
+    x = head_rows(x, x_strides, batch, head)
+    y = head_rows(y, y_strides, batch, head)
+    log_decay = head_rows(log_decay, decay_strides, batch, head)
+
+    S = tl.zeros([BLOCK_V, BLOCK_K], tl.float32)
+    whole = 0.0
+    start = segment * segment_length
+    n_chunks = tl.cdiv(min(T - start, segment_length), CHUNK)
+    for i in range(0, n_chunks):
+        first = start + (n_chunks - 1 - i if REVERSE else i) * CHUNK
+        x_tile = load_rows(x, x_strides[1], first, rows, k_columns, T, K)  # [C, K]
+        y_tile = load_rows(y, y_strides[1], first, rows, v_columns, T, V)  # [C, V]
+        c, total = chunk_decay(log_decay, decay_strides[1], first, rows, T, GATED)
+        y_tile = scale_rows(y_tile, tl.exp2(c) if REVERSE else tl.exp2(total - c))
+        S *= tl.exp2(total)
+        S += tl.dot(tl.trans(y_tile), x_tile, input_precision=PRECISION, max_num_imprecise_acc=1)
+        whole += total
+
+    index = ((batch * H + head) * n_segments + segment).to(tl.int64)
+    valid = (v_columns < V)[:, None] & (k_columns < K)[None, :]
+    tl.store(sums + index * K * V + k_columns[None, :] * V + v_columns[:, None], S * scale, mask=valid)
+    if v_slice == 0:
+        tl.store(totals + index, whole)
+
+
+@triton.jit(do_not_specialize=["n_segments"])
+def scan_segments(
+    sums,  # [B * H, segments, SIZE] float32, overwritten
+    totals,  # [B * H, segments] float32
+    initial,  # [B * H, SIZE] float32 or None
+    n_segments,
+    SIZE: tl.constexpr,
+    BLOCK: tl.constexpr,
+    REVERSE: tl.constexpr,
+):
+    """Replaces each sum by the decayed `initial` and sums of all segments before (REVERSE: after) it."""
+    n_blocks: tl.constexpr = (SIZE + BLOCK - 1) // BLOCK
+    sequence = (tl.program_id(0) // n_blocks).to(tl.int64)
+    columns = tl.program_id(0) % n_blocks * BLOCK + tl.arange(0, BLOCK)
+    valid = columns < SIZE
+    if initial is not None:
+        state = tl.load(initial + sequence * SIZE + columns, mask=valid, other=0.0)
+    else:
+        state = tl.zeros([BLOCK], tl.float32)
+    for i in range(0, n_segments):
+        index = sequence * n_segments + (n_segments - 1 - i if REVERSE else i)
+        value = tl.load(sums + index * SIZE + columns, mask=valid, other=0.0)
+        tl.store(sums + index * SIZE + columns, state, mask=valid)
+        state = state * tl.exp2(tl.load(totals + index)) + value

@@ -1,0 +1,206 @@
+"""The numbers of the Triton kernels of attention with decay against the recurrence in float64.
+
+Needs TRITON_INTERPRET=1 before Triton is imported; test_triton_decayed.py sees to that.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from triton_interpreter import mend_bfloat16
+
+from linbench_kernels.triton import decayed_attention as module
+from linbench_kernels.triton.decayed_attention import (
+    decayed_attention,
+    decayed_attention_decode,
+    decayed_attention_prefill,
+)
+
+mend_bfloat16()
+
+float32, float16, bfloat16 = torch.float32, torch.float16, torch.bfloat16
+TOLERANCE = {float32: 1e-5, float16: 4e-3, bfloat16: 2e-2}  # of ||x - reference|| / ||reference||
+B, H = 1, 2
+DECAYS: dict[str, Callable[[int], Tensor]] = {
+    "retention": lambda T: torch.log1p(-torch.exp2(-5 - torch.arange(H))),  # noqa: ARG005
+    "lightning": lambda T: torch.tensor([0.0, -8.0]),  # noqa: ARG005
+    "typical": lambda T: -torch.nn.functional.softplus(noise(T) - 3),
+    "strong": lambda T: -torch.nn.functional.softplus(noise(T) + 4),
+    "hardly any": lambda T: -torch.nn.functional.softplus(noise(T) - 8),
+    "closing": lambda T: torch.where(noise(T) > 1, -100.0, -0.05),  # exp(100) is past float32
+}
+
+
+def noise(T: int) -> Tensor:
+    return torch.randn(B, T, H, generator=torch.Generator().manual_seed(T))
+
+
+def reference(tensors: list[Tensor], scale: float | None = None) -> tuple[Tensor, Tensor]:
+    """The recurrence, a step at a time, as it is written."""
+    q, k, v, log_decay, S = tensors
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    outputs = []
+    for t in range(q.shape[1]):
+        g = log_decay if log_decay.ndim == 1 else log_decay[:, t]
+        S = S * g.exp()[..., None, None] + k[:, t][..., :, None] * v[:, t][..., None, :]
+        outputs.append((S * q[:, t][..., :, None]).sum(-2) * scale)
+    return torch.stack(outputs, 1), S
+
+
+def error(x: Tensor, exact: Tensor) -> float:
+    return float((x.detach().double() - exact.detach()).norm() / exact.detach().norm())
+
+
+def inputs(T: int, K: int, V: int, dtype: torch.dtype, decay: str) -> list[Tensor]:
+    """q, k, v, log-decays and the state S; all that has a gradient asks for it."""
+    generator = torch.Generator().manual_seed(T + K + V)
+    q, k = (torch.randn(B, T, H, K, generator=generator) for _ in range(2))
+    v = torch.randn(B, T, H, V, generator=generator)
+    S = torch.randn(B, H, K, V, generator=generator)
+    g = DECAYS[decay](T)
+    rows = [x.to(dtype).requires_grad_() for x in (q, k, v)]
+    return [*rows, g.requires_grad_(g.ndim == 3), S.requires_grad_()]
+
+
+def exactly(tensors: Iterable[Tensor]) -> list[Tensor]:
+    return [x.detach().double().requires_grad_(x.requires_grad) for x in tensors]
+
+
+@pytest.fixture(params=["one pass", "segments"])
+def _segments(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    length = 64 if request.param == "segments" else 1024
+    monkeypatch.setattr(module, "segment_length", lambda *_: length)
+    monkeypatch.setattr(module, "DRIFT", 64)
+
+
+def check(tensors: list[Tensor], scale: float | None = None, tolerance: float | None = None) -> None:
+    """Compares outputs, final state and all gradients with the reference; inputs must come out unchanged."""
+    tolerance = TOLERANCE[tensors[0].dtype] if tolerance is None else tolerance
+    before = [x.detach().clone() for x in tensors]
+    *rows, S = tensors
+    results = decayed_attention_prefill(*rows, scale=scale, state=S)
+    generator = torch.Generator().manual_seed(1)
+    upstream = [torch.randn(x.shape, generator=generator).to(x.dtype) for x in results]
+    torch.autograd.backward(results, upstream)
+
+    exact = exactly(tensors)
+    exact_results = reference(exact, scale)
+    torch.autograd.backward(exact_results, [x.double() for x in upstream])
+
+    pairs = dict(zip(("o", "S"), zip(results, exact_results, strict=True), strict=True))
+    for name, x, y in zip(("dq", "dk", "dv", "dg", "dS"), tensors, exact, strict=True):
+        if x.requires_grad:
+            assert x.grad is not None
+            assert y.grad is not None
+            pairs[name] = x.grad, y.grad
+    errors = {name: error(x, y) for name, (x, y) in pairs.items()}
+    wrong = {name: found for name, found in errors.items() if not found <= tolerance}
+    assert not wrong
+    assert all(torch.equal(x.detach(), y) for x, y in zip(tensors, before, strict=True))
+
+
+@pytest.mark.usefixtures("_segments")
+@pytest.mark.parametrize("dtype", [float32, float16, bfloat16])
+@pytest.mark.parametrize("T", [1, 64, 130])
+@pytest.mark.parametrize("decay", ["retention", "typical"])
+def test_any_length(T: int, dtype: torch.dtype, decay: str) -> None:
+    check(inputs(T, 32, 16, dtype, decay))
+
+
+@pytest.mark.parametrize("dtype", [float32, float16, bfloat16])
+@pytest.mark.parametrize("decay", ["lightning", "strong", "hardly any"])
+def test_any_decay(decay: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DRIFT", 64)
+    check(inputs(70, 16, 32, dtype, decay))
+
+
+@pytest.mark.parametrize("dtype", [float32, bfloat16])
+def test_gates_that_close_within_a_chunk(dtype: torch.dtype) -> None:
+    """The sum c of a chunk of 16 reaches -700, and weights are right to 2^-24 |c|."""
+    check(inputs(70, 16, 32, dtype, "closing"), tolerance=4e-5 if dtype == float32 else None)
+
+
+@pytest.mark.usefixtures("_segments")
+@pytest.mark.parametrize("dtype", [float32, bfloat16])
+@pytest.mark.parametrize(("K", "V"), [(48, 80), (80, 24)])
+def test_sizes_that_are_not_powers_of_two_and_several_slices(K: int, V: int, dtype: torch.dtype) -> None:
+    check(inputs(70, K, V, dtype, "typical"))
+
+
+def test_without_a_state_and_final_state_with_a_scale() -> None:
+    *rows, S = inputs(70, 16, 16, float32, "typical")
+    exact = exactly(rows)
+    o = decayed_attention(*rows, scale=0.5)
+    o.sum().backward()  # an upstream gradient with strides of zero
+    exact_o, _ = reference([*exact, torch.zeros_like(S)], 0.5)
+    exact_o.sum().backward()
+    assert error(o, exact_o) <= TOLERANCE[float32]
+    for x, y in zip(rows, exact, strict=True):
+        assert x.grad is not None
+        assert y.grad is not None
+        assert error(x.grad, y.grad) <= TOLERANCE[float32]
+
+
+def test_strided_inputs_and_gates() -> None:
+    *rows, S = inputs(70, 32, 16, float32, "typical")
+    views = [x.detach().transpose(1, 2).contiguous().transpose(1, 2).requires_grad_() for x in rows]
+    assert not any(x.is_contiguous() for x in views)
+    check([*views, S])
+
+
+def test_float16_where_states_leave_its_range() -> None:
+    *rows, S = inputs(70, 32, 16, float16, "hardly any")
+    check([*rows, (S.detach() * 1e6).requires_grad_()], scale=1e-3)
+
+
+@pytest.mark.parametrize("decay", ["lightning", "typical"])
+@pytest.mark.parametrize("dtype", [float32, float16, bfloat16])
+def test_decode_advances_the_state_in_place(dtype: torch.dtype, decay: str) -> None:
+    q, k, v, g, S = (x.detach() for x in inputs(1, 48, 80, dtype, decay))
+    exact_o, exact_S = reference(exactly((q, k, v, g, S)))
+    o = decayed_attention_decode(q, k, v, g, S)
+    assert error(o, exact_o) <= TOLERANCE[dtype]
+    assert error(S, exact_S) <= TOLERANCE[float32]
+
+
+def test_prefill_then_decode_is_one_longer_prefill() -> None:
+    q, k, v, g, _ = (x.detach() for x in inputs(18, 16, 32, float32, "typical"))
+    whole, _ = decayed_attention_prefill(q, k, v, g)
+    _, S = decayed_attention_prefill(q[:, :17], k[:, :17], v[:, :17], g[:, :17])
+    last = decayed_attention_decode(q[:, 17:], k[:, 17:], v[:, 17:], g[:, 17:], S)
+    torch.testing.assert_close(last, whole[:, 17:], rtol=1e-5, atol=1e-6)
+
+
+def bad(**change: Any) -> dict[str, Any]:
+    rows = {name: torch.zeros(1, 8, 2, 16) for name in "qkv"}
+    return rows | {"log_decay": torch.zeros(1, 8, 2)} | change
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (bad(k=torch.zeros(1, 8, 2, 32)), r"k \(1, 8, 2, 32\).*allowed: q and k \[B, T, H, K\]"),
+        (bad(v=torch.zeros(1, 8, 2, 8)), "V = 8; allowed: .* from 16 to 256"),
+        (bad(v=torch.zeros(1, 8, 2, 16).half()), "v torch.float16; allowed"),
+        (bad(log_decay=torch.zeros(8)), r"log_decay is \(8,\).*allowed: \(2,\) or \(1, 8, 2\)"),
+        (bad(log_decay=torch.zeros(2).half()), r"float16; allowed: .*torch.float32"),
+        (bad(log_decay=torch.zeros(2, requires_grad=True)), r"expand it to \[B, T, H\]"),
+        (bad(state=torch.zeros(1, 2, 16, 8)), r"state is \(1, 2, 16, 8\).*allowed: \(1, 2, 16, 16\)"),
+    ],
+)
+def test_what_is_not_allowed_is_refused_by_name(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        decayed_attention(**arguments)
+
+
+def test_decode_refuses_more_than_one_step_a_lost_gradient_and_a_state_it_cannot_update() -> None:
+    q, k, v, g, S = inputs(2, 16, 16, float32, "typical")
+    with pytest.raises(ValueError, match="T = 2"):
+        decayed_attention_decode(q, k, v, g, S)
+    one = [x[:, :1] for x in (q, k, v, g)]
+    with pytest.raises(RuntimeError, match="no gradient"):
+        decayed_attention_decode(*one, S)
+    with torch.no_grad(), pytest.raises(ValueError, match="allowed: contiguous"):
+        decayed_attention_decode(*one, S.mT)
