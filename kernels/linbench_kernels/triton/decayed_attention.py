@@ -149,13 +149,17 @@ class _Plan(NamedTuple):
         return self._constants(x, tile, tile.inner, tile.outer), triton.cdiv(self.V, tile.outer)
 
     def over_keys(self, x: Tensor) -> tuple[dict[str, Any], int]:
-        """Returns the constants of a kernel whose programs own slices of K, and the number of slices."""
+        """Returns the constants of a kernel whose programs own slices of K, and the number of slices.
+
+        Slices are of at most 32: with the sums for the gradient of gates, 64 spill registers.
+        """
         tile = tiles(self.V, self.K, self.dtype, hopper=self.hopper)
+        tile = tile._replace(outer=min(tile.outer, 32))
         return self._constants(x, tile, tile.outer, tile.inner), triton.cdiv(self.K, tile.outer)
 
     def _constants(self, x: Tensor, tile: Tiles, block_k: int, block_v: int) -> dict[str, Any]:
         return {
-            "K": self.K, "V": self.V, "GATED": self.gated,
+            "K": self.K, "V": self.V,
             "CHUNK": tile.chunk, "BLOCK_K": block_k, "BLOCK_V": block_v, **launch_settings(x, tile),
         }  # fmt: skip
 
@@ -220,7 +224,7 @@ def _gradients(
     decay = _decay_strides(log_decay)
     strides = (strides_of(q), strides_of(k), strides_of(v), strides_of(u), decay)
     constants, slices = plan.over_keys(q)
-    constants["DRIFT"] = DRIFT
+    constants |= {"GATED": plan.gated, "DRIFT": DRIFT}
     flows = borders = crossings = None
     if plan.gated:
         n_borders = triton.cdiv(plan.T, DRIFT)

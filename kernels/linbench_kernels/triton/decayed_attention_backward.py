@@ -96,24 +96,26 @@ def query_gradient(
         k_tile = load_rows(k, k_strides[1], first, rows, k_columns, T, K)  # [C, K]
         v_tile = load_rows(v, v_strides[1], first, rows, v_columns, T, V)  # [C, V]
         u_tile = load_rows(u, u_strides[1], first, rows, v_columns, T, V)  # [C, V]
-        c, total = chunk_decay(log_decay, decay_strides[1], first, rows, T, GATED)
+        c, total = chunk_decay(log_decay, decay_strides[1], first, rows, T)
 
+        if GATED:
+            q_tile = load_rows(q, q_strides[1], first, rows, k_columns, T, K)  # [C, K]
         scores = tl.dot(u_tile, tl.trans(v_tile), input_precision=PRECISION)
         scores *= causal_weights(c, rows) * scale  # [query, key]
+        if GATED:
+            products = tl.dot(q_tile, tl.trans(k_tile), input_precision=PRECISION) * scores
+            products = tl.where(rows[:, None] > rows[None, :], products, 0.0)
+            flow = tl.sum(products, 1) - tl.sum(products, 0)
         S_tile, S_scale = operand(S, u_tile.dtype)
         dq_tile = tl.dot(u_tile, S_tile, input_precision=PRECISION)
         dq_tile *= (tl.exp2(c) * (scale * S_scale))[:, None]
         if GATED:
-            q_tile = load_rows(q, q_strides[1], first, rows, k_columns, T, K)  # [C, K]
-            flow = tl.sum(q_tile.to(tl.float32) * dq_tile, 1)
-            products = tl.dot(q_tile, tl.trans(k_tile), input_precision=PRECISION) * scores
-            products = tl.where(rows[:, None] > rows[None, :], products, 0.0)
-            flow += tl.sum(products, 1) - tl.sum(products, 0)
+            flow += tl.sum(q_tile.to(tl.float32) * dq_tile, 1)
             tl.store(flows + first + rows, flow, mask=first + rows < T)
         dq_tile += tl.dot(scores.to(k_tile.dtype), k_tile, input_precision=PRECISION)
         store_rows(dq, H * K, first, rows, k_columns, T, K, dq_tile)
 
-        v_tile = scale_rows(v_tile, tl.exp2(total - c))
+        k_tile = scale_rows(k_tile, tl.exp2(total - c))
         S *= tl.exp2(total)
         S += tl.dot(tl.trans(v_tile), k_tile, input_precision=PRECISION, max_num_imprecise_acc=1)
         if GATED:  # noqa: SIM102 (decided at compile time)
@@ -191,19 +193,21 @@ def key_gradient(
         q_tile = load_rows(q, q_strides[1], first, rows, k_columns, T, K)  # [C, K]
         v_tile = load_rows(v, v_strides[1], first, rows, v_columns, T, V)  # [C, V]
         u_tile = load_rows(u, u_strides[1], first, rows, v_columns, T, V)  # [C, V]
-        c, total = chunk_decay(log_decay, decay_strides[1], first, rows, T, GATED)
+        c, total = chunk_decay(log_decay, decay_strides[1], first, rows, T)
 
-        scores = tl.dot(v_tile, tl.trans(u_tile), input_precision=PRECISION)
-        scores *= anticausal_weights(c, rows) * scale  # [key, query]
         R_tile, R_scale = operand(R, v_tile.dtype)
-        dk_tile = tl.dot(v_tile, R_tile, input_precision=PRECISION)
-        dk_tile *= (tl.exp2(total - c) * R_scale)[:, None]
-        if GATED:
+        if GATED:  # noqa: SIM102 (decided at compile time)
             if (first + CHUNK) % DRIFT == 0 or first + CHUNK >= T:
-                # with R as the product above rounds it, so that what the last steps add to both cancels
+                # with R as the product below rounds it, so that what the last steps add to both cancels
                 address = borders + (first // DRIFT).to(tl.int64) * K * V + state_offsets
                 S = tl.load(address, mask=state_valid, other=0.0)
                 tl.store(crossings + first // DRIFT, tl.sum(R_tile.to(tl.float32) * S) * R_scale)
+
+        scores = tl.dot(v_tile, tl.trans(u_tile), input_precision=PRECISION)
+        scores *= anticausal_weights(c, rows) * scale  # [key, query]
+        dk_tile = tl.dot(v_tile, R_tile, input_precision=PRECISION)
+        dk_tile *= (tl.exp2(total - c) * R_scale)[:, None]
+        if GATED:
             k_tile = load_rows(k, k_strides[1], first, rows, k_columns, T, K)  # [C, K]
             valid = first + rows < T
             flow = tl.load(flows + first + rows, mask=valid, other=0.0)
@@ -212,7 +216,7 @@ def key_gradient(
         dk_tile += tl.dot(scores.to(q_tile.dtype), q_tile, input_precision=PRECISION)
         store_rows(dk, H * K, first, rows, k_columns, T, K, dk_tile)
 
-        u_tile = scale_rows(u_tile, tl.exp2(c) * scale)
+        q_tile = scale_rows(q_tile, tl.exp2(c) * scale)
         R *= tl.exp2(total)
         R += tl.dot(tl.trans(u_tile), q_tile, input_precision=PRECISION, max_num_imprecise_acc=1)
 
@@ -238,7 +242,6 @@ def value_gradient(
     n_slices,
     K: tl.constexpr,
     V: tl.constexpr,
-    GATED: tl.constexpr,
     CHUNK: tl.constexpr,
     BLOCK_K: tl.constexpr,
     BLOCK_V: tl.constexpr,
@@ -271,13 +274,13 @@ def value_gradient(
         q_tile = load_rows(q, q_strides[1], first, rows, k_columns, T, K)  # [C, K]
         k_tile = load_rows(k, k_strides[1], first, rows, k_columns, T, K)  # [C, K]
         u_tile = load_rows(u, u_strides[1], first, rows, v_columns, T, V)  # [C, V]
-        c, total = chunk_decay(log_decay, decay_strides[1], first, rows, T, GATED)
+        c, total = chunk_decay(log_decay, decay_strides[1], first, rows, T)
 
-        scores = tl.dot(k_tile, tl.trans(q_tile), input_precision=PRECISION)
-        scores *= anticausal_weights(c, rows) * scale  # [key, query]
         R_tile, R_scale = operand(R, k_tile.dtype)
         dv_tile = tl.dot(k_tile, tl.trans(R_tile), input_precision=PRECISION)
         dv_tile *= (tl.exp2(total - c) * R_scale)[:, None]
+        scores = tl.dot(k_tile, tl.trans(q_tile), input_precision=PRECISION)
+        scores *= anticausal_weights(c, rows) * scale  # [key, query]
         dv_tile += tl.dot(scores.to(u_tile.dtype), u_tile, input_precision=PRECISION)
         store_rows(dv, H * V, first, rows, v_columns, T, V, dv_tile)
 

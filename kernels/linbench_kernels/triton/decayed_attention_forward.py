@@ -30,7 +30,6 @@ def forward(
     n_slices,
     K: tl.constexpr,
     V: tl.constexpr,
-    GATED: tl.constexpr,
     CHUNK: tl.constexpr,
     BLOCK_K: tl.constexpr,
     BLOCK_V: tl.constexpr,
@@ -70,15 +69,15 @@ def forward(
         q_tile = load_rows(q, q_strides[1], first, rows, k_columns, T, K)  # [C, K]
         k_tile = load_rows(k, k_strides[1], first, rows, k_columns, T, K)  # [C, K]
         v_tile = load_rows(v, v_strides[1], first, rows, v_columns, T, V)  # [C, V]
-        c, total = chunk_decay(log_decay, decay_strides[1], first, rows, T, GATED)
+        c, total = chunk_decay(log_decay, decay_strides[1], first, rows, T)
 
-        scores = tl.dot(q_tile, tl.trans(k_tile), input_precision=PRECISION)
-        scores *= causal_weights(c, rows) * scale  # [C, C]
         S_tile, S_scale = operand(S, q_tile.dtype)
         o_tile = tl.dot(q_tile, tl.trans(S_tile), input_precision=PRECISION)
-        o_tile *= (tl.exp2(c) * (scale * S_scale))[:, None]
+        o_tile *= (tl.exp2(c) * S_scale)[:, None]
+        scores = tl.dot(q_tile, tl.trans(k_tile), input_precision=PRECISION)
+        scores *= causal_weights(c, rows)  # [C, C]
         o_tile += tl.dot(scores.to(v_tile.dtype), v_tile, input_precision=PRECISION)
-        store_rows(o, H * V, first, rows, v_columns, T, V, o_tile)
+        store_rows(o, H * V, first, rows, v_columns, T, V, o_tile * scale)
 
         v_tile = scale_rows(v_tile, tl.exp2(total - c))
         S *= tl.exp2(total)

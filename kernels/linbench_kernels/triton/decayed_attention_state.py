@@ -27,7 +27,6 @@ def segment_sums(
     n_slices,
     K: tl.constexpr,
     V: tl.constexpr,
-    GATED: tl.constexpr,
     REVERSE: tl.constexpr,
     CHUNK: tl.constexpr,
     BLOCK_K: tl.constexpr,
@@ -55,7 +54,7 @@ def segment_sums(
         first = start + (n_chunks - 1 - i if REVERSE else i) * CHUNK
         x_tile = load_rows(x, x_strides[1], first, rows, k_columns, T, K)  # [C, K]
         y_tile = load_rows(y, y_strides[1], first, rows, v_columns, T, V)  # [C, V]
-        c, total = chunk_decay(log_decay, decay_strides[1], first, rows, T, GATED)
+        c, total = chunk_decay(log_decay, decay_strides[1], first, rows, T)
         y_tile = scale_rows(y_tile, tl.exp2(c) if REVERSE else tl.exp2(total - c))
         S *= tl.exp2(total)
         S += tl.dot(tl.trans(y_tile), x_tile, input_precision=PRECISION, max_num_imprecise_acc=1)

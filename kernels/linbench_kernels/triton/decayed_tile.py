@@ -9,17 +9,14 @@ LOG2_E = tl.constexpr(1.4426950408889634)
 
 
 @triton.jit
-def chunk_decay(decay, stride, first, rows, n_rows, GATED: tl.constexpr):
+def chunk_decay(log_decay, stride, first, rows, n_rows):
     """Returns log2 of the decay from before a chunk through each of its rows, [C], and through its last row.
 
-    `decay` is at step 0 of one head, in natural logarithms. Rows past the end of the sequence do not decay. A
-    constant decay (GATED: False) is read once and multiplied, which is exacter than to add it up.
+    `log_decay` is at step 0 of one head, in natural logarithms; a constant one has a stride of 0. Rows past
+    the end of the sequence do not decay.
     """
-    if GATED:
-        address = decay + first.to(tl.int64) * stride + rows * stride
-        c = tl.cumsum(tl.load(address, mask=first + rows < n_rows, other=0.0) * LOG2_E, 0)
-    else:
-        c = tl.load(decay) * LOG2_E * (tl.minimum(first + rows + 1, n_rows) - first).to(tl.float32)
+    address = log_decay + first.to(tl.int64) * stride + rows * stride
+    c = tl.cumsum(tl.load(address, mask=first + rows < n_rows, other=0.0) * LOG2_E, 0)
     return c, tl.sum(tl.where(rows == rows.shape[0] - 1, c, 0.0), 0)
 
 
