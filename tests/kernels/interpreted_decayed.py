@@ -103,7 +103,7 @@ def check(tensors: list[Tensor], scale: float | None = None, tolerance: float | 
 
 @pytest.mark.usefixtures("_segments")
 @pytest.mark.parametrize("dtype", [float32, float16, bfloat16])
-@pytest.mark.parametrize("T", [1, 64, 130])
+@pytest.mark.parametrize("T", [1, 130])
 @pytest.mark.parametrize("decay", ["retention", "typical"])
 def test_any_length(T: int, dtype: torch.dtype, decay: str) -> None:
     check(inputs(T, 32, 16, dtype, decay))

@@ -1,32 +1,25 @@
-"""Compiles every Triton kernel of linear attention for real GPUs, without one, exactly as the launcher would.
+"""Every Triton kernel compiles for real GPUs within their registers and shared memory; see ahead_of_time."""
 
-The launcher runs on CPU tensors with each launch recorded instead of made; then what was recorded is compiled
-ahead of time, and the cubin is asked for its registers, spills and shared memory.
-"""
-
-import re
-import subprocess
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
 import triton
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource, CompiledKernel
-from triton.runtime.jit import JITFunction
+from ahead_of_time import check, record
 
-from linbench_kernels.triton import linear_attention as launcher
+from linbench_kernels.triton import decayed_attention as decayed
+from linbench_kernels.triton import linear_attention as linear
 from linbench_kernels.triton.linear_attention_plan import tiles
 
 pytestmark = pytest.mark.skipif(
     triton.knobs.runtime.interpret, reason="kernels are interpreted, not compiled"
 )
 
-BINARIES = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-POINTERS = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16"}
-KERNELS = {
+bfloat16, float32 = torch.bfloat16, torch.float32
+B, T, H = 2, 130, 3
+LINEAR = {
     "segment_states",
     "scan_segments",
     "forward",
@@ -37,99 +30,82 @@ KERNELS = {
     "key_gradient",
     "value_gradient",
 }
-SPILLS = {torch.bfloat16: 0, torch.float32: 4}  # stores; IEEE products keep whole rows in registers
-SETTINGS = ("num_warps", "num_stages")
-SHARED_MEMORY_BYTES = {80: 99 * 1024, 90: 227 * 1024}
+DECAYED = {
+    "segment_sums",
+    "scan_segments",
+    "forward",
+    "decode",
+    "query_gradient",
+    "key_gradient",
+    "value_gradient",
+    "gate_gradient",
+}
+# Stores to local memory; in float32 IEEE products keep whole rows in registers.
+LINEAR_SPILLS = {bfloat16: 0, float32: 4}
+DECAYED_SPILLS = {bfloat16: 0, float32: 40}
 
 
-class Launch(NamedTuple):
-    kernel: Any
-    arguments: dict[str, Any]
-    settings: dict[str, Any]
-
-
-def record_launches(
-    monkeypatch: pytest.MonkeyPatch, capability: int, dtype: torch.dtype, size: int
-) -> list[Launch]:
-    """Returns what the launcher launches for forward, backward and decode, segments and state included."""
-    launches = []
-
-    def record(kernel: Any, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> None:  # noqa: ARG001
-        settings: dict[str, Any] = {name: kwargs.pop(name) for name in SETTINGS if name in kwargs}
-        launches.append(Launch(kernel, dict(zip(kernel.arg_names, args, strict=False)) | kwargs, settings))
-
-    monkeypatch.setattr(JITFunction, "run", record)
-    monkeypatch.setattr(launcher, "_check", lambda *_: None)
-    monkeypatch.setattr(launcher, "segment_length", lambda *_: 64)
-    monkeypatch.setattr(
-        launcher, "tiles", lambda *sizes, hopper: tiles(*sizes, hopper=hopper and capability >= 90)
-    )
-    B, T, H = 2, 130, 3
+def launch_linear(dtype: torch.dtype, size: int) -> None:
+    """Launches forward, backward and decode, segments and state included."""
     q, k, v = (torch.zeros(B, T, H, size, dtype=dtype, requires_grad=True) for _ in range(3))
     state = (torch.zeros(B, H, size, size, requires_grad=True), torch.zeros(B, H, size, requires_grad=True))
-    o = launcher.linear_attention(q, k, v, state=state)
+    o = linear.linear_attention(q, k, v, state=state)
     o.backward(torch.zeros_like(o))
     with torch.no_grad():
-        launcher.linear_attention_decode(q[:, :1], k[:, :1], v[:, :1], state)
-    return launches
+        linear.linear_attention_decode(q[:, :1], k[:, :1], v[:, :1], state)
 
 
-def compile_launch(launch: Launch, capability: int) -> CompiledKernel:
-    """Returns the kernel compiled for the types, constants and alignments of a launch."""
-    signature: dict[str, Any] = {}
-    constants: dict[str, Any] = {}
-    alignments: dict[tuple[int, ...], list[list[Any]]] = {}
-    aligned = [["tt.divisibility", 16]]
-    for index, parameter in enumerate(launch.kernel.params):
-        value = launch.arguments[parameter.name]
-        if parameter.is_constexpr or value is None:
-            signature[parameter.name], constants[parameter.name] = "constexpr", value
-        elif isinstance(value, torch.Tensor):
-            signature[parameter.name] = POINTERS[value.dtype]
-            alignments[(index,)] = aligned
-        elif isinstance(value, tuple):
-            signature[parameter.name] = ("i32",) * len(value)
-            alignments |= {(index, i): aligned for i, stride in enumerate(value) if stride % 16 == 0}
-        else:
-            signature[parameter.name] = "i32"
-    source = ASTSource(launch.kernel, signature, constants, alignments)
-    options = {"enable_fp_fusion": True, **launch.settings}
-    return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+def launch_decayed(dtype: torch.dtype, size: int) -> None:
+    """Launches forward, backward and decode, segments and state included, of a gate and a constant decay."""
+    q, k, v = (torch.zeros(B, T, H, size, dtype=dtype, requires_grad=True) for _ in range(3))
+    S = torch.zeros(B, H, size, size, requires_grad=True)
+    for log_decay in (torch.zeros(B, T, H, requires_grad=True), torch.zeros(H)):
+        o = decayed.decayed_attention(q, k, v, log_decay, state=S)
+        o.backward(torch.zeros_like(o))
+    with torch.no_grad():
+        decayed.decayed_attention_decode(q[:, :1], k[:, :1], v[:, :1], log_decay, S)
 
 
-def spills(cubin: bytes, folder: Path) -> int:
-    """Returns the instructions that store to local memory: spilled registers."""
-    path = folder / "kernel.cubin"
-    path.write_bytes(cubin)
-    run = partial(subprocess.run, check=True, capture_output=True, text=True)
-    usage = run([BINARIES / "cuobjdump", "-res-usage", path]).stdout
-    assert re.search(r"REG:\d+", usage), usage
-    assert "LOCAL:0 " in usage, usage
-    return len(re.findall(r"\bSTL\b", run([BINARIES / "nvdisasm", "-c", path]).stdout))
+def pretend(monkeypatch: pytest.MonkeyPatch, module: Any, capability: int) -> None:
+    """Lets a launcher take CPU tensors, cut segments, and choose tiles as for a device."""
+    monkeypatch.setattr(module, "_check", lambda *_: None)
+    monkeypatch.setattr(module, "segment_length", lambda *_: 64)
+    monkeypatch.setattr(
+        module, "tiles", lambda *sizes, hopper: tiles(*sizes, hopper=hopper and capability >= 90)
+    )
 
 
 @pytest.mark.parametrize("size", [64, 128])
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("dtype", [bfloat16, float32])
 @pytest.mark.parametrize("capability", [80, 90])
-def test_every_kernel_compiles_within_registers_and_shared_memory(
+def test_linear_attention_compiles_within_registers_and_shared_memory(
     capability: int, dtype: torch.dtype, size: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with monkeypatch.context() as recording:
-        launches = record_launches(recording, capability, dtype, size)
-    assert {launch.kernel.__name__ for launch in launches} == KERNELS
-
-    for launch in {launch.kernel.__name__: launch for launch in launches}.values():
-        name = launch.kernel.__name__
-        compiled = compile_launch(launch, capability)
-        ptx = compiled.asm["ptx"]
-        assert spills(compiled.asm["cubin"], tmp_path) <= SPILLS[dtype], name
-        assert compiled.metadata.shared <= SHARED_MEMORY_BYTES[capability], name
-        if dtype == torch.bfloat16 and "CHUNK" in launch.arguments:
-            assert "wgmma.mma_async" in ptx or "mma.sync" in ptx, name
-            assert "cp.async" in ptx, name
+    pretend(monkeypatch, linear, capability)
+    launches = record(lambda: launch_linear(dtype, size))
+    assert {launch.name for launch in launches} == LINEAR
+    for launch in launches:
+        check(launch, capability, LINEAR_SPILLS[dtype], tmp_path)
 
 
-def test_without_a_gpu_the_error_says_so() -> None:
-    q = torch.zeros(1, 16, 1, 16)
+@pytest.mark.parametrize(
+    ("capability", "dtype", "size"),
+    [(90, bfloat16, 64), (90, bfloat16, 128), (90, float32, 64), (80, bfloat16, 128)],
+)
+def test_attention_with_decay_compiles_within_registers_and_shared_memory(
+    capability: int, dtype: torch.dtype, size: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pretend(monkeypatch, decayed, capability)
+    monkeypatch.setattr(decayed, "DRIFT", 64)
+    launches = record(lambda: launch_decayed(dtype, size))
+    assert {launch.name for launch in launches} == DECAYED
+    for launch in launches:
+        check(launch, capability, DECAYED_SPILLS[dtype], tmp_path)
+
+
+@pytest.mark.parametrize("attend", [linear.linear_attention, decayed.decayed_attention])
+def test_without_a_gpu_the_error_says_so(attend: Callable[..., Any]) -> None:
+    rows = [torch.zeros(1, 16, 1, 16)] * 3
+    gates = [torch.zeros(1)] if attend is decayed.decayed_attention else []
     with pytest.raises(RuntimeError, match="needs a CUDA device; q is on cpu"):
-        launcher.linear_attention(q, q, q)
+        attend(*rows, *gates)

@@ -1,0 +1,48 @@
+"""lightning/triton: the chunked Triton kernels with decay of linbench_kernels, forward and backward."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from linbench import implementation, needs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+State = tuple["Tensor", ...]
+
+why_not = needs(
+    device="cuda",
+    modules=("triton",),
+    dtypes=("float32", "float16", "bfloat16"),
+    at_least={"K": 16, "V": 16},
+    at_most={"K": 256, "V": 256},
+    capability=(8, 0),
+)
+
+
+@implementation("lightning", "triton", why_not=why_not)
+def triton(q: Tensor, k: Tensor, v: Tensor, log_gamma: Tensor, *, state: State | None = None) -> Tensor:
+    """Chunked Triton kernels, forward and backward; the state in registers."""
+    from linbench_kernels.triton.decayed_attention import decayed_attention
+
+    return decayed_attention(q, k, v, log_gamma, state=None if state is None else state[0])
+
+
+@triton.mode("prefill")
+def prefill(
+    q: Tensor, k: Tensor, v: Tensor, log_gamma: Tensor, *, state: State | None = None
+) -> tuple[Tensor, State]:
+    """Return the output and the state after the last token."""
+    from linbench_kernels.triton.decayed_attention import decayed_attention_prefill
+
+    o, S = decayed_attention_prefill(q, k, v, log_gamma, state=None if state is None else state[0])
+    return o, (S,)
+
+
+@triton.mode("decode")
+def decode(q: Tensor, k: Tensor, v: Tensor, log_gamma: Tensor, *, state: State) -> tuple[Tensor, State]:
+    """Return the output of one token and the state, advanced in place by one kernel."""
+    from linbench_kernels.triton.decayed_attention import decayed_attention_decode
+
+    return decayed_attention_decode(q, k, v, log_gamma, state[0]), state
