@@ -85,7 +85,8 @@ def run(
         grid: A shipped grid, a .toml file or a Grid; without it the axes given are the grid, and without
             axes it is "quick".
         impl: Full names of implementations.
-        op: Operators of which every implementation is taken; all there are if neither is given.
+        op: Operators of which every implementation is taken; the grid's if neither is given, and all there
+            are if it names none.
         device: cpu or cuda; the GPU if there is one.
         db: Path of a SQLite file, or URL of a database.
         plugins: Files to load beside what is installed.
@@ -131,7 +132,7 @@ def plan_run(
         registry,
         found.overridden(typed),
         device,
-        operators=[op] if isinstance(op, str) else op,
+        operators=[op] if isinstance(op, str) else op or (() if impl else found.operators),
         implementations=[impl] if isinstance(impl, str) else impl,
         plugins=[str(Path(plugin).resolve()) for plugin in plugins],
         protocol=protocol or Protocol(processes=DEFAULT_PROCESSES[device]),

@@ -100,8 +100,14 @@ class GridFile(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     description: str = ""
+    operators: list[str] = []
     axes: Axes
     device: dict[Literal["cpu", "cuda"], Axes] = {}
+
+    def named(self, name: str) -> "Grid":
+        """Return the grid under its name."""
+        narrowed = {str(kind): axes for kind, axes in self.device.items()}
+        return Grid(name, self.description, self.axes, narrowed, tuple(self.operators))
 
 
 @dataclass(frozen=True)
@@ -113,12 +119,15 @@ class Grid:
         description: One line.
         axes: What holds on every device.
         device: What holds on one kind of device instead.
+        operators: Of which every implementation is measured where neither operators nor implementations are
+            chosen; all there are if it names none.
     """
 
     name: str
     description: str = ""
     axes: Axes = field(default_factory=Axes)
     device: Mapping[str, Axes] = field(default_factory=dict)
+    operators: tuple[str, ...] = ()
 
     def on(self, device: str) -> Axes:
         """Return the axes that hold on a kind of device."""
@@ -171,6 +180,7 @@ class Grid:
         return {
             "name": self.name,
             "description": self.description,
+            "operators": list(self.operators),
             "axes": self.axes.model_dump(exclude_none=True),
             "device": {name: axes.model_dump(exclude_none=True) for name, axes in self.device.items()},
         }
@@ -178,13 +188,7 @@ class Grid:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Grid":
         """Return the grid that `to_json` wrote."""
-        found = GridFile.model_validate({key: data[key] for key in ("description", "axes", "device")})
-        return cls(
-            data["name"],
-            found.description,
-            found.axes,
-            {str(kind): axes for kind, axes in found.device.items()},
-        )
+        return GridFile.model_validate({key: data[key] for key in data if key != "name"}).named(data["name"])
 
 
 def grid_names() -> list[str]:
@@ -228,7 +232,7 @@ def parse_grid(text: str, name: str, source: str) -> Grid:
         found = GridFile.model_validate(data)
     except ValidationError as error:
         raise UsageError(f"{source}: {_first_problem(error)}") from None
-    return Grid(name, found.description, found.axes, {str(kind): axes for kind, axes in found.device.items()})
+    return found.named(name)
 
 
 def typed_axes(**given: Any) -> Axes:

@@ -1,12 +1,13 @@
 import pytest
 
+from linbench import api
 from linbench.core.errors import UsageError
 from linbench.core.grid import Grid, grid_names, load_grid, parse_grid, typed_axes
 
 
 def test_every_shipped_grid_expands_on_both_devices():
     assert set(grid_names()) == {
-        "quick", "long-seq", "batch", "head-dim", "decode", "constant-tokens", "paper", "accuracy",
+        "quick", "long-seq", "batch", "head-dim", "decode", "constant-tokens", "paper", "accuracy", "decay",
     }  # fmt: skip
     for name in grid_names():
         grid = load_grid(name)
@@ -69,7 +70,7 @@ def test_options_multiply_the_cases():
         ("axes", "not TOML"),
         ("", "axes: Field required"),
         ("[axes]\n[device.cpu]\nX = 1", "device.cpu.X is not a key of a grid; allowed: B"),
-        ("shape = 1\n[axes]", "shape is not a key of a grid; allowed: description, axes, device"),
+        ("shape = 1\n[axes]", "shape is not a key of a grid; allowed: description, operators, axes, device"),
     ],
 )
 def test_a_wrong_grid_file_is_one_line_that_names_the_key(text, said):
@@ -83,3 +84,33 @@ def test_a_wrong_grid_file_is_one_line_that_names_the_key(text, said):
 def test_an_unknown_grid_is_met_with_the_nearest():
     with pytest.raises(UsageError, match="did you mean long-seq"):
         load_grid("long-sec")
+
+
+def test_a_grid_may_name_its_operators():
+    grid = parse_grid('operators = ["linear"]\n[axes]\nT = 4', "mine", "mine.toml")
+    assert grid.operators == ("linear",)
+    assert Grid.from_json(grid.to_json()) == grid
+    assert grid.overridden(typed_axes(T="8")).operators == ("linear",)
+    old = {name: value for name, value in grid.to_json().items() if name != "operators"}
+    assert Grid.from_json(old).operators == ()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "found"),
+    [
+        ({}, {"linear"}),
+        ({"op": ["softmax"]}, {"softmax"}),
+        ({"impl": ["softmax/naive"]}, {"softmax"}),
+        ({"impl": ["softmax/naive"], "op": ["linear"]}, {"linear", "softmax"}),
+    ],
+)
+def test_the_operators_of_a_grid_hold_where_nothing_is_chosen(chosen, found):
+    grid = parse_grid('operators = ["linear"]\n[axes]\nT = 4', "mine", "mine.toml")
+    plan = api.plan_run(grid, device="cpu", axes={}, **chosen)
+    assert {job.operator for job in plan.jobs} == found
+
+
+def test_an_operator_that_a_grid_names_and_nobody_has_is_named():
+    grid = parse_grid('operators = ["liner"]\n[axes]\nT = 4', "mine", "mine.toml")
+    with pytest.raises(UsageError, match="unknown operator 'liner'; did you mean linear"):
+        api.plan_run(grid, device="cpu", axes={})
