@@ -14,7 +14,7 @@ from torch import Tensor
 from linbench.core.case import Case
 from linbench.core.implementation import Implementation
 from linbench.core.operator import Inputs, Operator, TensorSpec
-from linbench.measure.hygiene import spoil
+from linbench.measure.hygiene import reseed, spoil
 
 Checksum = tuple[int, int]
 
@@ -120,7 +120,7 @@ class Call:
 
     def prepare(self) -> None:
         """Put back what the call before may have advanced: the state, and torch's random numbers."""
-        torch.manual_seed(self.case.seed)
+        reseed(self.case.seed)
         if self.advances and self._state is not None and self._laid.state is not None:
             self.operator.restore(self._canonical(self._state), self._canonical(self._laid.state))
 
