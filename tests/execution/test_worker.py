@@ -74,12 +74,12 @@ def worker():
     registry.load()
     made = Worker(registry)
     case = registry.operator("linear").complete(Case(1, 16, 1, 4, 4)).to_json()
-    assert made.answer({"do": "open", "operator": "linear", "case": case, "sample": None})["status"] == "ok"
+    assert made.answer({"do": "open", "operator": "linear", "case": case, "oracle": None})["status"] == "ok"
     return made
 
 
 def test_a_turn_answers_what_its_timer_told_of_each_sample(worker):
-    checked = worker.answer(CHECK | {"once": False, "weigh": False})
+    checked = worker.answer(CHECK | {"once": False, "study": False})
     assert checked["timer"] == "cpu"
     answer = worker.answer(TURN)
     assert answer["status"] == "ok"
@@ -89,7 +89,7 @@ def test_a_turn_answers_what_its_timer_told_of_each_sample(worker):
 
 
 def test_a_timer_that_is_not_there_times_nothing_and_none_stands_in_for_it(worker):
-    answer = worker.answer(CHECK | {"once": False, "weigh": False, "timer": "cupti"})
+    answer = worker.answer(CHECK | {"once": False, "study": False, "timer": "cupti"})
     assert answer["status"] == "error"
     assert "timer 'cupti' is not one of those on cpu: cpu" in answer["reason"]
     assert "call_s" not in answer
@@ -103,6 +103,6 @@ def test_a_worker_in_which_a_capture_failed_is_replaced(worker, monkeypatch):
             raise CannotCapture("cuda_graph_hot cannot capture the call: why")
 
     monkeypatch.setattr("linbench.execution.worker.timer_for", lambda *_: Uncapturing())
-    answer = worker.answer(CHECK | {"once": False, "weigh": False})
+    answer = worker.answer(CHECK | {"once": False, "study": False})
     reason = "cuda_graph_hot cannot capture the call: why"
     assert answer == {"status": "unsupported", "reason": reason, "recycle": True}
