@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import triton
-from ahead_of_time import check, record
+from ahead_of_time import Launch, check, record
 
 from linbench_kernels.triton import decayed_attention as decayed
 from linbench_kernels.triton import linear_attention as linear
@@ -66,13 +66,19 @@ def launch_decayed(dtype: torch.dtype, size: int) -> None:
         decayed.decayed_attention_decode(q[:, :1], k[:, :1], v[:, :1], log_decay, S)
 
 
-def pretend(monkeypatch: pytest.MonkeyPatch, module: Any, capability: int) -> None:
-    """Lets a launcher take CPU tensors, cut segments, and choose tiles as for a device."""
+def record_launches(
+    monkeypatch: pytest.MonkeyPatch, capability: int, dtype: torch.dtype, size: int, module: Any = linear
+) -> list[Launch]:
+    """Returns what the launcher of a module launches for CPU tensors, in segments, as for a device."""
     monkeypatch.setattr(module, "_check", lambda *_: None)
     monkeypatch.setattr(module, "segment_length", lambda *_: 64)
     monkeypatch.setattr(
         module, "tiles", lambda *sizes, hopper: tiles(*sizes, hopper=hopper and capability >= 90)
     )
+    if module is linear:
+        return record(lambda: launch_linear(dtype, size))
+    monkeypatch.setattr(module, "DRIFT", 64)
+    return record(lambda: launch_decayed(dtype, size))
 
 
 @pytest.mark.parametrize("size", [64, 128])
@@ -81,8 +87,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, module: Any, capability: int) -> No
 def test_linear_attention_compiles_within_registers_and_shared_memory(
     capability: int, dtype: torch.dtype, size: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    pretend(monkeypatch, linear, capability)
-    launches = record(lambda: launch_linear(dtype, size))
+    launches = record_launches(monkeypatch, capability, dtype, size)
     assert {launch.name for launch in launches} == LINEAR
     for launch in launches:
         check(launch, capability, LINEAR_SPILLS[dtype], tmp_path)
@@ -95,9 +100,7 @@ def test_linear_attention_compiles_within_registers_and_shared_memory(
 def test_attention_with_decay_compiles_within_registers_and_shared_memory(
     capability: int, dtype: torch.dtype, size: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    pretend(monkeypatch, decayed, capability)
-    monkeypatch.setattr(decayed, "DRIFT", 64)
-    launches = record(lambda: launch_decayed(dtype, size))
+    launches = record_launches(monkeypatch, capability, dtype, size, decayed)
     assert {launch.name for launch in launches} == DECAYED
     for launch in launches:
         check(launch, capability, DECAYED_SPILLS[dtype], tmp_path)
