@@ -46,6 +46,20 @@ def test_recurrent_and_parallel_form_agree(loaded, name, options):
         assert torch.linalg.norm(one - other) <= 1e-13 * torch.linalg.norm(other)
 
 
+@pytest.mark.parametrize("initial_state", [False, True])
+@pytest.mark.parametrize("name", ["linear", "retention", "lightning", "simple_gla"])
+def test_the_plain_form_that_budgets_are_measured_by_is_the_reference_in_float64(loaded, name, initial_state):
+    operator = loaded.operator(name)
+    case = operator.complete(DEFAULT.with_options({"initial_state": initial_state}))
+    tensors, state = exact(operator, case)
+    state = None if state is None else tuple(part.double() for part in state)
+    (o, final), (due, due_final) = (
+        form(tensors, state, operator.option_values(case)) for form in (operator.plain, operator.reference)
+    )
+    for one, other in zip((o, *final), (due, *due_final), strict=True):
+        assert torch.linalg.norm(one - other) <= 1e-13 * torch.linalg.norm(other)
+
+
 @pytest.mark.parametrize("name", ["linear", "softmax", "simple_gla"])
 def test_the_reference_has_the_gradient_of_its_own_differences(loaded, name):
     operator = loaded.operator(name)
