@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from triton_interpreter import mend_bfloat16
 
-from linbench_kernels.triton import decayed_attention as module
+from linbench_kernels.triton import decayed_attention_calls as calls
 from linbench_kernels.triton.decayed_attention import (
     decayed_attention,
     decayed_attention_decode,
@@ -71,8 +71,8 @@ def exactly(tensors: Iterable[Tensor]) -> list[Tensor]:
 @pytest.fixture(params=["one pass", "segments"])
 def _segments(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     length = 64 if request.param == "segments" else 1024
-    monkeypatch.setattr(module, "segment_length", lambda *_: length)
-    monkeypatch.setattr(module, "DRIFT", 64)
+    monkeypatch.setattr(calls, "segment_length", lambda *_: length)
+    monkeypatch.setattr(calls, "DRIFT", 64)
 
 
 def check(tensors: list[Tensor], scale: float | None = None, tolerance: float | None = None) -> None:
@@ -112,7 +112,7 @@ def test_any_length(T: int, dtype: torch.dtype, decay: str) -> None:
 @pytest.mark.parametrize("dtype", [float32, float16, bfloat16])
 @pytest.mark.parametrize("decay", ["lightning", "strong", "hardly any"])
 def test_any_decay(decay: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "DRIFT", 64)
+    monkeypatch.setattr(calls, "DRIFT", 64)
     check(inputs(70, 16, 32, dtype, decay))
 
 
@@ -171,6 +171,33 @@ def test_prefill_then_decode_is_one_longer_prefill() -> None:
     _, S = decayed_attention_prefill(q[:, :17], k[:, :17], v[:, :17], g[:, :17])
     last = decayed_attention_decode(q[:, 17:], k[:, 17:], v[:, 17:], g[:, 17:], S)
     torch.testing.assert_close(last, whole[:, 17:], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's own doing
+@pytest.mark.parametrize("decay", ["retention", "typical"])
+def test_torch_compile_keeps_one_graph_and_every_gradient(decay: str) -> None:
+    *rows, S = inputs(17, 16, 32, bfloat16, decay)
+    asking = [x for x in (*rows, S) if x.requires_grad]
+
+    def attend() -> Tensor:
+        o, final = decayed_attention_prefill(*rows, state=S)
+        return o.float().sum() + final.sum() + decayed_attention(*rows).float().square().sum()
+
+    compiled = torch.compile(attend, backend="aot_eager", fullgraph=True)
+    due, found = (torch.autograd.grad(function(), asking) for function in (attend, compiled))
+    assert all(map(torch.equal, found, due))
+
+
+def test_torch_compile_keeps_the_state_of_decode() -> None:
+    q, k, v, g, S = (x.detach() for x in inputs(1, 16, 32, float32, "typical"))
+    before = S.clone()
+    o = decayed_attention_decode(q, k, v, g, S)
+    with torch.no_grad():
+        found = torch.compile(decayed_attention_decode, backend="aot_eager", fullgraph=True)(
+            q, k, v, g, before
+        )
+    assert torch.equal(found, o)
+    assert torch.equal(before, S)
 
 
 def bad(**change: Any) -> dict[str, Any]:

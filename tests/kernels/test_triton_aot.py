@@ -10,6 +10,7 @@ import triton
 from ahead_of_time import Launch, check, record
 
 from linbench_kernels.triton import decayed_attention as decayed
+from linbench_kernels.triton import decayed_attention_calls as calls
 from linbench_kernels.triton import linear_attention as linear
 from linbench_kernels.triton.linear_attention_plan import tiles
 
@@ -70,14 +71,15 @@ def record_launches(
     monkeypatch: pytest.MonkeyPatch, capability: int, dtype: torch.dtype, size: int, module: Any = linear
 ) -> list[Launch]:
     """Returns what the launcher of a module launches for CPU tensors, in segments, as for a device."""
+    launcher = linear if module is linear else calls
     monkeypatch.setattr(module, "_check", lambda *_: None)
-    monkeypatch.setattr(module, "segment_length", lambda *_: 64)
+    monkeypatch.setattr(launcher, "segment_length", lambda *_: 64)
     monkeypatch.setattr(
-        module, "tiles", lambda *sizes, hopper: tiles(*sizes, hopper=hopper and capability >= 90)
+        launcher, "tiles", lambda *sizes, hopper: tiles(*sizes, hopper=hopper and capability >= 90)
     )
     if module is linear:
         return record(lambda: launch_linear(dtype, size))
-    monkeypatch.setattr(module, "DRIFT", 64)
+    monkeypatch.setattr(calls, "DRIFT", 64)
     return record(lambda: launch_decayed(dtype, size))
 
 
