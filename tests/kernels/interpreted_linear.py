@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from triton_interpreter import mend_bfloat16
 
-from linbench_kernels.triton import linear_attention as module
+from linbench_kernels.triton import linear_attention_calls as calls
 from linbench_kernels.triton.linear_attention import (
     linear_attention,
     linear_attention_decode,
@@ -70,7 +70,7 @@ def exactly(tensors: Iterable[Tensor]) -> list[Tensor]:
 @pytest.fixture(params=["one pass", "segments"])
 def _segments(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     length = 64 if request.param == "segments" else 1024
-    monkeypatch.setattr(module, "segment_length", lambda *_: length)
+    monkeypatch.setattr(calls, "segment_length", lambda *_: length)
 
 
 def check(tensors: list[Tensor], feature_map: str = "elu1", normalize: bool = True) -> None:
@@ -172,6 +172,29 @@ def test_prefill_then_decode_is_one_longer_prefill() -> None:
     _, state = linear_attention_prefill(q[:, :17], k[:, :17], v[:, :17])
     last, _ = linear_attention_decode(q[:, 17:], k[:, 17:], v[:, 17:], state)
     torch.testing.assert_close(last, whole[:, 17:], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's own doing
+@pytest.mark.parametrize("normalize", [True, False])
+def test_torch_compile_keeps_one_graph_and_every_gradient(normalize: bool) -> None:
+    *rows, S, z = inputs(17, 16, 32, bfloat16)
+
+    def attend() -> Tensor:
+        o, final = linear_attention_prefill(*rows, normalize=normalize, state=(S, z))
+        other = linear_attention(*rows, normalize=normalize)
+        return o.float().sum() + final[0].sum() + final[1].sum() + other.float().square().sum()
+
+    compiled = torch.compile(attend, backend="aot_eager", fullgraph=True)
+    due, found = (torch.autograd.grad(function(), (*rows, S, z)) for function in (attend, compiled))
+    assert all(map(torch.equal, found, due))
+
+
+def test_torch_compile_keeps_decode() -> None:
+    q, k, v, S, z = (x.detach() for x in inputs(1, 16, 32, float32))
+    compiled = torch.compile(linear_attention_decode, backend="aot_eager", fullgraph=True)
+    with torch.no_grad():
+        due, found = (function(q, k, v, (S, z)) for function in (linear_attention_decode, compiled))
+    assert all(map(torch.equal, (found[0], *found[1]), (due[0], *due[1])))
 
 
 def bad(**change: Any) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import triton
 from ahead_of_time import Launch, check, record
 
 from linbench_kernels.triton import decayed_attention as decayed
-from linbench_kernels.triton import decayed_attention_calls as calls
+from linbench_kernels.triton import decayed_attention_calls as decayed_calls
 from linbench_kernels.triton import linear_attention as linear
+from linbench_kernels.triton import linear_attention_calls as linear_calls
 from linbench_kernels.triton.linear_attention_plan import tiles
 
 pytestmark = pytest.mark.skipif(
@@ -71,7 +72,7 @@ def record_launches(
     monkeypatch: pytest.MonkeyPatch, capability: int, dtype: torch.dtype, size: int, module: Any = linear
 ) -> list[Launch]:
     """Returns what the launcher of a module launches for CPU tensors, in segments, as for a device."""
-    launcher = linear if module is linear else calls
+    launcher = linear_calls if module is linear else decayed_calls
     monkeypatch.setattr(module, "_check", lambda *_: None)
     monkeypatch.setattr(launcher, "segment_length", lambda *_: 64)
     monkeypatch.setattr(
@@ -79,7 +80,7 @@ def record_launches(
     )
     if module is linear:
         return record(lambda: launch_linear(dtype, size))
-    monkeypatch.setattr(calls, "DRIFT", 64)
+    monkeypatch.setattr(launcher, "DRIFT", 64)
     return record(lambda: launch_decayed(dtype, size))
 
 

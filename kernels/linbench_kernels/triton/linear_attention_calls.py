@@ -1,0 +1,311 @@
+"""Launches of the kernels of linear attention: forward, backward and decode on tensors."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+import triton
+from torch import Tensor
+
+from linbench_kernels.triton import linear_attention_backward as backward_kernels
+from linbench_kernels.triton import linear_attention_forward as forward_kernels
+from linbench_kernels.triton import linear_attention_state as state_kernels
+from linbench_kernels.triton.launch import as_rows, launch_settings, strides_of
+from linbench_kernels.triton.linear_attention_plan import Tiles, segment_length, tiles
+
+
+def forward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    S: Tensor | None,
+    z: Tensor | None,
+    feature_map: str,
+    normalize: bool,
+    final: bool,
+    gradient: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Returns o, S and z after the last step if `final`, and the denominators if a gradient needs them.
+
+    What is not asked for is an empty tensor.
+    """
+    q, k, v, S, z = as_rows(q), as_rows(k), as_rows(v), _dense(S), _dense(z)
+    results = _forward_results(q, k, v, S, z, feature_map, normalize, final, gradient)
+    o, final_S, final_z, denominators = results
+    (B, T, H, K), V = q.shape, v.shape[3]
+    with torch.cuda.device_of(q):
+        segments = _segments(q, v)
+        states, normalizers = _states(k, v, S, z, segments, feature_map)
+        tile = _tiles(q, K, V)
+        slices = triton.cdiv(V, tile.outer)
+        forward_kernels.forward[(B * H * segments.number * slices,)](
+            q, k, v, o, _given(denominators), states, normalizers, _given(final_S), _given(final_z),
+            strides_of(q), strides_of(k), strides_of(v), T, H, segments.length, segments.number, slices,
+            K=K, V=V, FEATURE_MAP=feature_map, NORMALIZE=normalize,
+            CHUNK=tile.chunk, BLOCK_K=tile.inner, BLOCK_V=tile.outer, **launch_settings(q, tile),
+        )  # fmt: skip
+    return results
+
+
+def backward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    S: Tensor | None,
+    z: Tensor | None,
+    o: Tensor | None,
+    denominators: Tensor | None,
+    g: Tensor,
+    final_dS: Tensor | None,
+    final_dz: Tensor | None,
+    feature_map: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Returns the gradients of q, k, v, S and z from g, that of o, and those of the final state.
+
+    A state that was not given has empty gradients; o and denominators are None without the normaliser.
+    """
+    q, k, v, g, S, z = as_rows(q), as_rows(k), as_rows(v), as_rows(g), _dense(S), _dense(z)
+    results = _backward_results(q, k, v, S, z)
+    with torch.cuda.device_of(q):
+        _launch_backward(q, k, v, S, z, o, denominators, g, final_dS, final_dz, feature_map, *results)
+    return results
+
+
+def decode(
+    q: Tensor, k: Tensor, v: Tensor, S: Tensor, z: Tensor, feature_map: str, normalize: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns o of one step, and S and z after it."""
+    q, k, v = as_rows(q), as_rows(k), as_rows(v)
+    S, z = S.contiguous(), z.contiguous()
+    o, new_S, new_z = _decode_results(q, k, v, S, z)
+    (B, _, H, K), V, block_v = q.shape, v.shape[3], 32
+    with torch.cuda.device_of(q):
+        forward_kernels.decode[(B * H * triton.cdiv(V, block_v),)](
+            q, k, v, o, S, z, new_S, new_z, strides_of(q), strides_of(k), strides_of(v), H,
+            K=K, V=V, FEATURE_MAP=feature_map, NORMALIZE=normalize,
+            BLOCK_K=triton.next_power_of_2(K), BLOCK_V=block_v, num_warps=4,
+        )  # fmt: skip
+    return o, new_S, new_z
+
+
+def _forward_results(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    S: Tensor | None,
+    z: Tensor | None,
+    feature_map: str,
+    normalize: bool,
+    final: bool,
+    gradient: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Returns what `forward` returns, not yet computed."""
+    del S, z, feature_map
+    (B, T, H, K), V = k.shape, v.shape[3]
+    return (
+        q.new_empty(v.shape),
+        q.new_empty((B, H, K, V) if final else 0, dtype=torch.float32),
+        q.new_empty((B, H, K) if final else 0, dtype=torch.float32),
+        q.new_empty((B, H, T) if normalize and gradient else 0, dtype=torch.float32),
+    )
+
+
+def _backward_results(
+    q: Tensor, k: Tensor, v: Tensor, S: Tensor | None, z: Tensor | None, *_rest: Any
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Returns what `backward` returns, not yet computed."""
+    dS, dz = (q.new_empty(0 if x is None else x.shape, dtype=torch.float32) for x in (S, z))
+    return q.new_empty(q.shape), q.new_empty(k.shape), q.new_empty(v.shape), dS, dz
+
+
+def _decode_results(
+    q: Tensor, _k: Tensor, v: Tensor, S: Tensor, z: Tensor, *_rest: Any
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns what `decode` returns, not yet computed."""
+    return q.new_empty(v.shape), q.new_empty(S.shape, dtype=S.dtype), q.new_empty(z.shape, dtype=z.dtype)
+
+
+def _operator(function: Callable[..., Any], fake: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a function as an operator of torch, which torch.compile keeps whole in its graph."""
+    name = f"linbench_kernels::triton_linear_attention_{function.__name__}"
+    made = torch.library.custom_op(name, function, mutates_args=())
+    made.register_fake(fake)
+    return made
+
+
+forward_operator = _operator(forward, _forward_results)
+backward_operator = _operator(backward, _backward_results)
+decode_operator = _operator(decode, _decode_results)
+
+
+class _Segments(NamedTuple):
+    """How a sequence is cut: steps of a segment, a multiple of every chunk; their number."""
+
+    length: int
+    number: int
+
+
+def _launch_backward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    S: Tensor | None,
+    z: Tensor | None,
+    o: Tensor | None,
+    denominators: Tensor | None,
+    g: Tensor,
+    final_dS: Tensor | None,
+    final_dz: Tensor | None,
+    feature_map: str,
+    dq: Tensor,
+    dk: Tensor,
+    dv: Tensor,
+    dS: Tensor,
+    dz: Tensor,
+) -> None:
+    """Writes the gradients of q, k and v, and of S and z if they were given."""
+    B, T, H, K = q.shape
+    V = v.shape[3]
+    segments = _segments(q, v)
+    cut = (T, H, segments.length, segments.number)
+    strides = (strides_of(q), strides_of(k), strides_of(v), strides_of(g))
+    delta = None if o is None else _dot_rows(g, o)
+
+    tile = _tiles(q, V, K)
+    slices = triton.cdiv(K, tile.outer)
+    grid = (B * H * segments.number * slices,)
+    constants: dict[str, Any] = {
+        "K": K, "V": V, "FEATURE_MAP": feature_map,
+        "CHUNK": tile.chunk, "BLOCK_K": tile.outer, "BLOCK_V": tile.inner, **launch_settings(q, tile),
+    }  # fmt: skip
+    states, normalizers = _states(k, v, S, z, segments, feature_map)
+    backward_kernels.query_gradient[grid](
+        q, k, v, g, denominators, delta, dq, states, normalizers, *strides, *cut, slices, **constants
+    )
+    del states, normalizers
+    adjoints, z_adjoints = _adjoints(q, g, denominators, delta, final_dS, final_dz, segments, feature_map)
+    backward_kernels.key_gradient[grid](
+        q,
+        k,
+        v,
+        g,
+        denominators,
+        delta,
+        dk,
+        _given(dz),
+        adjoints,
+        z_adjoints,
+        *strides,
+        *cut,
+        slices,
+        **constants,
+    )
+    tile = _tiles(q, K, V)
+    slices = triton.cdiv(V, tile.outer)
+    backward_kernels.value_gradient[(B * H * segments.number * slices,)](
+        q, k, g, denominators, dv, _given(dS), adjoints,
+        strides_of(q), strides_of(k), strides_of(g), *cut, slices,
+        K=K, V=V, FEATURE_MAP=feature_map,
+        CHUNK=tile.chunk, BLOCK_K=tile.inner, BLOCK_V=tile.outer, **launch_settings(q, tile),
+    )  # fmt: skip
+
+
+def _states(
+    k: Tensor, v: Tensor, S: Tensor | None, z: Tensor | None, segments: _Segments, feature_map: str
+) -> tuple[Tensor | None, Tensor | None]:
+    """Returns states [B, H, segments, K, V] and normalisers at the start of segments, or None for zeros."""
+    if segments.number == 1:
+        return S, z
+    B, T, H, K = k.shape
+    V = v.shape[3]
+    states = k.new_empty(B, H, segments.number, K, V, dtype=torch.float32)
+    normalizers = k.new_empty(B, H, segments.number, K, dtype=torch.float32)
+    tile = _tiles(k, K, V)
+    slices = triton.cdiv(V, tile.outer)
+    state_kernels.segment_states[(B * H * segments.number * slices,)](
+        k, v, states, normalizers,
+        strides_of(k), strides_of(v), T, H, segments.length, segments.number, slices,
+        K=K, V=V, FEATURE_MAP=feature_map,
+        CHUNK=tile.chunk, BLOCK_K=tile.inner, BLOCK_V=tile.outer, **launch_settings(k, tile),
+    )  # fmt: skip
+    _scan(states, S, segments, reverse=False)
+    _scan(normalizers, z, segments, reverse=False)
+    return states, normalizers
+
+
+def _adjoints(
+    q: Tensor,
+    g: Tensor,
+    denominators: Tensor | None,
+    delta: Tensor | None,
+    final_dS: Tensor | None,
+    final_dz: Tensor | None,
+    segments: _Segments,
+    feature_map: str,
+) -> tuple[Tensor | None, Tensor | None]:
+    """Returns the gradients of the state [B, H, segments, K, V] and normaliser at the end of each segment."""
+    B, T, H, K = q.shape
+    V = g.shape[3]
+    if final_dS is not None or final_dz is not None:
+        final_dS = g.new_zeros(B, H, K, V, dtype=torch.float32) if final_dS is None else final_dS.contiguous()
+        final_dz = g.new_zeros(B, H, K, dtype=torch.float32) if final_dz is None else final_dz.contiguous()
+    if segments.number == 1:
+        return final_dS, final_dz
+    adjoints = q.new_empty(B, H, segments.number, K, V, dtype=torch.float32)
+    z_adjoints = q.new_empty(B, H, segments.number, K, dtype=torch.float32)
+    tile = _tiles(q, K, V)
+    slices = triton.cdiv(V, tile.outer)
+    backward_kernels.segment_adjoints[(B * H * segments.number * slices,)](
+        q, g, denominators, delta, adjoints, z_adjoints,
+        strides_of(q), strides_of(g), T, H, segments.length, segments.number, slices,
+        K=K, V=V, FEATURE_MAP=feature_map,
+        CHUNK=tile.chunk, BLOCK_K=tile.inner, BLOCK_V=tile.outer, **launch_settings(q, tile),
+    )  # fmt: skip
+    _scan(adjoints, final_dS, segments, reverse=True)
+    _scan(z_adjoints, final_dz, segments, reverse=True)
+    return adjoints, z_adjoints
+
+
+def _scan(sums: Tensor, initial: Tensor | None, segments: _Segments, *, reverse: bool) -> None:
+    """Replaces each segment's sum [B, H, segments, ...] by `initial` and all sums before (after) it."""
+    size, block = sums[0, 0, 0].numel(), 1024
+    grid = (sums.shape[0] * sums.shape[1] * triton.cdiv(size, block),)
+    state_kernels.scan_segments[grid](
+        sums, initial, segments.number, SIZE=size, BLOCK=block, REVERSE=reverse, num_warps=4
+    )
+
+
+def _dot_rows(x: Tensor, y: Tensor) -> Tensor:
+    """Returns the products x_t . y_t [B, H, T] in float32 of x and y [B, T, H, V]."""
+    B, T, H, V = x.shape
+    products, rows = x.new_empty(B, H, T, dtype=torch.float32), 32
+    backward_kernels.dot_rows[(B * H * triton.cdiv(T, rows),)](
+        x, y, products, strides_of(x), strides_of(y), T, H,
+        V=V, ROWS=rows, BLOCK_V=triton.next_power_of_2(V), num_warps=4,
+    )  # fmt: skip
+    return products
+
+
+def _segments(q: Tensor, v: Tensor) -> _Segments:
+    """Returns how to cut the sequence for the device of q."""
+    B, T, H, K = q.shape
+    tile = _tiles(q, K, v.shape[3])
+    programs = B * H * triton.cdiv(v.shape[3], tile.outer)
+    processors = torch.cuda.get_device_properties(q.device).multi_processor_count if q.is_cuda else 1
+    length = segment_length(T, programs, processors)
+    return _Segments(length, triton.cdiv(T, length))
+
+
+def _tiles(x: Tensor, inner: int, outer: int) -> Tiles:
+    """Returns the tiles for the dtype and device of x."""
+    hopper = not x.is_cuda or torch.cuda.get_device_capability(x.device)[0] >= 9
+    return tiles(inner, outer, x.dtype, hopper=hopper)
+
+
+def _dense(x: Tensor | None) -> Tensor | None:
+    return None if x is None else x.contiguous()
+
+
+def _given(x: Tensor) -> Tensor | None:
+    """Returns a tensor for a kernel, None for an empty one."""
+    return x if x.numel() else None
