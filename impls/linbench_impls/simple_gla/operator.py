@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from linbench import Case, Option, TensorSpec, operator
+from linbench import Case, Expected, Inputs, Option, TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench_impls.decay.operator import INITIAL_STATE, QKV, Decay
 
@@ -41,6 +42,17 @@ class SimpleGLA(Decay):
         if spec.name == "g":
             return gates(shape, generator, options)
         return super().draw(spec, shape, generator, options)
+
+    def expected(self, case: Case, inputs: Inputs) -> dict[str, Expected]:
+        """Return the exact results; at T = 1, from nothing, the gradient of g is zero and named as such.
+
+        It is the difference q . dq - k . dk of two terms that are o . do: rounding is relative to these.
+        """
+        found = super().expected(case, inputs)
+        if case.T == 1 and inputs.state is None and "dg" in found:
+            term = float(found["o"].value.square().mean() * case.V) ** 0.5
+            found["dg"] = replace(found["dg"], zero_rms=term)
+        return found
 
     def memory(self, case: Case, generator: Generator) -> Tensor:
         """Return 1 / (1 - the mean of exp(2 g)), [H], from a sample of gates."""

@@ -1,0 +1,73 @@
+"""The C++ kernels of linbench_kernels for the CPU, as the operators with decay call them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from linbench import Case, needs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+State = tuple["Tensor", ...]
+
+CHUNK = 32
+
+base_needs = needs(device="cpu", dtypes=("float32",))
+
+
+def why_not(case: Case) -> str | None:
+    """Return why the kernels cannot take a case: its device or dtype, or no compiler."""
+    reason = base_needs(case)
+    if reason is not None:
+        return reason
+    from linbench_kernels.cpu.compile import why_not as compiler_why_not
+
+    return compiler_why_not()
+
+
+def chunk_flops(case: Case) -> float:
+    """Return the operations of the chunked form; of a chunk's scores only the lower half is computed."""
+    states, scores = 2 * case.K * case.V, CHUNK * (case.K + case.V)
+    factor = (7, 4) if case.mode == "fwd_bwd" else (2, 1)
+    return case.tokens * case.H * (factor[0] * states + factor[1] * scores)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: State | None) -> tuple[Tensor, State]:
+    """Return the output and the state after the last token; log_decay: [H] or [B, T, H]."""
+    from linbench_kernels.cpu.linear_attention import linear_attention_prefill
+
+    before = None if state is None else (state[0], _no_keys(state[0]))
+    o, (S, _) = linear_attention_prefill(
+        q * q.shape[-1] ** -0.5,
+        k,
+        v,
+        feature_map="identity",
+        normalize=False,
+        log_decay=log_decay,
+        state=before,
+    )
+    return o, (S,)
+
+
+def step(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: State) -> tuple[Tensor, State]:
+    """Return the output of one token and the state, advanced in place."""
+    from linbench_kernels.cpu.linear_attention import linear_attention_decode
+
+    both = (state[0], _no_keys(state[0]))
+    o, _ = linear_attention_decode(
+        q * q.shape[-1] ** -0.5,
+        k,
+        v,
+        both,
+        feature_map="identity",
+        normalize=False,
+        log_decay=log_decay,
+        out=both,
+    )
+    return o, state
+
+
+def _no_keys(S: Tensor) -> Tensor:
+    """Return a sum of keys, [B, H, K], that nothing is divided by."""
+    return S.new_zeros(S.shape[:3])
