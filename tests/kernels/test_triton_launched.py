@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from test_triton_aot import compile_launch, record_launches
+from ahead_of_time import compile_launch
+from test_triton_aot import record_launches
 
 from linbench.measure.kernels import triton_kernel
 

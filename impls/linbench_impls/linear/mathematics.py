@@ -52,7 +52,6 @@ def parallel(q: Tensor, k: Tensor, v: Tensor, normalize: bool, state: State | No
         state: S [B, H, K, V] and z [B, H, K] before the first token.
     """
     exact = sum_dtype(q)
-    exact = sum_dtype(q)
     scores = (q @ k.transpose(-1, -2)).tril()  # [B, H, T, T]
     o = scores @ v
     if state is not None:
