@@ -107,23 +107,23 @@ inline void weigh_to_end(const Matrix& v, int64_t columns, int64_t count, const 
     if (weights.decayed) scale_rows(v, weights.table.row(count - 1), count, columns, v);
 }
 
-// A state in two parts, S and the rounding errors of S: the sum over chunks is Kahan's.
+// A state and its rounding errors: the sum over chunks is Kahan's.
 struct State {
-    Matrix S, errors;
+    Matrix sum, errors;
 };
 
 // S <- total S + K^T V. The chunk's product is summed apart first, so that S grows once a chunk, not once a token.
 inline void advance(
-    const Matrix& kt, const Matrix& v, int64_t depth, int64_t columns, int64_t count, float total, const State& state
+    const Matrix& kt, const Matrix& v, int64_t depth, int64_t columns, int64_t count, float total, const State& S
 ) {
     for (int64_t first = 0; first < depth; first += R)
         for_panels(columns, [&](auto vectors, int64_t column) {
             Tile<vectors> tile;
             tile.add_product(kt.row(first), kt.ld, v.data + column, v.ld, count);
             tile.each([&](int i, int j, Vector x) {
-                float *S = state.S.row(first + i) + column + j, *error = state.errors.row(first + i) + column + j;
-                const Vector old = load(S) * total, added = x + load(error) * total, now = old + added;
-                store(S, now);
+                float *sum = S.sum.row(first + i) + column + j, *error = S.errors.row(first + i) + column + j;
+                const Vector old = load(sum) * total, added = x + load(error) * total, now = old + added;
+                store(sum, now);
                 store(error, added - (now - old));
             });
         });

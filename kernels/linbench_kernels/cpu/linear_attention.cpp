@@ -7,54 +7,73 @@
 
 namespace {
 
+constexpr int64_t GROUP_FLOATS = 64 * 1024;  // of the states of heads that one worker walks together: they stay in L2
+
+// Returns how many heads a worker walks together, chunk by chunk: rows of neighbours share pages and come in one stream.
+// As many as leave no worker with more heads than it would have anyway.
+int64_t heads_together(int64_t heads, int64_t threads, int64_t state_floats) {
+    const auto rounds = [](int64_t n, int64_t of) { return (n + of - 1) / of; };
+    int64_t group = std::max<int64_t>(1, std::min(heads, GROUP_FLOATS / state_floats));
+    while (group > 1 && rounds(rounds(heads, group), threads) * group > rounds(heads, threads)) group--;
+    return group;
+}
+
 // Runs a pass over every head. If T is cut into segments, their states are summed apart first, then scanned.
 template <class Recurrence>
 void run(const Problem& p) {
     const int64_t heads = p.B * p.H, segments = (p.T + p.segment - 1) / p.segment, before = segments - 1;
     const int64_t floats = Recurrence::state_floats(p);
-    Buffer states(heads * before, floats), decays(heads, segments);
-    std::vector<std::unique_ptr<Recurrence>> workers(std::min(p.threads, heads * segments));
+    const int64_t group = before ? 1 : heads_together(heads, p.threads, floats), groups = (heads + group - 1) / group;
+    std::vector<std::unique_ptr<Recurrence>> workers(std::min(p.threads, groups * segments));
     for (auto& worker : workers) worker = std::make_unique<Recurrence>(p);  // here, where it may throw
+    Buffer states(workers.size() * group, floats), sums(heads * before, floats);  // of workers, and after segments
 
-    const auto walk = [&](Recurrence& pass, int64_t segment, bool outputs, bool advances) {
+    const auto begin = [&](Recurrence& pass, int64_t head, float* state, bool first) {
+        std::memset(state, 0, floats * sizeof(float));
+        pass.go_to(head, state);
+        *pass.decay = 1;
+        if (first) pass.read_state();
+    };
+    const auto walk = [&](Recurrence& pass, int64_t head, int64_t count, float* state, int64_t segment, bool outputs,
+                          bool advances) {
         const int64_t place = Recurrence::back_in_time ? before - segment : segment;
         const int64_t first = place * p.segment, last = std::min(p.T, first + p.segment);
-        for (int64_t done = first; done < last; done += C) {
-            const int64_t count = std::min<int64_t>(C, last - done);
-            const bool more = done + count < last;
-            const Span span = Recurrence::back_in_time ? Span{last - 1 - (done - first), count, -1} : Span{done, count, 1};
-            pass.step(span, outputs, more || advances);
+        for (int64_t done = 0; done < last - first; done += C) {
+            const int64_t tokens = std::min<int64_t>(C, last - first - done);
+            const Span span = Recurrence::back_in_time ? Span{last - 1 - done, tokens, -1} : Span{first + done, tokens, 1};
+            for (int64_t i = 0; i < count; i++) {
+                pass.go_to(head + i, state + i * floats);
+                pass.step(span, outputs, advances || done + tokens < last - first);
+            }
         }
     };
     if (before) {
         parallel(p.threads, heads * before, [&](int64_t worker, int64_t item) {
-            Recurrence& pass = *workers[worker];
-            pass.begin(item / before);
-            if (item % before == 0) pass.read_state();
-            walk(pass, item % before, false, true);
-            std::memcpy(states.row(item), pass.state.data, floats * sizeof(float));
-            decays.row(item / before)[item % before] = pass.decay;
+            const int64_t head = item / before, segment = item % before;
+            begin(*workers[worker], head, sums.row(item), segment == 0);
+            walk(*workers[worker], head, 1, sums.row(item), segment, false, true);
         });
-        parallel(p.threads, heads, [&](int64_t, int64_t head) {
+        parallel(p.threads, heads, [&](int64_t worker, int64_t head) {
             for (int64_t segment = 1; segment < before; segment++) {
-                const float decay = decays.row(head)[segment];
-                const float* from = states.row(head * before + segment - 1);
-                float* to = states.row(head * before + segment);
+                const float* from = sums.row(head * before + segment - 1);
+                float* to = sums.row(head * before + segment);
+                workers[worker]->go_to(head, to);
+                const float decay = *workers[worker]->decay;
                 for (int64_t i = 0; i < floats; i++) to[i] += decay * from[i];
             }
         });
     }
-    parallel(p.threads, heads * segments, [&](int64_t worker, int64_t item) {
+    parallel(p.threads, groups * segments, [&](int64_t worker, int64_t item) {
         Recurrence& pass = *workers[worker];
-        const int64_t head = item / segments, segment = item % segments;
-        pass.begin(head);
-        if (segment)
-            std::memcpy(pass.state.data, states.row(head * before + segment - 1), floats * sizeof(float));
-        else
-            pass.read_state();
-        const bool last = segment == before && pass.wants_state();
-        walk(pass, segment, true, last);
-        if (last) pass.write_state();
+        const int64_t segment = item % segments, head = item / segments * group, count = std::min(group, heads - head);
+        const bool ends = segment == before && pass.wants_state();
+        float* state = segment ? sums.row(head * before + segment - 1) : states.row(worker * group);
+        for (int64_t i = 0; segment == 0 && i < count; i++) begin(pass, head + i, state + i * floats, true);
+        walk(pass, head, count, state, segment, true, ends);
+        for (int64_t i = 0; ends && i < count; i++) {
+            pass.go_to(head + i, state + i * floats);
+            pass.write_state();
+        }
     });
 }
 

@@ -27,35 +27,35 @@ struct Buffer : Matrix {
     ~Buffer() { std::free(data); }
 };
 
-// What the passes share: rows of a chunk, its weights, and a state as one row of floats.
+// What the passes share: rows of a chunk, its weights, and a place: a head and its state, a row of floats.
+//
+// A state is linear in the state before it but for its last vector, which holds the decay from the segment's start.
 struct Pass {
     const Problem& p;
     Head head;
     const int64_t K, V, V1;  // floats of a row in whole vectors; V1 has room for one element after v
-    Buffer q, k, o, scores, decayed, table, start, state;
+    Buffer q, k, o, scores, decayed, table, start;
     Weights weights;
-    float decay;  // of the state, from the segment's start until now
+    float* decay = nullptr;
 
-    Pass(const Problem& p, int64_t state_floats)
+    explicit Pass(const Problem& p)
         : p(p), head{p, 0, 0}, K(padded(p.K)), V(padded(p.V)), V1(padded(p.V + 1)),
-          q(C, K), k(C, K), o(C, K > V ? K : V), scores(R, C), decayed(R, K > V1 ? K : V1), table(C, C), start(1, C), state(1, state_floats),
+          q(C, K), k(C, K), o(C, std::max(K, V)), scores(R, C), decayed(R, std::max(K, V1)), table(C, C), start(1, C),
           weights{table, start.data} {
         weights.set_ones();
         weights.decayed = p.log_decay.data;
     }
 
-    // Goes to the start of a segment of a head, with a state of zeros.
-    void begin(int64_t index) {
+protected:
+    void go_to_head(int64_t index, float* decay_of_state) {
         head.b = index / p.H, head.h = index % p.H;
-        decay = 1;
-        std::memset(state.data, 0, state.ld * sizeof(float));
+        decay = decay_of_state;
     }
 
-protected:
     // Returns the decay of the state over a chunk.
     float pass_chunk(const Span& span) {
         const float total = weights.start[span.count - 1];
-        decay *= total;
+        *decay *= total;
         return total;
     }
 
@@ -97,24 +97,29 @@ protected:
 struct Forward : Pass {
     static constexpr bool back_in_time = false;
     Buffer v, kt, sums;
-    Matrix S;  // [K, V]
-    float *z, *z_errors;
+    State S;  // [K, V]
+    float *z = nullptr, *z_errors = nullptr;
 
-    explicit Forward(const Problem& p)
-        : Pass(p, state_floats(p)), v(C, V), kt(K, C), sums(1, C), S{state.data, V}, z(S.row(2 * K)), z_errors(z + K) {}
-    static int64_t state_floats(const Problem& p) { return 2 * padded(p.K) * (padded(p.V) + 1); }
+    explicit Forward(const Problem& p) : Pass(p), v(C, V), kt(K, C), sums(1, C) {}
+    static int64_t state_floats(const Problem& p) { return 2 * padded(p.K) * (padded(p.V) + 1) + W; }
+
+    void go_to(int64_t index, float* state) {
+        S = {{state, V}, {state + K * V, V}};
+        z = state + 2 * K * V, z_errors = z + K;
+        go_to_head(index, z_errors + K);
+    }
 
     bool wants_state() const { return p.S_out; }
     void read_state() {
         if (!p.S_in) return;
         for (int64_t d = 0; d < p.K; d++) {
-            std::memcpy(S.row(d), p.S_in + (head.index() * p.K + d) * p.V, p.V * sizeof(float));
+            std::memcpy(S.sum.row(d), p.S_in + (head.index() * p.K + d) * p.V, p.V * sizeof(float));
             z[d] = p.z_in[head.index() * p.K + d];
         }
     }
     void write_state() const {
         for (int64_t d = 0; d < p.K; d++) {
-            std::memcpy(p.S_out + (head.index() * p.K + d) * p.V, S.row(d), p.V * sizeof(float));
+            std::memcpy(p.S_out + (head.index() * p.K + d) * p.V, S.sum.row(d), p.V * sizeof(float));
             p.z_out[head.index() * p.K + d] = z[d];
         }
     }
@@ -127,7 +132,7 @@ struct Forward : Pass {
         if (outputs) {
             head.read_features(p.q, span, q);
             chunk_outputs(
-                q, kt, v, S, p.K, V, span.count, weights, scores, decayed, o,
+                q, kt, v, S.sum, p.K, V, span.count, weights, scores, decayed, o,
                 [&](int64_t first) {
                     head.prefetch(p.q, span, first, p.K), head.prefetch(p.k, span, first, p.K);
                     head.prefetch(p.v, span, first, p.V), head.prefetch(p.o, span, first, p.V);
@@ -140,7 +145,7 @@ struct Forward : Pass {
         if (!advances) return;
         const float total = pass_chunk(span);
         weigh_to_end(v, V, span.count, weights);
-        advance(kt, v, p.K, V, span.count, total, {S, {S.row(K), V}});
+        advance(kt, v, p.K, V, span.count, total, S);
         advance_normalizer(span.count, total);
     }
 
@@ -170,19 +175,23 @@ private:
 struct Queries : Pass {
     static constexpr bool back_in_time = false;
     Buffer v, g, vt;
-    Matrix St;
+    State St;
 
-    explicit Queries(const Problem& p)
-        : Pass(p, state_floats(p)), v(C, V1), g(C, V1), vt(V1, C), St{state.data, K} {}
-    static int64_t state_floats(const Problem& p) { return 2 * padded(p.V + 1) * padded(p.K); }
+    explicit Queries(const Problem& p) : Pass(p), v(C, V1), g(C, V1), vt(V1, C) {}
+    static int64_t state_floats(const Problem& p) { return 2 * padded(p.V + 1) * padded(p.K) + W; }
+
+    void go_to(int64_t index, float* state) {
+        St = {{state, K}, {state + V1 * K, K}};
+        go_to_head(index, state + 2 * V1 * K);
+    }
 
     bool wants_state() const { return false; }
     void write_state() const {}
     void read_state() {
         if (!p.S_in) return;
         for (int64_t d = 0; d < p.K; d++) {
-            for (int64_t e = 0; e < p.V; e++) St.row(e)[d] = p.S_in[(head.index() * p.K + d) * p.V + e];
-            St.row(p.V)[d] = p.z_in[head.index() * p.K + d];
+            for (int64_t e = 0; e < p.V; e++) St.sum.row(e)[d] = p.S_in[(head.index() * p.K + d) * p.V + e];
+            St.sum.row(p.V)[d] = p.z_in[head.index() * p.K + d];
         }
     }
 
@@ -193,7 +202,7 @@ struct Queries : Pass {
         head.read_features(p.k, span, k);
         if (outputs) {
             read_upstream(span, g);
-            chunk_outputs(g, vt, k, St, p.V + 1, K, span.count, weights, scores, decayed, o, [&](int64_t first) {
+            chunk_outputs(g, vt, k, St.sum, p.V + 1, K, span.count, weights, scores, decayed, o, [&](int64_t first) {
                 head.prefetch(p.q, span, first, p.K), head.prefetch(p.k, span, first, p.K);
                 head.prefetch(p.v, span, first, p.V), head.prefetch(p.dq, span, first, p.K);
                 prefetch_upstream(span, first);
@@ -204,7 +213,7 @@ struct Queries : Pass {
         if (!advances) return;
         const float total = pass_chunk(span);
         weigh_to_end(k, K, span.count, weights);
-        advance(vt, k, p.V + 1, K, span.count, total, {St, {St.row(V1), K}});
+        advance(vt, k, p.V + 1, K, span.count, total, St);
     }
 };
 
@@ -212,25 +221,29 @@ struct Queries : Pass {
 struct Keys : Pass {
     static constexpr bool back_in_time = true;
     Buffer v, g, qt, gt, dS;
-    Matrix dSt;
+    State dSt;
 
-    explicit Keys(const Problem& p)
-        : Pass(p, state_floats(p)), v(C, V1), g(C, V1), qt(K, C), gt(V1, C), dS(K, V1), dSt{state.data, K} {}
-    static int64_t state_floats(const Problem& p) { return 2 * padded(p.V + 1) * padded(p.K); }
+    explicit Keys(const Problem& p) : Pass(p), v(C, V1), g(C, V1), qt(K, C), gt(V1, C), dS(K, V1) {}
+    static int64_t state_floats(const Problem& p) { return Queries::state_floats(p); }
+
+    void go_to(int64_t index, float* state) {
+        dSt = {{state, K}, {state + V1 * K, K}};
+        go_to_head(index, state + 2 * V1 * K);
+    }
 
     bool wants_state() const { return p.dS_in; }
     void read_state() {
         for (int64_t d = 0; p.dS_out && d < p.K; d++) {
-            for (int64_t e = 0; e < p.V; e++) dSt.row(e)[d] = p.dS_out[(head.index() * p.K + d) * p.V + e];
-            dSt.row(p.V)[d] = p.dz_out[head.index() * p.K + d];
+            for (int64_t e = 0; e < p.V; e++) dSt.sum.row(e)[d] = p.dS_out[(head.index() * p.K + d) * p.V + e];
+            dSt.sum.row(p.V)[d] = p.dz_out[head.index() * p.K + d];
         }
     }
     void write_state() const {
         const float first = weights.decayed ? std::exp(*p.log_decay.row(head.b, 0, head.h)) : 1;
         for (int64_t d = 0; d < p.K; d++) {
             for (int64_t e = 0; e < p.V; e++)
-                p.dS_in[(head.index() * p.K + d) * p.V + e] = first * dSt.row(e)[d];
-            p.dz_in[head.index() * p.K + d] = first * dSt.row(p.V)[d];
+                p.dS_in[(head.index() * p.K + d) * p.V + e] = first * dSt.sum.row(e)[d];
+            p.dz_in[head.index() * p.K + d] = first * dSt.sum.row(p.V)[d];
         }
     }
 
@@ -241,7 +254,7 @@ struct Keys : Pass {
         transpose(g, span.count, p.V + 1, gt);
         if (outputs) {
             transpose(q, span.count, p.K, qt);
-            transpose(dSt, p.V, p.K, dS);
+            transpose(dSt.sum, p.V, p.K, dS);
             head.read_features(p.k, span, k);
             chunk_outputs(k, qt, g, dS, p.K, V, span.count, weights, scores, decayed, o, [&](int64_t first) {
                 head.prefetch(p.q, span, first, p.K), head.prefetch(p.k, span, first, p.K);
@@ -249,7 +262,7 @@ struct Keys : Pass {
             });
             head.write(o, nullptr, p.dv, span, p.V);
             read_values(span, v);
-            chunk_outputs(v, gt, q, dSt, p.V + 1, K, span.count, weights, scores, decayed, o, [&](int64_t first) {
+            chunk_outputs(v, gt, q, dSt.sum, p.V + 1, K, span.count, weights, scores, decayed, o, [&](int64_t first) {
                 head.prefetch(p.v, span, first, p.V), head.prefetch(p.dv, span, first, p.V);
                 head.prefetch(p.dk, span, first, p.K);
             });
@@ -258,6 +271,6 @@ struct Keys : Pass {
         if (!advances) return;
         const float total = pass_chunk(span);
         weigh_to_end(q, K, span.count, weights);
-        advance(gt, q, p.V + 1, K, span.count, total, {dSt, {dSt.row(V1), K}});
+        advance(gt, q, p.V + 1, K, span.count, total, dSt);
     }
 };
