@@ -21,7 +21,7 @@ registry.load()
 PEERS = {
     found.name: found
     for found in registry.implementations()
-    if Path(found.origin).name == "peers.py" and found.name != "softmax/flex"
+    if Path(found.origin).name in ("peers.py", "fla.py") and found.name != "softmax/flex"
 }
 SHORT = Case(1, 17, 2, 32, 64)
 CASES = [
@@ -90,7 +90,8 @@ import sys
 import linbench_impls
 from linbench import Case
 from linbench.core.registry import registry
-peers = [found for found in registry._implementations.values() if found.origin.endswith("peers.py")]
+files = ("peers.py", "fla.py")
+peers = [found for found in registry._implementations.values() if found.origin.endswith(files)]
 assert peers
 for found in peers:
     found.rule(Case(1, 64, 2, 32, 32))

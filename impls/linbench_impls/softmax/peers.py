@@ -135,10 +135,7 @@ def causal_blocks(tokens: int, device: torch.device) -> Any:
     from torch.nn.attention.flex_attention import BlockMask
 
     at = torch.arange(-(-tokens // FLEX_BLOCK), dtype=torch.int32, device=device)
-    masked, whole = (
-        torch.ones_like(at),
-        at.clone(),
-    )  # blocks in each row of blocks: the diagonal, those before
+    masked, whole = torch.ones_like(at), at.clone()  # how many in each row of blocks: the diagonal, before it
     if tokens % FLEX_BLOCK:  # torch takes no block as whole in a row of blocks that is cut off
         masked[-1], whole[-1] = len(at), 0
     from_diagonal = ((at[:, None] + at) % len(at)).to(torch.int32)
