@@ -84,7 +84,8 @@ class Call:
     """One implementation at one case: `prepare` outside the timed region, then call it.
 
     fwd and prefill run without autograd. fwd_bwd runs the forward and `torch.autograd.grad` for every
-    differentiable input, so that nothing is accumulated and nothing has to be cleared. decode is given a
+    differentiable input, so that nothing is accumulated and nothing has to be cleared; that of an input which
+    the output does not depend on is zero. decode is given a
     state of its own, which `prepare` puts back to where it stood.
     """
 
@@ -131,7 +132,10 @@ class Call:
                 return self._function(*self._tensors, **self._keywords)
         output = self._function(*self._tensors, **self._keywords)
         leaves = [tensor for tensor in (*self._tensors, *(self._state or ())) if tensor.requires_grad]
-        return output, torch.autograd.grad(output, leaves, self._laid.upstream)
+        gradients = torch.autograd.grad(
+            output, leaves, self._laid.upstream, allow_unused=True, materialize_grads=True
+        )
+        return output, gradients
 
     @property
     def advances(self) -> bool:

@@ -321,7 +321,7 @@ def wavers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 @implementation("planted", "wrong-gradient")
 def wrong_gradient(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Returns the right output, and lets no gradient through to k."""
-    return causal_product(q, k.detach(), v) + 0 * k.sum()
+    return causal_product(q, k.detach(), v)
 
 
 @implementation("planted", "zeros")

@@ -30,6 +30,7 @@ OPTIONS = [
     {"feature_map": "relu"},
     {"feature_map": "identity", "normalize": False},
     {"initial_state": True},
+    {"initial_state": True, "normalize": False},
     {"cache": False},
     {"gates": "near_one"},
     {"gates": "near_zero"},
