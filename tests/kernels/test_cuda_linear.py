@@ -295,14 +295,17 @@ def test_prefill_is_the_recurrence(variant: Variant, T: int) -> None:
 @needs_gxx
 @pytest.mark.parametrize("variant", EMULATED, ids=name)
 @pytest.mark.usefixtures("emulated")
-def test_decode_is_one_step_of_the_recurrence(variant: Variant) -> None:
+def test_decode_is_one_step_of_the_recurrence_in_place(variant: Variant) -> None:
     options = {"feature_map": variant.feature_map, "normalize": variant.normalize}
     qkv, state = inputs(2, 1, 3, variant.K, variant.V, variant.dtype)
-    kept = [x.clone() for x in (*qkv, *state)]
-    actual = cuda.linear_attention_decode(*qkv, state, **options)
-    assert_close(actual, reference(*qkv, **options, state=state), variant.dtype)
-    assert max(map(error, actual[1], reference(*qkv, **options, state=state)[1])) < 1e-6
-    assert all(map(torch.equal, (*qkv, *state), kept)), "an input was written to"
+    kept = [x.clone() for x in qkv]
+    expected = reference(*qkv, **options, state=tuple(x.clone() for x in state))
+    o, (S, z) = cuda.linear_attention_decode(*qkv, state, **options)
+    assert S is state[0]
+    assert z is state[1]
+    assert_close((o, (S, z)), expected, variant.dtype)
+    assert max(map(error, (S, z), expected[1])) < 1e-6
+    assert all(map(torch.equal, qkv, kept)), "an input was written to"
 
 
 @needs_gxx
@@ -414,6 +417,18 @@ def test_decode_refuses_more_than_one_token() -> None:
         cuda.linear_attention_decode(*qkv, state)
 
 
+def test_decode_refuses_a_state_it_cannot_write_in_place() -> None:
+    qkv, (S, z) = inputs(1, 1, 2, 32, 64, float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cuda, "_require_device", lambda _: None)
+        with pytest.raises(ValueError, match=r"S has strides \[4096, 2048, 1, 32\].*pass S.contiguous\(\)"):
+            cuda.linear_attention_decode(*qkv, (S.mT.contiguous().mT, z))
+        with pytest.raises(ValueError, match=r"z has strides .*pass z.contiguous\(\)"):
+            cuda.linear_attention_decode(*qkv, (S, z.mT.contiguous().mT))
+        with pytest.raises(ValueError, match=r"S starts 4 bytes past a multiple of 16; pass S.clone\(\)"):
+            cuda.linear_attention_decode(*qkv, (torch.empty(S.numel() + 1)[1:].view_as(S).copy_(S), z))
+
+
 # ---- The same on a GPU
 
 
@@ -427,5 +442,20 @@ def test_on_a_gpu(variant: Variant, T: int) -> None:
     actual = cuda.linear_attention_prefill(*qkv, **options, state=state)
     assert_close(actual, reference(*qkv, **options, state=state), variant.dtype)
     last = tuple(x[:, -1:] for x in qkv)
+    expected = reference(*last, **options, state=tuple(x.clone() for x in actual[1]))
     step = cuda.linear_attention_decode(*last, actual[1], **options)
-    assert_close(step, reference(*last, **options, state=actual[1]), variant.dtype)
+    assert_close(step, expected, variant.dtype)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_cuda_graph_records_decode() -> None:
+    variant = EMULATED[6]
+    qkv, (S, z) = inputs(2, 1, 3, variant.K, variant.V, variant.dtype, "cuda")
+    expected = reference(*qkv, "elu1", True, state=(S.clone(), z.clone()))
+    cuda.linear_attention_decode(*qkv, (S.clone(), z.clone()))  # compiles
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        o, _ = cuda.linear_attention_decode(*qkv, (S, z))
+    graph.replay()
+    assert_close((o, (S, z)), expected, variant.dtype)

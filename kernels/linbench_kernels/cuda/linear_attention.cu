@@ -71,9 +71,10 @@ linear_attention_scan(float* S, float* z, const float* S_in, const float* z_in, 
     if (final) final[head * size + i] = running;
 }
 
-// One token. The state is read once and written once, 16 bytes at a time: that traffic is all the cost. A thread owns
-// four columns and every ROW_GROUPS-th row; the groups' partial outputs meet in shared memory.
-constexpr int DECODE_THREADS = 128, COLUMN_GROUPS = V_SLICE / 4, ROW_GROUPS = DECODE_THREADS / COLUMN_GROUPS;
+// One token, the state updated in place. It is read once and written once, 16 bytes at a time: that traffic is all the
+// cost. A block has a whole head, so that no other block reads the z that it writes. A thread owns four columns and
+// every ROW_GROUPS-th row; the groups' partial outputs meet in shared memory.
+constexpr int DECODE_THREADS = V > 64 ? 256 : 128, COLUMN_GROUPS = V / 4, ROW_GROUPS = DECODE_THREADS / COLUMN_GROUPS;
 
 __device__ inline float4 add_product(float4 sum, float x, float4 y) {
     return {fmaf(x, y.x, sum.x), fmaf(x, y.y, sum.y), fmaf(x, y.z, sum.z), fmaf(x, y.w, sum.w)};
@@ -81,19 +82,18 @@ __device__ inline float4 add_product(float4 sum, float x, float4 y) {
 
 extern "C" __global__ void __launch_bounds__(DECODE_THREADS, 1)
 linear_attention_decode(const element* __restrict__ q, const element* __restrict__ k, const element* __restrict__ v,
-                        element* __restrict__ o, const float* __restrict__ S_in, const float* __restrict__ z_in,
-                        float* __restrict__ S_out, float* __restrict__ z_out) {
+                        element* __restrict__ o, float* __restrict__ S, float* __restrict__ z) {
     __shared__ float mapped_q[K], mapped_k[K], denominators[DECODE_THREADS / 32];
     __shared__ float4 partial[ROW_GROUPS][COLUMN_GROUPS];
-    const long long head = blockIdx.x / V_SLICES;
-    const int slice = blockIdx.x % V_SLICES, v0 = slice * V_SLICE, thread = threadIdx.x;
+    const long long head = blockIdx.x;
+    const int thread = threadIdx.x;
     float sum = 0.f;
     for (int i = thread; i < K; i += DECODE_THREADS) {
         mapped_q[i] = feature_map(to_float(q[head * K + i]));
         mapped_k[i] = feature_map(to_float(k[head * K + i]));
-        const float z = z_in[head * K + i] + mapped_k[i];
-        if (slice == 0) z_out[head * K + i] = z;
-        sum = fmaf(mapped_q[i], z, sum);
+        const float new_z = z[head * K + i] + mapped_k[i];
+        z[head * K + i] = new_z;
+        sum = fmaf(mapped_q[i], new_z, sum);
     }
     sum = warp_sum(sum);
     if (thread % 32 == 0) denominators[thread / 32] = sum;
@@ -101,16 +101,27 @@ linear_attention_decode(const element* __restrict__ q, const element* __restrict
 
     const int group = thread / COLUMN_GROUPS, column = thread % COLUMN_GROUPS;
     if (group < ROW_GROUPS) {
-        const long long first = head * K * V + v0 + 4 * column;
-        const element* of_v = v + head * V + v0 + 4 * column;
+        float* of_S = S + head * K * V + 4 * column;
+        const element* of_v = v + head * V + 4 * column;
         const float4 value = {to_float(of_v[0]), to_float(of_v[1]), to_float(of_v[2]), to_float(of_v[3])};
         float4 out = {0.f, 0.f, 0.f, 0.f};
-#pragma unroll 8
-        for (int row = group; row < K; row += ROW_GROUPS) {
-            float4 S = *reinterpret_cast<const float4*>(S_in + first + row * V);
-            S = add_product(S, mapped_k[row], value);
-            *reinterpret_cast<float4*>(S_out + first + row * V) = S;
-            out = add_product(out, mapped_q[row], S);
+        // Rows are read in batches, all loads of a batch before its stores.
+        constexpr int BATCH = 8;
+        for (int first = group; first < K; first += BATCH * ROW_GROUPS) {
+            float4 rows[BATCH];
+#pragma unroll
+            for (int n = 0; n < BATCH; ++n) {
+                const int row = first + n * ROW_GROUPS;
+                if (row < K) rows[n] = *reinterpret_cast<const float4*>(of_S + row * V);
+            }
+#pragma unroll
+            for (int n = 0; n < BATCH; ++n) {
+                const int row = first + n * ROW_GROUPS;
+                if (row >= K) continue;
+                rows[n] = add_product(rows[n], mapped_k[row], value);
+                *reinterpret_cast<float4*>(of_S + row * V) = rows[n];
+                out = add_product(out, mapped_q[row], rows[n]);
+            }
         }
         partial[group][column] = out;
     }
@@ -119,9 +130,9 @@ linear_attention_decode(const element* __restrict__ q, const element* __restrict
     float denominator = EPSILON;
     for (const float part : denominators) denominator += part;
     const float inverse = NORMALIZE ? 1.f / denominator : 1.f;
-    for (int i = thread; i < V_SLICE; i += DECODE_THREADS) {
+    for (int i = thread; i < V; i += DECODE_THREADS) {
         float out = 0.f;
         for (int n = 0; n < ROW_GROUPS; ++n) out += reinterpret_cast<const float*>(partial[n])[i];
-        o[head * V + v0 + i] = to_element(out * inverse);
+        o[head * V + i] = to_element(out * inverse);
     }
 }

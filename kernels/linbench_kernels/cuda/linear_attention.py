@@ -54,6 +54,11 @@ class Variant:
         return 128 if self.dtype == torch.float32 else self.V // self.v_slices // 16 * 32
 
     @property
+    def decode_threads(self) -> int:
+        """Threads of a block of decode, which has a whole head."""
+        return 256 if self.V > 64 else 128
+
+    @property
     def shared_bytes(self) -> int:
         """Dynamic shared memory of a block: sizeof(Shared) in the kernel, which checks it."""
         itemsize, v_slice = self.dtype.itemsize, self.V // self.v_slices
@@ -166,27 +171,29 @@ def linear_attention_prefill(
 def linear_attention_decode(
     q: Tensor, k: Tensor, v: Tensor, state: State, *, feature_map: str = "elu1", normalize: bool = True
 ) -> tuple[Tensor, State]:
-    """Returns the output of one more token and the state after it; the state given is left as it is.
+    """Returns the output of one more token and the state given, which now holds the token; no gradient.
 
-    S' = S + phi(k) v^T, z' = z + phi(k), o = S'^T phi(q) / (phi(q) . z' + 1e-6).
+    S <- S + phi(k) v^T, z <- z + phi(k), o = S^T phi(q) / (phi(q) . z + 1e-6).
 
-    The cost is the state's traffic, so one kernel reads it once and writes it once, 16 bytes at a time.
+    The cost is the state's traffic, so one kernel reads it once and writes it once, 16 bytes at a time, in
+    place. Nothing is allocated but o: after a first call, which compiles, a CUDA graph can record it.
 
     Args:
         q: Query [B, 1, H, K]; float32, float16 or bfloat16.
         k: Key [B, 1, H, K].
         v: Value [B, 1, H, V].
-        state: (S [B, H, K, V], z [B, H, K]) in float32.
+        state: (S [B, H, K, V], z [B, H, K]) in float32, contiguous, S from an address divisible by 16.
         feature_map: phi: "elu1", "relu" or "identity".
         normalize: Whether to divide by the denominator.
 
     Returns:
-        o [B, 1, H, V] in the dtype of q, and (S', z') in float32; all arithmetic is float32. Per head:
+        o [B, 1, H, V] in the dtype of q, and the tensors of `state`; all arithmetic is float32. Per head:
         8 (K V + K) + (2 K + 2 V) itemsize bytes and 4 K V FLOP.
 
     Raises:
         RuntimeError: A tensor is not on a CUDA device, or a gradient is required.
-        ValueError: Shapes, dtypes or the feature map are not taken, or T is not 1.
+        ValueError: Shapes, dtypes or the feature map are not taken, T is not 1, or the state cannot be
+            written in place.
 
     Source: Katharopoulos et al., "Transformers are RNNs", ICML 2020.
     """
@@ -194,11 +201,22 @@ def linear_attention_decode(
     B, T, H, _ = q.shape
     if T != 1:
         raise ValueError(f"decode takes one token a call, T = 1, and was given T = {T}; use prefill for more")
-    q, k, v, S, z = (_dense(x) for x in (q, k, v, *state))
-    o, new_S, new_z = torch.empty_like(v), torch.empty_like(S), torch.empty_like(z)
-    grid = (B * H * variant.v_slices, 1)
-    _launch("decode", variant, q.device, grid, 128, 0, q, k, v, o, S, z, new_S, new_z)
-    return o, (new_S, new_z)
+    S, z = state
+    for name, x in (("S", S), ("z", z)):
+        if not x.is_contiguous():
+            raise ValueError(
+                f"decode writes the state in place, and {name} has strides {list(x.stride())}: "
+                f"it must be contiguous; pass {name}.contiguous()"
+            )
+    if S.data_ptr() % 16:
+        raise ValueError(
+            "decode writes the state in place, 16 bytes at a time, and S starts "
+            f"{S.data_ptr() % 16} bytes past a multiple of 16; pass S.clone()"
+        )
+    q, k, v = _dense(q), _dense(k), _dense(v)
+    o = torch.empty_like(v)
+    _launch("decode", variant, q.device, (B * H, 1), variant.decode_threads, 0, q, k, v, o, S, z)
+    return o, state
 
 
 def _attend(
