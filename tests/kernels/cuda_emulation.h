@@ -46,8 +46,9 @@ constexpr unsigned char POISON = 0xff;  // every float type reads it as NaN
 struct Copy {
     void* to;
     const void* from;
+    std::size_t size;
     bool valid;
-    void land() const { valid ? (void)std::memcpy(to, from, 16) : (void)std::memset(to, 0, 16); }
+    void land() const { valid ? (void)std::memcpy(to, from, size) : (void)std::memset(to, 0, size); }
 };
 
 struct Fiber {
@@ -315,12 +316,15 @@ inline void load_matrices_transposed(unsigned (&r)[4], const void* row) {
         r[i] = emulation::matrix_row(lanes, i, 2 * pair)[group] |
                unsigned(emulation::matrix_row(lanes, i, 2 * pair + 1)[group]) << 16;
 }
-inline void copy_async(void* shared, const void* global, bool valid) {
-    const emulation::Copy copy{shared, global, valid};
-    if (reinterpret_cast<std::uintptr_t>(shared) % 16 || reinterpret_cast<std::uintptr_t>(global) % 16)
-        emulation::problem = "an asynchronous copy is not aligned to 16 bytes";
+inline void copy_in_background(const emulation::Copy& copy) {
+    if (reinterpret_cast<std::uintptr_t>(copy.to) % copy.size || reinterpret_cast<std::uintptr_t>(copy.from) % copy.size)
+        emulation::problem = "an asynchronous copy is not aligned to its size";
     if (emulation::copies_wait) emulation::fibers[emulation::current].copies.push_back(copy);
     else copy.land();
+}
+inline void copy_async(void* shared, const void* global, bool valid) { copy_in_background({shared, global, 16, valid}); }
+inline void copy_number_async(float* shared, const float* global, bool valid) {
+    copy_in_background({shared, global, 4, valid});
 }
 inline void wait_for_copies() {
     auto& copies = emulation::fibers[emulation::current].copies;

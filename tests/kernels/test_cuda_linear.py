@@ -1,75 +1,40 @@
-"""The CUDA C++ kernel of linear attention: what it compiles to, what it computes, what it refuses."""
+"""The CUDA C++ kernels of linear attention, forward and decode: what they compile to, compute and refuse."""
 
-import importlib.util
 import itertools
-import subprocess
-from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from cuda_emulation import GXX, EmulatedProgram, Schedule
+from cuda_disassembly import instructions
+from cuda_linear import (
+    FORWARD_KERNELS,
+    SHARED_LIMIT,
+    TOLERANCE,
+    EmulatedDevice,
+    bfloat16,
+    error,
+    float16,
+    float32,
+    inputs,
+    name,
+    needs_cuda_core,
+    needs_disassembler,
+    needs_gxx,
+    reference,
+)
 from torch import Tensor
 
 from linbench_kernels.cuda import compile as nvrtc
+from linbench_kernels.cuda import launch as launches
 from linbench_kernels.cuda import linear_attention as cuda
-from linbench_kernels.cuda.linear_attention import State, Variant
+from linbench_kernels.cuda import linear_attention_plan as plan
+from linbench_kernels.cuda.linear_attention import State
+from linbench_kernels.cuda.linear_attention_plan import Variant
 
-float32, float16, bfloat16 = torch.float32, torch.float16, torch.bfloat16
-TOLERANCE = {float32: 1e-5, float16: 4e-3, bfloat16: 2e-2}  # of ||o - reference|| / ||reference||
-SHARED_LIMIT = {"sm_80": 163 * 1024, "sm_90": 227 * 1024, "sm_100": 227 * 1024}
-KERNELS = ("forward", "segment_states", "scan", "decode")
-SCHEDULES = (Schedule(descending=False, late_copies=True), Schedule(descending=True, late_copies=False))
-PHI = {"elu1": lambda x: torch.nn.functional.elu(x) + 1, "relu": torch.relu, "identity": lambda x: x}
-
-needs_gxx = pytest.mark.skipif(GXX is None, reason="g++ is not installed")
-needs_cuda_core = pytest.mark.skipif(
-    importlib.util.find_spec("cuda") is None or importlib.util.find_spec("cuda.core") is None,
-    reason="cuda-core is not installed",
-)
-needs_disassembler = pytest.mark.skipif(
-    importlib.util.find_spec("triton") is None, reason="nvdisasm comes with triton, which is not installed"
-)
-
-
-def name(variant: Variant) -> str:
-    dtype = str(variant.dtype).removeprefix("torch.")
-    denominator = "normalized" if variant.normalize else "plain"
-    return f"{variant.K}x{variant.V}-{dtype}-{variant.feature_map}-{denominator}"
-
-
-def reference(
-    q: Tensor, k: Tensor, v: Tensor, feature_map: str, normalize: bool, state: State | None = None
-) -> tuple[Tensor, State]:
-    """The recurrence, token by token in float64."""
-    q, k, v = PHI[feature_map](q.double()), PHI[feature_map](k.double()), v.double()
-    (B, T, H, K), V = q.shape, v.shape[-1]
-    S, z = (x.double() for x in state) if state else (q.new_zeros(B, H, K, V), q.new_zeros(B, H, K))
-    o = torch.empty_like(v)
-    for t in range(T):
-        S = S + k[:, t, :, :, None] * v[:, t, :, None, :]
-        z = z + k[:, t]
-        o[:, t] = torch.einsum("bhk,bhkv->bhv", q[:, t], S)
-        if normalize:
-            o[:, t] /= (q[:, t] * z).sum(-1, keepdim=True) + 1e-6
-    return o, (S, z)
-
-
-def inputs(
-    B: int, T: int, H: int, K: int, V: int, dtype: torch.dtype, device: str = "cpu"
-) -> tuple[tuple[Tensor, Tensor, Tensor], State]:
-    """Random q, k, v, and a state such as a sequence before them leaves."""
-    random = partial(torch.randn, generator=torch.Generator().manual_seed(T))
-    q, k, v = (random(B, T, H, D).to(device, dtype) for D in (K, K, V))
-    state = (5 * random(B, H, K, V)).to(device), (10 * random(B, H, K).abs()).to(device)
-    return (q, k, v), state
-
-
-def error(actual: Tensor, expected: Tensor) -> float:
-    assert actual.shape == expected.shape
-    return float((actual.double() - expected).norm() / expected.norm())
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def assert_close(actual: tuple[Tensor, State], expected: tuple[Tensor, State], dtype: torch.dtype) -> None:
@@ -80,23 +45,7 @@ def assert_close(actual: tuple[Tensor, State], expected: tuple[Tensor, State], d
     assert max(errors) <= TOLERANCE[dtype], f"errors of o, S, z: {errors}"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """The tensors are small; handing them to more threads takes longer than the work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 # ---- What it compiles to
-
-
-@pytest.fixture(scope="module")
-def cubins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LINBENCH_CACHE_DIR", str(tmp_path_factory.mktemp("cubins")))
-        yield patch
 
 
 SMALL = [
@@ -122,12 +71,12 @@ LARGEST = [
 )
 @pytest.mark.usefixtures("cubins")
 def test_compiles_without_spills_within_the_multiprocessor(variant: Variant, arch: str) -> None:
-    kernels = nvrtc.compile_cubin(cuda.SOURCE, arch, variant.defines).kernels
-    assert set(kernels) == {f"linear_attention_{name}" for name in KERNELS}
+    kernels = variant.forward.compile(arch).kernels
+    assert set(kernels) == {f"linear_attention_{name}" for name in FORWARD_KERNELS}
     assert {name: kernel.spill_bytes for name, kernel in kernels.items()} == dict.fromkeys(kernels, 0)
     forward = kernels["linear_attention_forward"]
-    assert variant.shared_bytes + forward.static_shared_bytes <= SHARED_LIMIT[arch]
-    assert forward.registers * variant.threads <= 65536
+    assert variant.stored.shared_bytes + forward.static_shared_bytes <= SHARED_LIMIT[arch]
+    assert forward.registers * variant.stored.threads <= 65536
     assert 0 < kernels["linear_attention_decode"].static_shared_bytes <= 48 * 1024
 
 
@@ -142,14 +91,8 @@ def test_compiles_without_spills_within_the_multiprocessor(variant: Variant, arc
 def test_products_use_the_instruction_of_the_dtype(
     variant: Variant, instruction: str, tmp_path: Path
 ) -> None:
-    spec = importlib.util.find_spec("triton")
-    assert spec is not None
-    assert spec.origin is not None
-    file = tmp_path / "kernel.cubin"
-    file.write_bytes(nvrtc.compile_cubin(cuda.SOURCE, "sm_90", variant.defines).code)
-    nvdisasm = Path(spec.origin).parent / "backends/nvidia/bin/nvdisasm"
-    sass = subprocess.run([nvdisasm, "-c", file], capture_output=True, text=True, check=True).stdout
-    sass = sass[sass.index(".text.linear_attention_forward") :]
+    code = instructions(variant.forward.compile("sm_90"), tmp_path)
+    sass = code["linear_attention_forward"]
     assert instruction in sass
     assert "LDGSTS" in sass  # asynchronous copies
     assert ("HMMA" in sass) == (variant.dtype != float32)
@@ -159,15 +102,17 @@ def test_products_use_the_instruction_of_the_dtype(
 @pytest.mark.usefixtures("cubins")
 def test_a_launch_is_recorded_with_what_was_compiled() -> None:
     variant = Variant(64, 64, torch.bfloat16, "elu1", True)
-    cubin = nvrtc.compile_cubin(cuda.SOURCE, "sm_90", variant.defines)
-    launch = cuda._describe("forward", variant, cubin, variant.shared_bytes)
+    cubin = variant.forward.compile("sm_90")
+    launch = launches.describe(
+        "linear_attention_forward", variant.forward, cubin, variant.stored.shared_bytes
+    )
     assert launch.name == "linear_attention_forward"
     assert "HEAD_K=64" in launch.configuration
     assert launch.resources == cubin.kernels["linear_attention_forward"]
-    assert launch.shared_bytes >= variant.shared_bytes
-    other = nvrtc.compile_cubin(cuda.SOURCE, "sm_80", variant.defines)
-    assert cuda._describe("forward", variant, other, 0).hash != launch.hash
-    assert cuda._describe("forward", variant, cubin, 0).hash == launch.hash
+    assert launch.shared_bytes >= variant.stored.shared_bytes
+    other = variant.forward.compile("sm_80")
+    assert launches.describe("linear_attention_forward", variant.forward, other, 0).hash != launch.hash
+    assert launches.describe("linear_attention_forward", variant.forward, cubin, 0).hash == launch.hash
 
 
 class Everything:
@@ -184,17 +129,16 @@ class Everything:
 
 
 def test_recordings_nest_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cuda, "cuda_core", Everything)
-    monkeypatch.setattr(cuda, "_kernel", lambda name, *_: (None, name))
+    monkeypatch.setattr(launches, "cuda_core", Everything)
+    monkeypatch.setattr(launches, "_loaded", lambda name, *_: (None, name))
     monkeypatch.setattr(torch.cuda, "device", lambda _: nullcontext())
     monkeypatch.setattr(torch.cuda, "current_stream", Everything)
-    variant = Variant(64, 64, torch.bfloat16, "elu1", True)
-    launch = partial(
-        cuda._launch, variant=variant, device=torch.device("cuda", 0), grid=(1, 1), threads=1, shared_bytes=0
-    )
-    with cuda.recorded_launches() as outer:
+    program = Variant(64, 64, torch.bfloat16, "elu1", True).forward
+    sizes = {"device": torch.device("cuda", 0), "grid": (1, 1), "threads": 1, "shared_bytes": 0}
+    launch = partial(launches.launch, program=program, **sizes)
+    with launches.recorded_launches() as outer:
         launch("one")
-        with cuda.recorded_launches() as inner:
+        with launches.recorded_launches() as inner:
             launch("two")
     launch("three")
     assert (outer, inner) == (["one", "two"], ["two"])
@@ -203,64 +147,15 @@ def test_recordings_nest_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
 @needs_cuda_core
 def test_a_cubin_is_compiled_once(cubins: pytest.MonkeyPatch) -> None:
     variant = SMALL[2]
-    first = nvrtc.compile_cubin(cuda.SOURCE, "sm_90", variant.defines)
+    first = variant.forward.compile("sm_90")
     with cubins.context() as patch:
         patch.setattr(nvrtc.cuda_core(), "Program", None)
-        assert nvrtc.compile_cubin(cuda.SOURCE, "sm_90", variant.defines) == first
+        assert variant.forward.compile("sm_90") == first
         with pytest.raises(TypeError):
-            nvrtc.compile_cubin(cuda.SOURCE, "sm_90", {**variant.defines, "NORMALIZE": "1"})
+            replace(variant, normalize=True).forward.compile("sm_90")
 
 
 # ---- What it computes, on the CPU
-
-
-class EmulatedDevice:
-    """Stands in for the launches of the launcher module, so that its plan is tested with its kernels."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.programs: dict[Variant, EmulatedProgram] = {}
-        self.schedule = SCHEDULES[0]
-        self.launched: list[str] = []
-
-    def launch(
-        self,
-        name: str,
-        variant: Variant,
-        device: torch.device,
-        grid: tuple[int, int],
-        threads: int,
-        shared_bytes: int,
-        *arguments: Tensor | int | None,
-    ) -> None:
-        assert device.type == "cpu"
-        kernels = [f"linear_attention_{kernel}" for kernel in KERNELS]
-        if variant not in self.programs:
-            self.programs[variant] = EmulatedProgram(cuda.SOURCE, variant.defines, kernels, self.folder)
-        words = [x.data_ptr() if isinstance(x, Tensor) else x or 0 for x in arguments]
-        program = self.programs[variant]
-        program.launch(f"linear_attention_{name}", grid, threads, shared_bytes, words, self.schedule)
-        self.launched.append(name)
-
-
-@pytest.fixture(scope="module")
-def emulated_device(tmp_path_factory: pytest.TempPathFactory) -> EmulatedDevice:
-    return EmulatedDevice(tmp_path_factory.mktemp("emulated"))
-
-
-@pytest.fixture(params=SCHEDULES, ids=["ascending-late", "descending-early"])
-def emulated(
-    request: pytest.FixtureRequest, emulated_device: EmulatedDevice, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[EmulatedDevice]:
-    """The launcher on the emulated device of one multiprocessor, where memory not yet written is NaN."""
-    emulated_device.schedule = request.param
-    emulated_device.launched.clear()
-    monkeypatch.setattr(cuda, "_launch", emulated_device.launch)
-    monkeypatch.setattr(cuda, "_require_device", lambda _: None)
-    monkeypatch.setattr(cuda, "_multiprocessors", lambda _: 1)
-    torch.use_deterministic_algorithms(True)
-    yield emulated_device
-    torch.use_deterministic_algorithms(False)
 
 
 EMULATED = [
@@ -315,7 +210,7 @@ def test_segments_give_what_one_pass_gives(
     variant: Variant, with_state: bool, emulated: EmulatedDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cuda, "_multiprocessors", lambda _: 8)
-    monkeypatch.setattr(cuda, "MIN_SEGMENT", 64)
+    monkeypatch.setattr(plan, "MIN_SEGMENT", 64)
     qkv, state = inputs(1, 200, 1, variant.K, variant.V, variant.dtype)
     start = state if with_state else None
     actual = cuda.linear_attention_prefill(*qkv, state=start)
@@ -351,7 +246,7 @@ def test_strided_and_misaligned_inputs() -> None:
     [(132, 10**6, 10**6), (131, 1 << 20, 1 << 19), (1, 1023, 1023), (1, 1025, 576), (8, 1 << 17, 4032)],
 )
 def test_segments_fill_the_device_and_no_more(blocks: int, T: int, expected: int) -> None:
-    assert cuda._segment_length(blocks, T, multiprocessors=132, chunk=64) == expected
+    assert plan.segment_length(blocks, T, multiprocessors=132, chunk=64) == expected
 
 
 # ---- What it refuses
@@ -360,14 +255,14 @@ def test_segments_fill_the_device_and_no_more(blocks: int, T: int, expected: int
 @pytest.mark.parametrize(("K", "V"), [(8, 64), (64, 72), (144, 64), (0, 16)])
 def test_head_dims_not_taken(K: int, V: int) -> None:
     reason = f"the CUDA kernel was given K = {K} and V = {V}, and takes multiples of 16 from 16 to 128"
-    assert cuda.why_not(K, V, float32) == reason
+    assert plan.why_not(K, V, float32) == reason
     if K:
         with pytest.raises(ValueError, match=f"^{reason}$"):
             cuda.linear_attention(*inputs(1, 2, 1, K, V, float32)[0])
 
 
 def test_dtype_not_taken() -> None:
-    reason = cuda.why_not(64, 64, torch.float64)
+    reason = plan.why_not(64, 64, torch.float64)
     assert reason == "the CUDA kernel was given float64, and takes float32, float16 and bfloat16"
     with pytest.raises(ValueError, match=reason):
         cuda.linear_attention(*inputs(1, 2, 1, 64, 64, torch.float64)[0])
@@ -376,8 +271,8 @@ def test_dtype_not_taken() -> None:
 def test_all_multiples_of_16_are_taken() -> None:
     dims = range(16, 129, 16)
     for K, V, dtype in itertools.product(dims, dims, TOLERANCE):
-        assert cuda.why_not(K, V, dtype) is None
-        assert Variant(K, V, dtype, "elu1", True).shared_bytes <= SHARED_LIMIT["sm_80"]
+        assert plan.why_not(K, V, dtype) is None
+        assert Variant(K, V, dtype, "elu1", True).stored.shared_bytes <= SHARED_LIMIT["sm_80"]
 
 
 def test_cpu_tensors_are_refused() -> None:
@@ -387,12 +282,6 @@ def test_cpu_tensors_are_refused() -> None:
             call(*qkv)
     with pytest.raises(RuntimeError, match="needs all tensors on one CUDA device, and was given cpu"):
         cuda.linear_attention_decode(*qkv, state)
-
-
-def test_a_required_gradient_is_refused() -> None:
-    (q, k, v), _ = inputs(1, 2, 1, 16, 16, float32)
-    with pytest.raises(RuntimeError, match="has no backward"):
-        cuda.linear_attention(q.requires_grad_(), k, v)
 
 
 def test_wrong_arguments_are_named() -> None:
@@ -427,6 +316,8 @@ def test_decode_refuses_a_state_it_cannot_write_in_place() -> None:
             cuda.linear_attention_decode(*qkv, (S, z.mT.contiguous().mT))
         with pytest.raises(ValueError, match=r"S starts 4 bytes past a multiple of 16; pass S.clone\(\)"):
             cuda.linear_attention_decode(*qkv, (torch.empty(S.numel() + 1)[1:].view_as(S).copy_(S), z))
+        with pytest.raises(RuntimeError, match=r"decode .* has no gradient"):
+            cuda.linear_attention_decode(*qkv, (S, z.requires_grad_()))
 
 
 # ---- The same on a GPU
@@ -445,17 +336,3 @@ def test_on_a_gpu(variant: Variant, T: int) -> None:
     expected = reference(*last, **options, state=tuple(x.clone() for x in actual[1]))
     step = cuda.linear_attention_decode(*last, actual[1], **options)
     assert_close(step, expected, variant.dtype)
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_a_cuda_graph_records_decode() -> None:
-    variant = EMULATED[6]
-    qkv, (S, z) = inputs(2, 1, 3, variant.K, variant.V, variant.dtype, "cuda")
-    expected = reference(*qkv, "elu1", True, state=(S.clone(), z.clone()))
-    cuda.linear_attention_decode(*qkv, (S.clone(), z.clone()))  # compiles
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        o, _ = cuda.linear_attention_decode(*qkv, (S, z))
-    graph.replay()
-    assert_close((o, (S, z)), expected, variant.dtype)

@@ -1,4 +1,4 @@
-"""linear/cuda: the CUDA C++ kernels of linbench_kernels, compiled at first use; forward only."""
+"""linear/cuda: the CUDA C++ kernels of linbench_kernels, compiled at first use, forward and backward."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def why_not(case: Case) -> str | None:
         return reason
     import torch
 
-    from linbench_kernels.cuda.linear_attention import why_not as shape_why_not
+    from linbench_kernels.cuda.linear_attention_plan import why_not as shape_why_not
 
     return shape_why_not(case.K, case.V, getattr(torch, case.dtype))
 
@@ -34,7 +34,7 @@ def why_not(case: Case) -> str | None:
 @contextmanager
 def launches() -> Iterator[list[Kernel]]:
     """Yield a list, in the end filled with the kernels launched meanwhile."""
-    from linbench_kernels.cuda.linear_attention import recorded_launches
+    from linbench_kernels.cuda.launch import recorded_launches
 
     found: list[Kernel] = []
     with recorded_launches() as recording:
@@ -52,7 +52,7 @@ def launches() -> Iterator[list[Kernel]]:
     ]
 
 
-@implementation("linear", "cuda", differentiable=False, why_not=why_not, launches=launches)
+@implementation("linear", "cuda", why_not=why_not, launches=launches)
 def cuda(
     q: Tensor,
     k: Tensor,
@@ -62,7 +62,7 @@ def cuda(
     normalize: bool = True,
     state: State | None = None,
 ) -> Tensor:
-    """Chunked CUDA C++ kernel, tensor cores for half types; feature map and normaliser fused."""
+    """Chunked CUDA C++ kernels, forward and backward, tensor cores for half types; all fused."""
     from linbench_kernels.cuda.linear_attention import linear_attention
 
     return linear_attention(q, k, v, feature_map=feature_map, normalize=normalize, state=state)

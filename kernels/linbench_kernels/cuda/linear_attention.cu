@@ -3,25 +3,28 @@
 //   S_t = S_{t-1} + phi(k_t) v_t^T     z_t = z_{t-1} + phi(k_t)     o_t = S_t^T phi(q_t) / (phi(q_t) . z_t + eps)
 //
 // Layout        q, k: [B, T, H, K]   v, o: [B, T, H, V]   S: [B, H, K, V] float32   z: [B, H, K] float32
-// Macros        HEAD_K, HEAD_V, V_SLICE (divides HEAD_V, multiple of 16), DTYPE, FEATURE_MAP, NORMALIZE, SHARED_BYTES
+// Macros        HEAD_K, HEAD_V, K_SLICE, V_SLICE (each divides its dim, multiple of 16), DTYPE, FEATURE_MAP, NORMALIZE,
+//               SHARED_BYTES
 //
 // Grid          x = (b * H + h) * V_SLICES + slice: the slices of one head run side by side and share q and k in L2.
 //               y = segment of T. One segment is the plain one-pass kernel; with more, `segment_states` sums each
 //               segment alone, `scan` turns the sums into the state each segment starts from, and `forward` uses them.
 //
-// Plan of a block, chunk by chunk (C tokens), everything streamed but the state:
+// Plan of a block, chunk by chunk (C tokens), everything streamed but the state. The gradients (linear_attention_
+// backward.cu) follow it too, with other tensors as x, y, w (linear_attention_roles.h); here x = phi(q), y = phi(k),
+// w = v, R = S:
 //   1. the copies of this chunk have landed; those of the next one start into the other buffer
 //   2. q <- phi(q), k <- phi(k) in place, once for all warps; rows past the end of T stay zero (phi(0) need not be 0)
-//   3. A = tril(q k^T) to shared memory; 1 / (row sum of A + q.z + eps)
-//   4. o = (q S + A v) / denominator, straight to memory
-//   5. S += k^T v, z += k^T 1; the chunk's own sum is formed apart and added once, in float32: a tensor core truncates
+//   3. A = tril(x y^T) to shared memory; 1 / (row sum of A + x.z + eps)
+//   4. o = (x R + A w) / denominator, straight to memory
+//   5. R += y^T w, z += y^T 1; the chunk's own sum is formed apart and added once, in float32: a tensor core truncates
 //      as it accumulates, and over a million tokens that drift would show
 //
 // float16 and bfloat16 run on tensor cores with C = 64 and the state in registers (linear_attention_mma.h); float32
 // with plain FMA, C = 32 and the state in shared memory (linear_attention_fma.h).
 //
-// Shared memory (struct Shared): two stages of {q, k: C x (K + pad), v: C x (V_SLICE + pad)}, A: C x (C + pad), z, the
-// inverse denominators, and S for float32. A pad of 16 bytes makes ldmatrix free of bank conflicts.
+// Shared memory (struct Shared): two stages of {x, y: C x (INNER + pad), w: C x (SLICE + pad), two numbers a row},
+// A: C x (C + pad), z, and R for float32. A pad of 16 bytes makes ldmatrix free of bank conflicts.
 
 #include "linear_attention_tiles.h"
 #if DTYPE == FLOAT32
@@ -29,46 +32,34 @@
 #else
 #include "linear_attention_mma.h"
 #endif
+#include "linear_attention_scan.h"
 
-// Outputs of every segment from the states given (zeros if null); final states where asked for.
-extern "C" __global__ void __launch_bounds__(THREADS, 1)
-linear_attention_forward(const element* q, const element* k, const element* v, element* o, const float* S_in,
-                         const float* z_in, float* S_out, float* z_out, long long T, long long H,
+static_assert(sizeof(Shared<Forward>) == SHARED_BYTES, "the launcher and the kernel disagree on the shared memory");
+
+// Outputs of every segment from the states given (zeros if null); final states and inverse denominators [B, H, T] where
+// asked for.
+extern "C" __global__ void __launch_bounds__(Forward::THREADS, 1)
+linear_attention_forward(const element* q, const element* k, const element* v, element* o, float* inverses,
+                         const float* S_in, const float* z_in, float* S_out, float* z_out, long long T, long long H,
                          long long segment_length) {
     DYNAMIC_SHARED(memory);
-    const Segment segment = locate(q, k, v, o, T, H, segment_length);
-    run_segment<true>(*reinterpret_cast<Shared*>(memory), segment, S_in, z_in, S_out, z_out);
+    const Segment<Forward> segment(q, k, v, nullptr, o, inverses, nullptr, T, H, segment_length);
+    run_segment(*reinterpret_cast<Shared<Forward>*>(memory), segment, S_in, z_in, S_out, z_out);
 }
 
 // The state of every segment taken alone: S [B, H, segments, K, V], z [B, H, segments, K].
-extern "C" __global__ void __launch_bounds__(THREADS, 1)
+extern "C" __global__ void __launch_bounds__(States::THREADS, 1)
 linear_attention_segment_states(const element* k, const element* v, float* S, float* z, long long T, long long H,
                                 long long segment_length) {
     DYNAMIC_SHARED(memory);
-    const Segment segment = locate(k, k, v, nullptr, T, H, segment_length);
-    run_segment<false>(*reinterpret_cast<Shared*>(memory), segment, nullptr, nullptr, S, z);
+    const Segment<States> segment(nullptr, k, v, nullptr, nullptr, nullptr, nullptr, T, H, segment_length);
+    run_segment(*reinterpret_cast<Shared<States>*>(memory), segment, nullptr, nullptr, S, z);
 }
 
-// Segment sums to the states that segments start from, in place; the state after the last one to S_out, z_out. A thread
-// an element: x over B * H, y over the K * V elements of S and then the K of z.
-extern "C" __global__ void __launch_bounds__(256, 1)
+extern "C" __global__ void __launch_bounds__(SCAN_THREADS, 1)
 linear_attention_scan(float* S, float* z, const float* S_in, const float* z_in, float* S_out, float* z_out,
                       long long segments) {
-    const int element_index = blockIdx.y * 256 + threadIdx.x;
-    const bool of_S = element_index < K * V;
-    const int size = of_S ? K * V : K, i = of_S ? element_index : element_index - K * V;
-    if (i >= size) return;
-    const long long head = blockIdx.x;
-    float* sums = (of_S ? S : z) + head * segments * size + i;
-    const float* initial = of_S ? S_in : z_in;
-    float* final = of_S ? S_out : z_out;
-    float running = initial ? initial[head * size + i] : 0.f;
-    for (long long s = 0; s < segments; ++s) {
-        const float sum = sums[s * size];
-        sums[s * size] = running;
-        running += sum;
-    }
-    if (final) final[head * size + i] = running;
+    scan_segments<false>(S, z, S_in, z_in, S_out, z_out, segments);
 }
 
 // One token, the state updated in place. It is read once and written once, 16 bytes at a time: that traffic is all the

@@ -1,95 +1,30 @@
-"""Causal linear attention in CUDA C++: checks, the launch plan and the launches of linear_attention.cu.
+"""Causal linear attention in CUDA C++: forward, prefill, decode and gradients.
 
 Every combination of K, V, dtype, feature map and normaliser is its own program, compiled on first use for the
-device's architecture, so that the kernel's tiles and loops have constant sizes.
+device's architecture, so that the kernel's tiles and loops have constant sizes; the gradients are a second
+program, compiled at the first backward pass.
+
+Why the kernels are written so. A chunk of C tokens needs only the state before it, so all work within a chunk
+is small matrix products, and the state stays on chip: q, k, v are read once, o is written once, and the
+normaliser costs no further traffic. When B H alone cannot fill the device, T is cut into segments: their
+states are summed apart, turned into initial states by a scan, and the segments then run side by side, at the
+price of reading k and v twice. Each gradient is linear attention again (linear_attention_backward.cu), so the
+same code, tuned once, forms all of them.
 """
 
-import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from linbench_kernels.cuda.compile import Cubin, Resources, compile_cubin, cuda_core
+from linbench_kernels.cuda.launch import Program, launch
+from linbench_kernels.cuda.linear_attention_plan import FEATURE_MAPS, Tiles, Variant, segment_length, why_not
 
 State = tuple[Tensor, Tensor]
-
-SOURCE = Path(__file__).with_name("linear_attention.cu")
-FEATURE_MAPS = ("elu1", "relu", "identity")
-HEAD_DIMS = range(16, 129, 16)
-MIN_SEGMENT = 512  # tokens; below it the state's own traffic outweighs the parallelism gained
-MAX_UNSET_SHARED_BYTES = 48 * 1024  # what a launch may ask for without raising the kernel's limit
-
-_DTYPES = {torch.float32: "FLOAT32", torch.float16: "FLOAT16", torch.bfloat16: "BFLOAT16"}
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One compiled program: what is constant in it, and the sizes that follow."""
-
-    K: int
-    V: int
-    dtype: torch.dtype
-    feature_map: str
-    normalize: bool
-
-    @property
-    def chunk(self) -> int:
-        """Tokens of a chunk: float32 takes twice the bytes, so half the tokens."""
-        return 32 if self.dtype == torch.float32 else 64
-
-    @property
-    def v_slices(self) -> int:
-        """Slices of V, a block each: at most 64 columns where V divides so into multiples of 16."""
-        return 1 if self.V <= 64 or self.V % 32 else 2
-
-    @property
-    def threads(self) -> int:
-        """Threads of a block: a warp for every 16 columns; float32 always four warps."""
-        return 128 if self.dtype == torch.float32 else self.V // self.v_slices // 16 * 32
-
-    @property
-    def decode_threads(self) -> int:
-        """Threads of a block of decode, which has a whole head."""
-        return 256 if self.V > 64 else 128
-
-    @property
-    def shared_bytes(self) -> int:
-        """Dynamic shared memory of a block: sizeof(Shared) in the kernel, which checks it."""
-        itemsize, v_slice = self.dtype.itemsize, self.V // self.v_slices
-        pad = 16 // itemsize
-        stage = self.chunk * (2 * (self.K + pad) + v_slice + pad)
-        scores = self.chunk * (self.chunk + pad)
-        state = 4 * self.K * v_slice if self.dtype == torch.float32 else 0
-        return (2 * stage + scores) * itemsize + 4 * (self.K + self.chunk) + state
-
-    @property
-    def defines(self) -> dict[str, str]:
-        """The macros of the source."""
-        return {
-            "HEAD_K": str(self.K),
-            "HEAD_V": str(self.V),
-            "V_SLICE": str(self.V // self.v_slices),
-            "DTYPE": _DTYPES[self.dtype],
-            "FEATURE_MAP": self.feature_map.upper(),
-            "NORMALIZE": str(int(self.normalize)),
-            "SHARED_BYTES": str(self.shared_bytes),
-        }
-
-
-def why_not(K: int, V: int, dtype: torch.dtype) -> str | None:
-    """Returns None if the kernel takes these head dims and dtype, else one sentence that says why not."""
-    if dtype not in _DTYPES:
-        allowed = "float32, float16 and bfloat16"
-        return f"the CUDA kernel was given {str(dtype).removeprefix('torch.')}, and takes {allowed}"
-    if K not in HEAD_DIMS or V not in HEAD_DIMS:
-        return f"the CUDA kernel was given K = {K} and V = {V}, and takes multiples of 16 from 16 to 128"
-    return None
+_MaybeState = tuple[Tensor | None, Tensor | None]
 
 
 def linear_attention(
@@ -101,14 +36,11 @@ def linear_attention(
     normalize: bool = True,
     state: State | None = None,
 ) -> Tensor:
-    """Returns the outputs of causal linear attention.
+    """Returns the outputs of causal linear attention, differentiable in q, k, v and the initial state.
 
     S_t = S_{t-1} + phi(k_t) v_t^T, z_t = z_{t-1} + phi(k_t), o_t = S_t^T phi(q_t) / (phi(q_t) . z_t + 1e-6).
 
-    The tokens of a chunk meet in one small masked product, chunks meet in the state, and the state stays on
-    chip: q, k, v are read once, o is written once, and the normaliser costs no further traffic. When B H
-    alone cannot fill the device, T is cut into segments: their states are summed apart, turned into initial
-    states by a scan, and the segments then run side by side, at the price of reading k and v twice.
+    For the gradients q, k, v, o and one float32 number a row are kept, and the states are formed again.
 
     Args:
         q: Queries [B, T, H, K]; float32, float16 or bfloat16.
@@ -121,16 +53,24 @@ def linear_attention(
     Returns:
         o [B, T, H, V] in the dtype of q. Half types multiply phi(q), phi(k), v, the scores and a rounded copy
         of the state on tensor cores and accumulate in float32; the state and the denominator stay float32.
-        Scores beyond 65504 overflow in float16. float32 uses float32 FMA throughout. Per token and head:
-        (2 K + 2 V) itemsize bytes and 2 C (K + V) + 4 K V FLOP, C = 64 (half types) or 32.
+        Scores beyond 65504 overflow in float16. float32 uses float32 FMA throughout. The gradients likewise,
+        with g = dL/do and phi(q) over the denominator among the operands.
+
+        Per token and head, with e the itemsize, C = 64 (half types) or 32, and slices of a head sharing in L2
+        what they read: forward (2 K + 2 V) e bytes and 2 C (K + V) + 4 K V FLOP; backward (8 K + 8 V) e + 24
+        bytes and three times the FLOP. Segments of L tokens add (K + V) e + 16 K (V + 1) / L bytes to the
+        forward, and twice that to the backward.
 
     Raises:
-        RuntimeError: A tensor is not on a CUDA device, or a gradient is required.
+        RuntimeError: A tensor is not on a CUDA device.
         ValueError: Shapes, dtypes or the feature map are not taken.
 
     Source: Katharopoulos et al., "Transformers are RNNs", ICML 2020.
     """
-    return _attend(q, k, v, feature_map, normalize, state, want_state=False)[0]
+    _check(q, k, v, feature_map, normalize, state)
+    S, z = state or (None, None)
+    o: Tensor = _apply(q, k, v, S, z, feature_map, normalize, False)[0]
+    return o
 
 
 def linear_attention_prefill(
@@ -142,7 +82,7 @@ def linear_attention_prefill(
     normalize: bool = True,
     state: State | None = None,
 ) -> tuple[Tensor, State]:
-    """Returns the outputs of causal linear attention and the state after the last token.
+    """Returns the outputs of causal linear attention and the state after the last, differentiable.
 
     As `linear_attention`; writing the state costs 4 (K V + K) bytes more per head.
 
@@ -158,14 +98,15 @@ def linear_attention_prefill(
         o [B, T, H, V] in the dtype of q, and (S [B, H, K, V], z [B, H, K]) in float32.
 
     Raises:
-        RuntimeError: A tensor is not on a CUDA device, or a gradient is required.
+        RuntimeError: A tensor is not on a CUDA device.
         ValueError: Shapes, dtypes or the feature map are not taken.
 
     Source: Katharopoulos et al., "Transformers are RNNs", ICML 2020.
     """
-    o, final = _attend(q, k, v, feature_map, normalize, state, want_state=True)
-    assert final is not None
-    return o, final
+    _check(q, k, v, feature_map, normalize, state)
+    S, z = state or (None, None)
+    o, S, z = _apply(q, k, v, S, z, feature_map, normalize, True)
+    return o, (S, z)
 
 
 def linear_attention_decode(
@@ -201,6 +142,8 @@ def linear_attention_decode(
     B, T, H, _ = q.shape
     if T != 1:
         raise ValueError(f"decode takes one token a call, T = 1, and was given T = {T}; use prefill for more")
+    if torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v, *state)):
+        raise RuntimeError("decode writes the state in place and has no gradient: use torch.no_grad()")
     S, z = state
     for name, x in (("S", S), ("z", z)):
         if not x.is_contiguous():
@@ -215,51 +158,150 @@ def linear_attention_decode(
         )
     q, k, v = _dense(q), _dense(k), _dense(v)
     o = torch.empty_like(v)
-    _launch("decode", variant, q.device, (B * H, 1), variant.decode_threads, 0, q, k, v, o, S, z)
+    launch(
+        "linear_attention_decode", variant.forward, q.device, (B * H, 1), variant.decode_threads, 0,
+        q, k, v, o, S, z,
+    )  # fmt: skip
     return o, state
 
 
-def _attend(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    feature_map: str,
-    normalize: bool,
-    state: State | None,
-    *,
-    want_state: bool,
-) -> tuple[Tensor, State | None]:
-    """Returns o, and the final state if wanted: one launch, or three when T is cut into segments."""
-    variant = _check(q, k, v, feature_map, normalize, state)
-    B, T, H, K = q.shape
-    V = v.shape[-1]
-    q, k, v = _dense(q), _dense(k), _dense(v)
-    S_in, z_in = (_dense(state[0]), _dense(state[1])) if state else (None, None)
-    o = torch.empty_like(v)
-    final = (_float32(v, B, H, K, V), _float32(v, B, H, K)) if want_state else None
-    S_out, z_out = final or (None, None)
+class _LinearAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        S: Tensor | None,
+        z: Tensor | None,
+        feature_map: str,
+        normalize: bool,
+        final: bool,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        variant = Variant(q.shape[3], v.shape[3], q.dtype, feature_map, normalize)
+        q, k, v = _dense(q), _dense(k), _dense(v)
+        S, z = (None, None) if S is None or z is None else (_dense(S), _dense(z))
+        B, T, H, K = q.shape
+        o = torch.empty_like(v)
+        inverses = _float32(v, B, H, T) if normalize and any(ctx.needs_input_grad) else None
+        S_out, z_out = (_float32(v, B, H, K, variant.V), _float32(v, B, H, K)) if final else (None, None)
 
-    blocks = B * H * variant.v_slices
-    length = _segment_length(blocks, T, _multiprocessors(q.device), variant.chunk)
-    segments = -(-T // length)
-    size = (variant.threads, variant.shared_bytes)
-    if segments == 1:
-        inputs = (q, k, v, o, S_in, z_in, S_out, z_out, T, H, length)
-        _launch("forward", variant, q.device, (blocks, 1), *size, *inputs)
-        return o, final
-    S, z = _float32(v, B, H, segments, K, V), _float32(v, B, H, segments, K)
-    _launch("segment_states", variant, q.device, (blocks, segments), *size, k, v, S, z, T, H, length)
+        length = _segment_length(q, variant.stored)
+        starts = _states(variant, k, v, (S, z), (S_out, z_out), length)
+        ends = (S_out, z_out) if length == T else (None, None)  # else the scan has filled them
+        tensors = (q, k, v, o, inverses, *starts, *ends)
+        _walk("forward", variant.forward, variant.stored, length, *tensors)
+
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(q, k, v, S, z, o if normalize else None, inverses)
+        ctx.variant = variant
+        return o, S_out, z_out
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, g: Tensor | None, final_dS: Tensor | None, final_dz: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        saved = _Saved(*ctx.saved_tensors)
+        g = torch.zeros_like(saved.v) if g is None else _dense(g)
+        final_dS, final_dz = (None if x is None else _dense(x) for x in (final_dS, final_dz))
+        dS, dz = (
+            torch.empty_like(x) if x is not None and wanted else None
+            for x, wanted in zip((saved.S, saved.z), ctx.needs_input_grad[3:5], strict=True)
+        )
+        dq, dk, dv = _gradients(ctx.variant, saved, g, (final_dS, final_dz), (dS, dz))
+        return dq, dk, dv, dS, dz, None, None, None
+
+
+_apply: Callable[..., Any] = _LinearAttention.apply  # torch gives it no type
+
+
+class _Saved(NamedTuple):
+    """What the gradients need of the forward pass; o and 1 / d only if there are denominators d."""
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    S: Tensor | None
+    z: Tensor | None
+    o: Tensor | None
+    inverses: Tensor | None
+
+
+def _gradients(
+    variant: Variant, saved: _Saved, g: Tensor, final: _MaybeState, initial: _MaybeState
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the gradients of q, k and v from those of o and `final`, and fills `initial`."""
+    q, k, v, S, z, o, inverses = saved
+    dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
+    deltas = None if o is None else _deltas(variant, g, o)
+    stored, transposed, program = variant.stored, variant.transposed, variant.backward
+    length = _segment_length(q, min(stored, transposed, key=lambda tiles: tiles.slices))
+
+    starts = _states(variant, k, v, (S, z), (None, None), length)
+    _walk("query_gradient", program, transposed, length, q, k, v, g, dq, inverses, deltas, *starts)
+    del starts
+
+    (R, r), (R_out, r_out) = final, initial
+    if length < q.shape[1]:
+        R, r = _per_segment(variant, q, length)
+        _walk("segment_adjoints", program, transposed, length, q, g, inverses, deltas, R, r)
+        _scan("scan_adjoints", program, (R, r), final, initial)
+        R_out, r_out = None, None  # the scan has filled them
+    _walk("key_gradient", program, transposed, length, q, k, v, g, dk, inverses, deltas, R, r, r_out)
+    _walk("value_gradient", program, stored, length, q, k, g, dv, inverses, R, R_out)
+    return dq, dk, dv
+
+
+def _states(
+    variant: Variant, k: Tensor, v: Tensor, initial: _MaybeState, final: _MaybeState, length: int
+) -> _MaybeState:
+    """Returns the states that segments start from; if T is cut, fills `final` too."""
+    if length == k.shape[1]:
+        return initial
+    sums = _per_segment(variant, k, length)
+    _walk("segment_states", variant.forward, variant.stored, length, k, v, *sums)
+    _scan("scan", variant.forward, sums, initial, final)
+    return sums
+
+
+def _deltas(variant: Variant, g: Tensor, o: Tensor) -> Tensor:
+    """Returns g . o of every row, [B, H, T] in float32."""
+    B, T, H, _ = g.shape
+    deltas = _float32(g, B, H, T)
+    grid = (-(-B * T * H // 8), 1)  # a warp a row, eight to a block
+    launch("linear_attention_deltas", variant.backward, g.device, grid, 256, 0, g, o, deltas, B, T, H)
+    return deltas
+
+
+def _scan(name: str, program: Program, sums: State, start: _MaybeState, end: _MaybeState) -> None:
+    """Turns what each segment adds into the state it starts from, in place, and fills `end`."""
+    B, H, segments, K, V = sums[0].shape
     grid = (B * H, -(-(K * V + K) // 256))
-    _launch("scan", variant, q.device, grid, 256, 0, S, z, S_in, z_in, S_out, z_out, segments)
-    inputs = (q, k, v, o, S, z, None, None, T, H, length)
-    _launch("forward", variant, q.device, (blocks, segments), *size, *inputs)
-    return o, final
+    kernel = f"linear_attention_{name}"
+    launch(kernel, program, sums[0].device, grid, 256, 0, *sums, *start, *end, segments)
 
 
-def _segment_length(blocks: int, T: int, multiprocessors: int, chunk: int) -> int:
-    """Returns the tokens of a segment: all of T unless the blocks leave multiprocessors idle."""
-    segments = 1 if blocks >= multiprocessors else min(2 * multiprocessors // blocks, T // MIN_SEGMENT)
-    return T if segments <= 1 else -(-T // segments // chunk) * chunk
+def _walk(name: str, program: Program, tiles: Tiles, length: int, *tensors: Tensor | None) -> None:
+    """Launches a kernel that walks over the tokens of each segment; the first tensor is [B, T, H, K]."""
+    first = tensors[0]
+    assert first is not None
+    B, T, H, _ = first.shape
+    grid = (B * H * tiles.slices, -(-T // length))
+    size = (tiles.threads, tiles.shared_bytes)
+    launch(f"linear_attention_{name}", program, first.device, grid, *size, *tensors, T, H, length)
+
+
+def _per_segment(variant: Variant, q: Tensor, length: int) -> State:
+    """Returns memory for a state a segment: [B, H, segments, K, V] and [B, H, segments, K]."""
+    B, T, H, K = q.shape
+    segments = -(-T // length)
+    return _float32(q, B, H, segments, K, variant.V), _float32(q, B, H, segments, K)
+
+
+def _segment_length(q: Tensor, tiles: Tiles) -> int:
+    B, T, H, _ = q.shape
+    return segment_length(B * H * tiles.slices, T, _multiprocessors(q.device), tiles.chunk)
 
 
 def _check(
@@ -287,8 +329,6 @@ def _check(
                 f"S is {[B, H, K, V]}, z is {[B, H, K]}, both float32"
             )
     tensors = (q, k, v, *(state or ()))
-    if torch.is_grad_enabled() and any(x.requires_grad for x in tensors):
-        raise RuntimeError("the CUDA kernel has no backward: use torch.no_grad() or detached inputs")
     _require_device(tensors)
     return Variant(K, V, q.dtype, feature_map, normalize)
 
@@ -313,87 +353,3 @@ def _float32(like: Tensor, *shape: int) -> Tensor:
 @cache
 def _multiprocessors(device: torch.device) -> int:
     return int(torch.cuda.get_device_properties(device).multi_processor_count)
-
-
-@dataclass(frozen=True)
-class Launch:
-    """A kernel that was launched.
-
-    Attributes:
-        name: The kernel's.
-        configuration: What it was compiled for, as macros: "DTYPE=BFLOAT16 HEAD_K=64 ...".
-        hash: Of the machine code, 16 hexadecimal digits.
-        resources: What it takes of a multiprocessor.
-        shared_bytes: Shared memory of a block, what the launch asked for included.
-    """
-
-    name: str
-    configuration: str
-    hash: str
-    resources: Resources
-    shared_bytes: int
-
-
-_recordings: list[list[Launch]] = []
-
-
-@contextmanager
-def recorded_launches() -> Iterator[list[Launch]]:
-    """Yields a list to which every launch of these kernels is added meanwhile."""
-    recording: list[Launch] = []
-    _recordings.append(recording)
-    try:
-        yield recording
-    finally:
-        _recordings.pop()
-
-
-def _describe(name: str, variant: Variant, cubin: Cubin, shared_bytes: int) -> Launch:
-    """Returns what a launch is recorded as."""
-    kernel = f"linear_attention_{name}"
-    return Launch(
-        name=kernel,
-        configuration=" ".join(f"{macro}={value}" for macro, value in sorted(variant.defines.items())),
-        hash=hashlib.sha256(cubin.code).hexdigest()[:16],
-        resources=cubin.kernels[kernel],
-        shared_bytes=shared_bytes + cubin.kernels[kernel].static_shared_bytes,
-    )
-
-
-@cache
-def _kernel(name: str, variant: Variant, device: int, shared_bytes: int) -> tuple[Any, Launch]:
-    """Returns a kernel loaded on a device and allowed the shared memory it asks for, and what it is."""
-    from cuda.bindings import driver
-
-    major, minor = torch.cuda.get_device_capability(device)
-    cubin = compile_cubin(SOURCE, f"sm_{major}{minor}", variant.defines)
-    kernel = cuda_core().ObjectCode.from_cubin(cubin.code).get_kernel(f"linear_attention_{name}")
-    if shared_bytes > MAX_UNSET_SHARED_BYTES:
-        limit = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-        handle = driver.CUkernel(int(kernel._handle))  # older releases have no public `handle`
-        (error,) = driver.cuKernelSetAttribute(limit, shared_bytes, handle, driver.CUdevice(device))
-        if error != driver.CUresult.CUDA_SUCCESS:
-            raise RuntimeError(f"{shared_bytes} bytes of shared memory are refused on cuda:{device}: {error}")
-    return kernel, _describe(name, variant, cubin, shared_bytes)
-
-
-def _launch(
-    name: str,
-    variant: Variant,
-    device: torch.device,
-    grid: tuple[int, int],
-    threads: int,
-    shared_bytes: int,
-    *arguments: Tensor | int | None,
-) -> None:
-    """Launches a kernel on torch's current stream; arguments are 64 bits wide, a missing tensor is null."""
-    core = cuda_core()
-    words = [x.data_ptr() if isinstance(x, Tensor) else x or 0 for x in arguments]
-    with torch.cuda.device(device):
-        core.Device(device.index).set_current()
-        kernel, launch = _kernel(name, variant, device.index, shared_bytes)
-        for recording in _recordings:
-            recording.append(launch)
-        stream = core.Stream.from_handle(torch.cuda.current_stream().cuda_stream)
-        config = core.LaunchConfig(grid=grid, block=threads, shmem_size=shared_bytes)
-        core.launch(stream, config, kernel, *words)

@@ -6,7 +6,7 @@
 
 // sum_i a(row, i) b(i, column) of every element of a ROWS x COLUMNS tile, handed to `store(row, column, sum)`. A thread
 // forms 4 x 4 of them, spread out so that the lanes of a warp read neighbouring columns.
-template <int ROWS, int COLUMNS, int INNER, class A, class B, class Store>
+template <int ROWS, int COLUMNS, int INNER, int THREADS, class A, class B, class Store>
 __device__ inline void product(A a, B b, Store store) {
     constexpr int ROW_STEP = ROWS / 4, COLUMN_STEP = COLUMNS / 4;
     for (int tile = threadIdx.x; tile < ROW_STEP * COLUMN_STEP; tile += THREADS) {
@@ -25,61 +25,102 @@ __device__ inline void product(A a, B b, Store store) {
     }
 }
 
-template <bool WITH_OUTPUT>
-__device__ inline void run_segment(Shared& shared, const Segment& segment, const float* S_in, const float* z_in,
-                                   float* S_out, float* z_out) {
-    float *S = shared.S, *scores = shared.scores;
-    S_in += S_in ? segment.state * K * V + segment.v0 : 0;
-    for (int i = threadIdx.x; i < K * V_SLICE; i += THREADS)
-        S[i] = S_in ? S_in[i / V_SLICE * V + i % V_SLICE] : 0.f;
-    for (int i = threadIdx.x; i < K; i += THREADS) shared.z[i] = z_in ? z_in[segment.state * K + i] : 0.f;
+// Step 3: A = x y^T where the row may see the key; inverse denominators.
+template <class Role>
+__device__ inline void score(Shared<Role>& shared, Stage<Role>& stage) {
+    constexpr int INNER = Role::INNER, STRIDE = Role::INNER_STRIDE;
+    float* scores = shared.scores;
+    product<CHUNK, CHUNK, INNER, Role::THREADS>(
+        [&](int row, int i) { return stage.x[row * STRIDE + i]; },
+        [&](int i, int column) { return stage.y[column * STRIDE + i]; },
+        [&](int row, int column, float sum) {
+            if (Role::READS_DELTAS) sum -= stage.deltas[Role::REVERSE ? column : row];
+            const bool seen = Role::REVERSE ? column >= row : column <= row;
+            scores[row * SCORE_STRIDE + column] = seen ? sum : 0.f;
+        });
+    __syncthreads();
+    if (!Role::NORMALIZES) return;
+    static_assert(Role::THREADS == 4 * CHUNK, "a thread takes a quarter of a row");  // four neighbouring lanes share it
+    const int row = threadIdx.x / 4;
+    float sum = 0.f;
+    for (int i = threadIdx.x % 4; i < CHUNK; i += 4) sum += scores[row * SCORE_STRIDE + i];
+    for (int i = threadIdx.x % 4; i < INNER; i += 4) sum = fmaf(stage.x[row * STRIDE + i], shared.z[i], sum);
+    sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+    sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+    stage.inverses[row] = 1.f / (sum + EPSILON);
+    __syncthreads();
+}
 
-    load_chunk<WITH_OUTPUT>(shared.stages[0], segment, 0);
-    for (int first = 0; first < segment.tokens; first += CHUNK) {
-        const Stage& stage = next_stage<WITH_OUTPUT>(shared, segment, first);
-        const float *q = stage.q, *k = stage.k, *v = stage.v;
-        if (WITH_OUTPUT) {
-            product<CHUNK, CHUNK, K>([&](int row, int i) { return q[row * QK_STRIDE + i]; },
-                                     [&](int i, int column) { return k[column * QK_STRIDE + i]; },
-                                     [&](int row, int column, float sum) {
-                                         scores[row * SCORE_STRIDE + column] = column <= row ? sum : 0.f;
-                                     });
-            __syncthreads();
-            {   // Four neighbouring lanes share a row.
-                static_assert(THREADS == 4 * CHUNK, "a thread takes a quarter of a row");
-                const int row = threadIdx.x / 4;
-                float sum = 0.f;
-                for (int i = threadIdx.x % 4; i < CHUNK; i += 4) sum += scores[row * SCORE_STRIDE + i];
-                for (int i = threadIdx.x % 4; i < K; i += 4) sum = fmaf(q[row * QK_STRIDE + i], shared.z[i], sum);
-                sum += __shfl_xor_sync(0xffffffffu, sum, 1);
-                sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-                shared.inverse[row] = NORMALIZE ? 1.f / (sum + EPSILON) : 1.f;
-            }
-            __syncthreads();
-            // One product over the joined inner axis [q | A] [S ; v].
-            product<CHUNK, V_SLICE, K + CHUNK>(
-                [&](int row, int i) { return i < K ? q[row * QK_STRIDE + i] : scores[row * SCORE_STRIDE + i - K]; },
-                [&](int i, int column) { return i < K ? S[i * V_SLICE + column] : v[(i - K) * V_STRIDE + column]; },
-                [&](int row, int column, float sum) {
-                    if (first + row < segment.tokens)
-                        segment.o[(first + row) * segment.v_stride + column] = sum * shared.inverse[row];
-                });
-            __syncthreads();  // S and z are read; now they change
+// Step 4: one product over the joined inner axis [x | A] [R ; w].
+template <class Role>
+__device__ inline void write_output(const Shared<Role>& shared, const Chunk<Role>& chunk,
+                                    const Segment<Role>& segment) {
+    constexpr int INNER = Role::INNER, SLICE = Role::SLICE;
+    const Stage<Role>& stage = chunk.stage;
+    product<CHUNK, SLICE, INNER + CHUNK, Role::THREADS>(
+        [&](int row, int i) {
+            return i < INNER ? stage.x[row * Role::INNER_STRIDE + i] : shared.scores[row * SCORE_STRIDE + i - INNER];
+        },
+        [&](int i, int column) {
+            return i < INNER ? shared.R[i * SLICE + column] : stage.w[(i - INNER) * Role::OUTER_STRIDE + column];
+        },
+        [&](int row, int column, float o) {
+            if (row >= chunk.valid) return;
+            const long long offset = (chunk.first + row) * segment.outer_stride + column;
+            if (Role::NORMALIZES) o *= stage.inverses[row];
+            if (Role::TRANSPOSE && Role::REVERSE) o += shared.z[column];
+            if (Role::TRANSPOSE && !Role::REVERSE && NORMALIZE)
+                o = (o - stage.deltas[row] * shared.z[column]) * stage.inverses[row];
+            if (Role::TRANSPOSE) o *= feature_slope(segment.argument[offset]);
+            segment.out[offset] = o;
+        });
+    __syncthreads();  // R and z are read; now they change
+}
+
+// Step 5: R += y^T w, and z += y, z += w or r -= delta w.
+template <class Role>
+__device__ inline void update_state(Shared<Role>& shared, const Stage<Role>& stage) {
+    constexpr int SLICE = Role::SLICE;
+    product<Role::INNER, SLICE, CHUNK, Role::THREADS>(
+        [&](int row, int i) { return stage.y[i * Role::INNER_STRIDE + row]; },
+        [&](int i, int column) { return stage.w[i * Role::OUTER_STRIDE + column]; },
+        [&](int row, int column, float sum) { shared.R[row * SLICE + column] += sum; });
+    if (!Role::FORWARD && !Role::READS_DELTAS) return;
+    constexpr int WIDTH = Role::TRANSPOSE ? SLICE : K, STRIDE = WIDTH + VECTOR;
+    const float* rows = Role::TRANSPOSE ? stage.w : stage.y;
+    for (int column = threadIdx.x; column < WIDTH; column += Role::THREADS) {
+        float sum = 0.f;
+        for (int i = 0; i < CHUNK; ++i) sum += rows[i * STRIDE + column] * (Role::REVERSE ? -stage.deltas[i] : 1.f);
+        shared.z[column] += sum;
+    }
+}
+
+template <class Role>
+__device__ inline void run_segment(Shared<Role>& shared, const Segment<Role>& segment, const float* S_in,
+                                   const float* z_in, float* S_out, float* z_out) {
+    constexpr int INNER = Role::INNER, SLICE = Role::SLICE, THREADS = Role::THREADS;
+    constexpr int Z_WIDTH = Role::TRANSPOSE ? SLICE : K;
+    const auto address = [&](int i) {
+        return segment.state * K * V + Role::address(i / SLICE, segment.first_column + i % SLICE);
+    };
+    const long long z_address = segment.state * K + (Role::TRANSPOSE ? segment.first_column : 0);
+    for (int i = threadIdx.x; i < INNER * SLICE; i += THREADS) shared.R[i] = S_in ? S_in[address(i)] : 0.f;
+    for (int i = threadIdx.x; i < Z_WIDTH; i += THREADS) shared.z[i] = z_in ? z_in[z_address + i] : 0.f;
+
+    load_chunk(shared.stages[0], segment, first_token(segment, 0));
+    for (int index = 0; index * CHUNK < segment.tokens; ++index) {
+        const Chunk<Role> chunk = next_chunk(shared, segment, index);
+        if (Role::OUTPUT) {
+            score(shared, chunk.stage);
+            if (Role::NORMALIZES) store_inverses(chunk, segment);
+            write_output(shared, chunk, segment);
         }
-        product<K, V_SLICE, CHUNK>([&](int row, int i) { return k[i * QK_STRIDE + row]; },
-                                   [&](int i, int column) { return v[i * V_STRIDE + column]; },
-                                   [&](int row, int column, float sum) { S[row * V_SLICE + column] += sum; });
-        for (int column = threadIdx.x; column < K; column += THREADS) {
-            float sum = 0.f;
-            for (int i = 0; i < CHUNK; ++i) sum += k[i * QK_STRIDE + column];
-            shared.z[column] += sum;
-        }
+        update_state(shared, chunk.stage);
     }
 
     __syncthreads();
-    if (!S_out) return;
-    S_out += segment.state * K * V + segment.v0;
-    for (int i = threadIdx.x; i < K * V_SLICE; i += THREADS) S_out[i / V_SLICE * V + i % V_SLICE] = S[i];
-    for (int i = threadIdx.x; i < K && segment.slice == 0; i += THREADS)
-        z_out[segment.state * K + i] = shared.z[i];
+    if (S_out)
+        for (int i = threadIdx.x; i < INNER * SLICE; i += THREADS) S_out[address(i)] = shared.R[i];
+    if (!z_out || (!Role::TRANSPOSE && segment.slice > 0)) return;
+    for (int i = threadIdx.x; i < Z_WIDTH; i += THREADS) z_out[z_address + i] = shared.z[i];
 }

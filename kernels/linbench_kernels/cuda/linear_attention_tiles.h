@@ -1,78 +1,72 @@
-// What the two ways to compute a chunk share: sizes, the shared memory, a block's place in the tensors, and the stream
-// of chunks through two stages of shared memory (steps 1 and 2 of the plan in linear_attention.cu).
+// What the two ways to compute a chunk share: the shared memory, a block's place in the tensors, and the stream of
+// chunks through two stages of shared memory (steps 1 and 2 of the plan in linear_attention.cu).
 
 #pragma once
 
-#include "primitives.h"
+#include "linear_attention_roles.h"
 
-#define IDENTITY 0
-#define RELU 1
-#define ELU1 2
-
-constexpr int K = HEAD_K, V = HEAD_V, V_SLICES = V / V_SLICE;
-constexpr float EPSILON = 1e-6f;
-
-#if DTYPE == FLOAT32
-constexpr int CHUNK = 32, THREADS = 128;
-#else
-constexpr int CHUNK = 64, WARPS = V_SLICE / 16, THREADS = 32 * WARPS;
-#endif
-
-constexpr int VECTOR = 16 / sizeof(element);  // elements in one 16-byte access
-constexpr int QK_STRIDE = K + VECTOR, V_STRIDE = V_SLICE + VECTOR, SCORE_STRIDE = CHUNK + VECTOR;
-
-// One chunk of the inputs.
+// One chunk of the inputs, with what each row has of the normaliser: 1 / d, which Forward forms and gradients are
+// given, and delta.
+template <class Role>
 struct Stage {
-    element q[CHUNK * QK_STRIDE];
-    element k[CHUNK * QK_STRIDE];
-    element v[CHUNK * V_STRIDE];
+    element x[CHUNK * Role::INNER_STRIDE];
+    element y[CHUNK * Role::INNER_STRIDE];
+    element w[CHUNK * Role::OUTER_STRIDE];
+    float inverses[CHUNK];
+    float deltas[CHUNK];
 };
 
+template <class Role>
 struct alignas(16) Shared {
-    Stage stages[2];
+    Stage<Role> stages[2];
     element scores[CHUNK * SCORE_STRIDE];
-    float z[K];
-    float inverse[CHUNK];  // 1 / denominator of each row
+    float z[Role::INNER > Role::SLICE ? Role::INNER : Role::SLICE];  // or r
+    float maxima[8];                                                 // of the warps
 #if DTYPE == FLOAT32
-    float S[K * V_SLICE];
+    float R[Role::INNER * Role::SLICE];
 #endif
 };
-static_assert(sizeof(Shared) == SHARED_BYTES, "the launcher and the kernel disagree on the shared memory");
-
-__device__ inline float feature_map(float x) {
-    if constexpr (FEATURE_MAP == IDENTITY) return x;
-    if constexpr (FEATURE_MAP == RELU) return fmaxf(x, 0.f);
-    if constexpr (DTYPE == FLOAT32) return x > 0.f ? x + 1.f : expf(x);
-    return x > 0.f ? x + 1.f : __expf(x);  // its error is far below a half type's rounding
-}
-
-__device__ inline unsigned map_word(unsigned word) {
-    const float2 x = unpack(word);
-    return pack(feature_map(x.x), feature_map(x.y));
-}
 
 // What a block works on: pointers to its first token, and the distance between tokens.
+template <class Role>
 struct Segment {
-    const element *q, *k, *v;
-    element* o;
-    long long qk_stride, v_stride;
+    const element *x, *y, *w;
+    const element* argument;  // q or k, if `out` is its gradient
+    element* out;
+    float* inverses;
+    const float* deltas;
+    long long inner_stride, outer_stride;
     int tokens;
-    int slice, v0;    // slice of V and its first column
-    long long state;  // index of its state: (b * H + h) * segments + segment
+    int slice, first_column;  // slice of OUTER
+    long long state;          // index of its state: (b * H + h) * segments + segment
+
+    __device__ Segment(const element* x, const element* y, const element* w, const element* argument, element* out,
+                       float* inverses, const float* deltas, long long T, long long H, long long segment_length) {
+        const long long head = blockIdx.x / Role::SLICES, first = blockIdx.y * segment_length, left = T - first;
+        const long long row = (head / H * T + first) * H + head % H;
+        slice = blockIdx.x % Role::SLICES, first_column = slice * Role::SLICE;
+        inner_stride = H * Role::INNER, outer_stride = H * Role::OUTER;
+        this->x = x + row * Role::INNER, this->y = y + row * Role::INNER;
+        this->w = w + row * Role::OUTER + first_column;
+        this->argument = argument + row * Role::OUTER + first_column;
+        this->out = out + row * Role::OUTER + first_column;
+        this->inverses = inverses ? inverses + head * T + first : nullptr;
+        this->deltas = deltas + head * T + first;
+        tokens = (int)(left < segment_length ? left : segment_length);
+        state = head * gridDim.y + blockIdx.y;
+    }
 };
 
-__device__ inline Segment locate(const element* q, const element* k, const element* v, element* o,
-                                 long long T, long long H, long long segment_length) {
-    const long long head = blockIdx.x / V_SLICES, b = head / H, h = head % H;
-    const long long first = blockIdx.y * segment_length, row = (b * T + first) * H + h;
-    const int slice = blockIdx.x % V_SLICES, v0 = slice * V_SLICE;
-    const long long left = T - first;
-    return {q + row * K, k + row * K, v + row * V + v0, o + row * V + v0, H * K, H * V,
-            (int)(left < segment_length ? left : segment_length), slice, v0, head * gridDim.y + blockIdx.y};
-}
+// A chunk in shared memory, mapped and ready: tokens first .. first + valid - 1 of the segment.
+template <class Role>
+struct Chunk {
+    Stage<Role>& stage;
+    int first, valid;
+    float scale;  // that WEIGHTS were multiplied by, to be within float16
+};
 
 // Starts the copies of a chunk of rows; rows from `valid` on become zeros.
-template <int WIDTH>
+template <int WIDTH, int THREADS>
 __device__ inline void load_tile(element* tile, const element* rows, long long row_stride, int valid) {
     constexpr int VECTORS = WIDTH / VECTOR;
     for (int i = threadIdx.x; i < CHUNK * VECTORS; i += THREADS) {
@@ -82,37 +76,100 @@ __device__ inline void load_tile(element* tile, const element* rows, long long r
     }
 }
 
-template <bool WITH_OUTPUT>
-__device__ inline void load_chunk(Stage& stage, const Segment& segment, int first) {
-    const int valid = segment.tokens - first;
-    if (WITH_OUTPUT) load_tile<K>(stage.q, segment.q + first * segment.qk_stride, segment.qk_stride, valid);
-    load_tile<K>(stage.k, segment.k + first * segment.qk_stride, segment.qk_stride, valid);
-    load_tile<V_SLICE>(stage.v, segment.v + first * segment.v_stride, segment.v_stride, valid);
+template <int THREADS>
+__device__ inline void load_numbers(float* numbers, const float* of_rows, int valid) {
+    for (int i = threadIdx.x; i < CHUNK; i += THREADS)
+        copy_number_async(numbers + i, of_rows + (i < valid ? i : 0), i < valid);
 }
 
-// phi in place. The zeros that a copy leaves past the last token stay zeros.
-__device__ inline void map_tile(element* tile, int valid) {
-    constexpr int VECTORS = K / VECTOR;
-    for (int i = threadIdx.x; i < CHUNK * VECTORS; i += THREADS) {
-        const int row = i / VECTORS;
-        if (row >= valid) continue;
-        uint4& words = *reinterpret_cast<uint4*>(tile + row * QK_STRIDE + i % VECTORS * VECTOR);
-        words = make_uint4(map_word(words.x), map_word(words.y), map_word(words.z), map_word(words.w));
+template <class Role>
+__device__ inline void load_chunk(Stage<Role>& stage, const Segment<Role>& segment, int first) {
+    constexpr int INNER = Role::INNER, THREADS = Role::THREADS;
+    const int valid = segment.tokens - first;
+    const long long inner = first * segment.inner_stride, outer = first * segment.outer_stride;
+    if (Role::OUTPUT) load_tile<INNER, THREADS>(stage.x, segment.x + inner, segment.inner_stride, valid);
+    load_tile<INNER, THREADS>(stage.y, segment.y + inner, segment.inner_stride, valid);
+    load_tile<Role::SLICE, THREADS>(stage.w, segment.w + outer, segment.outer_stride, valid);
+    if (Role::READS_INVERSES) load_numbers<THREADS>(stage.inverses, segment.inverses + first, valid);
+    if (Role::READS_DELTAS) load_numbers<THREADS>(stage.deltas, segment.deltas + first, valid);
+}
+
+__device__ inline unsigned map_word(unsigned word, float factor) {
+    const float2 x = unpack(word);
+    return pack(feature_map(x.x) * factor, feature_map(x.y) * factor);
+}
+
+// phi in place, times 1 / d and `scale` for WEIGHTS. The zeros that a copy leaves past the last token stay zeros.
+template <class Role, Map MAP, int WIDTH>
+__device__ inline void map_tile(element* tile, const float* inverses, int valid, float scale) {
+    constexpr bool DIVIDES = MAP == WEIGHTS && Role::READS_INVERSES;
+    constexpr int VECTORS = WIDTH / VECTOR;
+    if constexpr (MAP != PLAIN && (FEATURE_MAP != IDENTITY || DIVIDES)) {
+        for (int i = threadIdx.x; i < CHUNK * VECTORS; i += Role::THREADS) {
+            const int row = i / VECTORS;
+            if (row >= valid) continue;
+            const float factor = DIVIDES ? inverses[row] * scale : 1.f;
+            uint4& words = *reinterpret_cast<uint4*>(tile + row * (WIDTH + VECTOR) + i % VECTORS * VECTOR);
+            words = make_uint4(map_word(words.x, factor), map_word(words.y, factor), map_word(words.z, factor),
+                               map_word(words.w, factor));
+        }
     }
 }
 
-// Steps 1 and 2 of the plan: the chunk that starts at token `first`, mapped and ready; the next one on its way.
-template <bool WITH_OUTPUT>
-__device__ inline Stage& next_stage(Shared& shared, const Segment& segment, int first) {
-    Stage& stage = shared.stages[first / CHUNK % 2];
+// The factor that makes the largest of the weights phi(q) / d of a chunk one: they shrink as T grows, past the smallest
+// number of float16. The other types reach as far as float32 and need none.
+template <class Role, int WIDTH>
+__device__ inline float scale_of_weights(const element* tile, const float* inverses, int valid, float* maxima) {
+    if constexpr (DTYPE != FLOAT16 || !Role::READS_INVERSES) {
+        return 1.f;
+    } else {
+        constexpr int WORDS = WIDTH / 2;
+        float largest = 0.f;
+        for (int i = threadIdx.x; i < CHUNK * WORDS; i += Role::THREADS) {
+            const int row = i / WORDS;
+            if (row >= valid) continue;
+            const float2 x = unpack(*reinterpret_cast<const unsigned*>(tile + row * (WIDTH + VECTOR) + i % WORDS * 2));
+            largest = fmaxf(largest, fmaxf(fabsf(feature_map(x.x)), fabsf(feature_map(x.y))) * fabsf(inverses[row]));
+        }
+        largest = warp_max(largest);
+        if (threadIdx.x % 32 == 0) maxima[threadIdx.x / 32] = largest;
+        __syncthreads();
+        for (int warp = 0; warp < Role::WARPS; ++warp) largest = fmaxf(largest, maxima[warp]);
+        return largest > 0.f ? 1.f / largest : 1.f;
+    }
+}
+
+template <class Role>
+__device__ inline int first_token(const Segment<Role>& segment, int index) {
+    const int chunks = (segment.tokens + CHUNK - 1) / CHUNK;
+    return (Role::REVERSE ? chunks - 1 - index : index) * CHUNK;
+}
+
+// Steps 1 and 2 of the plan: chunk `index` of the walk, mapped and ready; the next one on its way.
+template <class Role>
+__device__ inline Chunk<Role> next_chunk(Shared<Role>& shared, const Segment<Role>& segment, int index) {
+    constexpr int INNER = Role::INNER, SLICE = Role::SLICE;
+    constexpr bool MAPS = FEATURE_MAP != IDENTITY || (Role::READS_INVERSES && Role::REVERSE);
+    Stage<Role>& stage = shared.stages[index % 2];
+    const int first = first_token(segment, index), valid = segment.tokens - first;
+    float scale = 1.f;
     wait_for_copies();
     __syncthreads();  // all threads' copies have landed, and nobody reads the other stage any more
-    if (first + CHUNK < segment.tokens)
-        load_chunk<WITH_OUTPUT>(shared.stages[(first / CHUNK + 1) % 2], segment, first + CHUNK);
-    if (FEATURE_MAP != IDENTITY) {
-        if (WITH_OUTPUT) map_tile(stage.q, segment.tokens - first);
-        map_tile(stage.k, segment.tokens - first);
-        __syncthreads();
-    }
-    return stage;
+    if ((index + 1) * CHUNK < segment.tokens)
+        load_chunk(shared.stages[(index + 1) % 2], segment, first_token(segment, index + 1));
+    if (Role::Y == WEIGHTS) scale = scale_of_weights<Role, INNER>(stage.y, stage.inverses, valid, shared.maxima);
+    if (Role::W == WEIGHTS) scale = scale_of_weights<Role, SLICE>(stage.w, stage.inverses, valid, shared.maxima);
+    if (Role::OUTPUT) map_tile<Role, Role::X, INNER>(stage.x, stage.inverses, valid, scale);
+    map_tile<Role, Role::Y, INNER>(stage.y, stage.inverses, valid, scale);
+    map_tile<Role, Role::W, SLICE>(stage.w, stage.inverses, valid, scale);
+    if (MAPS) __syncthreads();
+    return {stage, first, valid, scale};
+}
+
+// The inverse denominators of a chunk, for the backward pass, if it was asked for them.
+template <class Role>
+__device__ inline void store_inverses(const Chunk<Role>& chunk, const Segment<Role>& segment) {
+    if (!segment.inverses || segment.slice > 0) return;
+    for (int i = threadIdx.x; i < CHUNK && i < chunk.valid; i += Role::THREADS)
+        segment.inverses[chunk.first + i] = chunk.stage.inverses[i];
 }
