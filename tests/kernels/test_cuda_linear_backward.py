@@ -1,6 +1,7 @@
 """The gradients of the CUDA C++ kernels of linear attention: what they compile to and what they compute."""
 
 import itertools
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from torch import Tensor
 
 from linbench_kernels.cuda import linear_attention as cuda
 from linbench_kernels.cuda import linear_attention_plan as plan
+from linbench_kernels.cuda import report
 from linbench_kernels.cuda.linear_attention_plan import Variant
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -92,11 +94,11 @@ def test_compiles_without_spills_within_the_multiprocessor(variant: Variant, arc
     kernels = variant.backward.compile(arch).kernels
     assert set(kernels) == {f"linear_attention_{name}" for name in BACKWARD_KERNELS}
     assert {name: kernel.spill_bytes for name, kernel in kernels.items()} == dict.fromkeys(kernels, 0)
-    tiles = (("query", variant.transposed), ("key", variant.transposed), ("value", variant.stored))
-    for gradient, sizes in tiles:
-        kernel = kernels[f"linear_attention_{gradient}_gradient"]
-        assert sizes.shared_bytes + kernel.static_shared_bytes <= SHARED_LIMIT[arch]
-        assert kernel.registers * sizes.threads <= 65536
+    for kernel_name in BACKWARD_KERNELS:
+        kernel = kernels[f"linear_attention_{kernel_name}"]
+        threads, shared_bytes = variant.blocks[kernel_name]
+        assert shared_bytes + kernel.static_shared_bytes <= SHARED_LIMIT[arch]
+        assert kernel.registers * threads <= 65536
 
 
 @needs_cuda_core
@@ -114,6 +116,25 @@ def test_every_product_is_on_tensor_cores_and_every_tile_streamed(
     for kernel in ("query_gradient", "key_gradient", "value_gradient", "segment_adjoints"):
         assert product in code[f"linear_attention_{kernel}"]
         assert "LDGSTS.E.BYPASS.128" in code[f"linear_attention_{kernel}"]  # asynchronous copies
+
+
+@needs_cuda_core
+@pytest.mark.usefixtures("cubins")
+def test_the_report_has_a_row_a_kernel(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    dims = ("--K", "64", "--dtype", "float16", "--arch", "sm_90")
+    monkeypatch.setattr(sys, "argv", ["report", *dims])
+    report.main()
+    rows = [line.split("|") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][1:]
+    assert [row[1].strip() for row in rows] == list(HALF.blocks)
+    kernels = HALF.backward.compile("sm_90").kernels
+    (row,) = (row for row in rows if "key_gradient" in row[1])
+    assert int(row[-2]) == kernels["linear_attention_key_gradient"].registers
+    monkeypatch.setattr(sys, "argv", ["report", "--K", "8"])
+    with pytest.raises(SystemExit):
+        report.main()
+    assert "K = 8 and V = 8, and takes multiples of 16 from 16 to 128" in capsys.readouterr().err
 
 
 def test_all_multiples_of_16_fit() -> None:

@@ -38,7 +38,7 @@ static_assert(sizeof(Shared<Forward>) == SHARED_BYTES, "the launcher and the ker
 
 // Outputs of every segment from the states given (zeros if null); final states and inverse denominators [B, H, T] where
 // asked for.
-extern "C" __global__ void __launch_bounds__(Forward::THREADS, 1)
+extern "C" __global__ void __launch_bounds__(Forward::THREADS, Forward::BLOCKS)
 linear_attention_forward(const element* q, const element* k, const element* v, element* o, float* inverses,
                          const float* S_in, const float* z_in, float* S_out, float* z_out, long long T, long long H,
                          long long segment_length) {
@@ -48,7 +48,7 @@ linear_attention_forward(const element* q, const element* k, const element* v, e
 }
 
 // The state of every segment taken alone: S [B, H, segments, K, V], z [B, H, segments, K].
-extern "C" __global__ void __launch_bounds__(States::THREADS, 1)
+extern "C" __global__ void __launch_bounds__(States::THREADS, States::BLOCKS)
 linear_attention_segment_states(const element* k, const element* v, float* S, float* z, long long T, long long H,
                                 long long segment_length) {
     DYNAMIC_SHARED(memory);

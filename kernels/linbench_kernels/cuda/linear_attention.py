@@ -21,7 +21,15 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from linbench_kernels.cuda.launch import Program, launch
-from linbench_kernels.cuda.linear_attention_plan import FEATURE_MAPS, Tiles, Variant, segment_length, why_not
+from linbench_kernels.cuda.linear_attention_plan import (
+    DELTA_THREADS,
+    FEATURE_MAPS,
+    SCAN_THREADS,
+    Tiles,
+    Variant,
+    segment_length,
+    why_not,
+)
 
 State = tuple[Tensor, Tensor]
 _MaybeState = tuple[Tensor | None, Tensor | None]
@@ -59,7 +67,7 @@ def linear_attention(
         Per token and head, with e the itemsize, C = 64 (half types) or 32, and slices of a head sharing in L2
         what they read: forward (2 K + 2 V) e bytes and 2 C (K + V) + 4 K V FLOP; backward (8 K + 8 V) e + 24
         bytes and three times the FLOP. Segments of L tokens add (K + V) e + 16 K (V + 1) / L bytes to the
-        forward, and twice that to the backward.
+        forward, and about twice that to the backward.
 
     Raises:
         RuntimeError: A tensor is not on a CUDA device.
@@ -269,17 +277,19 @@ def _deltas(variant: Variant, g: Tensor, o: Tensor) -> Tensor:
     """Returns g . o of every row, [B, H, T] in float32."""
     B, T, H, _ = g.shape
     deltas = _float32(g, B, H, T)
-    grid = (-(-B * T * H // 8), 1)  # a warp a row, eight to a block
-    launch("linear_attention_deltas", variant.backward, g.device, grid, 256, 0, g, o, deltas, B, T, H)
+    grid = (-(-B * T * H * 32 // DELTA_THREADS), 1)
+    launch(
+        "linear_attention_deltas", variant.backward, g.device, grid, DELTA_THREADS, 0, g, o, deltas, B, T, H
+    )
     return deltas
 
 
 def _scan(name: str, program: Program, sums: State, start: _MaybeState, end: _MaybeState) -> None:
     """Turns what each segment adds into the state it starts from, in place, and fills `end`."""
     B, H, segments, K, V = sums[0].shape
-    grid = (B * H, -(-(K * V + K) // 256))
+    grid = (B * H, -(-(K * V + K) // SCAN_THREADS))
     kernel = f"linear_attention_{name}"
-    launch(kernel, program, sums[0].device, grid, 256, 0, *sums, *start, *end, segments)
+    launch(kernel, program, sums[0].device, grid, SCAN_THREADS, 0, *sums, *start, *end, segments)
 
 
 def _walk(name: str, program: Program, tiles: Tiles, length: int, *tensors: Tensor | None) -> None:

@@ -51,7 +51,7 @@ linear_attention_deltas(const element* __restrict__ g, const element* __restrict
 }
 
 // dq of every segment from the states it starts from (zeros if null).
-extern "C" __global__ void __launch_bounds__(QueryGradient::THREADS, 1)
+extern "C" __global__ void __launch_bounds__(QueryGradient::THREADS, QueryGradient::BLOCKS)
 linear_attention_query_gradient(const element* q, const element* k, const element* v, const element* g, element* dq,
                                 float* inverses, const float* deltas, const float* S_in, const float* z_in, long long T,
                                 long long H, long long segment_length) {
@@ -61,7 +61,7 @@ linear_attention_query_gradient(const element* q, const element* k, const elemen
 }
 
 // dk of every segment from R and r after it (zeros if null); r before the first token where asked for.
-extern "C" __global__ void __launch_bounds__(KeyGradient::THREADS, 1)
+extern "C" __global__ void __launch_bounds__(KeyGradient::THREADS, KeyGradient::BLOCKS)
 linear_attention_key_gradient(const element* q, const element* k, const element* v, const element* g, element* dk,
                               float* inverses, const float* deltas, const float* R_in, const float* r_in, float* r_out,
                               long long T, long long H, long long segment_length) {
@@ -71,7 +71,7 @@ linear_attention_key_gradient(const element* q, const element* k, const element*
 }
 
 // dv of every segment from R after it (zeros if null); R before the first token where asked for.
-extern "C" __global__ void __launch_bounds__(ValueGradient::THREADS, 1)
+extern "C" __global__ void __launch_bounds__(ValueGradient::THREADS, ValueGradient::BLOCKS)
 linear_attention_value_gradient(const element* q, const element* k, const element* g, element* dv, float* inverses,
                                 const float* R_in, float* R_out, long long T, long long H, long long segment_length) {
     DYNAMIC_SHARED(memory);
@@ -80,7 +80,7 @@ linear_attention_value_gradient(const element* q, const element* k, const elemen
 }
 
 // What every segment alone adds to R [B, H, segments, K, V] and r [B, H, segments, K].
-extern "C" __global__ void __launch_bounds__(Adjoints::THREADS, 1)
+extern "C" __global__ void __launch_bounds__(Adjoints::THREADS, Adjoints::BLOCKS)
 linear_attention_segment_adjoints(const element* q, const element* g, float* inverses, const float* deltas, float* R,
                                   float* r, long long T, long long H, long long segment_length) {
     DYNAMIC_SHARED(memory);

@@ -14,6 +14,9 @@ FEATURE_MAPS = ("elu1", "relu", "identity")
 HEAD_DIMS = range(16, 129, 16)
 MIN_SEGMENT = 512  # tokens; below it the state's own traffic outweighs the parallelism gained
 
+SCAN_THREADS = 256  # each for an element of a state
+DELTA_THREADS = 256  # a warp for each row
+
 _DTYPES = {torch.float32: "FLOAT32", torch.float16: "FLOAT16", torch.bfloat16: "BFLOAT16"}
 
 
@@ -79,6 +82,24 @@ class Variant:
     def decode_threads(self) -> int:
         """Threads of a block of decode, which has a whole head."""
         return 256 if self.V > 64 else 128
+
+    @property
+    def blocks(self) -> dict[str, tuple[int, int]]:
+        """Threads and dynamic shared memory of a block of every kernel."""
+        stored = (self.stored.threads, self.stored.shared_bytes)
+        transposed = (self.transposed.threads, self.transposed.shared_bytes)
+        return {
+            "forward": stored,
+            "segment_states": stored,
+            "scan": (SCAN_THREADS, 0),
+            "decode": (self.decode_threads, 0),
+            "deltas": (DELTA_THREADS, 0),
+            "query_gradient": transposed,
+            "segment_adjoints": transposed,
+            "scan_adjoints": (SCAN_THREADS, 0),
+            "key_gradient": transposed,
+            "value_gradient": stored,
+        }
 
     @cached_property
     def forward(self) -> Program:

@@ -40,6 +40,8 @@ struct Role {
     static constexpr int INNER = TRANSPOSE ? V : K, OUTER = TRANSPOSE ? K : V;
     static constexpr int SLICE = TRANSPOSE ? K_SLICE : V_SLICE, SLICES = OUTER / SLICE;  // a block has one slice of OUTER
     static constexpr int WARPS = DTYPE == FLOAT32 ? 4 : SLICE / 16, THREADS = 32 * WARPS;
+    // Blocks that a multiprocessor is to hold: three fit into the shared memory of sm_90, if registers allow it.
+    static constexpr int BLOCKS = DTYPE != FLOAT32 && INNER <= 64 && SLICE <= 64 ? 3 : 1;
     static constexpr int INNER_STRIDE = INNER + VECTOR, OUTER_STRIDE = SLICE + VECTOR;
 
     static constexpr bool NORMALIZES = NORMALIZE && FORWARD && OUTPUT;       // forms denominators
