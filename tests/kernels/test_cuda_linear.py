@@ -336,3 +336,17 @@ def test_on_a_gpu(variant: Variant, T: int) -> None:
     expected = reference(*last, **options, state=tuple(x.clone() for x in actual[1]))
     step = cuda.linear_attention_decode(*last, actual[1], **options)
     assert_close(step, expected, variant.dtype)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_cuda_graph_records_decode() -> None:
+    variant = EMULATED[6]
+    qkv, (S, z) = inputs(2, 1, 3, variant.K, variant.V, variant.dtype, "cuda")
+    expected = reference(*qkv, "elu1", True, state=(S.clone(), z.clone()))
+    cuda.linear_attention_decode(*qkv, (S.clone(), z.clone()))  # compiles
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        o, _ = cuda.linear_attention_decode(*qkv, (S, z))
+    graph.replay()
+    assert_close((o, (S, z)), expected, variant.dtype)
