@@ -1,1 +1,1 @@
-"""What the operators share whose state decays by one factor a head: oracle, costs and torch forms."""
+"""What operators share whose state decays by one factor a head: oracle, costs and implementations."""

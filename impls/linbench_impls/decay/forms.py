@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 State = tuple["Tensor", ...]
 """S [B, H, K, V]."""
 
+OPERATORS = ("retention", "lightning", "simple_gla")
 CHUNK = 64
 
 
-def constant(log_gamma: Tensor, tokens: int) -> Tensor:
-    """Return g [1, H, T] of a decay that is the same at every step; a view."""
-    return log_gamma[None, :, None].expand(1, -1, tokens)
+def steps(g: Tensor, tokens: int) -> Tensor:
+    """Return the log-decay of every step, [B or 1, H, T]: g itself, or a view of a constant one, [H]."""
+    return g[None, :, None].expand(1, -1, tokens) if g.dim() == 1 else g
 
 
 def exact_dtype(x: Tensor) -> torch.dtype:

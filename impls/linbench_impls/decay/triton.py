@@ -1,15 +1,14 @@
-"""simple_gla/triton: the chunked Triton kernels with decay of linbench_kernels, forward and backward."""
+"""triton: the chunked Triton kernels with decay of linbench_kernels, of every operator with decay."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from linbench import implementation, needs
+from linbench_impls.decay.forms import OPERATORS, State
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-State = tuple["Tensor", ...]
 
 why_not = needs(
     device="cuda",
@@ -21,7 +20,6 @@ why_not = needs(
 )
 
 
-@implementation("simple_gla", "triton", why_not=why_not)
 def triton(q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State | None = None) -> Tensor:
     """Chunked Triton kernels, forward and backward; the state in registers."""
     from linbench_kernels.triton.decayed_attention import decayed_attention
@@ -29,7 +27,6 @@ def triton(q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State | None = 
     return decayed_attention(q, k, v, g, state=None if state is None else state[0])
 
 
-@triton.mode("prefill")
 def prefill(
     q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State | None = None
 ) -> tuple[Tensor, State]:
@@ -40,9 +37,14 @@ def prefill(
     return o, (S,)
 
 
-@triton.mode("decode")
 def decode(q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State) -> tuple[Tensor, State]:
     """Return the output of one token and the state, advanced in place by one kernel."""
     from linbench_kernels.triton.decayed_attention import decayed_attention_decode
 
     return decayed_attention_decode(q, k, v, g, state[0]), state
+
+
+for _operator in OPERATORS:
+    _made = implementation(_operator, "triton", why_not=why_not)(triton)
+    _made.mode("prefill")(prefill)
+    _made.mode("decode")(decode)

@@ -1,15 +1,14 @@
-"""The C++ kernels of linbench_kernels for the CPU, as the operators with decay call them."""
+"""native: the C++ kernels of linbench_kernels for the CPU, of every operator with decay."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from linbench import Case, needs
+from linbench import Case, implementation, needs
+from linbench_impls.decay.forms import OPERATORS, State
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-State = tuple["Tensor", ...]
 
 CHUNK = 32
 
@@ -33,8 +32,15 @@ def chunk_flops(case: Case) -> float:
     return case.tokens * case.H * (factor[0] * states + factor[1] * scores)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: State | None) -> tuple[Tensor, State]:
-    """Return the output and the state after the last token; log_decay: [H] or [B, T, H]."""
+def native(q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State | None = None) -> Tensor:
+    """Chunked C++ kernels for AVX-512, AVX2 or any CPU, threads of torch; float32."""
+    return prefill(q, k, v, g, state=state)[0]
+
+
+def prefill(
+    q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State | None = None
+) -> tuple[Tensor, State]:
+    """Return the output and the state after the last token."""
     from linbench_kernels.cpu.linear_attention import linear_attention_prefill
 
     before = None if state is None else (state[0], _no_keys(state[0]))
@@ -44,13 +50,13 @@ def attend(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: State | No
         v,
         feature_map="identity",
         normalize=False,
-        log_decay=log_decay,
+        log_decay=g,
         state=before,
     )
     return o, (S,)
 
 
-def step(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: State) -> tuple[Tensor, State]:
+def decode(q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State) -> tuple[Tensor, State]:
     """Return the output of one token and the state, advanced in place."""
     from linbench_kernels.cpu.linear_attention import linear_attention_decode
 
@@ -62,7 +68,7 @@ def step(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: State) -> tu
         both,
         feature_map="identity",
         normalize=False,
-        log_decay=log_decay,
+        log_decay=g,
         out=both,
     )
     return o, state
@@ -71,3 +77,9 @@ def step(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: State) -> tu
 def _no_keys(S: Tensor) -> Tensor:
     """Return a sum of keys, [B, H, K], that nothing is divided by."""
     return S.new_zeros(S.shape[:3])
+
+
+for _operator in OPERATORS:
+    _made = implementation(_operator, "native", why_not=why_not, flops=chunk_flops)(native)
+    _made.mode("prefill")(prefill)
+    _made.mode("decode")(decode)
