@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from linbench.core.case import Case
 from linbench.core.implementation import needs
-from linbench.core.operator import Cost, Expected, Inputs, Operator, Option, TensorSpec
+from linbench.core.operator import Cost, Operator, Option
 from linbench.core.registry import implementation, operator
+from linbench.core.tensor import Expected, Inputs, TensorSpec
 
 if TYPE_CHECKING:
     from linbench.api import get, load, run

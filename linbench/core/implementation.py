@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from linbench.core.case import Case
 from linbench.core.errors import unknown
 from linbench.core.measurement import Kernel
-from linbench.core.operator import Operator, TensorSpec
+from linbench.core.operator import Operator
+from linbench.core.tensor import TensorSpec
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,8 +10,9 @@ import torch
 
 from linbench.core.case import Case
 from linbench.core.measurement import Status
-from linbench.core.operator import Expected, Inputs, Operator
+from linbench.core.operator import Operator
 from linbench.core.registry import Registry
+from linbench.core.tensor import Expected, Inputs
 from linbench.measure.accuracy import by_position, complaint, errors, packed, tensor_error, unpacked
 from linbench.measure.budget import budgets
 from linbench.measure.call import Call, LaidInputs, WrongResult

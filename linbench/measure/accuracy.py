@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from linbench.core.measurement import TensorError
-from linbench.core.operator import Expected
+from linbench.core.tensor import Expected
 
 RELATIVE_FLOOR = 0.01
 SLICE_ELEMENTS = 2**24

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from linbench.core.case import Case
 from linbench.core.implementation import Implementation
-from linbench.core.operator import Inputs, Operator, TensorSpec
+from linbench.core.operator import Operator
+from linbench.core.tensor import Inputs, TensorSpec
 from linbench.measure.hygiene import reseed, spoil
 
 Checksum = tuple[int, int]

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from linbench.core.operator import Expected
+from linbench.core.tensor import Expected
 from linbench.measure.accuracy import by_position, complaint, errors, packed, tensor_error, unpacked
 
 EXACT = torch.tensor([3.0, 4.0, 0.001, 0.0], dtype=torch.float64)

@@ -51,7 +51,8 @@ class Linear(Operator):
 
     def draw_state(self, case: Case, generator: Generator) -> State:
         """Return S and z as random keys and values would leave them after T tokens."""
-        from linbench.core.operator import magnitude, normal
+        from linbench.core.operator import magnitude
+        from linbench.core.tensor import normal
 
         options = self.option_values(case)
         phi, size = str(options["feature_map"]), magnitude(options)

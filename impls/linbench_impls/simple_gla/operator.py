@@ -64,6 +64,6 @@ def gates(shape: tuple[int, ...], generator: Generator, options: Mapping[str, Sc
     """Return random log-decays."""
     import torch.nn.functional as F
 
-    from linbench.core.operator import normal
+    from linbench.core.tensor import normal
 
     return -F.softplus(normal(shape, generator) + GATES[str(options["gates"])])
