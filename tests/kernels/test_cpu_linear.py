@@ -212,10 +212,10 @@ def test_error_at_16k_tokens(feature_map, normalize):
 
 def test_what_is_not_finite_reaches_later_tokens_of_its_head_only():
     named = inputs(1, 100, 2, 16, 16, with_state=False)
-    named["k"][0, 40, 0, 3] = torch.nan
+    named["k"][0, 42, 0, 3] = torch.nan
     o = linear_attention(*named.values())
-    assert o[0, 40:, 0].isnan().all()
-    assert o[0, :40, 0].isfinite().all()
+    assert o[0, 42:, 0].isnan().all()
+    assert o[0, :42, 0].isfinite().all()
     assert o[0, :, 1].isfinite().all()
 
 
@@ -252,7 +252,8 @@ def test_a_child_of_a_fork_computes_alone():
     due = linear_attention(*tensors, **keywords)[0, -1, 0].tolist()  # the parent's threads are there
     child = os.fork()
     if child == 0:
-        signal.alarm(20)  # it would wait forever for threads that it does not have
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(10)  # or it might wait forever for threads that it does not have
         os._exit(0 if linear_attention(*tensors, **keywords)[0, -1, 0].tolist() == due else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
@@ -313,7 +314,6 @@ def test_four_processes_build_at_once_and_leave_one_library(monkeypatch, tmp_pat
     for _ in range(4):
         child = os.fork()
         if child == 0:
-            signal.alarm(60)
             os._exit(cpp.load_library(source, "DEFAULT").answer())
         children.append(child)
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == 4 * [42]
