@@ -117,7 +117,7 @@ def of_linear(mode):
     expected = operator.expected(case, laid.canonical)
 
     def complaint_of(returned):
-        return complaint(errors(call.results(returned), expected, operator.budget["float32"]))
+        return complaint(errors(call.results(returned), expected, budgets(operator, case)))
 
     call = Call(operator, found, case, laid)
     return call, complaint_of
@@ -127,9 +127,9 @@ def of_linear(mode):
 def test_rotated_calls_give_the_same_from_memory_of_their_own(mode):
     call, complaint_of = of_linear(mode)
     rotated = call.rotated(3)
-    addresses = [{tensor.data_ptr() for tensor in one._held()} for one in (call, *rotated)]
+    addresses = [{tensor.data_ptr() for tensor in one.held} for one in (call, *rotated)]
     assert len(set.union(*addresses)) == sum(map(len, addresses))
-    for tensor in call._held():
+    for tensor in call.held:
         tensor.detach().fill_(torch.nan)
     for one in rotated:
         one.prepare()
@@ -167,6 +167,6 @@ def test_a_spoiled_result_is_seen_and_the_next_is_right(mode):
     returned = call()
     call.spoil(returned)
     assert "NaN" in complaint_of(returned)
-    assert not any(tensor.isnan().any() for tensor in call._held())
+    assert not any(tensor.isnan().any() for tensor in call.held)
     call.prepare()
     assert complaint_of(call()) is None
