@@ -16,7 +16,7 @@ from linbench.core.tensor import Expected, Inputs
 from linbench.measure.accuracy import by_position, complaint, errors, packed, tensor_error, unpacked
 from linbench.measure.budget import budgets
 from linbench.measure.call import Call, LaidInputs, WrongResult
-from linbench.measure.hygiene import copied
+from linbench.measure.hygiene import copied, same_bits
 
 Answer = dict[str, Any]
 
@@ -84,6 +84,16 @@ class Opened:
                 places = by_position(results[spec.name], self.expected[spec.name], axis, tokens)
                 answer["errors"][spec.name]["by_position"] = list(places)
         return answer
+
+    def same(self, call: Call, one: Any, other: Any) -> bool:
+        """Return whether two results have the same bits wherever the oracle says what is due.
+
+        A cache has room that nobody writes: what stands there is no result.
+        """
+        first, second = call.results(one), call.results(other)
+        return all(
+            same_bits(due.of(first[name]), due.of(second[name])) for name, due in self.expected.items()
+        )
 
     def judge_elsewhere(self, call: Call) -> Answer:
         """Call with other inputs at the same addresses, so that a result remembered by address is caught."""

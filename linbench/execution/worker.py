@@ -28,7 +28,7 @@ from linbench.execution.failure import device_is_lost, failure
 from linbench.execution.opened import Answer, Opened, blamed, synchronize
 from linbench.execution.pipe import Pipe, PipeClosed
 from linbench.measure.call import Call, LaidInputs
-from linbench.measure.hygiene import copied, leak, put_back, same_bits, settings, shared
+from linbench.measure.hygiene import copied, leak, put_back, settings, shared
 from linbench.measure.kernels import launched
 from linbench.measure.memory import LONG_CALL_S, weigh, weigh_resident
 from linbench.measure.sampling import take_turn, warm_up
@@ -102,7 +102,7 @@ class Worker:
         if answer["status"] != Status.OK or message["once"]:
             return answer
         if message["study"]:
-            answer |= self._repeat(call, kept)
+            answer |= self._repeat(opened, call, kept)
             elsewhere = opened.judge_elsewhere(call)
             if elsewhere["status"] != Status.OK:
                 reason = f"right at first, but not for other inputs: {elsewhere['reason']}"
@@ -177,13 +177,14 @@ class Worker:
         implementation = self._registry.implementation(message["implementation"])
         return self._opened[implementation.operator], implementation
 
-    def _repeat(self, call: Call, kept: Any) -> Answer:
+    def _repeat(self, opened: Opened, call: Call, kept: Any) -> Answer:
         """Call again on the same inputs: whether the same bits come, and what is launched."""
         call.prepare()
         with launched(call.implementation) as kernels:
             again = copied(call())
         synchronize(call.case.device)
-        return {"deterministic": same_bits(kept, again), "kernels": [asdict(kernel) for kernel in kernels]}
+        same = opened.same(call, kept, again)
+        return {"deterministic": same, "kernels": [asdict(kernel) for kernel in kernels]}
 
     def _timer(self, name: str, device: str) -> Timer:
         if name not in self._timers:
