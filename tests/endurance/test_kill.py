@@ -75,7 +75,7 @@ def write_and_kill(processes, path, chance):
     time.sleep(chance.uniform(0.0, 0.1))
     writers[0][0].kill()
     for _, ours in writers[1:]:
-        assert ours.poll(30), "a writer did not begin"
+        assert ours.poll(120), "a writer did not begin"
     for process, _ in chance.sample(writers[1:], PROCESSES - 1):
         time.sleep(chance.uniform(0.0, 0.04))
         process.kill()
