@@ -28,6 +28,7 @@ from linbench.execution.failure import device_is_lost, failure
 from linbench.execution.opened import Answer, Opened, blamed, synchronize
 from linbench.execution.pipe import Pipe, PipeClosed
 from linbench.measure.call import Call, LaidInputs
+from linbench.measure.heap import keep_freed, trim
 from linbench.measure.hygiene import copied, leak, put_back, settings, shared
 from linbench.measure.kernels import launched
 from linbench.measure.memory import LONG_CALL_S, weigh, weigh_resident
@@ -159,6 +160,7 @@ class Worker:
         self._call_s.clear()
         self._opened.clear()
         keep_for_good()
+        trim()
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
         return {"status": Status.OK}
@@ -228,6 +230,7 @@ def main(arguments: list[str]) -> None:
         os.set_inheritable(descriptor, False)
     registry.load(plugins)
     keep_for_good()
+    keep_freed()
     worker = Worker(registry)
     try:
         pipe.send(hello(registry))

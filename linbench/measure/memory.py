@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from linbench.core.measurement import Memory
 from linbench.measure.call import Call
+from linbench.measure.heap import return_freed
 
 LONG_CALL_S = 2.0
 
@@ -101,7 +101,7 @@ def weigh_resident(call: Call) -> Memory:
     again, unseen. Everything that the call takes is seen, from torch or elsewhere.
     """
     parts = _parts(call)
-    ctypes.CDLL(None).malloc_trim(0)
+    return_freed()
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     before = _status_bytes("VmRSS")
     parts.run(call)

@@ -1,0 +1,39 @@
+"""Memory that a call frees stays with a worker, and is returned where its resident set is weighed."""
+
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import resource, sys
+from pathlib import Path
+import torch
+from linbench.measure import heap
+def touch():
+    torch.ones(10 * 2**20)  # 40 MB
+def resident_bytes():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+def faults(call):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    call()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+getattr(heap, sys.argv[1])()
+start = resident_bytes()
+for _ in range(3):
+    touch()
+print(faults(touch), resident_bytes() - start)
+"""
+
+
+@pytest.mark.parametrize(
+    ("setting", "most_faults", "least_faults", "kept"),
+    [("keep_freed", 20, 0, True), ("return_freed", 11_000, 10, False)],
+)
+def test_freed_memory(setting, most_faults, least_faults, kept):
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, setting], capture_output=True, text=True, check=True, timeout=120
+    )
+    faults, held_bytes = map(int, done.stdout.split())
+    assert least_faults <= faults <= most_faults
+    assert (held_bytes > 35_000_000) is kept
