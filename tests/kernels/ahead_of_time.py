@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 import triton
+from torch.utils._python_dispatch import TorchDispatchMode
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, CompiledKernel
 from triton.runtime.jit import JITFunction
@@ -48,6 +49,18 @@ def record(launcher: Callable[[], None]) -> list[Launch]:
         recording.setattr(JITFunction, "run", run)
         launcher()
     return list(launches.values())
+
+
+class Operations(TorchDispatchMode):
+    """Notes what torch itself is asked to do meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Any] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.seen.append(function)
+        return function(*args, **(kwargs or {}))
 
 
 def compile_launch(launch: Launch, capability: int) -> CompiledKernel:

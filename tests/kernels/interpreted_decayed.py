@@ -160,16 +160,24 @@ def test_float16_where_states_leave_its_range() -> None:
 def test_decode_advances_the_state_in_place(dtype: torch.dtype, decay: str) -> None:
     q, k, v, g, S = (x.detach() for x in inputs(1, 48, 80, dtype, decay))
     exact_o, exact_S = reference(exactly((q, k, v, g, S)))
-    o = decayed_attention_decode(q, k, v, g, S)
+    o, state = decayed_attention_decode(q, k, v, g, S)
+    assert state is S
     assert error(o, exact_o) <= TOLERANCE[dtype]
     assert error(S, exact_S) <= TOLERANCE[float32]
+
+
+def test_decode_without_a_state_starts_from_zeros() -> None:
+    q, k, v, g, S = (x.detach() for x in inputs(1, 16, 32, float32, "typical"))
+    found = decayed_attention_decode(q, k, v, g)
+    exact = reference([*exactly((q, k, v, g)), torch.zeros_like(S).double()])
+    assert all(error(x, y) <= TOLERANCE[float32] for x, y in zip(found, exact, strict=True))
 
 
 def test_prefill_then_decode_is_one_longer_prefill() -> None:
     q, k, v, g, _ = (x.detach() for x in inputs(18, 16, 32, float32, "typical"))
     whole, _ = decayed_attention_prefill(q, k, v, g)
     _, S = decayed_attention_prefill(q[:, :17], k[:, :17], v[:, :17], g[:, :17])
-    last = decayed_attention_decode(q[:, 17:], k[:, 17:], v[:, 17:], g[:, 17:], S)
+    last, _ = decayed_attention_decode(q[:, 17:], k[:, 17:], v[:, 17:], g[:, 17:], S)
     torch.testing.assert_close(last, whole[:, 17:], rtol=1e-5, atol=1e-6)
 
 
@@ -191,9 +199,9 @@ def test_torch_compile_keeps_one_graph_and_every_gradient(decay: str) -> None:
 def test_torch_compile_keeps_the_state_of_decode() -> None:
     q, k, v, g, S = (x.detach() for x in inputs(1, 16, 32, float32, "typical"))
     before = S.clone()
-    o = decayed_attention_decode(q, k, v, g, S)
+    o, _ = decayed_attention_decode(q, k, v, g, S)
     with torch.no_grad():
-        found = torch.compile(decayed_attention_decode, backend="aot_eager", fullgraph=True)(
+        found, _ = torch.compile(decayed_attention_decode, backend="aot_eager", fullgraph=True)(
             q, k, v, g, before
         )
     assert torch.equal(found, o)

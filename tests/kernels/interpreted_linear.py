@@ -154,16 +154,32 @@ def test_float16_where_states_and_weights_leave_its_range() -> None:
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("feature_map", list(PHI))
 @pytest.mark.parametrize("dtype", [float32, float16, bfloat16])
-def test_decode(dtype: torch.dtype, feature_map: str, normalize: bool) -> None:
+def test_decode_advances_the_state_in_place(dtype: torch.dtype, feature_map: str, normalize: bool) -> None:
     q, k, v, S, z = (x.detach() for x in inputs(1, 48, 80, dtype, positive=feature_map == "identity"))
-    before = S.clone(), z.clone()
-    o, state = linear_attention_decode(q, k, v, (S, z), feature_map=feature_map, normalize=normalize)
     exact = reference(exactly((q, k, v, S, z)), feature_map, normalize)
+    o, state = linear_attention_decode(q, k, v, (S, z), feature_map=feature_map, normalize=normalize)
+    assert state[0] is S
+    assert state[1] is z
     assert error(o, exact[0]) <= TOLERANCE[dtype]
-    assert error(state[0], exact[1]) <= TOLERANCE[float32]
-    assert error(state[1], exact[2]) <= TOLERANCE[float32]
-    assert torch.equal(S, before[0])
-    assert torch.equal(z, before[1])
+    assert error(S, exact[1]) <= TOLERANCE[float32]
+    assert error(z, exact[2]) <= TOLERANCE[float32]
+
+
+def test_decode_of_a_state_of_several_tiles() -> None:
+    """Programs that shared a head would read a z already updated: the interpreter runs them in turn."""
+    q, k, v, S, z = (x.detach() for x in inputs(1, 128, 72, float32))
+    exact = reference(exactly((q, k, v, S, z)), "elu1", True)
+    o, _ = linear_attention_decode(q, k, v, (S, z))
+    assert all(error(x, y) <= TOLERANCE[float32] for x, y in zip((o, S, z), exact, strict=True))
+
+
+def test_decode_without_a_state_starts_from_zeros() -> None:
+    q, k, v, S, z = (x.detach() for x in inputs(1, 16, 32, float32))
+    o, state = linear_attention_decode(q, k, v)
+    exact = reference(
+        [*exactly((q, k, v)), torch.zeros_like(S).double(), torch.zeros_like(z).double()], "elu1", True
+    )
+    assert all(error(x, y) <= TOLERANCE[float32] for x, y in zip((o, *state), exact, strict=True))
 
 
 def test_prefill_then_decode_is_one_longer_prefill() -> None:
@@ -193,8 +209,11 @@ def test_torch_compile_keeps_decode() -> None:
     q, k, v, S, z = (x.detach() for x in inputs(1, 16, 32, float32))
     compiled = torch.compile(linear_attention_decode, backend="aot_eager", fullgraph=True)
     with torch.no_grad():
-        due, found = (function(q, k, v, (S, z)) for function in (linear_attention_decode, compiled))
+        due, found = (
+            function(q, k, v, (S.clone(), z.clone())) for function in (linear_attention_decode, compiled)
+        )
     assert all(map(torch.equal, (found[0], *found[1]), (due[0], *due[1])))
+    assert not torch.equal(found[1][0], S)
 
 
 def bad(**change: Any) -> dict[str, Any]:
@@ -216,9 +235,11 @@ def test_what_is_not_allowed_is_refused_by_name(arguments: dict[str, Any], messa
         linear_attention(**arguments)
 
 
-def test_decode_refuses_more_than_one_step_and_a_lost_gradient() -> None:
+def test_decode_refuses_more_than_one_step_a_lost_gradient_and_a_state_it_cannot_update() -> None:
     q, k, v, S, z = inputs(2, 16, 16, float32)
     with pytest.raises(ValueError, match="T = 2"):
         linear_attention_decode(q, k, v, (S, z))
     with pytest.raises(RuntimeError, match="no gradient"):
         linear_attention_decode(q[:, :1], k[:, :1], v[:, :1], (S, z))
+    with torch.no_grad(), pytest.raises(ValueError, match="allowed: contiguous"):
+        linear_attention_decode(q[:, :1], k[:, :1], v[:, :1], (S.mT, z))

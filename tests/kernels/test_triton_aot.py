@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import triton
-from ahead_of_time import Launch, check, record
+from ahead_of_time import Launch, Operations, check, record
 
 from linbench_kernels.triton import decayed_attention as decayed
 from linbench_kernels.triton import decayed_attention_calls as decayed_calls
@@ -107,6 +107,26 @@ def test_attention_with_decay_compiles_within_registers_and_shared_memory(
     assert {launch.name for launch in launches} == DECAYED
     for launch in launches:
         check(launch, capability, DECAYED_SPILLS[dtype], tmp_path)
+
+
+@pytest.mark.parametrize("module", [linear, decayed])
+def test_decode_is_one_kernel_and_allocates_its_output_alone(
+    module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it can be captured in a CUDA graph, and the state stays where it is."""
+    monkeypatch.setattr(module, "_check", lambda *_: None)
+    q, k, v = (torch.zeros(B, 1, H, 64) for _ in range(3))
+    S, z, log_decay = torch.zeros(B, H, 64, 64), torch.zeros(B, H, 64), torch.zeros(H)
+
+    def decode() -> None:
+        with Operations() as operations:
+            if module is linear:
+                linear.linear_attention_decode(q, k, v, (S, z))
+            else:
+                decayed.decayed_attention_decode(q, k, v, log_decay, S)
+        assert operations.seen == [torch.ops.aten.new_empty.default]
+
+    assert [launch.name for launch in record(decode)] == ["decode"]
 
 
 @pytest.mark.parametrize("attend", [linear.linear_attention, decayed.decayed_attention])

@@ -41,7 +41,8 @@ def decode(q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State) -> tuple
     """Return the output of one token and the state, advanced in place by one kernel."""
     from linbench_kernels.triton.decayed_attention import decayed_attention_decode
 
-    return decayed_attention_decode(q, k, v, g, state[0]), state
+    o, S = decayed_attention_decode(q, k, v, g, state[0])
+    return o, (S,)
 
 
 for _operator in OPERATORS:

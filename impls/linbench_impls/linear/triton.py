@@ -57,7 +57,7 @@ def prefill(
 def decode(
     q: Tensor, k: Tensor, v: Tensor, *, feature_map: str = "elu1", normalize: bool = True, state: State
 ) -> tuple[Tensor, State]:
-    """Return the output of one token and the state after it, by one kernel."""
+    """Return the output of one token and the state, advanced in place by one kernel."""
     from linbench_kernels.triton.linear_attention import linear_attention_decode
 
     return linear_attention_decode(q, k, v, state, feature_map=feature_map, normalize=normalize)

@@ -76,19 +76,26 @@ def decayed_attention_prefill(
 
 
 def decayed_attention_decode(
-    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor, *, scale: float | None = None
-) -> Tensor:
-    """Returns o [B, 1, H, V] of one step, and advances the state in place; not differentiable.
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    log_decay: Tensor,
+    state: Tensor | None = None,
+    *,
+    scale: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Returns o [B, 1, H, V] of one step and the state, which it advances in place; not differentiable.
 
     One kernel, all in float32 but for q, k, v and o themselves: the state is read once and written once,
-    8 K V bytes a head, and nothing but o is allocated. It can be captured in a CUDA graph.
+    8 K V bytes a head, and nothing but o is allocated, so that a CUDA graph can hold it.
 
     Args:
         q: [B, 1, H, K], float32, float16 or bfloat16.
         k: [B, 1, H, K], of the dtype and device of q.
         v: [B, 1, H, V], likewise.
         log_decay: [H] or [B, 1, H], float32.
-        state: S [B, H, K, V] before the step, contiguous float32; after it on return.
+        state: S [B, H, K, V] before the step, contiguous float32, and after it on return; or None for zeros,
+            and a new state.
         scale: K^-1/2 if None.
 
     Raises:
@@ -96,15 +103,17 @@ def decayed_attention_decode(
         RuntimeError: the tensors are not on a CUDA device, or a gradient would be lost.
     """
     _check(q, k, v, log_decay, state)
-    if q.shape[1] != 1:
-        raise ValueError(f"decode takes T = 1; q has T = {q.shape[1]}: use decayed_attention_prefill.")
-    if not state.is_contiguous():
-        raise ValueError(f"state has strides {state.stride()}; allowed: contiguous, since it is updated.")
-    if torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v, log_decay, state)):
+    B, T, H, K = q.shape
+    if T != 1:
+        raise ValueError(f"decode takes T = 1; q has T = {T}: use decayed_attention_prefill.")
+    S = q.new_zeros(B, H, K, v.shape[3], dtype=torch.float32) if state is None else state
+    if not S.is_contiguous():
+        raise ValueError(f"state has strides {S.stride()}; allowed: contiguous, since it is updated.")
+    if torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v, log_decay, S)):
         raise RuntimeError("decayed_attention_decode has no gradient; call it under torch.no_grad().")
     run = calls.decode_operator if torch.compiler.is_compiling() else calls.decode
-    o: Tensor = run(q, k, v, log_decay, state, _scale(scale, q))
-    return o
+    o: Tensor = run(q, k, v, log_decay, S, _scale(scale, q))
+    return o, S
 
 
 class _DecayedAttention(torch.autograd.Function):

@@ -92,33 +92,53 @@ def linear_attention_prefill(
 
 
 def linear_attention_decode(
-    q: Tensor, k: Tensor, v: Tensor, state: State, *, feature_map: str = "elu1", normalize: bool = True
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    state: State | None = None,
+    *,
+    feature_map: str = "elu1",
+    normalize: bool = True,
 ) -> tuple[Tensor, State]:
-    """Returns o [B, 1, H, V] of one step and the state (S, z) after it, in new tensors; not differentiable.
+    """Returns o [B, 1, H, V] of one step and the state, which it advances in place; not differentiable.
 
     The equation is that of `linear_attention` with T = 1, all in float32 but for q, k, v and o themselves. A
     step reads the state once and writes it once, 8 K (V + 1) bytes and 4 K V FLOP a head: it is bound by
-    memory, and tensor cores would gain nothing.
+    memory, and tensor cores would gain nothing. One kernel, which allocates nothing but o, so that a CUDA
+    graph can hold it.
 
     Args:
         q: [B, 1, H, K], float32, float16 or bfloat16.
         k: [B, 1, H, K], of the dtype and device of q.
         v: [B, 1, H, V], likewise.
-        state: S [B, H, K, V] and z [B, H, K] before the step, float32.
+        state: S [B, H, K, V] and z [B, H, K] before the step, contiguous float32, and after it on return;
+            or None for zeros, and a new state.
         feature_map: "elu1", "relu" or "identity".
         normalize: whether to divide by the denominator.
 
     Raises:
-        ValueError: a shape, dtype, device or feature map that is not allowed, or T > 1.
+        ValueError: a shape, dtype, device or feature map that is not allowed, T > 1, or a state that is not
+            contiguous.
         RuntimeError: the tensors are not on a CUDA device, or a gradient would be lost.
     """
     _check(q, k, v, state, feature_map)
-    if q.shape[1] != 1:
-        raise ValueError(f"decode takes T = 1; q has T = {q.shape[1]}: use linear_attention_prefill.")
-    if torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v, *state)):
+    B, T, H, K = q.shape
+    if T != 1:
+        raise ValueError(f"decode takes T = 1; q has T = {T}: use linear_attention_prefill.")
+    if state is None:
+        S, z = (
+            q.new_zeros(B, H, K, v.shape[3], dtype=torch.float32),
+            q.new_zeros(B, H, K, dtype=torch.float32),
+        )
+    else:
+        S, z = state
+    if not (S.is_contiguous() and z.is_contiguous()):
+        given = f"S {S.stride()}, z {z.stride()}"
+        raise ValueError(f"the state's strides are {given}; allowed: contiguous, since it is updated.")
+    if torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v, S, z)):
         raise RuntimeError("linear_attention_decode has no gradient; call it under torch.no_grad().")
     run = calls.decode_operator if torch.compiler.is_compiling() else calls.decode
-    o, S, z = run(q, k, v, *state, feature_map, normalize)
+    o: Tensor = run(q, k, v, S, z, feature_map, normalize)
     return o, (S, z)
 
 

@@ -13,6 +13,8 @@ from linbench_kernels.triton import linear_attention_state as state_kernels
 from linbench_kernels.triton.launch import as_rows, launch_settings, strides_of
 from linbench_kernels.triton.linear_attention_plan import Tiles, segment_length, tiles
 
+DECODE_TILE = 8192  # numbers of the state that a program of decode holds at a time, in registers
+
 
 def forward(
     q: Tensor,
@@ -73,19 +75,19 @@ def backward(
 
 def decode(
     q: Tensor, k: Tensor, v: Tensor, S: Tensor, z: Tensor, feature_map: str, normalize: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns o of one step, and S and z after it."""
+) -> Tensor:
+    """Returns o of one step, and advances S and z in place."""
     q, k, v = as_rows(q), as_rows(k), as_rows(v)
-    S, z = S.contiguous(), z.contiguous()
-    o, new_S, new_z = _decode_results(q, k, v, S, z)
-    (B, _, H, K), V, block_v = q.shape, v.shape[3], 32
+    (B, _, H, K), V = q.shape, v.shape[3]
+    o, block_k = q.new_empty(v.shape), triton.next_power_of_2(K)
+    block_v = min(triton.next_power_of_2(V), DECODE_TILE // block_k)
     with torch.cuda.device_of(q):
-        forward_kernels.decode[(B * H * triton.cdiv(V, block_v),)](
-            q, k, v, o, S, z, new_S, new_z, strides_of(q), strides_of(k), strides_of(v), H,
+        forward_kernels.decode[(B * H,)](
+            q, k, v, o, S, z, strides_of(q), strides_of(k), strides_of(v), H,
             K=K, V=V, FEATURE_MAP=feature_map, NORMALIZE=normalize,
-            BLOCK_K=triton.next_power_of_2(K), BLOCK_V=block_v, num_warps=4,
+            BLOCK_K=block_k, BLOCK_V=block_v, num_warps=8 if block_k * block_v > 4096 else 4,
         )  # fmt: skip
-    return o, new_S, new_z
+    return o
 
 
 def _forward_results(
@@ -118,24 +120,22 @@ def _backward_results(
     return q.new_empty(q.shape), q.new_empty(k.shape), q.new_empty(v.shape), dS, dz
 
 
-def _decode_results(
-    q: Tensor, _k: Tensor, v: Tensor, S: Tensor, z: Tensor, *_rest: Any
-) -> tuple[Tensor, Tensor, Tensor]:
+def _decode_results(q: Tensor, _k: Tensor, v: Tensor, *_rest: Any) -> Tensor:
     """Returns what `decode` returns, not yet computed."""
-    return q.new_empty(v.shape), q.new_empty(S.shape, dtype=S.dtype), q.new_empty(z.shape, dtype=z.dtype)
+    return q.new_empty(v.shape)
 
 
-def _operator(function: Callable[..., Any], fake: Callable[..., Any]) -> Callable[..., Any]:
+def _operator(function: Callable[..., Any], fake: Callable[..., Any], *changed: str) -> Callable[..., Any]:
     """Returns a function as an operator of torch, which torch.compile keeps whole in its graph."""
     name = f"linbench_kernels::triton_linear_attention_{function.__name__}"
-    made = torch.library.custom_op(name, function, mutates_args=())
+    made = torch.library.custom_op(name, function, mutates_args=changed)
     made.register_fake(fake)
     return made
 
 
 forward_operator = _operator(forward, _forward_results)
 backward_operator = _operator(backward, _backward_results)
-decode_operator = _operator(decode, _decode_results)
+decode_operator = _operator(decode, _decode_results, "S", "z")
 
 
 class _Segments(NamedTuple):

@@ -115,10 +115,8 @@ def decode(
     k,  # [B, 1, H, K]
     v,  # [B, 1, H, V]
     o,  # [B, 1, H, V] contiguous, written
-    state,  # [B, H, K, V] float32
-    normalizer,  # [B, H, K] float32
-    new_state,  # [B, H, K, V] float32, written
-    new_normalizer,  # [B, H, K] float32, written
+    state,  # [B, H, K, V] float32, updated
+    normalizer,  # [B, H, K] float32, updated
     q_strides,
     k_strides,
     v_strides,
@@ -130,30 +128,35 @@ def decode(
     BLOCK_K: tl.constexpr,
     BLOCK_V: tl.constexpr,
 ):
-    """Writes o and the state after one step, for one slice of V; the state is read once and written once."""
-    n_slices: tl.constexpr = (V + BLOCK_V - 1) // BLOCK_V
-    v_slice, _, batch, head = locate(tl.program_id(0), n_slices, 1, H)
+    """Writes o and advances the state of one head by one step; the state is read once and written once.
+
+    A program owns all of V: every column of o is divided by the same phi(q) . z, so programs that shared a
+    head would read a z that one of them updates.
+    """
+    _, _, batch, head = locate(tl.program_id(0), 1, 1, H)
     sequence = (batch * H + head).to(tl.int64)
     k_columns = tl.arange(0, BLOCK_K)
-    v_columns = v_slice * BLOCK_V + tl.arange(0, BLOCK_V)
     k_valid = k_columns < K
-    v_valid = v_columns < V
-    state_offsets = sequence * K * V + k_columns[:, None] * V + v_columns[None, :]
-    state_valid = k_valid[:, None] & v_valid[None, :]
+    v = head_rows(v, v_strides, batch, head)
+    o += sequence * V
+    state += sequence * K * V
+    normalizer += sequence * K
 
     q_row = tl.load(head_rows(q, q_strides, batch, head) + k_columns, mask=k_valid, other=0.0).to(tl.float32)
     k_row = tl.load(head_rows(k, k_strides, batch, head) + k_columns, mask=k_valid, other=0.0).to(tl.float32)
-    v_row = tl.load(head_rows(v, v_strides, batch, head) + v_columns, mask=v_valid, other=0.0).to(tl.float32)
     q_row = tl.where(k_valid, feature_map(q_row, FEATURE_MAP), 0.0)
     k_row = tl.where(k_valid, feature_map(k_row, FEATURE_MAP), 0.0)
+    z = tl.load(normalizer + k_columns, mask=k_valid, other=0.0) + k_row
+    tl.store(normalizer + k_columns, z, mask=k_valid)
+    d = tl.sum(q_row * z, 0) + EPSILON if NORMALIZE else 1.0
 
-    S = tl.load(state + state_offsets, mask=state_valid, other=0.0) + k_row[:, None] * v_row[None, :]
-    z = tl.load(normalizer + sequence * K + k_columns, mask=k_valid, other=0.0) + k_row
-    tl.store(new_state + state_offsets, S, mask=state_valid)
-    if v_slice == 0:
-        tl.store(new_normalizer + sequence * K + k_columns, z, mask=k_valid)
-
-    o_row = tl.sum(q_row[:, None] * S, 0)
-    if NORMALIZE:
-        o_row /= tl.sum(q_row * z, 0) + EPSILON
-    tl.store(o + sequence * V + v_columns, o_row.to(o.dtype.element_ty), mask=v_valid)
+    for first in tl.static_range(0, V, BLOCK_V):
+        v_columns = first + tl.arange(0, BLOCK_V)
+        v_valid = v_columns < V
+        v_row = tl.load(v + v_columns, mask=v_valid, other=0.0).to(tl.float32)
+        address = state + k_columns[:, None] * V + v_columns[None, :]
+        valid = k_valid[:, None] & v_valid[None, :]
+        S = tl.load(address, mask=valid, other=0.0) + k_row[:, None] * v_row[None, :]
+        tl.store(address, S, mask=valid)
+        o_row = tl.sum(q_row[:, None] * S, 0) / d
+        tl.store(o + v_columns, o_row.to(o.dtype.element_ty), mask=v_valid)
