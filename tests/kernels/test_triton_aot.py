@@ -40,7 +40,7 @@ DECAYED = {
     "query_gradient",
     "key_gradient",
     "value_gradient",
-    "gate_gradient",
+    "decay_gradient",
 }
 # Stores to local memory; in float32 IEEE products keep whole rows in registers.
 LINEAR_SPILLS = {bfloat16: 0, float32: 4}
@@ -58,7 +58,7 @@ def launch_linear(dtype: torch.dtype, size: int) -> None:
 
 
 def launch_decayed(dtype: torch.dtype, size: int) -> None:
-    """Launches forward, backward and decode, segments and state included, of a gate and a constant decay."""
+    """Launches forward, backward and decode, segments and state included, with dg and without."""
     q, k, v = (torch.zeros(B, T, H, size, dtype=dtype, requires_grad=True) for _ in range(3))
     S = torch.zeros(B, H, size, size, requires_grad=True)
     for log_decay in (torch.zeros(B, T, H, requires_grad=True), torch.zeros(H)):

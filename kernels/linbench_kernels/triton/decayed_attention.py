@@ -33,7 +33,7 @@ def decayed_attention(
     scale: float | None = None,
     state: Tensor | None = None,
 ) -> Tensor:
-    """Returns o [B, T, H, V], differentiable in q, k, v, a gate and the initial state.
+    """Returns o [B, T, H, V], differentiable in q, k, v, the log-decays and the initial state.
 
     With g the log-decay, one a head (constant) or one a head and step (a gate), and S_0 = state or 0:
 
@@ -46,13 +46,12 @@ def decayed_attention(
         q: [B, T, H, K], float32, float16 or bfloat16; any T >= 1; 16 <= K, V <= 256.
         k: [B, T, H, K], of the dtype and device of q.
         v: [B, T, H, V], likewise.
-        log_decay: [H] or [B, T, H], float32, natural logarithms, at most 0. [H] is a constant, and has no
-            gradient.
+        log_decay: [H] or [B, T, H], float32, natural logarithms, at most 0.
         scale: K^-1/2 if None.
         state: S [B, H, K, V] before the first step, float32; or None for zeros.
 
     Raises:
-        ValueError: a shape, dtype or device that is not allowed, or [H] log-decays that require a gradient.
+        ValueError: a shape, dtype or device that is not allowed.
         RuntimeError: the tensors are not on a CUDA device.
     """
     _check(q, k, v, log_decay, state)
@@ -142,9 +141,9 @@ class _DecayedAttention(torch.autograd.Function):
         scale, final = ctx.options
         run = calls.backward_operator if torch.compiler.is_compiling() else calls.backward
         u = torch.zeros_like(v) if u is None else u
-        dq, dk, dv, dg, dS = run(q, k, v, log_decay, S, u, final_dS if final else None, scale)
-        gated = log_decay.dim() == 3
-        return dq, dk, dv, dg if gated else None, None if S is None else dS, None, None
+        asked = ctx.needs_input_grad[3]
+        dq, dk, dv, dg, dS = run(q, k, v, log_decay, S, u, final_dS if final else None, scale, asked)
+        return dq, dk, dv, dg if asked else None, None if S is None else dS, None, None
 
 
 _apply: Callable[..., Any] = _DecayedAttention.apply  # torch gives it no type
@@ -171,8 +170,6 @@ def _check(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor | N
     if log_decay.shape not in ((H,), (B, T, H)) or log_decay.dtype != torch.float32:
         given = f"{tuple(log_decay.shape)} {log_decay.dtype}"
         raise ValueError(f"log_decay is {given}; allowed: {(H,)} or {(B, T, H)}, torch.float32.")
-    if log_decay.ndim == 1 and log_decay.requires_grad and torch.is_grad_enabled():
-        raise ValueError("log_decay [H] is a constant; for its gradient expand it to [B, T, H].")
     if state is not None and (state.shape != (B, H, K, V) or state.dtype != torch.float32):
         given = f"{tuple(state.shape)} {state.dtype}"
         raise ValueError(f"state is {given}; allowed: {(B, H, K, V)}, torch.float32.")

@@ -59,7 +59,7 @@ def query_gradient(
     n_slices,
     K: tl.constexpr,
     V: tl.constexpr,
-    GATED: tl.constexpr,
+    DECAY_GRADIENT: tl.constexpr,
     DRIFT: tl.constexpr,
     CHUNK: tl.constexpr,
     BLOCK_K: tl.constexpr,
@@ -80,7 +80,7 @@ def query_gradient(
     u = head_rows(u, u_strides, batch, head)
     log_decay = head_rows(log_decay, decay_strides, batch, head)
     dq += (batch.to(tl.int64) * T * H + head) * K
-    if GATED:
+    if DECAY_GRADIENT:
         flows += (k_slice.to(tl.int64) * B * H + sequence) * T
         borders += sequence * tl.cdiv(T, DRIFT) * K * V
 
@@ -98,18 +98,18 @@ def query_gradient(
         u_tile = load_rows(u, u_strides[1], first, rows, v_columns, T, V)  # [C, V]
         c, total = chunk_decay(log_decay, decay_strides[1], first, rows, T)
 
-        if GATED:
+        if DECAY_GRADIENT:
             q_tile = load_rows(q, q_strides[1], first, rows, k_columns, T, K)  # [C, K]
         scores = tl.dot(u_tile, tl.trans(v_tile), input_precision=PRECISION)
         scores *= causal_weights(c, rows) * scale  # [query, key]
-        if GATED:
+        if DECAY_GRADIENT:
             products = tl.dot(q_tile, tl.trans(k_tile), input_precision=PRECISION) * scores
             products = tl.where(rows[:, None] > rows[None, :], products, 0.0)
             flow = tl.sum(products, 1) - tl.sum(products, 0)
         S_tile, S_scale = operand(S, u_tile.dtype)
         dq_tile = tl.dot(u_tile, S_tile, input_precision=PRECISION)
         dq_tile *= (tl.exp2(c) * (scale * S_scale))[:, None]
-        if GATED:
+        if DECAY_GRADIENT:
             flow += tl.sum(q_tile.to(tl.float32) * dq_tile, 1)
             tl.store(flows + first + rows, flow, mask=first + rows < T)
         dq_tile += tl.dot(scores.to(k_tile.dtype), k_tile, input_precision=PRECISION)
@@ -118,7 +118,7 @@ def query_gradient(
         k_tile = scale_rows(k_tile, tl.exp2(total - c))
         S *= tl.exp2(total)
         S += tl.dot(tl.trans(v_tile), k_tile, input_precision=PRECISION, max_num_imprecise_acc=1)
-        if GATED:  # noqa: SIM102 (decided at compile time)
+        if DECAY_GRADIENT:  # noqa: SIM102 (decided at compile time)
             if (first + CHUNK) % DRIFT == 0 or first + CHUNK >= T:
                 address = borders + (first // DRIFT).to(tl.int64) * K * V + state_offsets
                 tl.store(address, S, mask=state_valid)
@@ -150,7 +150,7 @@ def key_gradient(
     n_slices,
     K: tl.constexpr,
     V: tl.constexpr,
-    GATED: tl.constexpr,
+    DECAY_GRADIENT: tl.constexpr,
     DRIFT: tl.constexpr,
     CHUNK: tl.constexpr,
     BLOCK_K: tl.constexpr,
@@ -174,7 +174,7 @@ def key_gradient(
     u = head_rows(u, u_strides, batch, head)
     log_decay = head_rows(log_decay, decay_strides, batch, head)
     dk += (batch.to(tl.int64) * T * H + head) * K
-    if GATED:
+    if DECAY_GRADIENT:
         n_borders = tl.cdiv(T, DRIFT)
         flows += (k_slice.to(tl.int64) * B * H + sequence) * T
         borders += sequence * n_borders * K * V
@@ -196,7 +196,7 @@ def key_gradient(
         c, total = chunk_decay(log_decay, decay_strides[1], first, rows, T)
 
         R_tile, R_scale = operand(R, v_tile.dtype)
-        if GATED:  # noqa: SIM102 (decided at compile time)
+        if DECAY_GRADIENT:  # noqa: SIM102 (decided at compile time)
             if (first + CHUNK) % DRIFT == 0 or first + CHUNK >= T:
                 # with R as the product below rounds it, so that what the last steps add to both cancels
                 address = borders + (first // DRIFT).to(tl.int64) * K * V + state_offsets
@@ -207,7 +207,7 @@ def key_gradient(
         scores *= anticausal_weights(c, rows) * scale  # [key, query]
         dk_tile = tl.dot(v_tile, R_tile, input_precision=PRECISION)
         dk_tile *= (tl.exp2(total - c) * R_scale)[:, None]
-        if GATED:
+        if DECAY_GRADIENT:
             k_tile = load_rows(k, k_strides[1], first, rows, k_columns, T, K)  # [C, K]
             valid = first + rows < T
             flow = tl.load(flows + first + rows, mask=valid, other=0.0)
@@ -294,7 +294,7 @@ def value_gradient(
 
 
 @triton.jit(do_not_specialize=["T", "n_slices"])
-def gate_gradient(
+def decay_gradient(
     flows,  # [slices, B, H, T] float32
     crossings,  # [slices, B, H, T / DRIFT] float32
     dg,  # [B, T, H] float32 contiguous, written

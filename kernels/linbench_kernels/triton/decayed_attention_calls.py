@@ -13,7 +13,7 @@ from linbench_kernels.triton import decayed_attention_state as state_kernels
 from linbench_kernels.triton.launch import as_rows, launch_settings, strides_of
 from linbench_kernels.triton.linear_attention_plan import Tiles, segment_length, tiles
 
-DRIFT = 256  # steps after which the gradient of gates is summed afresh; a multiple of every chunk
+DRIFT = 256  # steps after which the gradient of decays is summed afresh; a multiple of every chunk
 
 
 def forward(
@@ -22,7 +22,7 @@ def forward(
     """Returns o, and S after the last step if `final`, else an empty tensor."""
     q, k, v, S = as_rows(q), as_rows(k), as_rows(v), _dense(S)
     o, final_S = _forward_results(q, k, v, log_decay, S, scale, final)
-    plan = _plan(q, v, log_decay, scale)
+    plan = _plan(q, v, scale)
     with torch.cuda.device_of(q):
         states = _states(plan, k, v, log_decay, S)
         constants, slices = plan.over_values(q)
@@ -43,16 +43,17 @@ def backward(
     u: Tensor,
     final_dS: Tensor | None,
     scale: float,
+    decay_gradient: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Returns the gradients of q, k, v, a gate and S from u, that of o, and that of the final state.
+    """Returns the gradients of q, k, v, log_decay and S from u, that of o, and that of the final state.
 
-    A constant decay, and a state that was not given, have an empty gradient.
+    Log-decays whose gradient is not asked for, and a state that was not given, have an empty one.
     """
     q, k, v, u = as_rows(q), as_rows(k), as_rows(v), as_rows(u)
     S, final_dS = _dense(S), _dense(final_dS)
-    results = _backward_results(q, k, v, log_decay, S)
+    results = _backward_results(q, k, v, log_decay, S, u, final_dS, scale, decay_gradient)
     with torch.cuda.device_of(q):
-        _launch_backward(_plan(q, v, log_decay, scale), q, k, v, log_decay, S, u, final_dS, *results)
+        _launch_backward(_plan(q, v, scale), q, k, v, log_decay, S, u, final_dS, *results)
     return results
 
 
@@ -81,10 +82,19 @@ def _forward_results(
 
 
 def _backward_results(
-    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, S: Tensor | None, *_rest: Any
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    log_decay: Tensor,
+    S: Tensor | None,
+    u: Tensor,
+    final_dS: Tensor | None,
+    scale: float,
+    decay_gradient: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Returns what `backward` returns, not yet computed."""
-    dg = _new(q, *(log_decay.shape if log_decay.dim() == 3 else (0,)))
+    del u, final_dS, scale
+    dg = _new(q, *(log_decay.shape if decay_gradient else (0,)))
     dS = _new(q, *((0,) if S is None else S.shape))
     return q.new_empty(q.shape), q.new_empty(k.shape), q.new_empty(v.shape), dg, dS
 
@@ -115,7 +125,6 @@ class _Plan(NamedTuple):
     H: int
     K: int
     V: int
-    gated: bool
     scale: float
     segment_length: int
     n_segments: int
@@ -139,7 +148,7 @@ class _Plan(NamedTuple):
     def over_keys(self, x: Tensor) -> tuple[dict[str, Any], int]:
         """Returns the constants of a kernel whose programs own slices of K, and the number of slices.
 
-        Slices are of at most 32: with the sums for the gradient of gates, 64 spill registers.
+        Slices are of at most 32: with the sums for the gradient of decays, 64 spill registers.
         """
         tile = tiles(self.V, self.K, self.dtype, hopper=self.hopper)
         tile = tile._replace(outer=min(tile.outer, 32))
@@ -167,13 +176,13 @@ def _launch_backward(
     dg: Tensor,
     dS: Tensor,
 ) -> None:
-    """Writes the gradients; dg and dS are empty where they are not asked for."""
+    """Writes the gradients; dg and dS are empty where they are not asked for. That of a constant is a sum."""
     decay = _decay_strides(log_decay)
     strides = (strides_of(q), strides_of(k), strides_of(v), strides_of(u), decay)
     constants, slices = plan.over_keys(q)
-    constants |= {"GATED": plan.gated, "DRIFT": DRIFT}
+    constants |= {"DECAY_GRADIENT": dg.numel() > 0, "DRIFT": DRIFT}
     flows = borders = crossings = None
-    if plan.gated:
+    if dg.numel() > 0:
         n_borders = triton.cdiv(plan.T, DRIFT)
         flows = _new(q, slices, plan.B, plan.H, plan.T)
         borders = _new(q, plan.B, plan.H, n_borders, plan.K, plan.V)
@@ -191,9 +200,12 @@ def _launch_backward(
         *strides, plan.scale, plan.B, *plan.cut, slices, **constants,
     )  # fmt: skip
     if flows is not None and crossings is not None:
-        backward_kernels.gate_gradient[(plan.B * plan.H * crossings.shape[3],)](
-            flows, crossings, dg, plan.B, plan.T, plan.H, slices, DRIFT=DRIFT, num_warps=4
+        steps = dg if dg.ndim == 3 else _new(q, plan.B, plan.T, plan.H)
+        backward_kernels.decay_gradient[(plan.B * plan.H * crossings.shape[3],)](
+            flows, crossings, steps, plan.B, plan.T, plan.H, slices, DRIFT=DRIFT, num_warps=4
         )
+        if dg.ndim == 1:
+            torch.sum(steps, (0, 1), out=dg)
     del flows, borders, crossings
     constants, slices = plan.over_values(q)
     backward_kernels.value_gradient[plan.grid(slices)](
@@ -241,7 +253,7 @@ def _segment_sums(
     return sums
 
 
-def _plan(q: Tensor, v: Tensor, log_decay: Tensor, scale: float) -> _Plan:
+def _plan(q: Tensor, v: Tensor, scale: float) -> _Plan:
     """Returns the plan of a call on the device of q; segments are a multiple of DRIFT."""
     B, T, H, K = q.shape
     V = v.shape[3]
@@ -250,7 +262,7 @@ def _plan(q: Tensor, v: Tensor, log_decay: Tensor, scale: float) -> _Plan:
     programs = B * H * triton.cdiv(V, tiles(K, V, q.dtype, hopper=hopper).outer)
     length = triton.cdiv(segment_length(T, programs, processors), DRIFT) * DRIFT
     number = triton.cdiv(T, length)
-    return _Plan(B, T, H, K, V, log_decay.ndim == 3, scale, length, number, q.dtype, hopper)
+    return _Plan(B, T, H, K, V, scale, length, number, q.dtype, hopper)
 
 
 def _decay_strides(log_decay: Tensor) -> tuple[int, int, int]:
