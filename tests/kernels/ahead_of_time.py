@@ -20,7 +20,7 @@ from triton.compiler import ASTSource, CompiledKernel
 from triton.runtime.jit import JITFunction
 
 BINARIES = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-POINTERS = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16"}
+POINTERS = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16", torch.int32: "*i32"}
 VARIANTS = ("DECAY_GRADIENT", "REVERSE")
 SETTINGS = ("num_warps", "num_stages")
 SHARED_MEMORY_BYTES = {80: 99 * 1024, 90: 227 * 1024}

@@ -1,6 +1,7 @@
 """Every Triton kernel compiles for real GPUs within their registers and shared memory; see ahead_of_time."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 import triton
 from ahead_of_time import Launch, Operations, check, record
+from torch import Tensor
 
 from linbench_kernels.triton import decayed_attention as decayed
 from linbench_kernels.triton import decayed_attention_calls as decayed_calls
@@ -68,20 +70,34 @@ def launch_decayed(dtype: torch.dtype, size: int) -> None:
         decayed.decayed_attention_decode(q[:, :1], k[:, :1], v[:, :1], log_decay, S)
 
 
+def launch_packed(module: Any, size: int) -> None:
+    """Launches prefill and backward of three packed sequences whose tensors have no values."""
+    new = partial(torch.zeros, device="meta", requires_grad=True)
+    q, k, v = (new(1, T, H, size, dtype=bfloat16) for _ in range(3))
+    S, z = new(3, H, size, size), new(3, H, size)
+    cu_seqlens = torch.zeros(4, dtype=torch.int32, device="meta")
+    with pytest.raises(RuntimeError, match="meta"):
+        cu_seqlens[0].item()  # as anything that waits for a value would
+    if module is linear:
+        o, final = linear.linear_attention_prefill(q, k, v, state=(S, z), cu_seqlens=cu_seqlens)
+        results: tuple[Tensor, ...] = (o, *final)
+    else:
+        results = decayed.decayed_attention_prefill(q, k, v, new(1, T, H), state=S, cu_seqlens=cu_seqlens)
+    torch.autograd.backward(results, [torch.zeros_like(x) for x in results])
+
+
 def record_launches(
-    monkeypatch: pytest.MonkeyPatch, capability: int, dtype: torch.dtype, size: int, module: Any = linear
+    monkeypatch: pytest.MonkeyPatch, capability: int, launch: Callable[[], None], module: Any = linear
 ) -> list[Launch]:
-    """Returns what the launcher of a module launches for CPU tensors, in segments, as for a device."""
+    """Returns what `launch` launches by a module for CPU tensors, in segments, as for a device."""
     launcher = linear_calls if module is linear else decayed_calls
     monkeypatch.setattr(module, "_check", lambda *_: None)
     monkeypatch.setattr(launcher, "segment_length", lambda *_: 64)
     monkeypatch.setattr(
         launcher, "tiles", lambda *sizes, hopper: tiles(*sizes, hopper=hopper and capability >= 90)
     )
-    if module is linear:
-        return record(lambda: launch_linear(dtype, size))
-    monkeypatch.setattr(launcher, "DRIFT", 64)
-    return record(lambda: launch_decayed(dtype, size))
+    monkeypatch.setattr(decayed_calls, "DRIFT", 64)
+    return record(launch)
 
 
 @pytest.mark.parametrize("size", [64, 128])
@@ -90,7 +106,7 @@ def record_launches(
 def test_linear_attention_compiles_within_registers_and_shared_memory(
     capability: int, dtype: torch.dtype, size: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    launches = record_launches(monkeypatch, capability, dtype, size)
+    launches = record_launches(monkeypatch, capability, lambda: launch_linear(dtype, size))
     assert {launch.name for launch in launches} == LINEAR
     for launch in launches:
         check(launch, capability, LINEAR_SPILLS[dtype], tmp_path)
@@ -103,10 +119,21 @@ def test_linear_attention_compiles_within_registers_and_shared_memory(
 def test_attention_with_decay_compiles_within_registers_and_shared_memory(
     capability: int, dtype: torch.dtype, size: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    launches = record_launches(monkeypatch, capability, dtype, size, decayed)
+    launches = record_launches(monkeypatch, capability, lambda: launch_decayed(dtype, size), decayed)
     assert {launch.name for launch in launches} == DECAYED
     for launch in launches:
         check(launch, capability, DECAYED_SPILLS[dtype], tmp_path)
+
+
+@pytest.mark.parametrize("size", [64, 128])
+@pytest.mark.parametrize("module", [linear])
+def test_kernels_of_packed_sequences_compile_and_no_value_is_read_on_the_host(
+    module: Any, size: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    launches = record_launches(monkeypatch, 90, lambda: launch_packed(module, size), module)
+    assert {launch.name for launch in launches} == (LINEAR if module is linear else DECAYED) - {"decode"}
+    for launch in launches:
+        check(launch, 90, 0, tmp_path)
 
 
 @pytest.mark.parametrize("module", [linear, decayed])

@@ -3,14 +3,14 @@
 import pytest
 import torch
 from ahead_of_time import compile_launch
-from test_triton_aot import record_launches
+from test_triton_aot import launch_linear, record_launches
 
 from linbench.measure.kernels import triton_kernel
 
 
 def test_what_is_read_of_a_kernel_is_there_in_the_installed_triton():
     with pytest.MonkeyPatch.context() as patch:
-        launch = record_launches(patch, 90, torch.bfloat16, 64)[0]
+        launch = record_launches(patch, 90, lambda: launch_linear(torch.bfloat16, 64))[0]
     found = triton_kernel(compile_launch(launch, 90))
     assert found.name == launch.kernel.__name__
     assert "num_warps=" in found.configuration

@@ -1,8 +1,9 @@
 """What launchers share: how a tensor is handed to a kernel, and the settings of a launch."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+import triton
 from torch import Tensor
 
 from linbench_kernels.triton.linear_attention_plan import Tiles
@@ -22,3 +23,51 @@ def launch_settings(x: Tensor, tile: Tiles) -> dict[str, Any]:
     """Returns the settings of a launch that are not sizes."""
     precision = "ieee" if x.dtype == torch.float32 else "tf32"  # the second is ignored by the half dtypes
     return {"PRECISION": precision, "num_warps": tile.num_warps, "num_stages": tile.num_stages}
+
+
+class Segments(NamedTuple):
+    """How the sequences of a call are cut into segments, in the order of a kernel's arguments.
+
+    Attributes:
+        T: steps of a row of the batch.
+        H: heads.
+        cu_seqlens: [sequences + 1] int32, where each sequence packed in the one row begins and the last ends;
+            None where each row of the batch is a sequence. Its values stay on the device.
+        sequences: number of sequences.
+        length: steps of a segment, a multiple of every chunk.
+        number: segments of a row of the batch; of packed sequences, the most that they can need.
+    """
+
+    T: int
+    H: int
+    cu_seqlens: Tensor | None
+    sequences: int
+    length: int
+    number: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether each sequence is one segment, so that its state at the start is the one that was given."""
+        return self.length >= self.T
+
+
+def check_packed(q: Tensor, cu_seqlens: Tensor | None) -> int:
+    """Returns the number of sequences in q [B, T, H, K]; raises if cu_seqlens cannot say where they are."""
+    if cu_seqlens is None:
+        return q.shape[0]
+    if cu_seqlens.ndim != 1 or cu_seqlens.shape[0] < 2 or cu_seqlens.dtype != torch.int32:
+        given = f"{tuple(cu_seqlens.shape)} {cu_seqlens.dtype}"
+        raise ValueError(f"cu_seqlens is {given}; allowed: [N + 1] for N >= 1 sequences, torch.int32.")
+    if q.shape[0] != 1:
+        raise ValueError(f"cu_seqlens needs sequences packed in one row, B = 1; q has B = {q.shape[0]}.")
+    return cu_seqlens.shape[0] - 1
+
+
+def cut(x: Tensor, length: int, cu_seqlens: Tensor | None) -> Segments:
+    """Returns the segments of `length` steps of sequences [B, T, H, _]."""
+    B, T, H, _ = x.shape
+    if cu_seqlens is None:
+        return Segments(T, H, None, B, length, triton.cdiv(T, length))
+    length = 2 * length if length == T else length  # T // length would leave a segment over
+    sequences = cu_seqlens.shape[0] - 1
+    return Segments(T, H, cu_seqlens, sequences, length, T // length + sequences)

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from linbench_kernels.triton import linear_attention_calls as calls
+from linbench_kernels.triton.launch import check_packed
 
 FEATURE_MAPS = ("elu1", "relu", "identity")
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -38,6 +39,7 @@ def linear_attention(
     feature_map: str = "elu1",
     normalize: bool = True,
     state: State | None = None,
+    cu_seqlens: Tensor | None = None,
 ) -> Tensor:
     """Returns o [B, T, H, V], differentiable in q, k, v and the initial state.
 
@@ -61,14 +63,17 @@ def linear_attention(
         feature_map: "elu1", "relu" or "identity".
         normalize: whether to divide by the denominator.
         state: S [B, H, K, V] and z [B, H, K] before the first step, float32; or None for zeros.
+        cu_seqlens: [N + 1], int32, if B = 1 row holds N sequences: sequence i is steps cu_seqlens[i] to
+            cu_seqlens[i + 1], and the states are [N, H, K, V] and [N, H, K]. It must start with 0, end with T
+            and never fall; its values are not checked, since they are read on the device alone.
 
     Raises:
         ValueError: a shape, dtype, device or feature map that is not allowed.
         RuntimeError: the tensors are not on a CUDA device.
     """
-    _check(q, k, v, state, feature_map)
+    _check(q, k, v, state, feature_map, cu_seqlens)
     S, z = state if state is not None else (None, None)
-    o: Tensor = _apply(q, k, v, S, z, feature_map, normalize, False)[0]
+    o: Tensor = _apply(q, k, v, S, z, cu_seqlens, feature_map, normalize, False)[0]
     return o
 
 
@@ -80,14 +85,15 @@ def linear_attention_prefill(
     feature_map: str = "elu1",
     normalize: bool = True,
     state: State | None = None,
+    cu_seqlens: Tensor | None = None,
 ) -> tuple[Tensor, State]:
     """Returns o as `linear_attention` does, and the state (S, z) after the last step, differentiable alike.
 
     Equation, arguments, errors and cost are those of `linear_attention`, plus 4 K (V + 1) bytes a head.
     """
-    _check(q, k, v, state, feature_map)
+    _check(q, k, v, state, feature_map, cu_seqlens)
     S, z = state if state is not None else (None, None)
-    o, S, z = _apply(q, k, v, S, z, feature_map, normalize, True)
+    o, S, z = _apply(q, k, v, S, z, cu_seqlens, feature_map, normalize, True)
     return o, (S, z)
 
 
@@ -151,15 +157,18 @@ class _LinearAttention(torch.autograd.Function):
         v: Tensor,
         S: Tensor | None,
         z: Tensor | None,
+        cu_seqlens: Tensor | None,
         feature_map: str,
         normalize: bool,
         final: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         run = calls.forward_operator if torch.compiler.is_compiling() else calls.forward
         gradient = any(ctx.needs_input_grad)
-        o, final_S, final_z, denominators = run(q, k, v, S, z, feature_map, normalize, final, gradient)
+        o, final_S, final_z, denominators = run(
+            q, k, v, S, z, cu_seqlens, feature_map, normalize, final, gradient
+        )
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(q, k, v, S, z, *((o, denominators) if normalize else (None, None)))
+        ctx.save_for_backward(q, k, v, S, z, cu_seqlens, *((o, denominators) if normalize else (None, None)))
         ctx.options = feature_map, final
         return o, final_S, final_z
 
@@ -168,20 +177,29 @@ class _LinearAttention(torch.autograd.Function):
     def backward(
         ctx: Any, g: Tensor | None, final_dS: Tensor | None, final_dz: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        q, k, v, S, z, o, denominators = ctx.saved_tensors
+        q, k, v, S, z, cu_seqlens, o, denominators = ctx.saved_tensors
         feature_map, final = ctx.options
         run = calls.backward_operator if torch.compiler.is_compiling() else calls.backward
         g = torch.zeros_like(v) if g is None else g
         if not final:  # torch.compile makes zeros of the gradients of what was not asked for
             final_dS = final_dz = None
-        dq, dk, dv, dS, dz = run(q, k, v, S, z, o, denominators, g, final_dS, final_dz, feature_map)
-        return dq, dk, dv, *((None, None) if S is None else (dS, dz)), None, None, None
+        dq, dk, dv, dS, dz = run(
+            q, k, v, S, z, o, denominators, g, final_dS, final_dz, cu_seqlens, feature_map
+        )
+        return dq, dk, dv, *((None, None) if S is None else (dS, dz)), None, None, None, None
 
 
 _apply: Callable[..., Any] = _LinearAttention.apply  # torch gives it no type
 
 
-def _check(q: Tensor, k: Tensor, v: Tensor, state: State | None, feature_map: str) -> None:
+def _check(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    state: State | None,
+    feature_map: str,
+    cu_seqlens: Tensor | None = None,
+) -> None:
     """Raises if the arguments are not what `linear_attention` allows, or not on a CUDA device."""
     if feature_map not in FEATURE_MAPS:
         raise ValueError(f"feature_map is {feature_map!r}; allowed: {', '.join(FEATURE_MAPS)}.")
@@ -197,12 +215,13 @@ def _check(q: Tensor, k: Tensor, v: Tensor, state: State | None, feature_map: st
         allowed = ", ".join(str(dtype) for dtype in DTYPES)
         given = f"q {q.dtype}, k {k.dtype}, v {v.dtype}"
         raise ValueError(f"dtypes are {given}; allowed: one of {allowed} for all.")
-    tensors = (q, k, v, *(state or ()))
+    N = check_packed(q, cu_seqlens)
+    tensors = (q, k, v, *(state or ()), *(() if cu_seqlens is None else (cu_seqlens,)))
     if state is not None:
         S, z = state
-        if S.shape != (B, H, K, V) or z.shape != (B, H, K) or not S.dtype == z.dtype == torch.float32:
+        if S.shape != (N, H, K, V) or z.shape != (N, H, K) or not S.dtype == z.dtype == torch.float32:
             given = f"S {tuple(S.shape)} {S.dtype}, z {tuple(z.shape)} {z.dtype}"
-            allowed = f"S {(B, H, K, V)} and z {(B, H, K)}, torch.float32"
+            allowed = f"S {(N, H, K, V)} and z {(N, H, K)}, torch.float32"
             raise ValueError(f"state is {given}; allowed: {allowed}.")
     if len({x.device for x in tensors}) > 1:
         raise ValueError(f"tensors are on {[str(x.device) for x in tensors]}; allowed: one device for all.")

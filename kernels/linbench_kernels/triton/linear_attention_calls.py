@@ -1,7 +1,7 @@
 """Launches of the kernels of linear attention: forward, backward and decode on tensors."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import triton
@@ -10,7 +10,7 @@ from torch import Tensor
 from linbench_kernels.triton import linear_attention_backward as backward_kernels
 from linbench_kernels.triton import linear_attention_forward as forward_kernels
 from linbench_kernels.triton import linear_attention_state as state_kernels
-from linbench_kernels.triton.launch import as_rows, launch_settings, strides_of
+from linbench_kernels.triton.launch import Segments, as_rows, cut, launch_settings, strides_of
 from linbench_kernels.triton.linear_attention_plan import Tiles, segment_length, tiles
 
 DECODE_TILE = 8192  # numbers of the state that a program of decode holds at a time, in registers
@@ -22,6 +22,7 @@ def forward(
     v: Tensor,
     S: Tensor | None,
     z: Tensor | None,
+    cu_seqlens: Tensor | None,
     feature_map: str,
     normalize: bool,
     final: bool,
@@ -32,17 +33,17 @@ def forward(
     What is not asked for is an empty tensor.
     """
     q, k, v, S, z = as_rows(q), as_rows(k), as_rows(v), _dense(S), _dense(z)
-    results = _forward_results(q, k, v, S, z, feature_map, normalize, final, gradient)
+    results = _forward_results(q, k, v, S, z, cu_seqlens, feature_map, normalize, final, gradient)
     o, final_S, final_z, denominators = results
-    (B, T, H, K), V = q.shape, v.shape[3]
+    (B, _, H, K), V = q.shape, v.shape[3]
     with torch.cuda.device_of(q):
-        segments = _segments(q, v)
+        segments = _segments(q, v, cu_seqlens)
         states, normalizers = _states(k, v, S, z, segments, feature_map)
         tile = _tiles(q, K, V)
         slices = triton.cdiv(V, tile.outer)
         forward_kernels.forward[(B * H * segments.number * slices,)](
             q, k, v, o, _given(denominators), states, normalizers, _given(final_S), _given(final_z),
-            strides_of(q), strides_of(k), strides_of(v), T, H, segments.length, segments.number, slices,
+            strides_of(q), strides_of(k), strides_of(v), *segments, slices,
             K=K, V=V, FEATURE_MAP=feature_map, NORMALIZE=normalize,
             CHUNK=tile.chunk, BLOCK_K=tile.inner, BLOCK_V=tile.outer, **launch_settings(q, tile),
         )  # fmt: skip
@@ -60,6 +61,7 @@ def backward(
     g: Tensor,
     final_dS: Tensor | None,
     final_dz: Tensor | None,
+    cu_seqlens: Tensor | None,
     feature_map: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Returns the gradients of q, k, v, S and z from g, that of o, and those of the final state.
@@ -69,7 +71,10 @@ def backward(
     q, k, v, g, S, z = as_rows(q), as_rows(k), as_rows(v), as_rows(g), _dense(S), _dense(z)
     results = _backward_results(q, k, v, S, z)
     with torch.cuda.device_of(q):
-        _launch_backward(q, k, v, S, z, o, denominators, g, final_dS, final_dz, feature_map, *results)
+        segments = _segments(q, v, cu_seqlens)
+        _launch_backward(
+            q, k, v, S, z, o, denominators, g, final_dS, final_dz, segments, feature_map, *results
+        )
     return results
 
 
@@ -96,6 +101,7 @@ def _forward_results(
     v: Tensor,
     S: Tensor | None,
     z: Tensor | None,
+    cu_seqlens: Tensor | None,
     feature_map: str,
     normalize: bool,
     final: bool,
@@ -104,10 +110,11 @@ def _forward_results(
     """Returns what `forward` returns, not yet computed."""
     del S, z, feature_map
     (B, T, H, K), V = k.shape, v.shape[3]
+    sequences = B if cu_seqlens is None else cu_seqlens.shape[0] - 1
     return (
         q.new_empty(v.shape),
-        q.new_empty((B, H, K, V) if final else 0, dtype=torch.float32),
-        q.new_empty((B, H, K) if final else 0, dtype=torch.float32),
+        q.new_empty((sequences, H, K, V) if final else 0, dtype=torch.float32),
+        q.new_empty((sequences, H, K) if final else 0, dtype=torch.float32),
         q.new_empty((B, H, T) if normalize and gradient else 0, dtype=torch.float32),
     )
 
@@ -138,13 +145,6 @@ backward_operator = _operator(backward, _backward_results)
 decode_operator = _operator(decode, _decode_results, "S", "z")
 
 
-class _Segments(NamedTuple):
-    """How a sequence is cut: steps of a segment, a multiple of every chunk; their number."""
-
-    length: int
-    number: int
-
-
 def _launch_backward(
     q: Tensor,
     k: Tensor,
@@ -156,6 +156,7 @@ def _launch_backward(
     g: Tensor,
     final_dS: Tensor | None,
     final_dz: Tensor | None,
+    segments: Segments,
     feature_map: str,
     dq: Tensor,
     dk: Tensor,
@@ -164,10 +165,8 @@ def _launch_backward(
     dz: Tensor,
 ) -> None:
     """Writes the gradients of q, k and v, and of S and z if they were given."""
-    B, T, H, K = q.shape
+    B, _, H, K = q.shape
     V = v.shape[3]
-    segments = _segments(q, v)
-    cut = (T, H, segments.length, segments.number)
     strides = (strides_of(q), strides_of(k), strides_of(v), strides_of(g))
     delta = None if o is None else _dot_rows(g, o)
 
@@ -180,7 +179,7 @@ def _launch_backward(
     }  # fmt: skip
     states, normalizers = _states(k, v, S, z, segments, feature_map)
     backward_kernels.query_gradient[grid](
-        q, k, v, g, denominators, delta, dq, states, normalizers, *strides, *cut, slices, **constants
+        q, k, v, g, denominators, delta, dq, states, normalizers, *strides, *segments, slices, **constants
     )
     del states, normalizers
     adjoints, z_adjoints = _adjoints(q, g, denominators, delta, final_dS, final_dz, segments, feature_map)
@@ -196,7 +195,7 @@ def _launch_backward(
         adjoints,
         z_adjoints,
         *strides,
-        *cut,
+        *segments,
         slices,
         **constants,
     )
@@ -204,27 +203,27 @@ def _launch_backward(
     slices = triton.cdiv(V, tile.outer)
     backward_kernels.value_gradient[(B * H * segments.number * slices,)](
         q, k, g, denominators, dv, _given(dS), adjoints,
-        strides_of(q), strides_of(k), strides_of(g), *cut, slices,
+        strides_of(q), strides_of(k), strides_of(g), *segments, slices,
         K=K, V=V, FEATURE_MAP=feature_map,
         CHUNK=tile.chunk, BLOCK_K=tile.inner, BLOCK_V=tile.outer, **launch_settings(q, tile),
     )  # fmt: skip
 
 
 def _states(
-    k: Tensor, v: Tensor, S: Tensor | None, z: Tensor | None, segments: _Segments, feature_map: str
+    k: Tensor, v: Tensor, S: Tensor | None, z: Tensor | None, segments: Segments, feature_map: str
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Returns states [B, H, segments, K, V] and normalisers at the start of segments, or None for zeros."""
-    if segments.number == 1:
+    """Returns states [B, segments, H, K, V] and normalisers at the start of segments, or None for zeros."""
+    if segments.whole:
         return S, z
-    B, T, H, K = k.shape
+    B, _, H, K = k.shape
     V = v.shape[3]
-    states = k.new_empty(B, H, segments.number, K, V, dtype=torch.float32)
-    normalizers = k.new_empty(B, H, segments.number, K, dtype=torch.float32)
+    states = k.new_empty(B, segments.number, H, K, V, dtype=torch.float32)
+    normalizers = k.new_empty(B, segments.number, H, K, dtype=torch.float32)
     tile = _tiles(k, K, V)
     slices = triton.cdiv(V, tile.outer)
     state_kernels.segment_states[(B * H * segments.number * slices,)](
         k, v, states, normalizers,
-        strides_of(k), strides_of(v), T, H, segments.length, segments.number, slices,
+        strides_of(k), strides_of(v), *segments, slices,
         K=K, V=V, FEATURE_MAP=feature_map,
         CHUNK=tile.chunk, BLOCK_K=tile.inner, BLOCK_V=tile.outer, **launch_settings(k, tile),
     )  # fmt: skip
@@ -240,24 +239,24 @@ def _adjoints(
     delta: Tensor | None,
     final_dS: Tensor | None,
     final_dz: Tensor | None,
-    segments: _Segments,
+    segments: Segments,
     feature_map: str,
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Returns the gradients of the state [B, H, segments, K, V] and normaliser at the end of each segment."""
-    B, T, H, K = q.shape
-    V = g.shape[3]
+    """Returns the gradients of the state [B, segments, H, K, V] and normaliser at the end of each segment."""
+    B, _, H, K = q.shape
+    V, N = g.shape[3], segments.sequences
     if final_dS is not None or final_dz is not None:
-        final_dS = g.new_zeros(B, H, K, V, dtype=torch.float32) if final_dS is None else final_dS.contiguous()
-        final_dz = g.new_zeros(B, H, K, dtype=torch.float32) if final_dz is None else final_dz.contiguous()
-    if segments.number == 1:
+        final_dS = g.new_zeros(N, H, K, V, dtype=torch.float32) if final_dS is None else final_dS.contiguous()
+        final_dz = g.new_zeros(N, H, K, dtype=torch.float32) if final_dz is None else final_dz.contiguous()
+    if segments.whole:
         return final_dS, final_dz
-    adjoints = q.new_empty(B, H, segments.number, K, V, dtype=torch.float32)
-    z_adjoints = q.new_empty(B, H, segments.number, K, dtype=torch.float32)
+    adjoints = q.new_empty(B, segments.number, H, K, V, dtype=torch.float32)
+    z_adjoints = q.new_empty(B, segments.number, H, K, dtype=torch.float32)
     tile = _tiles(q, K, V)
     slices = triton.cdiv(V, tile.outer)
     backward_kernels.segment_adjoints[(B * H * segments.number * slices,)](
         q, g, denominators, delta, adjoints, z_adjoints,
-        strides_of(q), strides_of(g), T, H, segments.length, segments.number, slices,
+        strides_of(q), strides_of(g), *segments, slices,
         K=K, V=V, FEATURE_MAP=feature_map,
         CHUNK=tile.chunk, BLOCK_K=tile.inner, BLOCK_V=tile.outer, **launch_settings(q, tile),
     )  # fmt: skip
@@ -266,12 +265,11 @@ def _adjoints(
     return adjoints, z_adjoints
 
 
-def _scan(sums: Tensor, initial: Tensor | None, segments: _Segments, *, reverse: bool) -> None:
-    """Replaces each segment's sum [B, H, segments, ...] by `initial` and all sums before (after) it."""
+def _scan(sums: Tensor, initial: Tensor | None, segments: Segments, *, reverse: bool) -> None:
+    """Replaces each segment's sum [B, segments, H, ...] by `initial` and all sums before (after) it."""
     size, block = sums[0, 0, 0].numel(), 1024
-    grid = (sums.shape[0] * sums.shape[1] * triton.cdiv(size, block),)
-    state_kernels.scan_segments[grid](
-        sums, initial, segments.number, SIZE=size, BLOCK=block, REVERSE=reverse, num_warps=4
+    state_kernels.scan_segments[(segments.sequences * segments.H * triton.cdiv(size, block),)](
+        sums, initial, *segments[1:3], *segments[4:], SIZE=size, BLOCK=block, REVERSE=reverse, num_warps=4
     )
 
 
@@ -286,14 +284,13 @@ def _dot_rows(x: Tensor, y: Tensor) -> Tensor:
     return products
 
 
-def _segments(q: Tensor, v: Tensor) -> _Segments:
-    """Returns how to cut the sequence for the device of q."""
+def _segments(q: Tensor, v: Tensor, cu_seqlens: Tensor | None) -> Segments:
+    """Returns how to cut sequences for the device of q: packed ones as if one of them had every step."""
     B, T, H, K = q.shape
     tile = _tiles(q, K, v.shape[3])
     programs = B * H * triton.cdiv(v.shape[3], tile.outer)
     processors = torch.cuda.get_device_properties(q.device).multi_processor_count if q.is_cuda else 1
-    length = segment_length(T, programs, processors)
-    return _Segments(length, triton.cdiv(T, length))
+    return cut(q, segment_length(T, programs, processors), cu_seqlens)
 
 
 def _tiles(x: Tensor, inner: int, outer: int) -> Tiles:

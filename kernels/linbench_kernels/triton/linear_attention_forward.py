@@ -6,12 +6,15 @@ import triton
 import triton.language as tl
 
 from linbench_kernels.triton.tile import (
+    COUNTS,
     feature_map,
     head_rows,
+    is_idle,
     load_features,
     load_rows,
     locate,
     operand,
+    segment_of,
     store_rows,
     sum_rows,
 )
@@ -19,15 +22,15 @@ from linbench_kernels.triton.tile import (
 EPSILON = tl.constexpr(1e-6)  # added to the denominator, as Katharopoulos et al. do
 
 
-@triton.jit(do_not_specialize=["T", "segment_length", "n_slices", "n_segments"])
+@triton.jit(do_not_specialize=COUNTS)
 def forward(
     q,  # [B, T, H, K]
     k,  # [B, T, H, K]
     v,  # [B, T, H, V]
     o,  # [B, T, H, V] contiguous, written
     denominators,  # [B, H, T] float32, written; or None
-    states,  # [B, H, segments, K, V] float32, at the start of each segment; or None for zeros
-    normalizers,  # [B, H, segments, K] float32; or None for zeros
+    states,  # [B, segments, H, K, V] float32, at the start of each segment; or None for zeros
+    normalizers,  # [B, segments, H, K] float32; or None for zeros
     final_state,  # [B, H, K, V] float32, written; or None
     final_normalizer,  # [B, H, K] float32, written; or None
     q_strides,
@@ -35,6 +38,8 @@ def forward(
     v_strides,
     T,
     H,
+    cu_seqlens,  # [sequences + 1] int32; or None
+    n_sequences,
     segment_length,
     n_segments,
     n_slices,
@@ -56,8 +61,13 @@ def forward(
     shared memory once. max_num_imprecise_acc, which otherwise concerns 8-bit floats alone, keeps the compiler
     from summing a chunk into S on the tensor cores, which truncate: it is summed apart and added in float32.
     """
-    v_slice, segment, batch, head = locate(tl.program_id(0), n_slices, n_segments, H)
-    sequence = (batch * H + head).to(tl.int64)
+    v_slice, item, batch, head = locate(tl.program_id(0), n_slices, n_segments, H)
+    sequence, begin, end, start = segment_of(item, batch, T, cu_seqlens, n_sequences, segment_length)
+    if cu_seqlens is not None:  # noqa: SIM102 (decided at compile time)
+        if is_idle(begin, end, start):
+            return
+    stop = min(end, start + segment_length)
+    stream = (batch * H + head).to(tl.int64)
     rows = tl.arange(0, CHUNK)
     k_columns = tl.arange(0, BLOCK_K)
     v_columns = v_slice * BLOCK_V + tl.arange(0, BLOCK_V)
@@ -69,7 +79,7 @@ def forward(
     o += (batch.to(tl.int64) * T * H + head) * V
 
     if states is not None:
-        index = sequence * n_segments + segment
+        index = ((batch * n_segments + item) * H + head).to(tl.int64)
         address = states + index * K * V + k_columns[None, :] * V + v_columns[:, None]
         S = tl.load(address, mask=state_valid, other=0.0)
         z = tl.load(normalizers + index * K + k_columns, mask=k_columns < K, other=0.0)
@@ -77,14 +87,13 @@ def forward(
         S = tl.zeros([BLOCK_V, BLOCK_K], tl.float32)
         z = tl.zeros([BLOCK_K], tl.float32)
 
-    start = segment * segment_length
-    for i in range(0, tl.cdiv(min(T - start, segment_length), CHUNK)):
+    for i in range(0, tl.cdiv(stop - start, CHUNK)):
         first = start + i * CHUNK
-        q_tile = load_features(q, q_strides[1], first, rows, k_columns, T, K, FEATURE_MAP)  # [C, K]
+        q_tile = load_features(q, q_strides[1], first, rows, k_columns, stop, K, FEATURE_MAP)  # [C, K]
         d = tl.sum(q_tile.to(tl.float32) * z[None, :], 1) + EPSILON
-        k_tile = load_features(k, k_strides[1], first, rows, k_columns, T, K, FEATURE_MAP)  # [C, K]
-        z += sum_rows(k_tile, first + rows < T)
-        v_tile = load_rows(v, v_strides[1], first, rows, v_columns, T, V)  # [C, V]
+        k_tile = load_features(k, k_strides[1], first, rows, k_columns, stop, K, FEATURE_MAP)  # [C, K]
+        z += sum_rows(k_tile, first + rows < stop)
+        v_tile = load_rows(v, v_strides[1], first, rows, v_columns, stop, V)  # [C, V]
 
         scores = tl.dot(q_tile, tl.trans(k_tile), input_precision=PRECISION)
         scores = tl.where(causal, scores, 0.0)  # [C, C]
@@ -96,17 +105,18 @@ def forward(
             o_tile /= d[:, None]
             if denominators is not None:  # noqa: SIM102 (decided at compile time)
                 if v_slice == 0:
-                    tl.store(denominators + sequence * T + first + rows, d, mask=first + rows < T)
-        store_rows(o, H * V, first, rows, v_columns, T, V, o_tile)
+                    tl.store(denominators + stream * T + first + rows, d, mask=first + rows < stop)
+        store_rows(o, H * V, first, rows, v_columns, stop, V, o_tile)
 
         S += tl.dot(tl.trans(v_tile), k_tile, input_precision=PRECISION, max_num_imprecise_acc=1)
 
     if final_state is not None:  # noqa: SIM102 (decided at compile time)
-        if segment == n_segments - 1:
-            address = final_state + sequence * K * V + k_columns[None, :] * V + v_columns[:, None]
+        if stop == end:
+            index = (sequence * H + head).to(tl.int64)
+            address = final_state + index * K * V + k_columns[None, :] * V + v_columns[:, None]
             tl.store(address, S, mask=state_valid)
             if v_slice == 0:
-                tl.store(final_normalizer + sequence * K + k_columns, z, mask=k_columns < K)
+                tl.store(final_normalizer + index * K + k_columns, z, mask=k_columns < K)
 
 
 @triton.jit
@@ -134,13 +144,13 @@ def decode(
     head would read a z that one of them updates.
     """
     _, _, batch, head = locate(tl.program_id(0), 1, 1, H)
-    sequence = (batch * H + head).to(tl.int64)
+    stream = (batch * H + head).to(tl.int64)
     k_columns = tl.arange(0, BLOCK_K)
     k_valid = k_columns < K
     v = head_rows(v, v_strides, batch, head)
-    o += sequence * V
-    state += sequence * K * V
-    normalizer += sequence * K
+    o += stream * V
+    state += stream * K * V
+    normalizer += stream * K
 
     q_row = tl.load(head_rows(q, q_strides, batch, head) + k_columns, mask=k_valid, other=0.0).to(tl.float32)
     k_row = tl.load(head_rows(k, k_strides, batch, head) + k_columns, mask=k_valid, other=0.0).to(tl.float32)

@@ -1,16 +1,65 @@
-"""Device functions shared by attention kernels: addressing, feature maps, operands of products."""
+"""Device functions shared by attention kernels: segments, addressing, feature maps, operands of products."""
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 
 import triton
 import triton.language as tl
 
+COUNTS = [
+    "T",
+    "n_sequences",
+    "segment_length",
+    "n_segments",
+    "n_slices",
+]  # no kernel is compiled for their values
+
 
 @triton.jit
 def locate(program, n_slices, n_segments, H):
     """Returns (slice, segment, batch, head) of a program; slices vary fastest, so they share rows in L2."""
-    sequence = program // (n_slices * n_segments)
-    return program % n_slices, program // n_slices % n_segments, sequence // H, sequence % H
+    stream = program // (n_slices * n_segments)
+    return program % n_slices, program // n_slices % n_segments, stream // H, stream % H
+
+
+@triton.jit
+def segment_of(item, batch, T, cu_seqlens, n_sequences, segment_length):
+    """Returns the sequence of a segment, where that sequence begins and ends, and where the segment starts.
+
+    Without cu_seqlens, a row of the batch is a sequence and item counts its segments. With it, sequences lie
+    packed in one row, sequence i from step cu_seqlens[i] to cu_seqlens[i + 1], and item counts the segments
+    of all, those of sequence i from cu_seqlens[i] // segment_length + i on. That leaves each enough for its
+    steps, and one if it has none; so their number follows from T, and not all have work: see `is_idle`.
+    """
+    if cu_seqlens is None:
+        return batch, 0, T, item * segment_length
+    else:
+        sequence = 0
+        after = n_sequences
+        while after - sequence > 1:
+            middle = (sequence + after) // 2
+            found = tl.load(cu_seqlens + middle) // segment_length + middle <= item
+            sequence = tl.where(found, middle, sequence)
+            after = tl.where(found, after, middle)
+        begin = tl.load(cu_seqlens + sequence)
+        segment = item - begin // segment_length - sequence
+        return sequence, begin, tl.load(cu_seqlens + sequence + 1), begin + segment * segment_length
+
+
+@triton.jit
+def is_idle(begin, end, start):
+    """Returns whether a segment is past its sequence; the first never is, so that a state gets through."""
+    return (start > begin) & (start >= end)
+
+
+@triton.jit
+def segments_of(sequence, cu_seqlens, segment_length, n_segments):
+    """Returns the first segment of a sequence, counted over the batch, and how many have work."""
+    if cu_seqlens is None:
+        return sequence * n_segments, n_segments
+    else:
+        begin = tl.load(cu_seqlens + sequence)
+        steps = tl.load(cu_seqlens + sequence + 1) - begin
+        return begin // segment_length + sequence, tl.maximum(tl.cdiv(steps, segment_length), 1)
 
 
 @triton.jit
