@@ -126,7 +126,7 @@ def test_attention_with_decay_compiles_within_registers_and_shared_memory(
 
 
 @pytest.mark.parametrize("size", [64, 128])
-@pytest.mark.parametrize("module", [linear])
+@pytest.mark.parametrize("module", [linear, decayed])
 def test_kernels_of_packed_sequences_compile_and_no_value_is_read_on_the_host(
     module: Any, size: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

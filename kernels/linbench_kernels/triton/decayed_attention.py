@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from linbench_kernels.triton import decayed_attention_calls as calls
+from linbench_kernels.triton.launch import check_packed
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 SIZES = range(16, 257)  # of K and of V
@@ -32,6 +33,7 @@ def decayed_attention(
     *,
     scale: float | None = None,
     state: Tensor | None = None,
+    cu_seqlens: Tensor | None = None,
 ) -> Tensor:
     """Returns o [B, T, H, V], differentiable in q, k, v, the log-decays and the initial state.
 
@@ -49,13 +51,16 @@ def decayed_attention(
         log_decay: [H] or [B, T, H], float32, natural logarithms, at most 0.
         scale: K^-1/2 if None.
         state: S [B, H, K, V] before the first step, float32; or None for zeros.
+        cu_seqlens: [N + 1], int32, if B = 1 row holds N sequences: sequence i is steps cu_seqlens[i] to
+            cu_seqlens[i + 1], and the states are [N, H, K, V]. It must start with 0, end with T and never
+            fall; its values are not checked, since they are read on the device alone.
 
     Raises:
         ValueError: a shape, dtype or device that is not allowed.
         RuntimeError: the tensors are not on a CUDA device.
     """
-    _check(q, k, v, log_decay, state)
-    o: Tensor = _apply(q, k, v, log_decay, state, _scale(scale, q), False)[0]
+    _check(q, k, v, log_decay, state, cu_seqlens)
+    o: Tensor = _apply(q, k, v, log_decay, state, cu_seqlens, _scale(scale, q), False)[0]
     return o
 
 
@@ -67,10 +72,11 @@ def decayed_attention_prefill(
     *,
     scale: float | None = None,
     state: Tensor | None = None,
+    cu_seqlens: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Returns o as `decayed_attention` does, and S [B, H, K, V] after the last step, differentiable alike."""
-    _check(q, k, v, log_decay, state)
-    o, S = _apply(q, k, v, log_decay, state, _scale(scale, q), True)
+    _check(q, k, v, log_decay, state, cu_seqlens)
+    o, S = _apply(q, k, v, log_decay, state, cu_seqlens, _scale(scale, q), True)
     return o, S
 
 
@@ -124,26 +130,29 @@ class _DecayedAttention(torch.autograd.Function):
         v: Tensor,
         log_decay: Tensor,
         S: Tensor | None,
+        cu_seqlens: Tensor | None,
         scale: float,
         final: bool,
     ) -> tuple[Tensor, Tensor]:
         run = calls.forward_operator if torch.compiler.is_compiling() else calls.forward
-        o, final_S = run(q, k, v, log_decay, S, scale, final)
+        o, final_S = run(q, k, v, log_decay, S, cu_seqlens, scale, final)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(q, k, v, log_decay, S)
+        ctx.save_for_backward(q, k, v, log_decay, S, cu_seqlens)
         ctx.options = scale, final
         return o, final_S
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, u: Tensor | None, final_dS: Tensor | None) -> tuple[Tensor | None, ...]:
-        q, k, v, log_decay, S = ctx.saved_tensors
+        q, k, v, log_decay, S, cu_seqlens = ctx.saved_tensors
         scale, final = ctx.options
         run = calls.backward_operator if torch.compiler.is_compiling() else calls.backward
         u = torch.zeros_like(v) if u is None else u
         asked = ctx.needs_input_grad[3]
-        dq, dk, dv, dg, dS = run(q, k, v, log_decay, S, u, final_dS if final else None, scale, asked)
-        return dq, dk, dv, dg if asked else None, None if S is None else dS, None, None
+        if not final:  # torch.compile makes zeros of the gradients of what was not asked for
+            final_dS = None
+        dq, dk, dv, dg, dS = run(q, k, v, log_decay, S, u, final_dS, cu_seqlens, scale, asked)
+        return dq, dk, dv, dg if asked else None, None if S is None else dS, None, None, None
 
 
 _apply: Callable[..., Any] = _DecayedAttention.apply  # torch gives it no type
@@ -153,7 +162,14 @@ def _scale(scale: float | None, q: Tensor) -> float:
     return float(q.shape[3] ** -0.5 if scale is None else scale)
 
 
-def _check(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor | None) -> None:
+def _check(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    log_decay: Tensor,
+    state: Tensor | None,
+    cu_seqlens: Tensor | None = None,
+) -> None:
     """Raises if the arguments are not what `decayed_attention` allows, or not on a CUDA device."""
     if q.ndim != 4 or q.shape != k.shape or v.ndim != 4 or v.shape[:3] != q.shape[:3]:
         given = f"q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}"
@@ -170,10 +186,11 @@ def _check(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor | N
     if log_decay.shape not in ((H,), (B, T, H)) or log_decay.dtype != torch.float32:
         given = f"{tuple(log_decay.shape)} {log_decay.dtype}"
         raise ValueError(f"log_decay is {given}; allowed: {(H,)} or {(B, T, H)}, torch.float32.")
-    if state is not None and (state.shape != (B, H, K, V) or state.dtype != torch.float32):
+    N = check_packed(q, cu_seqlens)
+    if state is not None and (state.shape != (N, H, K, V) or state.dtype != torch.float32):
         given = f"{tuple(state.shape)} {state.dtype}"
-        raise ValueError(f"state is {given}; allowed: {(B, H, K, V)}, torch.float32.")
-    tensors = (q, k, v, log_decay, *(() if state is None else (state,)))
+        raise ValueError(f"state is {given}; allowed: {(N, H, K, V)}, torch.float32.")
+    tensors = [x for x in (q, k, v, log_decay, state, cu_seqlens) if x is not None]
     if len({x.device for x in tensors}) > 1:
         raise ValueError(f"tensors are on {[str(x.device) for x in tensors]}; allowed: one device for all.")
     if not q.is_cuda and not INTERPRETED:

@@ -31,10 +31,20 @@ from linbench_kernels.triton.decayed_tile import (
     chunk_decay,
     scale_rows,
 )
-from linbench_kernels.triton.tile import head_rows, load_rows, locate, operand, store_rows
+from linbench_kernels.triton.tile import (
+    COUNTS,
+    first_segment,
+    head_rows,
+    is_idle,
+    load_rows,
+    locate,
+    operand,
+    segment_of,
+    store_rows,
+)
 
 
-@triton.jit(do_not_specialize=["T", "segment_length", "n_slices", "n_segments"])
+@triton.jit(do_not_specialize=[*COUNTS, "n_borders"])
 def query_gradient(
     q,  # [B, T, H, K]
     k,  # [B, T, H, K]
@@ -43,8 +53,8 @@ def query_gradient(
     log_decay,  # [B, T, H] float32
     dq,  # [B, T, H, K] contiguous, written
     flows,  # [slices, B, H, T] float32, written: flow into t less flow from t within its chunk; or None
-    borders,  # [B, H, T / DRIFT, K, V] float32, written: states after every DRIFT steps; or None
-    states,  # [B, H, segments, K, V] float32, at the start of each segment; or None for zeros
+    borders,  # [B, H, borders, K, V] float32, written: states after every DRIFT steps; or None
+    states,  # [B, segments, H, K, V] float32, at the start of each segment; or None for zeros
     q_strides,
     k_strides,
     v_strides,
@@ -52,8 +62,11 @@ def query_gradient(
     decay_strides,
     scale,
     B,
+    n_borders,
     T,
     H,
+    cu_seqlens,  # [sequences + 1] int32; or None
+    n_sequences,
     segment_length,
     n_segments,
     n_slices,
@@ -67,8 +80,13 @@ def query_gradient(
     PRECISION: tl.constexpr,
 ):
     """Writes dq for one slice of K of one segment; its state is S^T."""
-    k_slice, segment, batch, head = locate(tl.program_id(0), n_slices, n_segments, H)
-    sequence = (batch * H + head).to(tl.int64)
+    k_slice, item, batch, head = locate(tl.program_id(0), n_slices, n_segments, H)
+    sequence, begin, end, start = segment_of(item, batch, T, cu_seqlens, n_sequences, segment_length)
+    if cu_seqlens is not None:  # noqa: SIM102 (decided at compile time)
+        if is_idle(begin, end, start):
+            return
+    stop = min(end, start + segment_length)
+    stream = (batch * H + head).to(tl.int64)
     rows = tl.arange(0, CHUNK)
     k_columns = k_slice * BLOCK_K + tl.arange(0, BLOCK_K)
     v_columns = tl.arange(0, BLOCK_V)
@@ -81,25 +99,26 @@ def query_gradient(
     log_decay = head_rows(log_decay, decay_strides, batch, head)
     dq += (batch.to(tl.int64) * T * H + head) * K
     if DECAY_GRADIENT:
-        flows += (k_slice.to(tl.int64) * B * H + sequence) * T
-        borders += sequence * tl.cdiv(T, DRIFT) * K * V
+        flows += (k_slice.to(tl.int64) * B * H + stream) * T
+        first_border = first_segment(sequence, begin, cu_seqlens, DRIFT)
+        borders += (stream * n_borders + first_border) * K * V
 
     if states is not None:
-        address = states + (sequence * n_segments + segment) * K * V + state_offsets
+        index = ((batch * n_segments + item) * H + head).to(tl.int64)
+        address = states + index * K * V + state_offsets
         S = tl.load(address, mask=state_valid, other=0.0)
     else:
         S = tl.zeros([BLOCK_V, BLOCK_K], tl.float32)
 
-    start = segment * segment_length
-    for i in range(0, tl.cdiv(min(T - start, segment_length), CHUNK)):
+    for i in range(0, tl.cdiv(stop - start, CHUNK)):
         first = start + i * CHUNK
-        k_tile = load_rows(k, k_strides[1], first, rows, k_columns, T, K)  # [C, K]
-        v_tile = load_rows(v, v_strides[1], first, rows, v_columns, T, V)  # [C, V]
-        u_tile = load_rows(u, u_strides[1], first, rows, v_columns, T, V)  # [C, V]
-        c, total = chunk_decay(log_decay, decay_strides[1], first, rows, T)
+        k_tile = load_rows(k, k_strides[1], first, rows, k_columns, stop, K)  # [C, K]
+        v_tile = load_rows(v, v_strides[1], first, rows, v_columns, stop, V)  # [C, V]
+        u_tile = load_rows(u, u_strides[1], first, rows, v_columns, stop, V)  # [C, V]
+        c, total = chunk_decay(log_decay, decay_strides[1], first, rows, stop)
 
         if DECAY_GRADIENT:
-            q_tile = load_rows(q, q_strides[1], first, rows, k_columns, T, K)  # [C, K]
+            q_tile = load_rows(q, q_strides[1], first, rows, k_columns, stop, K)  # [C, K]
         scores = tl.dot(u_tile, tl.trans(v_tile), input_precision=PRECISION)
         scores *= causal_weights(c, rows) * scale  # [query, key]
         if DECAY_GRADIENT:
@@ -111,20 +130,20 @@ def query_gradient(
         dq_tile *= (tl.exp2(c) * (scale * S_scale))[:, None]
         if DECAY_GRADIENT:
             flow += tl.sum(q_tile.to(tl.float32) * dq_tile, 1)
-            tl.store(flows + first + rows, flow, mask=first + rows < T)
+            tl.store(flows + first + rows, flow, mask=first + rows < stop)
         dq_tile += tl.dot(scores.to(k_tile.dtype), k_tile, input_precision=PRECISION)
-        store_rows(dq, H * K, first, rows, k_columns, T, K, dq_tile)
+        store_rows(dq, H * K, first, rows, k_columns, stop, K, dq_tile)
 
         k_tile = scale_rows(k_tile, tl.exp2(total - c))
         S *= tl.exp2(total)
         S += tl.dot(tl.trans(v_tile), k_tile, input_precision=PRECISION, max_num_imprecise_acc=1)
         if DECAY_GRADIENT:  # noqa: SIM102 (decided at compile time)
-            if (first + CHUNK) % DRIFT == 0 or first + CHUNK >= T:
-                address = borders + (first // DRIFT).to(tl.int64) * K * V + state_offsets
+            if (first - begin + CHUNK) % DRIFT == 0 or first + CHUNK >= end:
+                address = borders + ((first - begin) // DRIFT).to(tl.int64) * K * V + state_offsets
                 tl.store(address, S, mask=state_valid)
 
 
-@triton.jit(do_not_specialize=["T", "segment_length", "n_slices", "n_segments"])
+@triton.jit(do_not_specialize=[*COUNTS, "n_borders"])
 def key_gradient(
     q,  # [B, T, H, K]
     k,  # [B, T, H, K]
@@ -133,9 +152,9 @@ def key_gradient(
     log_decay,  # [B, T, H] float32
     dk,  # [B, T, H, K] contiguous, written
     flows,  # [slices, B, H, T] float32, updated: less flow from t to later chunks; or None
-    borders,  # [B, H, T / DRIFT, K, V] float32, as query_gradient leaves them; or None
-    crossings,  # [slices, B, H, T / DRIFT] float32, written: what flows over each of these borders; or None
-    adjoints,  # [B, H, segments, K, V] float32, at the end of each segment; or None for zeros
+    borders,  # [B, H, borders, K, V] float32, as query_gradient leaves them; or None
+    crossings,  # [slices, B, H, borders] float32, written: what flows over each of these borders; or None
+    adjoints,  # [B, segments, H, K, V] float32, at the end of each segment; or None for zeros
     q_strides,
     k_strides,
     v_strides,
@@ -143,8 +162,11 @@ def key_gradient(
     decay_strides,
     scale,
     B,
+    n_borders,
     T,
     H,
+    cu_seqlens,  # [sequences + 1] int32; or None
+    n_sequences,
     segment_length,
     n_segments,
     n_slices,
@@ -161,8 +183,13 @@ def key_gradient(
 
     Its state R^T is the gradient of the state before the steps that it has seen.
     """
-    k_slice, segment, batch, head = locate(tl.program_id(0), n_slices, n_segments, H)
-    sequence = (batch * H + head).to(tl.int64)
+    k_slice, item, batch, head = locate(tl.program_id(0), n_slices, n_segments, H)
+    sequence, begin, end, start = segment_of(item, batch, T, cu_seqlens, n_sequences, segment_length)
+    if cu_seqlens is not None:  # noqa: SIM102 (decided at compile time)
+        if is_idle(begin, end, start):
+            return
+    stop = min(end, start + segment_length)
+    stream = (batch * H + head).to(tl.int64)
     rows = tl.arange(0, CHUNK)
     k_columns = k_slice * BLOCK_K + tl.arange(0, BLOCK_K)
     v_columns = tl.arange(0, BLOCK_V)
@@ -175,53 +202,53 @@ def key_gradient(
     log_decay = head_rows(log_decay, decay_strides, batch, head)
     dk += (batch.to(tl.int64) * T * H + head) * K
     if DECAY_GRADIENT:
-        n_borders = tl.cdiv(T, DRIFT)
-        flows += (k_slice.to(tl.int64) * B * H + sequence) * T
-        borders += sequence * n_borders * K * V
-        crossings += (k_slice.to(tl.int64) * B * H + sequence) * n_borders
+        flows += (k_slice.to(tl.int64) * B * H + stream) * T
+        first_border = first_segment(sequence, begin, cu_seqlens, DRIFT)
+        borders += (stream * n_borders + first_border) * K * V
+        crossings += (k_slice.to(tl.int64) * B * H + stream) * n_borders + first_border
 
     if adjoints is not None:
-        address = adjoints + (sequence * n_segments + segment) * K * V + state_offsets
+        index = ((batch * n_segments + item) * H + head).to(tl.int64)
+        address = adjoints + index * K * V + state_offsets
         R = tl.load(address, mask=state_valid, other=0.0)
     else:
         R = tl.zeros([BLOCK_V, BLOCK_K], tl.float32)
 
-    start = segment * segment_length
-    n_chunks = tl.cdiv(min(T - start, segment_length), CHUNK)
+    n_chunks = tl.cdiv(stop - start, CHUNK)
     for i in range(0, n_chunks):
         first = start + (n_chunks - 1 - i) * CHUNK
-        q_tile = load_rows(q, q_strides[1], first, rows, k_columns, T, K)  # [C, K]
-        v_tile = load_rows(v, v_strides[1], first, rows, v_columns, T, V)  # [C, V]
-        u_tile = load_rows(u, u_strides[1], first, rows, v_columns, T, V)  # [C, V]
-        c, total = chunk_decay(log_decay, decay_strides[1], first, rows, T)
+        q_tile = load_rows(q, q_strides[1], first, rows, k_columns, stop, K)  # [C, K]
+        v_tile = load_rows(v, v_strides[1], first, rows, v_columns, stop, V)  # [C, V]
+        u_tile = load_rows(u, u_strides[1], first, rows, v_columns, stop, V)  # [C, V]
+        c, total = chunk_decay(log_decay, decay_strides[1], first, rows, stop)
 
         R_tile, R_scale = operand(R, v_tile.dtype)
         if DECAY_GRADIENT:  # noqa: SIM102 (decided at compile time)
-            if (first + CHUNK) % DRIFT == 0 or first + CHUNK >= T:
+            if (first - begin + CHUNK) % DRIFT == 0 or first + CHUNK >= end:
                 # with R as the product below rounds it, so that what the last steps add to both cancels
-                address = borders + (first // DRIFT).to(tl.int64) * K * V + state_offsets
+                address = borders + ((first - begin) // DRIFT).to(tl.int64) * K * V + state_offsets
                 S = tl.load(address, mask=state_valid, other=0.0)
-                tl.store(crossings + first // DRIFT, tl.sum(R_tile.to(tl.float32) * S) * R_scale)
+                tl.store(crossings + (first - begin) // DRIFT, tl.sum(R_tile.to(tl.float32) * S) * R_scale)
 
         scores = tl.dot(v_tile, tl.trans(u_tile), input_precision=PRECISION)
         scores *= anticausal_weights(c, rows) * scale  # [key, query]
         dk_tile = tl.dot(v_tile, R_tile, input_precision=PRECISION)
         dk_tile *= (tl.exp2(total - c) * R_scale)[:, None]
         if DECAY_GRADIENT:
-            k_tile = load_rows(k, k_strides[1], first, rows, k_columns, T, K)  # [C, K]
-            valid = first + rows < T
+            k_tile = load_rows(k, k_strides[1], first, rows, k_columns, stop, K)  # [C, K]
+            valid = first + rows < stop
             flow = tl.load(flows + first + rows, mask=valid, other=0.0)
             flow -= tl.sum(k_tile.to(tl.float32) * dk_tile, 1)
             tl.store(flows + first + rows, flow, mask=valid)
         dk_tile += tl.dot(scores.to(q_tile.dtype), q_tile, input_precision=PRECISION)
-        store_rows(dk, H * K, first, rows, k_columns, T, K, dk_tile)
+        store_rows(dk, H * K, first, rows, k_columns, stop, K, dk_tile)
 
         q_tile = scale_rows(q_tile, tl.exp2(c) * scale)
         R *= tl.exp2(total)
         R += tl.dot(tl.trans(u_tile), q_tile, input_precision=PRECISION, max_num_imprecise_acc=1)
 
 
-@triton.jit(do_not_specialize=["T", "segment_length", "n_slices", "n_segments"])
+@triton.jit(do_not_specialize=COUNTS)
 def value_gradient(
     q,  # [B, T, H, K]
     k,  # [B, T, H, K]
@@ -229,7 +256,7 @@ def value_gradient(
     log_decay,  # [B, T, H] float32
     dv,  # [B, T, H, V] contiguous, written
     initial_dS,  # [B, H, K, V] float32, written; or None
-    adjoints,  # [B, H, segments, K, V] float32, at the end of each segment; or None for zeros
+    adjoints,  # [B, segments, H, K, V] float32, at the end of each segment; or None for zeros
     q_strides,
     k_strides,
     u_strides,
@@ -237,6 +264,8 @@ def value_gradient(
     scale,
     T,
     H,
+    cu_seqlens,  # [sequences + 1] int32; or None
+    n_sequences,
     segment_length,
     n_segments,
     n_slices,
@@ -248,8 +277,12 @@ def value_gradient(
     PRECISION: tl.constexpr,
 ):
     """Writes dv for one slice of V of one segment, last chunk first; its state is R^T, as in key_gradient."""
-    v_slice, segment, batch, head = locate(tl.program_id(0), n_slices, n_segments, H)
-    sequence = (batch * H + head).to(tl.int64)
+    v_slice, item, batch, head = locate(tl.program_id(0), n_slices, n_segments, H)
+    sequence, begin, end, start = segment_of(item, batch, T, cu_seqlens, n_sequences, segment_length)
+    if cu_seqlens is not None:  # noqa: SIM102 (decided at compile time)
+        if is_idle(begin, end, start):
+            return
+    stop = min(end, start + segment_length)
     rows = tl.arange(0, CHUNK)
     k_columns = tl.arange(0, BLOCK_K)
     v_columns = v_slice * BLOCK_V + tl.arange(0, BLOCK_V)
@@ -262,19 +295,19 @@ def value_gradient(
     dv += (batch.to(tl.int64) * T * H + head) * V
 
     if adjoints is not None:
-        address = adjoints + (sequence * n_segments + segment) * K * V + state_offsets
+        index = ((batch * n_segments + item) * H + head).to(tl.int64)
+        address = adjoints + index * K * V + state_offsets
         R = tl.load(address, mask=state_valid, other=0.0)
     else:
         R = tl.zeros([BLOCK_V, BLOCK_K], tl.float32)
 
-    start = segment * segment_length
-    n_chunks = tl.cdiv(min(T - start, segment_length), CHUNK)
+    n_chunks = tl.cdiv(stop - start, CHUNK)
     for i in range(0, n_chunks):
         first = start + (n_chunks - 1 - i) * CHUNK
-        q_tile = load_rows(q, q_strides[1], first, rows, k_columns, T, K)  # [C, K]
-        k_tile = load_rows(k, k_strides[1], first, rows, k_columns, T, K)  # [C, K]
-        u_tile = load_rows(u, u_strides[1], first, rows, v_columns, T, V)  # [C, V]
-        c, total = chunk_decay(log_decay, decay_strides[1], first, rows, T)
+        q_tile = load_rows(q, q_strides[1], first, rows, k_columns, stop, K)  # [C, K]
+        k_tile = load_rows(k, k_strides[1], first, rows, k_columns, stop, K)  # [C, K]
+        u_tile = load_rows(u, u_strides[1], first, rows, v_columns, stop, V)  # [C, V]
+        c, total = chunk_decay(log_decay, decay_strides[1], first, rows, stop)
 
         R_tile, R_scale = operand(R, k_tile.dtype)
         dv_tile = tl.dot(k_tile, tl.trans(R_tile), input_precision=PRECISION)
@@ -282,38 +315,42 @@ def value_gradient(
         scores = tl.dot(k_tile, tl.trans(q_tile), input_precision=PRECISION)
         scores *= anticausal_weights(c, rows) * scale  # [key, query]
         dv_tile += tl.dot(scores.to(u_tile.dtype), u_tile, input_precision=PRECISION)
-        store_rows(dv, H * V, first, rows, v_columns, T, V, dv_tile)
+        store_rows(dv, H * V, first, rows, v_columns, stop, V, dv_tile)
 
         u_tile = scale_rows(u_tile, tl.exp2(c) * scale)
         R *= tl.exp2(total)
         R += tl.dot(tl.trans(u_tile), q_tile, input_precision=PRECISION, max_num_imprecise_acc=1)
 
     if initial_dS is not None:  # noqa: SIM102 (decided at compile time)
-        if segment == 0:
-            tl.store(initial_dS + sequence * K * V + state_offsets, R, mask=state_valid)
+        if start == begin:
+            index = (sequence * H + head).to(tl.int64)
+            tl.store(initial_dS + index * K * V + state_offsets, R, mask=state_valid)
 
 
-@triton.jit(do_not_specialize=["T", "n_slices"])
+@triton.jit(do_not_specialize=["T", "n_sequences", "n_borders", "n_slices"])
 def decay_gradient(
     flows,  # [slices, B, H, T] float32
-    crossings,  # [slices, B, H, T / DRIFT] float32
+    crossings,  # [slices, B, H, borders] float32
     dg,  # [B, T, H] float32 contiguous, written
     B,
+    n_borders,
     T,
     H,
+    cu_seqlens,  # [sequences + 1] int32; or None
+    n_sequences,
     n_slices,
     DRIFT: tl.constexpr,
 ):
     """Writes dg for DRIFT steps: what flows over their end, and the sum of flows from each step on."""
-    n_borders = tl.cdiv(T, DRIFT)
     _, border, batch, head = locate(tl.program_id(0), 1, n_borders, H)
-    sequence = (batch * H + head).to(tl.int64)
-    steps = border * DRIFT + tl.arange(0, DRIFT)
+    _, _, end, start = segment_of(border, batch, T, cu_seqlens, n_sequences, DRIFT)
+    stream = (batch * H + head).to(tl.int64)
+    steps = start + tl.arange(0, DRIFT)
     flow = tl.zeros([DRIFT], tl.float32)
     crossing = 0.0
     for i in range(0, n_slices):
-        index = sequence + tl.cast(i, tl.int64) * B * H
-        flow += tl.load(flows + index * T + steps, mask=steps < T, other=0.0)
+        index = stream + tl.cast(i, tl.int64) * B * H
+        flow += tl.load(flows + index * T + steps, mask=steps < end, other=0.0)
         crossing += tl.load(crossings + index * n_borders + border)
     flow = tl.cumsum(flow, 0, reverse=True) + crossing
-    tl.store(dg + (batch.to(tl.int64) * T + steps) * H + head, flow, mask=steps < T)
+    tl.store(dg + (batch.to(tl.int64) * T + steps) * H + head, flow, mask=steps < end)

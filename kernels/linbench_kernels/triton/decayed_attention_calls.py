@@ -10,26 +10,33 @@ from torch import Tensor
 from linbench_kernels.triton import decayed_attention_backward as backward_kernels
 from linbench_kernels.triton import decayed_attention_forward as forward_kernels
 from linbench_kernels.triton import decayed_attention_state as state_kernels
-from linbench_kernels.triton.launch import as_rows, launch_settings, strides_of
+from linbench_kernels.triton.launch import Segments, as_rows, cut, launch_settings, most_segments, strides_of
 from linbench_kernels.triton.linear_attention_plan import Tiles, segment_length, tiles
 
 DRIFT = 256  # steps after which the gradient of decays is summed afresh; a multiple of every chunk
 
 
 def forward(
-    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, S: Tensor | None, scale: float, final: bool
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    log_decay: Tensor,
+    S: Tensor | None,
+    cu_seqlens: Tensor | None,
+    scale: float,
+    final: bool,
 ) -> tuple[Tensor, Tensor]:
     """Returns o, and S after the last step if `final`, else an empty tensor."""
     q, k, v, S = as_rows(q), as_rows(k), as_rows(v), _dense(S)
-    o, final_S = _forward_results(q, k, v, log_decay, S, scale, final)
-    plan = _plan(q, v, scale)
+    o, final_S = _forward_results(q, k, v, log_decay, S, cu_seqlens, scale, final)
+    plan = _plan(q, v, cu_seqlens, scale)
     with torch.cuda.device_of(q):
         states = _states(plan, k, v, log_decay, S)
         constants, slices = plan.over_values(q)
         forward_kernels.forward[plan.grid(slices)](
             q, k, v, log_decay, o, states, final_S if final else None,
             strides_of(q), strides_of(k), strides_of(v), _decay_strides(log_decay), scale,
-            *plan.cut, slices, **constants,
+            *plan.segments, slices, **constants,
         )  # fmt: skip
     return o, final_S
 
@@ -42,6 +49,7 @@ def backward(
     S: Tensor | None,
     u: Tensor,
     final_dS: Tensor | None,
+    cu_seqlens: Tensor | None,
     scale: float,
     decay_gradient: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -51,9 +59,10 @@ def backward(
     """
     q, k, v, u = as_rows(q), as_rows(k), as_rows(v), as_rows(u)
     S, final_dS = _dense(S), _dense(final_dS)
-    results = _backward_results(q, k, v, log_decay, S, u, final_dS, scale, decay_gradient)
+    results = _backward_results(q, k, v, log_decay, S, u, final_dS, cu_seqlens, scale, decay_gradient)
     with torch.cuda.device_of(q):
-        _launch_backward(_plan(q, v, scale), q, k, v, log_decay, S, u, final_dS, *results)
+        plan = _plan(q, v, cu_seqlens, scale)
+        _launch_backward(plan, q, k, v, log_decay, S, u, final_dS, *results)
     return results
 
 
@@ -73,12 +82,20 @@ def decode(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor, sc
 
 
 def _forward_results(
-    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, S: Tensor | None, scale: float, final: bool
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    log_decay: Tensor,
+    S: Tensor | None,
+    cu_seqlens: Tensor | None,
+    scale: float,
+    final: bool,
 ) -> tuple[Tensor, Tensor]:
     """Returns what `forward` returns, not yet computed."""
     del log_decay, S, scale
     B, _, H, K = k.shape
-    return q.new_empty(v.shape), _new(q, *((B, H, K, v.shape[3]) if final else (0,)))
+    sequences = B if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    return q.new_empty(v.shape), _new(q, *((sequences, H, K, v.shape[3]) if final else (0,)))
 
 
 def _backward_results(
@@ -89,11 +106,12 @@ def _backward_results(
     S: Tensor | None,
     u: Tensor,
     final_dS: Tensor | None,
+    cu_seqlens: Tensor | None,
     scale: float,
     decay_gradient: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Returns what `backward` returns, not yet computed."""
-    del u, final_dS, scale
+    del u, final_dS, cu_seqlens, scale
     dg = _new(q, *(log_decay.shape if decay_gradient else (0,)))
     dS = _new(q, *((0,) if S is None else S.shape))
     return q.new_empty(q.shape), q.new_empty(k.shape), q.new_empty(v.shape), dg, dS
@@ -121,24 +139,16 @@ class _Plan(NamedTuple):
     """What the launches of one call share."""
 
     B: int
-    T: int
-    H: int
     K: int
     V: int
     scale: float
-    segment_length: int
-    n_segments: int
+    segments: Segments
     dtype: torch.dtype
     hopper: bool
 
-    @property
-    def cut(self) -> tuple[int, int, int, int]:
-        """The arguments T, H, segment_length and n_segments of a kernel."""
-        return self.T, self.H, self.segment_length, self.n_segments
-
     def grid(self, slices: int) -> tuple[int]:
         """Returns the programs of a pass over all segments."""
-        return (self.B * self.H * self.n_segments * slices,)
+        return (self.B * self.segments.H * self.segments.number * slices,)
 
     def over_values(self, x: Tensor) -> tuple[dict[str, Any], int]:
         """Returns the constants of a kernel whose programs own slices of V, and the number of slices."""
@@ -177,53 +187,55 @@ def _launch_backward(
     dS: Tensor,
 ) -> None:
     """Writes the gradients; dg and dS are empty where they are not asked for. That of a constant is a sum."""
+    T, H, cu_seqlens, n_sequences, *_ = plan.segments
+    n_borders = most_segments(T, DRIFT, cu_seqlens)
     decay = _decay_strides(log_decay)
     strides = (strides_of(q), strides_of(k), strides_of(v), strides_of(u), decay)
     constants, slices = plan.over_keys(q)
     constants |= {"DECAY_GRADIENT": dg.numel() > 0, "DRIFT": DRIFT}
     flows = borders = crossings = None
     if dg.numel() > 0:
-        n_borders = triton.cdiv(plan.T, DRIFT)
-        flows = _new(q, slices, plan.B, plan.H, plan.T)
-        borders = _new(q, plan.B, plan.H, n_borders, plan.K, plan.V)
-        crossings = _new(q, slices, plan.B, plan.H, n_borders)
+        flows = _new(q, slices, plan.B, H, T)
+        borders = _new(q, plan.B, H, n_borders, plan.K, plan.V)
+        crossings = _new(q, slices, plan.B, H, n_borders)
 
     states = _states(plan, k, v, log_decay, S)
     backward_kernels.query_gradient[plan.grid(slices)](
-        q, k, v, u, log_decay, dq, flows, borders, states, *strides, plan.scale, plan.B, *plan.cut, slices,
-        **constants,
+        q, k, v, u, log_decay, dq, flows, borders, states, *strides, plan.scale, plan.B, n_borders,
+        *plan.segments, slices, **constants,
     )  # fmt: skip
     del states
     adjoints = _adjoints(plan, q, u, log_decay, final_dS)
     backward_kernels.key_gradient[plan.grid(slices)](
         q, k, v, u, log_decay, dk, flows, borders, crossings, adjoints,
-        *strides, plan.scale, plan.B, *plan.cut, slices, **constants,
+        *strides, plan.scale, plan.B, n_borders, *plan.segments, slices, **constants,
     )  # fmt: skip
     if flows is not None and crossings is not None:
-        steps = dg if dg.ndim == 3 else _new(q, plan.B, plan.T, plan.H)
-        backward_kernels.decay_gradient[(plan.B * plan.H * crossings.shape[3],)](
-            flows, crossings, steps, plan.B, plan.T, plan.H, slices, DRIFT=DRIFT, num_warps=4
-        )
+        steps = dg if dg.ndim == 3 else _new(q, plan.B, T, H)
+        backward_kernels.decay_gradient[(plan.B * H * n_borders,)](
+            flows, crossings, steps, plan.B, n_borders, T, H, cu_seqlens, n_sequences, slices,
+            DRIFT=DRIFT, num_warps=4,
+        )  # fmt: skip
         if dg.ndim == 1:
             torch.sum(steps, (0, 1), out=dg)
     del flows, borders, crossings
     constants, slices = plan.over_values(q)
     backward_kernels.value_gradient[plan.grid(slices)](
         q, k, u, log_decay, dv, None if S is None else dS, adjoints,
-        strides_of(q), strides_of(k), strides_of(u), decay, plan.scale, *plan.cut, slices, **constants,
+        strides_of(q), strides_of(k), strides_of(u), decay, plan.scale, *plan.segments, slices, **constants,
     )  # fmt: skip
 
 
 def _states(plan: _Plan, k: Tensor, v: Tensor, log_decay: Tensor, S: Tensor | None) -> Tensor | None:
-    """Returns the states at the start of segments, [B, H, segments, K, V], or None for zeros."""
-    if plan.n_segments == 1:
+    """Returns the states at the start of segments, [B, segments, H, K, V], or None for zeros."""
+    if plan.segments.whole:
         return S
     return _segment_sums(plan, k, v, log_decay, S, scale=1.0, reverse=False)
 
 
 def _adjoints(plan: _Plan, q: Tensor, u: Tensor, log_decay: Tensor, final_dS: Tensor | None) -> Tensor | None:
     """Returns the gradients of the states at the end of segments, of the shape of `_states`, or None."""
-    if plan.n_segments == 1:
+    if plan.segments.whole:
         return final_dS
     return _segment_sums(plan, q, u, log_decay, final_dS, scale=plan.scale, reverse=True)
 
@@ -239,30 +251,34 @@ def _segment_sums(
     reverse: bool,
 ) -> Tensor:
     """Returns `initial` and the sums of x y^T over all segments before (reverse: after) each, decayed."""
-    sums = _new(x, plan.B, plan.H, plan.n_segments, plan.K, plan.V)
-    totals = _new(x, plan.B, plan.H, plan.n_segments)
+    _, H, cu_seqlens, n_sequences, *lengths = plan.segments
+    sums = _new(x, plan.B, plan.segments.number, H, plan.K, plan.V)
+    totals = _new(x, plan.B, plan.segments.number, H)
     constants, slices = plan.over_values(x)
     state_kernels.segment_sums[plan.grid(slices)](
         x, y, log_decay, sums, totals, strides_of(x), strides_of(y), _decay_strides(log_decay), scale,
-        *plan.cut, slices, REVERSE=reverse, **constants,
+        *plan.segments, slices, REVERSE=reverse, **constants,
     )  # fmt: skip
     size, block = plan.K * plan.V, 1024
-    state_kernels.scan_segments[(plan.B * plan.H * triton.cdiv(size, block),)](
-        sums, totals, initial, plan.n_segments, SIZE=size, BLOCK=block, REVERSE=reverse, num_warps=4
-    )
+    state_kernels.scan_segments[(n_sequences * H * triton.cdiv(size, block),)](
+        sums, totals, initial, H, cu_seqlens, *lengths,
+        SIZE=size, BLOCK=block, REVERSE=reverse, num_warps=4,
+    )  # fmt: skip
     return sums
 
 
-def _plan(q: Tensor, v: Tensor, scale: float) -> _Plan:
-    """Returns the plan of a call on the device of q; segments are a multiple of DRIFT."""
+def _plan(q: Tensor, v: Tensor, cu_seqlens: Tensor | None, scale: float) -> _Plan:
+    """Returns the plan of a call on the device of q; segments are a multiple of DRIFT.
+
+    Packed sequences are cut as if one of them had every step.
+    """
     B, T, H, K = q.shape
     V = v.shape[3]
     hopper = not q.is_cuda or torch.cuda.get_device_capability(q.device)[0] >= 9
     processors = torch.cuda.get_device_properties(q.device).multi_processor_count if q.is_cuda else 1
     programs = B * H * triton.cdiv(V, tiles(K, V, q.dtype, hopper=hopper).outer)
     length = triton.cdiv(segment_length(T, programs, processors), DRIFT) * DRIFT
-    number = triton.cdiv(T, length)
-    return _Plan(B, T, H, K, V, scale, length, number, q.dtype, hopper)
+    return _Plan(B, K, V, scale, cut(q, length, cu_seqlens), q.dtype, hopper)
 
 
 def _decay_strides(log_decay: Tensor) -> tuple[int, int, int]:

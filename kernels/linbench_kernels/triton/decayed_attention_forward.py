@@ -6,17 +6,26 @@ import triton
 import triton.language as tl
 
 from linbench_kernels.triton.decayed_tile import LOG2_E, causal_weights, chunk_decay, scale_rows
-from linbench_kernels.triton.tile import head_rows, load_rows, locate, operand, store_rows
+from linbench_kernels.triton.tile import (
+    COUNTS,
+    head_rows,
+    is_idle,
+    load_rows,
+    locate,
+    operand,
+    segment_of,
+    store_rows,
+)
 
 
-@triton.jit(do_not_specialize=["T", "segment_length", "n_slices", "n_segments"])
+@triton.jit(do_not_specialize=COUNTS)
 def forward(
     q,  # [B, T, H, K]
     k,  # [B, T, H, K]
     v,  # [B, T, H, V]
     log_decay,  # [B, T, H] float32; a constant one has strides (0, 0, 1)
     o,  # [B, T, H, V] contiguous, written
-    states,  # [B, H, segments, K, V] float32, at the start of each segment; or None for zeros
+    states,  # [B, segments, H, K, V] float32, at the start of each segment; or None for zeros
     final_state,  # [B, H, K, V] float32, written; or None
     q_strides,
     k_strides,
@@ -25,6 +34,8 @@ def forward(
     scale,
     T,
     H,
+    cu_seqlens,  # [sequences + 1] int32; or None
+    n_sequences,
     segment_length,
     n_segments,
     n_slices,
@@ -44,8 +55,12 @@ def forward(
 
     A chunk is summed apart and then added in float32; `linear_attention_forward.forward` says how and why.
     """
-    v_slice, segment, batch, head = locate(tl.program_id(0), n_slices, n_segments, H)
-    sequence = (batch * H + head).to(tl.int64)
+    v_slice, item, batch, head = locate(tl.program_id(0), n_slices, n_segments, H)
+    sequence, begin, end, start = segment_of(item, batch, T, cu_seqlens, n_sequences, segment_length)
+    if cu_seqlens is not None:  # noqa: SIM102 (decided at compile time)
+        if is_idle(begin, end, start):
+            return
+    stop = min(end, start + segment_length)
     rows = tl.arange(0, CHUNK)
     k_columns = tl.arange(0, BLOCK_K)
     v_columns = v_slice * BLOCK_V + tl.arange(0, BLOCK_V)
@@ -57,19 +72,19 @@ def forward(
     o += (batch.to(tl.int64) * T * H + head) * V
 
     if states is not None:
-        address = states + (sequence * n_segments + segment) * K * V
+        index = ((batch * n_segments + item) * H + head).to(tl.int64)
+        address = states + index * K * V
         address += k_columns[None, :] * V + v_columns[:, None]
         S = tl.load(address, mask=state_valid, other=0.0)
     else:
         S = tl.zeros([BLOCK_V, BLOCK_K], tl.float32)
 
-    start = segment * segment_length
-    for i in range(0, tl.cdiv(min(T - start, segment_length), CHUNK)):
+    for i in range(0, tl.cdiv(stop - start, CHUNK)):
         first = start + i * CHUNK
-        q_tile = load_rows(q, q_strides[1], first, rows, k_columns, T, K)  # [C, K]
-        k_tile = load_rows(k, k_strides[1], first, rows, k_columns, T, K)  # [C, K]
-        v_tile = load_rows(v, v_strides[1], first, rows, v_columns, T, V)  # [C, V]
-        c, total = chunk_decay(log_decay, decay_strides[1], first, rows, T)
+        q_tile = load_rows(q, q_strides[1], first, rows, k_columns, stop, K)  # [C, K]
+        k_tile = load_rows(k, k_strides[1], first, rows, k_columns, stop, K)  # [C, K]
+        v_tile = load_rows(v, v_strides[1], first, rows, v_columns, stop, V)  # [C, V]
+        c, total = chunk_decay(log_decay, decay_strides[1], first, rows, stop)
 
         S_tile, S_scale = operand(S, q_tile.dtype)
         o_tile = tl.dot(q_tile, tl.trans(S_tile), input_precision=PRECISION)
@@ -77,15 +92,16 @@ def forward(
         scores = tl.dot(q_tile, tl.trans(k_tile), input_precision=PRECISION)
         scores *= causal_weights(c, rows)  # [C, C]
         o_tile += tl.dot(scores.to(v_tile.dtype), v_tile, input_precision=PRECISION)
-        store_rows(o, H * V, first, rows, v_columns, T, V, o_tile * scale)
+        store_rows(o, H * V, first, rows, v_columns, stop, V, o_tile * scale)
 
         v_tile = scale_rows(v_tile, tl.exp2(total - c))
         S *= tl.exp2(total)
         S += tl.dot(tl.trans(v_tile), k_tile, input_precision=PRECISION, max_num_imprecise_acc=1)
 
     if final_state is not None:  # noqa: SIM102 (decided at compile time)
-        if segment == n_segments - 1:
-            address = final_state + sequence * K * V + k_columns[None, :] * V + v_columns[:, None]
+        if stop == end:
+            index = (sequence * H + head).to(tl.int64)
+            address = final_state + index * K * V + k_columns[None, :] * V + v_columns[:, None]
             tl.store(address, S, mask=state_valid)
 
 
@@ -111,12 +127,12 @@ def decode(
     """Writes o and advances the state by one step, for one slice of V, which no other program touches."""
     n_slices: tl.constexpr = (V + BLOCK_V - 1) // BLOCK_V
     v_slice, _, batch, head = locate(tl.program_id(0), n_slices, 1, H)
-    sequence = (batch * H + head).to(tl.int64)
+    stream = (batch * H + head).to(tl.int64)
     k_columns = tl.arange(0, BLOCK_K)
     v_columns = v_slice * BLOCK_V + tl.arange(0, BLOCK_V)
     k_valid = k_columns < K
     v_valid = v_columns < V
-    address = state + sequence * K * V + k_columns[:, None] * V + v_columns[None, :]
+    address = state + stream * K * V + k_columns[:, None] * V + v_columns[None, :]
     state_valid = k_valid[:, None] & v_valid[None, :]
 
     q_row = tl.load(head_rows(q, q_strides, batch, head) + k_columns, mask=k_valid, other=0.0).to(tl.float32)
@@ -127,4 +143,4 @@ def decode(
     S = tl.load(address, mask=state_valid, other=0.0) * factor + k_row[:, None] * v_row[None, :]
     tl.store(address, S, mask=state_valid)
     o_row = tl.sum(q_row[:, None] * S, 0) * scale
-    tl.store(o + sequence * V + v_columns, o_row.to(o.dtype.element_ty), mask=v_valid)
+    tl.store(o + stream * V + v_columns, o_row.to(o.dtype.element_ty), mask=v_valid)

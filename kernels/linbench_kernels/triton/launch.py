@@ -66,8 +66,12 @@ def check_packed(q: Tensor, cu_seqlens: Tensor | None) -> int:
 def cut(x: Tensor, length: int, cu_seqlens: Tensor | None) -> Segments:
     """Returns the segments of `length` steps of sequences [B, T, H, _]."""
     B, T, H, _ = x.shape
-    if cu_seqlens is None:
-        return Segments(T, H, None, B, length, triton.cdiv(T, length))
-    length = 2 * length if length == T else length  # T // length would leave a segment over
-    sequences = cu_seqlens.shape[0] - 1
-    return Segments(T, H, cu_seqlens, sequences, length, T // length + sequences)
+    if cu_seqlens is not None and length == T:
+        length *= 2  # so that N sequences have N segments
+    sequences = B if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    return Segments(T, H, cu_seqlens, sequences, length, most_segments(T, length, cu_seqlens))
+
+
+def most_segments(T: int, length: int, cu_seqlens: Tensor | None) -> int:
+    """Returns how many segments the sequences in T steps need, whatever the values of cu_seqlens."""
+    return int(triton.cdiv(T, length) if cu_seqlens is None else T // length + cu_seqlens.shape[0] - 1)

@@ -267,9 +267,10 @@ def _adjoints(
 
 def _scan(sums: Tensor, initial: Tensor | None, segments: Segments, *, reverse: bool) -> None:
     """Replaces each segment's sum [B, segments, H, ...] by `initial` and all sums before (after) it."""
+    _, H, cu_seqlens, n_sequences, *lengths = segments
     size, block = sums[0, 0, 0].numel(), 1024
-    state_kernels.scan_segments[(segments.sequences * segments.H * triton.cdiv(size, block),)](
-        sums, initial, *segments[1:3], *segments[4:], SIZE=size, BLOCK=block, REVERSE=reverse, num_warps=4
+    state_kernels.scan_segments[(n_sequences * H * triton.cdiv(size, block),)](
+        sums, initial, H, cu_seqlens, *lengths, SIZE=size, BLOCK=block, REVERSE=reverse, num_warps=4
     )
 
 

@@ -41,7 +41,7 @@ def segment_of(item, batch, T, cu_seqlens, n_sequences, segment_length):
             sequence = tl.where(found, middle, sequence)
             after = tl.where(found, after, middle)
         begin = tl.load(cu_seqlens + sequence)
-        segment = item - begin // segment_length - sequence
+        segment = item - first_segment(sequence, begin, cu_seqlens, segment_length)
         return sequence, begin, tl.load(cu_seqlens + sequence + 1), begin + segment * segment_length
 
 
@@ -49,6 +49,15 @@ def segment_of(item, batch, T, cu_seqlens, n_sequences, segment_length):
 def is_idle(begin, end, start):
     """Returns whether a segment is past its sequence; the first never is, so that a state gets through."""
     return (start > begin) & (start >= end)
+
+
+@triton.jit
+def first_segment(sequence, begin, cu_seqlens, segment_length):
+    """Returns the first segment of a sequence in its row of the batch."""
+    if cu_seqlens is None:
+        return 0
+    else:
+        return begin // segment_length + sequence
 
 
 @triton.jit
