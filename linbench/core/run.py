@@ -18,6 +18,7 @@ class Run:
         environment: The machine, as `linbench.core.environment.capture` wrote it.
         plan: What was asked for: grid, axes, implementations and protocol; enough to resume the run.
         measurements: Its rows, in the order in which they were measured.
+        imported_from: Name of the file that it was read from; None if it was measured here.
     """
 
     id: str
@@ -26,3 +27,4 @@ class Run:
     environment: Mapping[str, Any]
     plan: Mapping[str, Any]
     measurements: tuple[Measurement, ...] = field(default=(), repr=False)
+    imported_from: str | None = field(default=None, compare=False)

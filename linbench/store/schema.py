@@ -20,7 +20,7 @@ from linbench.core.measurement import MEMORY_BYTES
 
 TIMES = ("median_s", "ci_low_s", "ci_high_s", "cpu_median_s", "kernels_median_s")
 BESIDE_SAMPLES = ("cpu_s", "switches", "kernels_s")
-REVISION = "0003"
+REVISION = "0005"
 
 metadata = MetaData()
 
@@ -33,6 +33,7 @@ runs = Table(
     Column("environment", JSON, nullable=False),
     Column("plan", JSON, nullable=False),
     Column("number", Integer, nullable=False, server_default="0"),  # as begun; clocks are set back
+    Column("imported_from", Text),  # None where it was measured with this store
     Index("runs_by_number", "number"),
 )
 
@@ -74,4 +75,29 @@ samples = Table(
     Column("measurement", Integer, ForeignKey("measurements.id", ondelete="RESTRICT"), primary_key=True),
     Column("samples_s", LargeBinary, nullable=False),
     *(Column(name, LargeBinary) for name in BESIDE_SAMPLES),
+)
+
+pytest_sessions = Table(
+    "pytest_sessions",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("created_at", String(40), nullable=False),
+    Column("imported_from", Text),
+    Column("version", String(32), nullable=False),
+    Column("machine_info", JSON, nullable=False),
+    Column("commit_info", JSON, nullable=False),
+)
+
+pytest_benchmarks = Table(  # timed by pytest-benchmark and checked against nothing: no measurements
+    "pytest_benchmarks",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("session", String(64), ForeignKey("pytest_sessions.id", ondelete="RESTRICT"), nullable=False),
+    Column("fullname", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("group", Text),
+    Column("param", Text),
+    *(Column(name, JSON, nullable=False) for name in ("params", "extra_info", "options", "stats")),
+    Column("samples_s", LargeBinary),
+    Index("pytest_benchmarks_by_session", "session"),
 )

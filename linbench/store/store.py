@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import Connection, func, insert, select, text, update
 
 from linbench.core.errors import StoreError, UsageError
 from linbench.core.measurement import Measurement
@@ -20,6 +20,7 @@ from linbench.store.schema import BESIDE_SAMPLES, measurements, runs, samples
 
 CASE_COLUMNS = ("B", "T", "H", "K", "V", "dtype", "mode", "device", "options", "seed")
 SAMPLE_COLUMNS = ("samples_s", *BESIDE_SAMPLES)
+HEAD_COLUMNS = ("id", "created_at", "finished_at", "environment", "plan", "imported_from")
 BEGUN = (runs.c.number, runs.c.created_at, runs.c.id)
 
 
@@ -34,6 +35,7 @@ class RunSummary:
         grid: Name of its grid.
         device: cpu or cuda.
         statuses: How many rows of each status it has.
+        imported_from: Name of the file that it was read from; None if it was measured here.
     """
 
     id: str
@@ -42,6 +44,7 @@ class RunSummary:
     grid: str
     device: str
     statuses: Mapping[str, int]
+    imported_from: str | None = None
 
 
 class Store:
@@ -82,14 +85,28 @@ class Store:
     def append(self, run: str, rows: Iterable[Measurement]) -> None:
         """Add rows to a run, all in one transaction; when it returns they are on the disk."""
         with transaction(self._engine, self.place) as connection:
-            for row in rows:
-                values = row.to_row(run)
-                values |= values.pop("case")
-                values["reason"] = _storable(row.reason)
-                key = connection.execute(insert(measurements).values(values)).inserted_primary_key
-                if row.time is not None and key is not None:
-                    blobs = {name: pack(getattr(row.time, name)) for name in SAMPLE_COLUMNS}
-                    connection.execute(insert(samples).values(measurement=key[0], **blobs))
+            _insert(connection, run, rows)
+
+    def add(self, run: Run) -> bool:
+        """Add a whole run that came from elsewhere; return False if the very same is stored already.
+
+        It stands before the runs that were measured here, so that "latest" is one of those.
+
+        Raises:
+            UsageError: Another run is stored under its id; nothing was changed.
+        """
+        with transaction(self._engine, self.place) as connection:
+            new = connection.execute(select(runs.c.id).where(runs.c.id == run.id)).first() is None
+            if new:
+                head = {name: getattr(run, name) for name in HEAD_COLUMNS}
+                connection.execute(insert(runs).values(**head, number=0))
+                _insert(connection, run.id, run.measurements)
+        if not new and self.run(run.id, with_samples=True) != run:
+            raise UsageError(
+                f"a run {run.id} is stored in {self.place} already and differs; nothing was imported: "
+                "name another database with --db"
+            )
+        return new
 
     def finish(self, run: str) -> None:
         """Note that a run came to its end."""
@@ -113,6 +130,7 @@ class Store:
                 str(row.plan.get("grid", {}).get("name", "?")),
                 str(row.plan.get("device", "?")),
                 counted.get(row.id, {}),
+                row.imported_from,
             )
             for row in found
         ]
@@ -172,7 +190,15 @@ class Store:
                 raise StoreError(
                     f"database {self.place}: row {row['id']} is damaged: {error}; see `linbench db check`"
                 ) from None
-        return Run(head.id, head.created_at, head.finished_at, head.environment, head.plan, tuple(found))
+        return Run(
+            head.id,
+            head.created_at,
+            head.finished_at,
+            head.environment,
+            head.plan,
+            tuple(found),
+            head.imported_from,
+        )
 
     def problems(self) -> list[str]:
         """Return what is wrong with the database, one line each; none if all is well."""
@@ -186,10 +212,25 @@ class Store:
                 ]
                 orphans = connection.execute(text("PRAGMA foreign_key_check")).all()
                 found += [f"table {row[0]} row {row[1]} belongs to nothing" for row in orphans]
-            joined = select(measurements, *(samples.c[name] for name in SAMPLE_COLUMNS)).outerjoin(samples)
+            joined = (
+                select(measurements, runs.c.imported_from, *(samples.c[name] for name in SAMPLE_COLUMNS))
+                .outerjoin(samples)
+                .outerjoin(runs)
+            )
             for row in connection.execute(joined).mappings():
                 found += [f"row {row['id']}: {problem}" for problem in _row_problems(dict(row))]
         return found
+
+
+def _insert(connection: Connection, run: str, rows: Iterable[Measurement]) -> None:
+    for row in rows:
+        values = row.to_row(run)
+        values |= values.pop("case")
+        values["reason"] = _storable(row.reason)
+        key = connection.execute(insert(measurements).values(values)).inserted_primary_key
+        if row.time is not None and row.time.samples_s and key is not None:
+            blobs = {name: pack(getattr(row.time, name)) for name in SAMPLE_COLUMNS}
+            connection.execute(insert(samples).values(measurement=key[0], **blobs))
 
 
 def pack(values: Sequence[float]) -> bytes:
@@ -250,7 +291,8 @@ def _row_problems(row: Mapping[str, Any]) -> list[str]:
     except (KeyError, TypeError, ValueError) as error:
         found.append(f"cannot be read: {error}")
     blob = row["samples_s"]
-    if (blob is None) != (row["median_s"] is None):
+    left_out = blob is None and row["imported_from"] is not None  # a file may hold no samples
+    if (blob is None) != (row["median_s"] is None) and not left_out:
         found.append("has a median and no samples" if blob is None else "has samples and no median")
     if blob is not None:
         if len(blob) != 4 * row["n"]:
