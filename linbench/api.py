@@ -20,6 +20,7 @@ from linbench.execution.lock import exclusive
 from linbench.execution.plan import DEFAULT_PROCESSES, Job, Plan, Protocol, make_plan, plan_from_json
 from linbench.execution.runner import Observer, Runner
 from linbench.store import DEFAULT_DB
+from linbench.store.exchange.jsonl import head
 from linbench.store.store import Store
 from linbench.store.table import frame
 
@@ -150,10 +151,12 @@ def resumed(store: Store, name: str, **bounds: Any) -> tuple[Run, Plan]:
         bounds: Fields of the protocol to replace: timeout_s, max_memory_bytes, time_budget_s.
 
     Raises:
-        UsageError: There is no such run.
+        UsageError: There is no such run, or it was imported.
         EnvironmentRefused: It was begun on another machine, or with other libraries or code.
     """
     run = store.run(name)
+    if run.imported_from is not None:
+        raise UsageError(f"run {run.id} was imported, and is not gone on with; begin a new run instead")
     other = environment.difference(run.environment, environment.capture())
     if other is not None:
         raise EnvironmentRefused(f"run {run.id} was begun with {other}; begin a new run instead")
@@ -200,8 +203,10 @@ def measure(
         if on_start is not None:
             on_start(current)
         journal = journal_path(db, current.id)
-        if resume is not None:  # a run that was cut off may have left half a line, or one too few
-            _write_lines(journal, _json_lines(resume.id, resume.measurements), mode="w")
+        stored = (
+            resume.measurements if resume else ()
+        )  # a run cut off may have left half a line, or one too few
+        _write_lines(journal, [json.dumps(head(current)), *_json_lines(current.id, stored)], mode="w")
         for rows in runner.measure():
             store.append(current.id, rows)
             _write_lines(journal, _json_lines(current.id, rows))
@@ -233,7 +238,7 @@ def check_device(device: str) -> list[str]:
 
 
 def journal_path(db: str, run: str) -> Path:
-    """Return where the rows of a run are appended as JSON lines, beside the database."""
+    """Return where the rows of a run are appended as linbench JSON lines, beside the database."""
     folder = Path(DEFAULT_DB).parent if "://" in db else Path(db).parent
     return folder / f"{run}.jsonl"
 

@@ -17,10 +17,11 @@ from linbench.core.errors import LinbenchError, UsageError, unknown
 
 COMMANDS = {
     "run": "Measure implementations over a grid, store every row, write the report.",
-    "list": "Name the operators, implementations, grids or runs there are.",
+    "list": "Name the operators, implementations, grids, runs or sessions there are.",
     "show": "Print the rows of a run.",
     "report": "Write the HTML report of a run.",
-    "export": "Write the rows of a run to CSV, JSON lines or Parquet.",
+    "export": "Write a run to a file, for linbench or for other tools.",
+    "import": "Add a file of linbench or of pytest-benchmark to a database.",
     "doctor": "Say what this machine is, and what can run on it and why not.",
     "selftest": "See whether this harness can be believed here.",
     "db": "Check a database.",
@@ -62,7 +63,7 @@ def app(ctx: click.Context) -> None:
     environment variable (LINBENCH_DB for --db) or in [tool.linbench] of ./pyproject.toml (db = "...").
     """
     settings = configured()
-    nested = {"db": ("check",), "list": ("operators", "implementations", "grids", "runs")}
+    nested = {"db": ("check",), "list": ("operators", "implementations", "grids", "runs", "sessions")}
     ctx.default_map = dict.fromkeys(COMMANDS, settings) | {
         group: dict.fromkeys(names, settings) for group, names in nested.items()
     }

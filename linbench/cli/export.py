@@ -1,29 +1,56 @@
-"""linbench export: write the rows of a run to a file."""
+"""linbench export: write a run to a file."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 
 from linbench.cli import options
+from linbench.cli.text import printable
+from linbench.store.exchange.export import SUFFIXES
 
 
 @click.command(context_settings=options.SETTINGS)
 @click.argument("run", default="latest")
-@click.option("--to", type=click.Choice(["csv", "jsonl", "parquet"]), required=True, help="Form of the file.")
-@click.option("-o", "--output", metavar="FILE", help="[default: RUN.csv, RUN.jsonl or RUN.parquet]")
+@click.option("--to", type=click.Choice(list(SUFFIXES)), required=True, help="Form of the file.")
+@click.option("-o", "--output", metavar="FILE", help="[default: RUN.csv, RUN.jsonl, RUN.asv.json, ...]")
 @options.db
 @options.output_format("json")
 def command(run: str, to: str, output: str | None, db: str, form: str) -> None:
-    """Write the rows of RUN (an id, the start of one, or latest) to a file."""
-    import json
+    """Write RUN (an id, the start of one, or latest; or a session's id) to a file.
 
+    What the form cannot hold is named on stderr. jsonl holds the whole run, and `linbench import` takes it.
+    """
+    from linbench.store.exchange.export import write_run
+    from linbench.store.sessions import PREFIX
     from linbench.store.store import Store
-    from linbench.store.table import write_table
 
-    found = Store(db).run(run)
-    path = Path(output or f"{found.id}.{to}")
-    write_table(found, to, path)
-    record = {"run": found.id, "path": str(path), "rows": len(found.measurements)}
-    click.echo(json.dumps(record) if form == "json" else f"{path}: {len(found.measurements)} rows")
+    if run.startswith(PREFIX):
+        _export_session(run, to, output, db, form)
+        return
+    found = Store(db).run(run, with_samples=True)
+    path = Path(output or f"{found.id}.{SUFFIXES[to]}")
+    left_out = write_run(found, to, path)
+    for line in left_out:
+        click.echo(f"left out: {printable(line)}", err=True)
+    record = {"run": found.id, "path": str(path), "rows": len(found.measurements) - len(left_out)}
+    click.echo(json.dumps(record) if form == "json" else f"{path}: {record['rows']} rows")
+
+
+def _export_session(name: str, to: str, output: str | None, db: str, form: str) -> None:
+    """Write a session of pytest-benchmark in the one form that fits it."""
+    from linbench.core.errors import UsageError
+    from linbench.store.exchange.export import whole
+    from linbench.store.exchange.pytest_benchmark import write_session
+    from linbench.store.sessions import Sessions
+
+    if to != "pytest-benchmark":
+        raise UsageError(f"--to {to}: a session of pytest-benchmark goes --to pytest-benchmark only")
+    found = Sessions(db).session(name)
+    path = Path(output or f"{found.id}.json")
+    with whole(path) as part:
+        write_session(found, part)
+    record = {"session": found.id, "path": str(path), "benchmarks": len(found.benchmarks)}
+    click.echo(json.dumps(record) if form == "json" else f"{path}: {len(found.benchmarks)} benchmarks")

@@ -1,4 +1,4 @@
-"""linbench list: name the operators, implementations, grids or runs there are."""
+"""linbench list: name the operators, implementations, grids, runs or sessions there are."""
 
 from __future__ import annotations
 
@@ -89,12 +89,32 @@ def runs(db: str, form: str) -> None:
             "run": found.id,
             "began": found.created_at,
             "finished": found.finished_at or "no",
+            "imported from": found.imported_from or "no",
             "grid": found.grid,
             "device": found.device,
             "rows": ", ".join(f"{number} {status}" for status, number in sorted(found.statuses.items()))
             or "none",
         }
         for found in Store(db).summaries()
+    ]
+    _print(records, form)
+
+
+@command.command(context_settings=options.SETTINGS)
+@options.db
+@options.output_format("json")
+def sessions(db: str, form: str) -> None:
+    """Name the sessions of pytest-benchmark in a database, the latest first."""
+    from linbench.store.sessions import Sessions
+
+    records = [
+        {
+            "session": found.id,
+            "written": found.created_at,
+            "imported from": found.imported_from or "no",
+            "benchmarks": found.benchmarks,
+        }
+        for found in Sessions(db).summaries()
     ]
     _print(records, form)
 

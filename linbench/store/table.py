@@ -1,19 +1,15 @@
-"""Table: a run's rows flat, for a frame or a file."""
+"""Table: a run's rows flat, for a frame or a file of columns."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from linbench.core.errors import UsageError
 from linbench.core.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd
-
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def flat_rows(run: Run) -> list[dict[str, Any]]:
@@ -36,40 +32,3 @@ def frame(found: Iterable[Run]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame([record for run in found for record in flat_rows(run)])
-
-
-def write_table(run: Run, form: str, path: Path) -> None:
-    """Write a run's rows to a file; the whole file or nothing.
-
-    Args:
-        run: What to write.
-        form: csv, jsonl (as `linbench run --format json` prints it) or parquet.
-        path: Where to.
-
-    Raises:
-        UsageError: The file cannot be written, or pyarrow is not installed.
-    """
-    if path.is_dir():
-        raise UsageError(f"{path}: is a folder; name a file in it")
-    part = path.with_name(path.name + ".part")
-    try:
-        if form == "jsonl":
-            lines = (json.dumps(found.to_row(run.id)) + "\n" for found in run.measurements)
-            part.write_text("".join(lines), encoding="utf-8")
-        elif form == "csv":
-            table = frame([run])
-            words = table.select_dtypes(exclude="number").columns
-            table[words] = table[words].map(_harmless)
-            table.to_csv(part, index=False)
-        else:
-            frame([run]).to_parquet(part, index=False)
-        part.replace(path)
-    except ImportError:
-        raise UsageError("--to parquet needs pyarrow; pip install 'linbench[parquet]'") from None
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
-
-
-def _harmless(value: Any) -> Any:
-    """Return a text that a spreadsheet will not take for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value

@@ -1,0 +1,347 @@
+"""linbench JSON lines: a run as one line that says what it is, then one line a row.
+
+The same form is written by `linbench export --to jsonl` and, without samples, beside the database while a run
+goes on. `linbench-run.schema.json`, shipped beside this file, is the JSON Schema of a line.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import ConfigDict, Field, TypeAdapter, model_validator
+
+from linbench.core.case import Case
+from linbench.core.errors import UsageError
+from linbench.core.measurement import MEMORY_BYTES, Measurement
+from linbench.core.quantity import LARGEST_COUNT
+from linbench.core.run import Run
+from linbench.store.exchange import untrusted
+from linbench.store.exchange.untrusted import Outside, parse, validated
+from linbench.store.store import pack, unpack
+
+VERSION: Final = 1
+RUN_ID: Final = r"^[0-9]{8}-[0-9]{6}-[0-9a-f]{4}$"
+MOST_SAMPLES: Final = 1_000_000
+INTEGER_COLUMN: Final = 2**31 - 1
+
+RunId = Annotated[str, Field(pattern=RUN_ID, max_length=20)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Short = Annotated[str, Field(max_length=32)]
+Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
+Natural = Annotated[int, Field(ge=0, le=INTEGER_COLUMN)]
+Bytes = Annotated[int, Field(ge=0, le=untrusted.LARGEST_INTEGER)]
+Seconds = Annotated[float, Field(ge=0, le=1e12)]
+Distance = Annotated[float, Field(ge=0)]
+Moment = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9:]+)$", max_length=32)]
+Scalar = bool | int | float | str
+
+
+class CaseLine(Outside):
+    """A case."""
+
+    B: Count
+    T: Count
+    H: Count
+    K: Count
+    V: Count
+    dtype: Literal["float64", "float32", "float16", "bfloat16"]
+    mode: Literal["fwd", "fwd_bwd", "prefill", "decode"]
+    device: Literal["cpu", "cuda"]
+    options: dict[Name, Scalar]
+    seed: Natural
+
+
+class ErrorLine(Outside):
+    """A tensor's distance from the oracle."""
+
+    rel_l2: Distance
+    max_abs: Distance
+    max_rel: Distance
+    cosine: float
+    nonfinite: Natural
+    budget: Distance
+    by_position: list[Distance | None] = Field(default_factory=list, max_length=64)
+
+
+class KernelLine(Outside):
+    """A kernel that was launched."""
+
+    name: str
+    configuration: str
+    hash: str
+    registers: Natural | None = None
+    spills: Natural | None = None
+    shared_bytes: Natural | None = None
+
+
+class SamplesLine(Outside):
+    """What each timed call gave; a list that was not taken is empty."""
+
+    samples_s: Annotated[list[Seconds], Field(min_length=1, max_length=MOST_SAMPLES)]
+    cpu_s: Annotated[list[Seconds], Field(max_length=MOST_SAMPLES)]
+    switches: Annotated[list[Natural], Field(max_length=MOST_SAMPLES)]
+    kernels_s: Annotated[list[Seconds], Field(max_length=MOST_SAMPLES)]
+
+
+NOT_OK_CARRIES_NOTHING: Final[dict[str, Any]] = {
+    "if": {"properties": {"status": {"not": {"const": "ok"}}}},
+    "then": {
+        "properties": {
+            "reason": {"type": "string", "minLength": 1},
+            **{name: {"type": "null"} for name in ("median_s", "timer", "peak_bytes", "memory_meter")},
+            "n": {"const": 0},
+            "samples": {"type": "null"},
+        }
+    },
+}
+
+
+class RowLine(Outside):
+    """A measurement; only one that is ok has a time, memory or samples."""
+
+    model_config = ConfigDict(json_schema_extra=NOT_OK_CARRIES_NOTHING)
+
+    run: RunId
+    operator: Name
+    implementation: Name
+    case_id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+    case: CaseLine
+    status: Literal[
+        "ok", "wrong", "oom", "unsupported", "compile_error", "error", "timeout", "crashed", "skipped"
+    ]
+    reason: str | None
+    timer: Short | None
+    median_s: Seconds | None
+    ci_low_s: Distance | None  # of two processes that differ much it has no bound to speak of
+    ci_high_s: Distance | None
+    cpu_median_s: Seconds | None
+    kernels_median_s: Seconds | None
+    n: Natural
+    processes: Annotated[list[Natural], Field(max_length=1000)]
+    first_call_s: Seconds | None
+    deterministic: bool | None
+    kernels: Annotated[list[KernelLine], Field(max_length=1000)]
+    peak_bytes: Bytes | None
+    extra_bytes: Bytes | None
+    output_bytes: Bytes | None
+    saved_bytes: Bytes | None
+    workspace_bytes: Bytes | None
+    state_bytes: Bytes | None
+    reserved_bytes: Bytes | None
+    memory_meter: Annotated[str, Field(max_length=16)] | None
+    errors: dict[Name, ErrorLine]
+    approximation: dict[Name, Distance]
+    telemetry: dict[str, Any]
+    flags: Annotated[list[Short], Field(max_length=16)]
+    measured_at: Short
+    samples: SamplesLine | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        """Refuse a row whose parts contradict each other."""
+        times = (self.timer, self.median_s, self.ci_low_s, self.ci_high_s)
+        if len({value is None for value in times}) > 1:
+            raise ValueError("timer, median_s, ci_low_s and ci_high_s stand together or not at all")
+        if self.ci_low_s is not None and self.ci_high_s is not None and self.ci_low_s > self.ci_high_s:
+            raise ValueError("ci_low_s is above ci_high_s")
+        if self.median_s is None and (self.samples or self.cpu_median_s or self.kernels_median_s):
+            raise ValueError("there are samples or medians beside a median_s that is null")
+        if self.n != sum(self.processes) or (self.n > 0) != (self.median_s is not None):
+            raise ValueError("n is not the sum of processes, or does not fit median_s")
+        memory = (self.peak_bytes, self.extra_bytes, self.memory_meter)
+        if len({value is None for value in memory}) > 1:
+            raise ValueError("peak_bytes, extra_bytes and memory_meter stand together or not at all")
+        if self.peak_bytes is None and any(getattr(self, name) is not None for name in MEMORY_BYTES):
+            raise ValueError("there are parts of memory beside a peak_bytes that is null")
+        if self.samples is not None:
+            if len(self.samples.samples_s) != self.n:
+                raise ValueError(f"samples has {len(self.samples.samples_s)} samples_s where n is {self.n}")
+            for name in ("cpu_s", "switches", "kernels_s"):
+                if len(getattr(self.samples, name)) not in (0, self.n):
+                    raise ValueError(f"samples has as many {name} as neither n nor 0")
+        return self
+
+
+class Open(Outside):
+    """A part of the head to which a newer linbench may add."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class HostLine(Open):
+    """The host."""
+
+    cpu: str
+    cores: Natural
+    memory_bytes: Bytes
+    system: str
+    python: str
+
+
+class GpuLine(Open):
+    """A GPU."""
+
+    name: str
+
+
+class GitLine(Open):
+    """The code."""
+
+    commit: str
+    dirty: bool
+
+
+class EnvironmentLine(Open):
+    """Where the run was measured."""
+
+    host: HostLine
+    gpus: list[GpuLine]
+    libraries: dict[str, str]
+    git: GitLine | None
+    variables: dict[str, str]
+
+
+class GridLine(Open):
+    """The grid."""
+
+    name: str
+
+
+class ProtocolLine(Open):
+    """How each case was measured."""
+
+    processes: Count = 1
+
+
+class PlanLine(Open):
+    """What was asked for."""
+
+    grid: GridLine
+    device: Literal["cpu", "cuda"]
+    implementations: list[Name]
+    plugins: list[str]
+    protocol: ProtocolLine
+    command: list[str] = Field(default_factory=list)
+
+
+class RunLine(Outside):
+    """A run without its rows."""
+
+    id: RunId
+    created_at: Moment
+    finished_at: Moment | None
+    environment: EnvironmentLine
+    plan: PlanLine
+
+
+class HeadLine(Outside):
+    """The first line of a file."""
+
+    linbench: Literal[1]
+    run: RunLine
+
+
+def head(run: Run) -> dict[str, Any]:
+    """Return the first line of a run's file as JSON data."""
+    named = ("id", "created_at", "finished_at", "environment", "plan")
+    return {"linbench": VERSION, "run": {name: getattr(run, name) for name in named}}
+
+
+def write(run: Run, path: Path) -> list[str]:
+    """Write a run, whole; return what was left out: nothing."""
+    path.write_text("".join(f"{line}\n" for line in lines(run)), encoding="utf-8")
+    return []
+
+
+def lines(run: Run) -> Iterator[str]:
+    """Yield the lines of a run's file, with the samples that were read."""
+    yield json.dumps(head(run), allow_nan=False)
+    for found in run.measurements:
+        row = found.to_row(run.id)
+        if found.time is not None and found.time.samples_s:
+            row["samples"] = {name: list(getattr(found.time, name)) for name in SamplesLine.model_fields}
+        yield json.dumps(row, allow_nan=False)
+
+
+def is_head(line: Any) -> bool:
+    """Return whether JSON data looks like the first line of such a file."""
+    return isinstance(line, dict) and "linbench" in line
+
+
+def read(text: str, name: str) -> Run:
+    """Return the run that a file holds; where a row stands twice, the later counts.
+
+    Args:
+        text: The file's.
+        name: The file's, for complaints and to be kept with the run.
+
+    Raises:
+        UsageError: It is not such a file; the line, and the field in it, are named.
+    """
+    rows: dict[tuple[str, str], Measurement] = {}
+    start: RunLine | None = None
+    raw: dict[str, Any] = {}
+    written = text.split("\n")
+    if written[-1] == "":
+        written.pop()
+    if len(written) > untrusted.MOST_ROWS + 1:
+        raise UsageError(f"{name}: holds more than {untrusted.MOST_ROWS:,} rows")
+    for number, line in enumerate(written, 1):
+        where = f"{name}: line {number}"
+        data = parse(line, where)
+        if start is None:
+            if is_head(data) and data["linbench"] != VERSION:
+                raise UsageError(
+                    f"{where}: is of version {untrusted.shortened(data['linbench'])}; this linbench knows "
+                    f"{VERSION}; upgrade it, or export anew"
+                )
+            start, raw = validated(HeadLine, data, where).run, data["run"]
+            continue
+        row = _measurement(data, start.id, where)
+        rows.pop((row.implementation, row.case.id), None)
+        rows[row.implementation, row.case.id] = row
+    if start is None:
+        raise UsageError(f"{name}: is empty")
+    return Run(
+        start.id,
+        start.created_at,
+        start.finished_at,
+        raw["environment"],
+        raw["plan"],
+        tuple(rows.values()),
+        name,
+    )
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a line."""
+    found: dict[str, Any] = TypeAdapter(HeadLine | RowLine).json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"A line of linbench JSON lines, version {VERSION}: the head first, then a row a line",
+        **found,
+    }
+
+
+def _measurement(data: Any, run: str, where: str) -> Measurement:
+    row = validated(RowLine, data, where)
+    if row.run != run:
+        raise UsageError(f"{where}: run: is {row.run!r} where the first line says {run!r}")
+    found = {key: value for key, value in data.items() if key != "samples"}
+    if Case.from_json(row.case.model_dump()).id != row.case_id:
+        raise UsageError(f"{where}: case_id: {row.case_id!r} is not the id of this case")
+    try:
+        return Measurement.from_row(found, _sequences(row.samples))
+    except ValueError as error:  # what only an ok row may carry
+        raise UsageError(f"{where}: {error}") from None
+
+
+def _sequences(samples: SamplesLine | None) -> Mapping[str, tuple[float, ...]] | None:
+    """Return samples as the store will give them back: rounded to float32."""
+    if samples is None:
+        return None
+    found = {name: tuple(unpack(pack(getattr(samples, name)))) for name in SamplesLine.model_fields}
+    return found | {"switches": tuple(map(int, found["switches"]))}
