@@ -16,7 +16,7 @@ def write(run: Run, path: Path) -> list[str]:
     table = frame([run])
     words = table.select_dtypes(exclude="number").columns
     table[words] = table[words].map(_harmless)
-    table.to_csv(path, index=False)
+    table.to_csv(path, index=False, lineterminator="\r\n")  # so that a cell with either in it is quoted
     return []
 
 

@@ -29,8 +29,9 @@ def read(path: Path) -> Run | Session:
         head = None  # the first line of a document of several
     if jsonl.is_head(head):
         return jsonl.read(text, path.name)
-    data = untrusted.parse(text, str(path), first_line=1) if rest.strip() else head
-    if not pytest_benchmark.looks_like(data):
+    lines = head is not None and rest.strip()
+    data = head if head is not None else untrusted.parse(text, str(path), first_line=1)
+    if lines or not pytest_benchmark.looks_like(data):
         raise UsageError(
             f"{path}: is neither linbench JSON lines (whose first line has the key linbench) nor JSON of "
             "pytest-benchmark"

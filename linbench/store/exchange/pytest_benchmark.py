@@ -16,7 +16,6 @@ from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field
 
-from linbench import __version__
 from linbench.core.errors import UsageError
 from linbench.core.measurement import Measurement, Time
 from linbench.core.run import Run
@@ -218,7 +217,7 @@ def _of_row(run: Run, row: Measurement, time: Time) -> Benchmark:
         param=case,
         params=row.case.to_json(),
         extra_info={
-            "linbench": __version__,
+            "linbench": (run.environment.get("libraries") or {}).get("linbench"),
             "run": run.id,
             "median_s": time.median_s,
             "ci_low_s": time.ci_low_s,

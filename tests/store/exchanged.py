@@ -1,0 +1,52 @@
+"""A run with every kind of row, as a real one has its environment and plan."""
+
+from dataclasses import replace
+
+from test_store import full_row, ok_row
+
+from linbench.core.case import Case
+from linbench.core.measurement import Measurement, Status, TensorError
+from linbench.core.run import Run
+
+ENVIRONMENT = {
+    "host": {"cpu": "A CPU", "cores": 2, "memory_bytes": 2**34, "system": "Linux 6", "python": "3.11.7"},
+    "gpus": [{"name": "A GPU", "uuid": "GPU-1", "memory_bytes": 2**36, "driver": "580.1"}],
+    "libraries": {"linbench": "0.1.0", "torch": "2.13.0"},
+    "git": {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False},
+    "variables": {"OMP_NUM_THREADS": "2"},
+}  # fmt: skip
+PLAN = {
+    "grid": {"name": "axes", "description": "", "operators": [], "axes": {"T": [64]}, "device": {}},
+    "device": "cpu",
+    "implementations": ["linear/chunk"],
+    "plugins": [],
+    "protocol": {"timer": "cpu", "processes": 2},
+    "command": ["linbench", "run"],
+}
+
+
+def failed(status, T, reason="it failed", **more):
+    return Measurement("linear", "linear/chunk", Case(1, T, 2, 16, 16), status, reason, **more)
+
+
+def rows():
+    once = replace(ok_row(), time=None, memory=None, case=Case(1, 32, 2, 16, 16))
+    seeded = replace(ok_row(median=4.0), case=replace(ok_row().case, seed=7))
+    full = replace(full_row(), case=Case(1, 1024, 2, 16, 16))
+    wrong = failed(Status.WRONG, 512, "o is off", errors={"o": TensorError(1.0, 2.0, 3.0, 0.0, 3, 1e-5)})
+    others = [status for status in Status if status not in (Status.OK, Status.WRONG)]
+    return (
+        ok_row(), seeded, full, once, wrong,
+        *(failed(status, 2000 + place) for place, status in enumerate(others)),
+        failed(Status.ERROR, 4096, "=HYPERLINK(\"x\") it's «bad»\nsecond line"),
+    )  # fmt: skip
+
+
+RUN = Run(
+    "20261122-143000-1a2b",
+    "2026-11-22T14:30:00+00:00",
+    "2026-11-22T14:40:00+00:00",
+    ENVIRONMENT,
+    PLAN,
+    rows(),
+)

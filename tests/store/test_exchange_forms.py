@@ -1,0 +1,134 @@
+"""What each form of another tool holds, and what is said to be left out of it."""
+
+import csv
+import json
+from dataclasses import replace
+from statistics import median
+
+import pandas as pd
+import pytest
+from exchanged import RUN, rows
+
+from linbench.core.errors import UsageError
+from linbench.core.measurement import Status
+from linbench.store.exchange.export import SUFFIXES, label, write_run
+
+TIMED = [row for row in RUN.measurements if row.time]
+UNTIMED = [row for row in RUN.measurements if not row.time]
+
+
+@pytest.fixture
+def exported(tmp_path):
+    """Return a run as a form has it, and what was left out."""
+
+    def export(form, run=RUN):
+        path = tmp_path / f"x.{SUFFIXES[form]}"
+        left_out = write_run(run, form, path)
+        return path, left_out
+
+    return export
+
+
+@pytest.mark.parametrize("form", ["pytest-benchmark", "github-action", "bencher", "asv"])
+def test_every_row_without_a_time_is_named_with_its_reason(exported, form):
+    path, left_out = exported(form)
+    assert len(left_out) == len(UNTIMED)
+    for row, line in zip(UNTIMED, left_out, strict=True):
+        said = "ok, not timed" if row.status is Status.OK else f"{row.status}: {row.reason}"
+        assert line == f"{label(row)}: {said}"
+    json.loads(path.read_text(), parse_constant=pytest.fail)
+
+
+def test_names_of_rows_differ(exported):
+    assert len({label(row) for row in RUN.measurements}) == len(RUN.measurements)
+    path, _ = exported("bencher")
+    assert len(json.loads(path.read_text())) == len(TIMED)
+
+
+def test_github_action_benchmark(exported):
+    entries = json.loads(exported("github-action")[0].read_text())
+    assert {type(entry["value"]) for entry in entries} == {float, int}
+    assert all(set(entry) <= {"name", "unit", "value", "range", "extra"} for entry in entries)
+    assert entries[0] == {
+        "name": "linear/chunk B1 T64 H2 K16 V16 float32 fwd cpu feature_map=relu",
+        "unit": "s",
+        "value": 2.0,
+        "range": "95% interval 1 to 3",
+        "extra": "3 samples\ntimer cpu\ncontended",
+    }
+    assert entries[1] == {"name": f"{entries[0]['name']} memory", "unit": "bytes", "value": 5}
+    assert len(entries) == 2 * len(TIMED)
+
+
+def test_bencher_metric_format(exported):
+    found = json.loads(exported("bencher")[0].read_text())
+    assert found[label(TIMED[0])] == {
+        "latency": {"value": 2e9, "lower_value": 1e9, "upper_value": 3e9},  # nanoseconds
+        "extra-bytes": {"value": 5},
+    }
+
+
+def test_asv_results(exported):
+    data = json.loads(exported("asv")[0].read_text())
+    assert (data["version"], data["commit_hash"]) == (2, RUN.environment["git"]["commit"])
+    assert data["params"]["machine"] == "A GPU"
+    assert data["date"] == 1795357800000
+    ((name, values),) = data["results"].items()
+    result = dict(zip(data["result_columns"], values, strict=False))
+    assert name == "linbench.linear.chunk"
+    assert result["result"] == [row.time.median_s if row.time else None for row in RUN.measurements]
+    assert len(result["params"][0]) == len(RUN.measurements)
+    assert result["params"][0][0] == "'B1 T64 H2 K16 V16 float32 fwd cpu feature_map=relu'"
+    assert result["samples"][0] == [1.0, 2.0, 3.0]
+    assert (result["stats_q_25"][0], result["stats_q_75"][0]) == (1.5, 2.5)
+    assert (result["stats_number"][0], result["stats_repeat"][0]) == (1, 3)
+    assert result["stats_ci_99_a"] is None
+
+
+def test_asv_needs_a_commit(exported, tmp_path):
+    with pytest.raises(UsageError, match="has no commit"):
+        exported("asv", replace(RUN, environment=RUN.environment | {"git": None}))
+    assert not list(tmp_path.glob("x.asv.json"))
+
+
+def test_pytest_benchmark_holds_the_samples_and_what_was_checked(exported):
+    data = json.loads(exported("pytest-benchmark")[0].read_text())
+    assert [found["fullname"] for found in data["benchmarks"]] == [
+        f"linbench::linear/chunk[{label(row).removeprefix('linear/chunk ')}]" for row in TIMED
+    ]
+    found = data["benchmarks"][0]
+    assert found["stats"]["data"] == [1.0, 2.0, 3.0]
+    assert found["stats"]["median"] == median([1.0, 2.0, 3.0])
+    assert (found["stats"]["mean"], found["stats"]["stddev"], found["stats"]["rounds"]) == (2.0, 1.0, 3)
+    assert found["options"]["timer"] == "linbench cpu"
+    assert found["extra_info"]["rel_l2"] == {"o": 1e-7}
+    assert data["commit_info"]["id"] == RUN.environment["git"]["commit"]
+
+
+def test_csv_holds_every_row_and_no_formula(exported):
+    starts = ["=x", "+x", "-x", "@x", "\tx", "\rx", " =x", "\n=x"]  # the \r in one must not begin a line
+    odd = [
+        replace(rows()[-1], reason=text, case=replace(rows()[-1].case, T=n))
+        for n, text in enumerate(starts, 1)
+    ]
+    path, left_out = exported("csv", replace(RUN, measurements=RUN.measurements + tuple(odd)))
+    with path.open(newline="", encoding="utf-8") as file:
+        found = list(csv.DictReader(file))
+    assert [row["status"] for row in found[: -len(odd)]] == [str(row.status) for row in RUN.measurements]
+    assert [row["reason"] for row in found[-len(odd) :]] == [f"'{text}" for text in starts]
+    assert found[0]["T"] == "64"
+    assert left_out == []
+
+
+def test_parquet_comes_back(exported):
+    pytest.importorskip("pyarrow", reason="pyarrow is in the extra parquet")
+    found = pd.read_parquet(exported("parquet")[0])
+    assert list(found["status"]) == [str(row.status) for row in RUN.measurements]
+    assert found["median_s"].iloc[0] == 2.0
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    with pytest.raises(UsageError, match="is a folder"):
+        write_run(RUN, "jsonl", tmp_path)
+    with pytest.raises(UsageError, match="cannot be written"):
+        write_run(RUN, "jsonl", tmp_path / "none" / "x.jsonl")

@@ -1,0 +1,272 @@
+"""linbench JSON lines: round trips, the schema, and what is refused."""
+
+import copy
+import json
+import random
+import sqlite3
+from dataclasses import replace
+from importlib.resources import files
+
+import jsonschema
+import pytest
+from exchanged import RUN
+from test_store import full_row
+
+from linbench.core.errors import UsageError
+from linbench.core.measurement import Status
+from linbench.store.exchange import importing, jsonl, untrusted
+from linbench.store.exchange.export import write_run
+from linbench.store.store import Store
+
+SCHEMA = json.loads(files("linbench.store.exchange").joinpath("linbench-run.schema.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "run.jsonl"
+    assert write_run(RUN, "jsonl", path) == []
+    return path
+
+
+@pytest.fixture
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def written(tmp_path, lines):
+    path = tmp_path / "changed.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_a_run_comes_back_the_same_with_its_samples(path, tmp_path):
+    db = str(tmp_path / "new" / "x.db")
+    assert importing.add(importing.read(path), db)
+    store = Store(db)
+    found = store.run(RUN.id, with_samples=True)
+    assert found == RUN
+    assert found.imported_from == "run.jsonl"
+    assert store.problems() == []
+    again = tmp_path / "again.jsonl"
+    write_run(found, "jsonl", again)
+    assert again.read_text() == path.read_text()
+
+
+def test_without_samples_the_rows_come_back(lines, tmp_path):
+    for line in lines:
+        line.pop("samples", None)
+    db = str(tmp_path / "x.db")
+    importing.add(importing.read(written(tmp_path, lines)), db)
+    rows = Store(db).run(RUN.id, with_samples=True).measurements
+    assert [row.to_row(RUN.id) for row in rows] == [row.to_row(RUN.id) for row in RUN.measurements]
+    assert all(row.time is None or not row.time.samples_s for row in rows)
+    assert Store(db).problems() == []
+
+
+def test_the_same_twice_is_no_change_and_another_under_its_id_is_refused(path, lines, tmp_path):
+    db = tmp_path / "x.db"
+    assert importing.add(importing.read(path), str(db))
+    before = dump(db)
+    assert not importing.add(importing.read(path), str(db))
+    lines[1]["median_s"] = 2.5
+    with pytest.raises(UsageError, match=r"stored in .* already and differs; nothing was imported"):
+        importing.add(importing.read(written(tmp_path, lines)), str(db))
+    assert dump(db) == before
+
+
+def test_latest_is_a_run_that_was_measured_here(path, tmp_path):
+    store = Store(str(tmp_path / "x.db"), write=True)
+    here = store.begin({}, RUN.plan).id
+    store.add(importing.read(path))
+    assert store.find("latest") == here
+    assert {found.id: found.imported_from for found in store.summaries()} == {here: None, RUN.id: "run.jsonl"}
+
+
+def test_the_later_of_two_rows_counts(lines, tmp_path):
+    lines.append(lines[1] | {"median_s": 2.75})
+    found = importing.read(written(tmp_path, lines))
+    assert len(found.measurements) == len(RUN.measurements)
+    assert found.measurements[-1].time.median_s == 2.75
+
+
+def test_the_shipped_schema_is_that_of_the_models_and_takes_what_is_written(lines):
+    assert jsonl.schema() == SCHEMA
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    for line in lines:
+        VALIDATOR.validate(line)
+
+
+def test_every_field_of_a_row_is_in_the_schema():
+    row = full_row().to_row(RUN.id)
+    assert set(row) == set(jsonl.RowLine.model_fields) - {"samples"}
+    assert set(row["case"]) == set(jsonl.CaseLine.model_fields)
+    assert set(row["errors"]["o"]) == set(jsonl.ErrorLine.model_fields)
+    assert set(row["kernels"][0]) == set(jsonl.KernelLine.model_fields)
+    assert {str(status) for status in Status} == set(
+        SCHEMA["$defs"]["RowLine"]["properties"]["status"]["enum"]
+    )
+
+
+OK, FULL, ONCE, WRONG = 1, 3, 4, 5
+WRONG_LINES = {
+    "no head": (0, lambda head: head.pop("linbench"), "is neither"),
+    "newer": (0, lambda head: head.update(linbench=2), "line 1: is of version 2; this linbench knows 1"),
+    "id is a path": (0, lambda head: head["run"].update(id="../../x"), "line 1: run.id: "),
+    "no moment": (0, lambda head: head["run"].update(created_at="yesterday"), "line 1: run.created_at"),
+    "a grid that is none": (0, lambda head: head["run"]["plan"].update(grid=3), "line 1: run.plan.grid"),
+    "plugins": (0, lambda head: head["run"]["plan"].update(plugins="x.py"), "line 1: run.plan.plugins"),
+    "host": (0, lambda head: head["run"]["environment"].pop("host"), "line 1: run.environment.host"),
+    "unknown key": (OK, lambda row: row.update(colour="red"), "line 2: colour: Extra inputs"),
+    "missing key": (OK, lambda row: row.pop("flags"), "line 2: flags: Field required"),
+    "text for a number": (OK, lambda row: row.update(median_s="2"), "line 2: median_s: .*, not '2'"),
+    "truth for a count": (OK, lambda row: row["case"].update(T=True), "line 2: case.T"),
+    "negative time": (OK, lambda row: row.update(median_s=-1.0), "line 2: median_s"),
+    "unknown status": (OK, lambda row: row.update(status="superb"), "line 2: status"),
+    "a failure with a time": (OK, lambda row: row.update(status="oom", reason="x"), "line 2: .*cannot carry"),
+    "a failure without reason": (WRONG, lambda row: row.update(reason=None), "line 6: .*must say why"),
+    "no such mode": (OK, lambda row: row["case"].update(mode="sideways"), "line 2: case.mode"),
+}  # fmt: skip
+WRONG_TOGETHER = {
+    "another run's row": (OK, lambda row: row.update(run="20261122-143000-ffff"), "line 2: run: is '2026"),
+    "another case": (OK, lambda row: row["case"].update(T=65), "line 2: case_id"),
+    "half an interval": (OK, lambda row: row.update(ci_low_s=None), "line 2: timer, median_s"),
+    "ends swapped": (OK, lambda row: row.update(ci_low_s=9.0), "line 2: ci_low_s is above"),
+    "half a memory": (OK, lambda row: row.update(peak_bytes=None), "line 2: peak_bytes, extra_bytes"),
+    "n": (OK, lambda row: row.update(n=4), "line 2: n is not the sum"),
+    "samples": (OK, lambda row: row["samples"]["samples_s"].pop(), "line 2: samples has 2"),
+    "beside samples": (FULL, lambda row: row["samples"]["cpu_s"].pop(), "line 4: samples has as many cpu_s"),
+    "samples of nothing": (ONCE, lambda row: row.update(cpu_median_s=1.0), "line 5: there are samples"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*WRONG_LINES, *WRONG_TOGETHER])
+def test_what_is_wrong_is_refused_with_its_line_and_field(lines, tmp_path, name):
+    place, change, said = (WRONG_LINES | WRONG_TOGETHER)[name]
+    change(lines[place])
+    path = written(tmp_path, lines)
+    with pytest.raises(UsageError, match=said) as caught:
+        importing.read(path)
+    assert "changed.jsonl" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    if name in WRONG_LINES:  # the rest is beyond what a schema says
+        assert not VALIDATOR.is_valid(lines[place])
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("", "line 3: not JSON"),
+        ("{", "line 3: not JSON"),
+        ('{"a": NaN}', "line 3: NaN is no number"),
+        ('{"a": -Infinity}', "line 3: -Infinity is no number"),
+        ('{"a": 1e999}', "line 3: a: is too large for a number"),
+        ('{"a": 9223372036854775808}', "line 3: a: is too large for an integer"),
+        ('{"a": ' + "9" * 5000 + "}", "line 3: "),
+        ('{"a": 1, "a": 2}', "line 3: the key 'a' stands twice"),
+        ('{"a": "\\u0000"}', "line 3: a: a text has a NUL"),
+        ('{"\\ud800": 1}', "line 3: a text has half a surrogate pair"),
+        ("[" * 40 + "]" * 40, "line 3: is nested deeper than 32"),
+        ("[" * 100_000 + "]" * 100_000, "line 3: is nested deeper than 32"),
+        (json.dumps({"a": "x" * (untrusted.MOST_LETTERS + 1)}), "line 3: a: a text is longer than 65,536"),
+        ("[]", "line 3: Input should be a valid dictionary"),
+    ],
+)
+def test_json_that_is_out_of_bounds_is_refused(path, line, said):
+    kept = path.read_text().splitlines()
+    path.write_text("\n".join([*kept[:2], line, *kept[2:]]))
+    with pytest.raises(UsageError, match=said):
+        importing.read(path)
+
+
+def test_a_file_is_bounded_and_must_be_one(path, tmp_path, monkeypatch):
+    monkeypatch.setattr(untrusted, "MOST_ROWS", len(RUN.measurements) - 1)
+    with pytest.raises(UsageError, match="holds more than"):
+        importing.read(path)
+    monkeypatch.setattr(untrusted, "MOST_BYTES", 100)
+    with pytest.raises(UsageError, match="is larger than 100 bytes"):
+        importing.read(path)
+    path.write_bytes(b"\n\xff")
+    for odd, said in (
+        (path, "line 2: is not UTF-8"),
+        (tmp_path, "cannot be read|is no regular file"),
+        (tmp_path / "none", "No such file"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            importing.read(odd)
+
+
+def test_mutated_files_are_refused_in_one_line_or_read_whole(path, tmp_path):
+    """600 mutations, of bytes and of values: no other error, and the store stays as it was."""
+    db = tmp_path / "x.db"
+    store = Store(str(db), write=True)
+    store.add(replace(RUN, measurements=RUN.measurements[:2]))
+    before = dump(db)
+    lines = path.read_text().splitlines()
+    taken = {"refused": 0, "read": 0}
+    for seed in range(600):
+        mutant = tmp_path / "mutant.jsonl"
+        mutant.write_bytes(mutated(lines, random.Random(seed)))
+        refused = None
+        try:
+            found = importing.read(mutant)
+            store.add(replace(found, id=RUN.id))
+        except UsageError as error:
+            refused = str(error)
+        assert refused is not None, seed
+        assert "\n" not in refused, seed
+        taken["read" if "already and differs" in refused else "refused"] += 1
+        assert dump(db) == before, seed
+    assert min(taken.values()) > 20, taken
+
+
+ODD = [None, True, -1, 2**70, 1.5, -0.0, 1e308, "", "x" * 300, "../x", [], {}, [[]], {"a": 1}, "ok", "\u2028"]
+
+
+def mutated(lines, chance):
+    """Return the bytes of a file with one to three things changed."""
+    lines = list(lines)
+    for _ in range(chance.randint(1, 3)):
+        place = chance.randrange(len(lines))
+        kind = chance.randrange(6)
+        if kind == 0:
+            lines[place] = lines[place][: chance.randrange(len(lines[place]) + 1)]
+        elif kind == 1:
+            lines.insert(place, lines[chance.randrange(len(lines))])
+        elif kind == 2 and lines[place]:
+            letter = chance.randrange(len(lines[place]))
+            lines[place] = lines[place][:letter] + chr(chance.randrange(32, 127)) + lines[place][letter + 1 :]
+        else:
+            try:
+                data = json.loads(lines[place])
+            except ValueError:
+                continue
+            change_one(data, chance)
+            lines[place] = json.dumps(data)
+    data = "\n".join(lines).encode()
+    if chance.random() < 0.1:
+        letter = chance.randrange(len(data) + 1)
+        data = data[:letter] + bytes([chance.randrange(256)]) + data[letter + 1 :]
+    return data
+
+
+def change_one(data, chance):
+    """Replace, remove or add a value somewhere within JSON data."""
+    while isinstance(data, dict | list) and data:
+        key = chance.choice(list(data)) if isinstance(data, dict) else chance.randrange(len(data))
+        if isinstance(data[key], dict | list) and data[key] and chance.random() < 0.7:
+            data = data[key]
+            continue
+        if chance.random() < 0.2:
+            del data[key]
+        else:
+            data[key] = copy.deepcopy(chance.choice(ODD))
+        return
+
+
+def dump(db):
+    with sqlite3.connect(db) as connection:
+        return [
+            connection.execute(f"SELECT * FROM {table}").fetchall()
+            for table in ("runs", "measurements", "samples", "pytest_sessions", "pytest_benchmarks")
+        ]
