@@ -82,7 +82,7 @@ class Linbench:
 
         grid: dict[str, Any] = {"mode": "fwd"} | axes
         grid |= {"options": {name: [value] for name, value in axes.get("options", {}).items()}}
-        grid = {name: value if isinstance(value, str | dict) else [value] for name, value in grid.items()}
+        grid = {name: [value] if isinstance(value, int) else value for name, value in grid.items()}
         plan = api.plan_run(None, impl=implementation, device=device, protocol=protocol, axes=grid)
         if len(plan.jobs) != 1:
             raise UsageError(f"{implementation}: {len(plan.jobs)} cases; give one value an axis")
