@@ -1,0 +1,78 @@
+"""The harness's own speed: start-up, writing and reading rows, report.
+
+Run: pytest benchmarks/ --linbench-db results/linbench.db
+"""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from linbench.core.case import Case
+from linbench.core.measurement import Measurement, Memory, Status, TensorError, Time
+from linbench.core.run import Run
+from linbench.report.page import render
+from linbench.store.store import Store
+
+PLAN = {"grid": {"name": "axes"}, "device": "cpu", "implementations": [], "plugins": [], "protocol": {}}
+SAMPLES_S = tuple(1e-3 + 1e-6 * number for number in range(100))
+
+
+def rows(n):
+    """Return n ok rows: 10 implementations, forward and backward, at as many lengths as it takes."""
+    time = Time("cpu", 1e-3, 9e-4, 1.1e-3, (50, 50), SAMPLES_S, SAMPLES_S, (0,) * 100)
+    memory = Memory(2**21, 2**20, "allocator")
+    errors = {"o": TensorError(1e-7, 1e-6, 1e-5, 1.0, 0, 1e-5, (1e-7,) * 16)}
+    found = []
+    for number in range(n):
+        length, rest = divmod(number, 20)
+        name = f"linear/{rest % 10}"
+        case = Case(1, 64 * (length + 1), 4, 64, 64, mode="fwd" if rest < 10 else "fwd_bwd")
+        found.append(Measurement("linear", name, case, Status.OK, None, time, memory, errors, 0.1, True))
+    return found
+
+
+@pytest.mark.parametrize("words", ["--help", "list grids", "list implementations"])
+def test_command(benchmark, words):
+    command = [sys.executable, "-m", "linbench", *words.split()]
+    benchmark.pedantic(subprocess.run, (command,), {"check": True, "capture_output": True}, rounds=10)
+
+
+@pytest.mark.parametrize("a_transaction", [20, 1000])
+def test_store_1000_rows(benchmark, tmp_path, a_transaction):
+    store = Store(str(tmp_path / "x.db"), write=True)
+    written = rows(1000)
+
+    def insert():
+        run = store.begin({}, PLAN).id
+        for start in range(0, 1000, a_transaction):
+            store.append(run, written[start : start + a_transaction])
+        return run
+
+    run = benchmark.pedantic(insert, rounds=3, warmup_rounds=1)
+    assert len(store.run(run).measurements) == 1000
+
+
+def test_read_1000_rows_with_samples(benchmark, tmp_path):
+    store = Store(str(tmp_path / "x.db"), write=True)
+    run = store.begin({}, PLAN).id
+    store.append(run, rows(1000))
+    found = benchmark.pedantic(store.run, (run,), {"with_samples": True}, rounds=5, warmup_rounds=1)
+    assert found.measurements == tuple(
+        replace(row, time=replace(row.time, **as_stored(row.time))) for row in rows(1000)
+    )
+
+
+def as_stored(time):
+    """Return the samples of a time as float32 has them."""
+    import numpy as np
+
+    return {name: tuple(np.float32(getattr(time, name)).tolist()) for name in ("samples_s", "cpu_s")}
+
+
+@pytest.mark.parametrize("n", [1000, 4000])
+def test_report(benchmark, n):
+    run = Run("20261122-143000-1a2b", "2026-11-22T14:30:00+00:00", None, {}, PLAN, tuple(rows(n)))
+    page = benchmark.pedantic(render, (run,), rounds=3, warmup_rounds=1)
+    assert "<html" in page
