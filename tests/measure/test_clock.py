@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from fake_device import FakeDevice
 
+from linbench.core.environment import visible_gpus
 from linbench.measure.clock import DeviceClock
+from linbench.measure.device import CudaDevice
 
 
 class Rounding(FakeDevice):
@@ -42,3 +44,19 @@ def test_it_never_goes_back(device):
     clock = DeviceClock(device)
     read = [clock() for _ in range(50)]
     assert read == sorted(read)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not visible_gpus(), reason="no CUDA device")
+def test_on_a_cuda_device_it_agrees_with_two_events():
+    device = CudaDevice()
+    clock = DeviceClock(device)
+    for _ in range(2):  # the first spin compiles
+        start = clock()
+        device.spin(20_000_000)
+        took = clock() - start
+    before = device.record()
+    device.spin(20_000_000)
+    after = device.record()
+    device.synchronize()
+    assert took == pytest.approx(device.elapsed_s(before, after), rel=0.05)

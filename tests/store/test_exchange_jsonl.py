@@ -16,7 +16,7 @@ from linbench.core.errors import UsageError
 from linbench.core.measurement import Status
 from linbench.store.exchange import importing, jsonl, untrusted
 from linbench.store.exchange.export import write_run
-from linbench.store.store import Store
+from linbench.store.store import Store, pack, unpack
 
 SCHEMA = json.loads(files("linbench.store.exchange").joinpath("linbench-run.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -51,6 +51,14 @@ def test_a_run_comes_back_the_same_with_its_samples(path, tmp_path):
     again = tmp_path / "again.jsonl"
     write_run(found, "jsonl", again)
     assert again.read_text() == path.read_text()
+
+
+def test_nine_digits_tell_every_float32(tmp_path):
+    samples = tuple(unpack(pack([random.Random(seed).lognormvariate(-6, 3) for seed in range(3000)])))
+    time = replace(RUN.measurements[0].time, samples_s=samples, processes=(3000,))
+    run = replace(RUN, measurements=(replace(RUN.measurements[0], time=time),))
+    write_run(run, "jsonl", tmp_path / "x.jsonl")
+    assert importing.read(tmp_path / "x.jsonl") == run
 
 
 def test_without_samples_the_rows_come_back(lines, tmp_path):

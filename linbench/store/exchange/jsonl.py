@@ -7,7 +7,7 @@ goes on. `linbench-run.schema.json`, shipped beside this file, is the JSON Schem
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -262,7 +262,7 @@ def lines(run: Run) -> Iterator[str]:
     for found in run.measurements:
         row = found.to_row(run.id)
         if found.time is not None and found.time.samples_s:
-            row["samples"] = {name: list(getattr(found.time, name)) for name in SamplesLine.model_fields}
+            row["samples"] = {name: _short(getattr(found.time, name)) for name in SamplesLine.model_fields}
         yield json.dumps(row, allow_nan=False)
 
 
@@ -324,6 +324,11 @@ def schema() -> dict[str, Any]:
         "title": f"A line of linbench JSON lines, version {VERSION}: the head first, then a row a line",
         **found,
     }
+
+
+def _short(samples: Sequence[float]) -> list[float]:
+    """Return samples in nine digits, which are enough to tell every float32."""
+    return [value if isinstance(value, int) else float(f"{value:.9g}") for value in samples]
 
 
 def _measurement(data: Any, run: str, where: str) -> Measurement:

@@ -45,7 +45,7 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
     if len(data) > MOST_BYTES:
-        raise UsageError(f"{path}: is larger than {MOST_BYTES:,} bytes; export fewer rows to a file")
+        raise UsageError(f"{path}: is larger than {MOST_BYTES:,} bytes, the most that is read")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
