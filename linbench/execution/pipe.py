@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+PROTOCOL = 1  # of the messages; a worker that speaks another one is refused
 MAX_MESSAGE_BYTES = 2**26
 POLL_S = 0.05
 

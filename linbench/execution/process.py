@@ -9,15 +9,18 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from subprocess import Popen
+from typing import IO, Any, Protocol
 
 import psutil
 
+from linbench import __version__
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Status
-from linbench.execution.pipe import Garbage, Hung, Pipe, PipeClosed
+from linbench.execution.pipe import PROTOCOL, Garbage, Hung, Pipe, PipeClosed
 
 START_TIMEOUT_S = 300.0
 FREE_SHARE = 0.8
@@ -39,38 +42,120 @@ class _TooLarge(Exception):
     """The worker holds more memory than it may."""
 
 
-class WorkerProcess:
-    """A spawned worker in a session of its own, its output kept in a file, its memory watched."""
+@dataclass(frozen=True)
+class Launch:
+    """How workers are started.
 
-    def __init__(self, plugins: Sequence[str], max_memory_bytes: int, environment: Mapping[str, str]) -> None:
-        """Start a worker, which finds the same modules as this process, and no others.
+    Attributes:
+        plugins: Files that they load beside what is installed for them.
+        max_memory_bytes: Most resident memory of each.
+        variables: Of their environment, beside those of this process. Where PYTHONPATH is not among them a
+            worker finds the same modules as this process, and no others.
+        interpreter: The Python that runs them.
+    """
+
+    plugins: tuple[str, ...]
+    max_memory_bytes: int
+    variables: Mapping[str, str] = field(default_factory=dict)
+    interpreter: str = sys.executable
+
+    def popen(self, module: str, words: Sequence[str], fds: Sequence[int], log: IO[bytes]) -> Popen[bytes]:
+        """Return a process that runs a module of linbench's in a session of its own.
 
         Raises:
-            EnvironmentRefused: It cannot be started.
+            EnvironmentRefused: There is no such interpreter, or it cannot be run.
+        """
+        variables = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **self.variables}
+        try:
+            return Popen(
+                [self.interpreter, "-P", "-m", module, *words, *self.plugins],
+                env=os.environ | variables,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=fds,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise EnvironmentRefused(f"{self.interpreter} cannot be run: {error.strerror}") from None
+
+
+class Process(Protocol):
+    """A process that this one can end and wait for."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        ...
+
+    def poll(self) -> int | None:
+        """Return something else than None if it has ended."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the code that it ended with; raises subprocess.TimeoutExpired if it goes on."""
+        ...
+
+
+def spawn(launch: Launch) -> WorkerProcess:
+    """Return a worker in a fresh interpreter.
+
+    Raises:
+        EnvironmentRefused: It cannot be started.
+    """
+    log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
+    ends = Ends()
+    fds = (ends.worker_read, ends.worker_write)
+    try:
+        process = launch.popen("linbench.execution.worker", [*map(str, fds)], fds, log)
+    except EnvironmentRefused:
+        ends.pipe.close()
+        log.close()
+        raise
+    finally:
+        ends.close_worker()
+    return WorkerProcess(process, ends.pipe, log, launch.max_memory_bytes)
+
+
+class Ends:
+    """Two pipes between this process and a worker: this process's ends, and the worker's."""
+
+    def __init__(self) -> None:
+        read, self.worker_write = os.pipe()
+        self.worker_read, write = os.pipe()
+        self.pipe = Pipe(read, write)
+
+    def close_worker(self) -> None:
+        """Close the worker's ends here, once it has them."""
+        os.close(self.worker_read)
+        os.close(self.worker_write)
+
+
+class WorkerProcess:
+    """A started worker in a session of its own, its output kept in a file, its memory watched."""
+
+    def __init__(self, process: Process, pipe: Pipe, log: IO[bytes], max_memory_bytes: int) -> None:
+        """Wait for the worker's first word.
+
+        Raises:
+            EnvironmentRefused: It does not come, or the worker speaks another protocol.
         """
         self.max_memory_bytes = max_memory_bytes
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
-        parent_read, worker_write = os.pipe()
-        worker_read, parent_write = os.pipe()
-        command = [sys.executable, "-P", "-m", "linbench.execution.worker"]
-        command += [str(worker_read), str(worker_write)]
-        self._process = subprocess.Popen(
-            [*command, *plugins],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
-            pass_fds=(worker_read, worker_write),
-            start_new_session=True,
-        )
-        os.close(worker_read)
-        os.close(worker_write)
-        self._pipe = Pipe(parent_read, parent_write)
-        _offer_to_the_kernel(self._process.pid)
+        self._process = process
+        self._pipe = pipe
+        self._log = log
+        _offer_to_the_kernel(process.pid)
         try:
             self.about = self._ask_nothing()
         except WorkerLost as lost:
             raise EnvironmentRefused(f"a worker cannot be started: {lost.reason}") from None
+        spoken = self.about.get("protocol")
+        if spoken != PROTOCOL:
+            self.end()
+            raise EnvironmentRefused(
+                f"a worker of linbench {self.about.get('linbench', 'of before protocols')} speaks protocol "
+                f"{spoken}, and this one, {__version__}, speaks {PROTOCOL}; install the same linbench there"
+            )
 
     def ask(
         self, message: Mapping[str, Any], timeout_s: float, watch: Callable[[], None] | None = None
@@ -132,18 +217,20 @@ class WorkerProcess:
             except subprocess.TimeoutExpired:
                 code = None
             reason = _how_it_ended(code)
-            tail = self._log_tail()
+            tail = log_tail(self._log)
             if tail:
                 reason = f"{reason}: {tail}"
         self.end()
         return WorkerLost(status, reason)
 
-    def _log_tail(self) -> str:
-        self._log.seek(0, os.SEEK_END)
-        self._log.seek(max(0, self._log.tell() - 2**16))
-        lines = self._log.read().decode("utf-8", "replace").splitlines()
-        telling = [line.strip() for line in lines if line.strip() and not line.startswith(LOG_NOISE)]
-        return telling[-1][-LOG_TAIL:] if telling else ""
+
+def log_tail(log: IO[bytes]) -> str:
+    """Return the last telling line that a process wrote to its log, or nothing."""
+    log.seek(0, os.SEEK_END)
+    log.seek(max(0, log.tell() - 2**16))
+    lines = log.read().decode("utf-8", "replace").splitlines()
+    telling = [line.strip() for line in lines if line.strip() and not line.startswith(LOG_NOISE)]
+    return telling[-1][-LOG_TAIL:] if telling else ""
 
 
 def resident_bytes(pid: int) -> int:

@@ -15,7 +15,7 @@ from linbench.core.measurement import Measurement, Status
 from linbench.core.registry import Registry
 from linbench.execution.estimate import job_bytes
 from linbench.execution.plan import Job, Plan
-from linbench.execution.process import WorkerLost, safe_memory_bytes
+from linbench.execution.process import Launch, WorkerLost, safe_memory_bytes, spawn
 from linbench.execution.slot import NotOpened, Slot
 from linbench.execution.trial import Taken, Trial
 from linbench.measure.telemetry import Reading, Telemetry, disturbance, throttling
@@ -64,7 +64,8 @@ class Runner:
             self._gpu_bytes = int(GPU_SHARE * gpu["memory_bytes"])
             environment["CUDA_VISIBLE_DEVICES"] = gpu["uuid"]
         self._telemetry = Telemetry(environment.get("CUDA_VISIBLE_DEVICES"))
-        self._new_slot = partial(Slot, plan.plugins, plan.device, self._max_memory, environment)
+        launch = Launch(plan.plugins, self._max_memory, environment)
+        self._new_slot = partial(Slot, partial(spawn, launch), plan.device)
         self._slots = [self._new_slot() for _ in range(processes)]
         self._oracle: dict[str, dict[str, Any] | str] = {}
         self._timed_out = [job for job in timed_out if job.key not in {left.key for left in plan.jobs}]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -21,13 +21,15 @@ class NotOpened(Exception):
 class Slot:
     """One worker, and what it has opened and checked at the case at hand."""
 
-    def __init__(
-        self, plugins: Sequence[str], device: str, max_memory_bytes: int, environment: Mapping[str, str]
-    ) -> None:
-        self._plugins = plugins
+    def __init__(self, start: Callable[[], WorkerProcess], device: str) -> None:
+        """Make a place that is empty yet.
+
+        Args:
+            start: Starts a worker.
+            device: cpu or cuda.
+        """
+        self._start = start
         self._device = device
-        self._environment = environment
-        self._max_memory_bytes = max_memory_bytes
         self._worker: WorkerProcess | None = None
         self._opened: set[str] = set()
         self.checked: set[str] = set()
@@ -71,7 +73,7 @@ class Slot:
             EnvironmentRefused: None can be started, or not on this device.
         """
         if self._worker is None:
-            self._worker = WorkerProcess(self._plugins, self._max_memory_bytes, self._environment)
+            self._worker = self._start()
             if self._device == "cuda" and not self._worker.about["cuda_available"]:
                 self.end()
                 raise EnvironmentRefused(

@@ -10,6 +10,7 @@ import ctypes
 import faulthandler
 import gc
 import os
+import platform
 import signal
 import sys
 import time
@@ -20,13 +21,14 @@ from typing import Any
 
 import torch
 
+from linbench import __version__
 from linbench.core.case import Case
 from linbench.core.implementation import Implementation
 from linbench.core.measurement import Status
 from linbench.core.registry import Registry, registry
 from linbench.execution.failure import device_is_lost, failure
 from linbench.execution.opened import Answer, Opened, blamed, synchronize
-from linbench.execution.pipe import Pipe, PipeClosed
+from linbench.execution.pipe import PROTOCOL, Pipe, PipeClosed
 from linbench.measure.call import Call, LaidInputs
 from linbench.measure.heap import keep_freed, trim
 from linbench.measure.hygiene import copied, leak, put_back, settings, shared
@@ -134,16 +136,17 @@ class Worker:
         return {"status": Status.OK, "memory": asdict(weigh_resident(call))}
 
     def turn(self, message: Mapping[str, Any]) -> Answer:
-        """Take a turn of timed calls and check what the last of them returned."""
+        """Take a turn of timed calls and, unless told not to, check what the last of them returned."""
         call = self._calls[message["implementation"]]
         opened = self._opened[call.operator.name]
         timer = self._timer(message["timer"], opened.case.device)
         call_s = self._call_s[message["implementation"]]
         turn = take_turn(call, timer, message["budget_s"], message["max_samples"], call_s)
-        answer = opened.judge(call, turn.last)
-        if answer["status"] != Status.OK:
-            reason = f"right at first, but not when timed: {answer['reason']}"
-            return {"status": answer["status"], "reason": reason, "errors": answer["errors"]}
+        if message.get("judge", True):
+            answer = opened.judge(call, turn.last)
+            if answer["status"] != Status.OK:
+                reason = f"right at first, but not when timed: {answer['reason']}"
+                return {"status": answer["status"], "reason": reason, "errors": answer["errors"]}
         return {
             "status": Status.OK,
             "samples_s": turn.samples_s,
@@ -207,37 +210,42 @@ def hello(found: Registry) -> Answer:
     """Return what the run records of this worker."""
     return {
         "status": Status.OK,
+        "protocol": PROTOCOL,
+        "linbench": __version__,
+        "python": platform.python_version(),
         "torch": torch.__version__,
         "cuda": torch.version.cuda,
         "threads": torch.get_num_threads(),
         "cuda_available": torch.cuda.is_available(),
-        "broken": [plugin.name for plugin in found.broken],
+        "broken": {plugin.name: plugin.reason for plugin in found.broken},
     }
 
 
 def end_with_parent() -> None:
-    """Have the kernel end this process when the run dies, busy or not."""
+    """Have the kernel end this process when the one that started it dies, busy or not."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def main(arguments: list[str]) -> None:
+def serve(pipe: Pipe, found: Registry) -> None:
     """Answer messages until the run closes the pipe."""
+    keep_freed()
+    worker = Worker(found)
+    with suppress(PipeClosed):
+        pipe.send(hello(found))
+        while True:
+            pipe.send(worker.answer(pipe.receive()))
+
+
+def main(arguments: list[str]) -> None:
+    """Load plugins and answer messages."""
     read_fd, write_fd, *plugins = arguments
     end_with_parent()
     faulthandler.enable()
-    pipe = Pipe(int(read_fd), int(write_fd))
     for descriptor in (int(read_fd), int(write_fd)):
         os.set_inheritable(descriptor, False)
     registry.load(plugins)
     keep_for_good()
-    keep_freed()
-    worker = Worker(registry)
-    try:
-        pipe.send(hello(registry))
-        while True:
-            pipe.send(worker.answer(pipe.receive()))
-    except PipeClosed:
-        return
+    serve(Pipe(int(read_fd), int(write_fd)), registry)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,140 @@
+"""Fork: a run's handle on a zygote, and workers that are forked from it in milliseconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+
+from linbench.core.errors import EnvironmentRefused
+from linbench.execution.process import (
+    START_TIMEOUT_S,
+    Ends,
+    Launch,
+    WorkerProcess,
+    log_tail,
+)
+
+MAX_REPLY_BYTES = 64
+REPLY_TIMEOUT_S = 30.0
+
+
+class Zygote:
+    """A process that has imported torch and the plugins, from which fresh workers are forked.
+
+    For the CPU alone: a CUDA context does not survive a fork.
+    """
+
+    def __init__(self, launch: Launch) -> None:
+        """Start it, and wait until everything is imported.
+
+        Raises:
+            EnvironmentRefused: It cannot be started.
+        """
+        self._launch = launch
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the zygote
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        descriptor = theirs.fileno()
+        try:
+            self._process = launch.popen(
+                "linbench.execution.zygote", [str(descriptor)], [descriptor], self._log
+            )
+        except EnvironmentRefused:
+            self._close()
+            raise
+        finally:
+            theirs.close()
+        try:
+            self._reply(START_TIMEOUT_S)
+        except OSError:
+            said = log_tail(self._log)
+            self.end()
+            raise EnvironmentRefused(
+                f"no worker can be started with {launch.interpreter}: {said or 'it does not answer'}"
+            ) from None
+
+    def fork(self) -> WorkerProcess:
+        """Return a fresh worker.
+
+        Raises:
+            EnvironmentRefused: The zygote is gone, or the worker does not answer.
+        """
+        log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
+        ends = Ends()
+        descriptors = [ends.worker_read, ends.worker_write, log.fileno()]
+        try:
+            socket.send_fds(self._control, [b"null"], descriptors)
+            pid = int(self._reply(REPLY_TIMEOUT_S))
+        except OSError:
+            ends.pipe.close()
+            log.close()
+            raise EnvironmentRefused("no worker can be forked: the process to fork from has ended") from None
+        finally:
+            ends.close_worker()
+        return WorkerProcess(Forked(self, pid), ends.pipe, log, self._launch.max_memory_bytes)
+
+    def code(self, pid: int) -> int:
+        """Return the code that a worker ended with; wait for it.
+
+        Raises:
+            OSError: The zygote is gone.
+        """
+        self._control.send(json.dumps(pid).encode())
+        return int(self._reply(REPLY_TIMEOUT_S))
+
+    def end(self) -> None:
+        """End the zygote and every worker that was forked from it."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        self._control.close()
+        self._log.close()
+
+    def _reply(self, timeout_s: float) -> bytes:
+        self._control.settimeout(timeout_s)
+        found = self._control.recv(MAX_REPLY_BYTES)
+        if not found:
+            raise ConnectionError("the zygote has ended")
+        return found
+
+
+class Forked:
+    """A worker that a zygote forked."""
+
+    def __init__(self, zygote: Zygote, pid: int) -> None:
+        self.pid = pid
+        self._zygote = zygote
+        self._descriptor = os.pidfd_open(pid)
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        """Return 0 if it has ended, whatever the code, else None."""
+        if self._code is not None:
+            return self._code
+        return 0 if select.select([self._descriptor], [], [], 0)[0] else None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the code that it ended with.
+
+        Raises:
+            subprocess.TimeoutExpired: It has not ended.
+        """
+        if self._code is None:
+            start = time.monotonic()
+            if not select.select([self._descriptor], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("worker", time.monotonic() - start)
+            try:
+                self._code = self._zygote.code(self.pid)
+            except OSError:  # the zygote took the code with it
+                self._code = -signal.SIGKILL
+            os.close(self._descriptor)
+        return self._code

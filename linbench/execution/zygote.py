@@ -1,0 +1,71 @@
+"""The zygote: a process that imports torch and the plugins once, and becomes a fresh worker by forking.
+
+It is started with one socket. null, with three descriptors (to read, to write, for output), asks for a
+worker; a number asks to wait for the worker of that number. It makes no call of torch, so that no thread and
+no device is lost in a fork.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import socket
+import sys
+from collections.abc import Sequence
+
+from linbench.core.registry import registry
+from linbench.execution.pipe import Pipe
+from linbench.execution.worker import end_with_parent, keep_for_good, serve
+
+MAX_ORDER_BYTES = 64
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Load plugins, and fork workers and wait for them until the run closes the socket."""
+    descriptor, *plugins = arguments
+    end_with_parent()
+    faulthandler.enable()
+    registry.load(plugins)
+    keep_for_good()
+    control = socket.socket(fileno=int(descriptor))
+    control.set_inheritable(False)
+    control.send(b"{}")
+    while True:
+        order, given, _, _ = socket.recv_fds(control, MAX_ORDER_BYTES, 3)
+        if not order:
+            return
+        asked = json.loads(order)
+        if asked is None:
+            pid = os.fork()
+            if pid == 0:
+                become_worker(control, given)
+            for each in given:
+                os.close(each)
+            control.send(str(pid).encode())
+        else:
+            _, status = os.waitpid(asked, 0)
+            control.send(str(os.waitstatus_to_exitcode(status)).encode())
+
+
+def become_worker(control: socket.socket, given: Sequence[int]) -> None:
+    """Be a worker in a session of its own, and end with it."""
+    read_fd, write_fd, log_fd = given
+    code = 1
+    try:
+        control.close()
+        os.setsid()
+        end_with_parent()
+        for stream in (1, 2):
+            os.dup2(log_fd, stream)
+        os.close(log_fd)
+        serve(Pipe(read_fd, write_fd), registry)
+        code = 0
+    except BaseException:  # whatever it is belongs to this worker, not to the zygote
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,118 @@
+"""Workers that are forked from a process which has imported everything."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+import linbench.execution.worker
+from linbench.core.errors import EnvironmentRefused
+from linbench.core.measurement import Status
+from linbench.execution.fork import Zygote
+from linbench.execution.process import Launch, WorkerLost, spawn
+
+PLUGIN = """
+import os, sys
+from linbench import Case, implementation
+print("loaded by", os.getpid())
+@implementation("linear", "dies")
+def dies(q, k, v):
+    print("last words", file=sys.stderr, flush=True)
+    os._exit(7)
+"""
+GIB = 2**30
+
+
+@pytest.fixture(scope="module")
+def zygote(tmp_path_factory):
+    plugin = tmp_path_factory.mktemp("plugins") / "dying.py"
+    plugin.write_text(PLUGIN)
+    made = Zygote(Launch((str(plugin),), 4 * GIB))
+    yield made
+    made.end()
+
+
+def case(loaded):
+    from linbench import Case
+
+    return loaded.operator("linear").complete(Case(1, 16, 1, 4, 4)).to_json()
+
+
+def test_each_worker_is_a_process_of_its_own_in_a_session_of_its_own(zygote):
+    one, other = zygote.fork(), zygote.fork()
+    try:
+        pids = [worker._process.pid for worker in (one, other)]
+        assert len({*pids, zygote._process.pid, os.getpid()}) == 4
+        assert [os.getsid(pid) for pid in pids] == pids
+        assert one.about["torch"] == other.about["torch"]
+    finally:
+        one.end()
+        other.end()
+
+
+def test_a_death_is_told_with_its_code_and_last_words_and_the_next_worker_is_sound(zygote, loaded):
+    worker = zygote.fork()
+    opening = {"do": "open", "operator": "linear", "case": case(loaded), "oracle": None}
+    assert worker.ask(opening, 60)["status"] is Status.OK
+    check = {"do": "check", "implementation": "linear/dies", "timer": "cpu", "timeout_s": 60.0}
+    with pytest.raises(WorkerLost, match="exited with code 7: last words") as lost:
+        worker.ask(check | {"once": False, "study": False}, 60)
+    assert lost.value.status is Status.CRASHED
+    next_one = zygote.fork()
+    assert next_one.ask(opening, 60)["status"] is Status.OK
+    next_one.end()
+
+
+def test_an_ended_worker_leaves_no_process(zygote):
+    worker = zygote.fork()
+    pid = worker._process.pid
+    worker.end()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_hung_worker_is_ended(zygote):
+    worker = zygote.fork()
+    os.kill(worker._process.pid, signal.SIGSTOP)
+    with pytest.raises(WorkerLost) as lost:
+        worker.ask({"do": "close"}, 0.2)
+    assert lost.value.status is Status.TIMEOUT
+
+
+def test_workers_die_with_what_they_were_forked_from():
+    mortal = Zygote(Launch((), 4 * GIB))
+    worker = mortal.fork()
+    pid = worker._process.pid
+    mortal.end()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        if Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z":
+            break  # nobody reaps the orphan in a container without an init
+        time.sleep(0.02)
+    assert time.monotonic() < deadline
+    worker.end()
+    with pytest.raises(EnvironmentRefused, match="no worker can be forked"):
+        mortal.fork()
+
+
+@pytest.mark.parametrize(
+    ("interpreter", "reason"),
+    [
+        ("/nowhere/python", "/nowhere/python cannot be run: No such file or directory"),
+        ("/bin/false", "no worker can be started with /bin/false: it does not answer"),
+    ],
+)
+def test_what_cannot_be_started_is_said(interpreter, reason):
+    with pytest.raises(EnvironmentRefused, match=reason):
+        Zygote(Launch((), GIB, interpreter=interpreter))
+
+
+def test_another_protocol_is_refused(monkeypatch):
+    monkeypatch.setattr("linbench.execution.process.PROTOCOL", 99)
+    with pytest.raises(
+        EnvironmentRefused, match=r"speaks protocol 1, and this one, .*, speaks 99; install the same"
+    ):
+        spawn(Launch((), 4 * GIB))
+    assert linbench.execution.worker.PROTOCOL == 1
