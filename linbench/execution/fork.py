@@ -32,7 +32,7 @@ class Zygote:
     """
 
     def __init__(self, launch: Launch) -> None:
-        """Start it, and wait until everything is imported.
+        """Start it; it goes on to import everything while this returns.
 
         Raises:
             EnvironmentRefused: It cannot be started.
@@ -50,21 +50,15 @@ class Zygote:
             raise
         finally:
             theirs.close()
-        try:
-            self._reply(START_TIMEOUT_S)
-        except OSError:
-            said = log_tail(self._log)
-            self.end()
-            raise EnvironmentRefused(
-                f"no worker can be started with {launch.interpreter}: {said or 'it does not answer'}"
-            ) from None
+        self._ready = False
 
     def fork(self) -> WorkerProcess:
         """Return a fresh worker.
 
         Raises:
-            EnvironmentRefused: The zygote is gone, or the worker does not answer.
+            EnvironmentRefused: The zygote could not be started or has ended, or the worker does not answer.
         """
+        self._await()
         log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
         ends = Ends()
         descriptors = [ends.worker_read, ends.worker_write, log.fileno()]
@@ -78,6 +72,19 @@ class Zygote:
         finally:
             ends.close_worker()
         return WorkerProcess(Forked(self, pid), ends.pipe, log, self._launch.max_memory_bytes)
+
+    def _await(self) -> None:
+        """Wait until everything is imported."""
+        if self._ready:
+            return
+        try:
+            self._reply(START_TIMEOUT_S)
+        except OSError:
+            said = log_tail(self._log) or "it does not answer"
+            raise EnvironmentRefused(
+                f"no worker can be started with {self._launch.interpreter}: {said}"
+            ) from None
+        self._ready = True
 
     def code(self, pid: int) -> int:
         """Return the code that a worker ended with; wait for it.

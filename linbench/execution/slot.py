@@ -72,6 +72,26 @@ class Slot:
             WorkerLost: It is gone, and forgotten.
             EnvironmentRefused: None can be started, or not on this device.
         """
+        worker = self._filled()
+        try:
+            answer = worker.ask(message, timeout_s, watch)
+        except WorkerLost:
+            self._forget()
+            raise
+        if answer.get("recycle"):
+            self.end()
+        return answer
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the worker said of itself when it was started, which may be now.
+
+        Raises:
+            EnvironmentRefused: None can be started, or not on this device.
+        """
+        return self._filled().about
+
+    def _filled(self) -> WorkerProcess:
         if self._worker is None:
             self._worker = self._start()
             if self._device == "cuda" and not self._worker.about["cuda_available"]:
@@ -79,14 +99,7 @@ class Slot:
                 raise EnvironmentRefused(
                     "--device cuda: there is a GPU, but torch cannot use it; see `linbench doctor`"
                 )
-        try:
-            answer = self._worker.ask(message, timeout_s, watch)
-        except WorkerLost:
-            self._forget()
-            raise
-        if answer.get("recycle"):
-            self.end()
-        return answer
+        return self._worker
 
     def close(self) -> None:
         """Have the worker let go of the case at hand."""

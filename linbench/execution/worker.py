@@ -43,13 +43,14 @@ PR_SET_PDEATHSIG = 1
 
 
 class Worker:
-    """Answers the messages of a run: open, check, turn and close."""
+    """Answers the messages of a run: open, check, weigh, turn, judge and close."""
 
     def __init__(self, found: Registry) -> None:
         self._registry = found
         self._opened: dict[str, Opened] = {}
         self._calls: dict[str, Call] = {}
         self._call_s: dict[str, float] = {}
+        self._last: dict[str, Any] = {}
         self._timers: dict[str, Timer] = {}
 
     def answer(self, message: Mapping[str, Any]) -> Answer:
@@ -62,6 +63,7 @@ class Worker:
             "check": self.check,
             "weigh": self.weigh,
             "turn": self.turn,
+            "judge": self.judge,
             "close": self.close,
         }
         before = settings()
@@ -136,17 +138,17 @@ class Worker:
         return {"status": Status.OK, "memory": asdict(weigh_resident(call))}
 
     def turn(self, message: Mapping[str, Any]) -> Answer:
-        """Take a turn of timed calls and, unless told not to, check what the last of them returned."""
+        """Take a turn of timed calls and check what the last of them returned, now or when asked to judge."""
         call = self._calls[message["implementation"]]
         opened = self._opened[call.operator.name]
         timer = self._timer(message["timer"], opened.case.device)
         call_s = self._call_s[message["implementation"]]
         turn = take_turn(call, timer, message["budget_s"], message["max_samples"], call_s)
-        if message.get("judge", True):
-            answer = opened.judge(call, turn.last)
+        self._last[message["implementation"]] = turn.last
+        if not message.get("later", False):
+            answer = self.judge(message)
             if answer["status"] != Status.OK:
-                reason = f"right at first, but not when timed: {answer['reason']}"
-                return {"status": answer["status"], "reason": reason, "errors": answer["errors"]}
+                return answer
         return {
             "status": Status.OK,
             "samples_s": turn.samples_s,
@@ -156,10 +158,19 @@ class Worker:
             "kernels_s": turn.kernels_s,
         }
 
+    def judge(self, message: Mapping[str, Any]) -> Answer:
+        """Check what the last timed call of an implementation returned."""
+        call = self._calls[message["implementation"]]
+        answer = self._opened[call.operator.name].judge(call, self._last[message["implementation"]])
+        if answer["status"] != Status.OK:
+            answer["reason"] = f"right at first, but not when timed: {answer['reason']}"
+        return answer
+
     def close(self, message: Mapping[str, Any]) -> Answer:
         """Let go of every opened case."""
         del message
         self._calls.clear()
+        self._last.clear()
         self._call_s.clear()
         self._opened.clear()
         keep_for_good()
@@ -217,6 +228,7 @@ def hello(found: Registry) -> Answer:
         "cuda": torch.version.cuda,
         "threads": torch.get_num_threads(),
         "cuda_available": torch.cuda.is_available(),
+        "implementations": [implementation.name for implementation in found.implementations()],
         "broken": {plugin.name: plugin.reason for plugin in found.broken},
     }
 

@@ -104,9 +104,11 @@ def test_workers_die_with_what_they_were_forked_from():
         ("/bin/false", "no worker can be started with /bin/false: it does not answer"),
     ],
 )
-def test_what_cannot_be_started_is_said(interpreter, reason):
-    with pytest.raises(EnvironmentRefused, match=reason):
-        Zygote(Launch((), GIB, interpreter=interpreter))
+def test_what_cannot_be_started_is_said(interpreter, reason, request):
+    with pytest.raises(EnvironmentRefused, match=reason):  # noqa: PT012 - at either step
+        made = Zygote(Launch((), GIB, interpreter=interpreter))
+        request.addfinalizer(made.end)
+        made.fork()
 
 
 def test_another_protocol_is_refused(monkeypatch):

@@ -1,0 +1,302 @@
+"""Turns: both sides of a comparison live at once, studied once, then timed in turns in fresh processes."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from statistics import median
+from typing import Any, Final
+
+from linbench.compare.verdict import LEAST_ROUNDS, settled
+from linbench.core.measurement import Memory, Status
+from linbench.execution.fork import Zygote
+from linbench.execution.plan import Job, Protocol
+from linbench.execution.process import Launch, WorkerLost, WorkerProcess, spawn
+from linbench.execution.slot import NotOpened, Slot
+
+MOST_ROUNDS: Final = 40
+TIMED_S: Final = 2.0  # in a process, of both sides together
+TURNS_A_ROUND: Final = 4
+SAME_ORACLE: Final = 1e-9  # float64 on other threads or another torch, relative
+MIRRORED: Final = ((0, 1, 1, 0), (1, 0, 0, 1))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One case, and the job that stands for each side at it."""
+
+    a: Job
+    b: Job
+
+    @property
+    def jobs(self) -> tuple[Job, Job]:
+        """Both, A first."""
+        return self.a, self.b
+
+
+@dataclass(frozen=True)
+class Studied:
+    """What one side gave at a case when it was run once.
+
+    Attributes:
+        status: How that ended.
+        reason: One line that says why, unless it was ok.
+        errors: Relative L2 error of each tensor against the oracle.
+        memory: Of one call.
+        oracle: What its worker needs to know to check further processes.
+    """
+
+    status: Status
+    reason: str | None = None
+    errors: Mapping[str, float] = field(default_factory=dict)
+    memory: Memory | None = None
+    oracle: Mapping[str, Any] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """What the rounds of one process gave.
+
+    Attributes:
+        log_ratios: log(B / A) of each round, where the two turns of a side give their geometric mean.
+        a_s: Time of one call of A in each turn, in order, seconds.
+        b_s: The same of B.
+    """
+
+    log_ratios: list[float] = field(default_factory=list)
+    a_s: list[float] = field(default_factory=list)
+    b_s: list[float] = field(default_factory=list)
+
+
+class Ended(Exception):
+    """A side ended before its time; no number comes of it."""
+
+    def __init__(self, side: int, status: Status, reason: str) -> None:
+        super().__init__(reason)
+        self.side = side
+        self.status = status
+        self.reason = " ".join(reason.split()) or str(status)
+
+
+class Live:
+    """The workers of both sides, one and the same if a process holds both, and what was opened in them."""
+
+    def __init__(
+        self, starts: Sequence[Callable[[], WorkerProcess]], device: str, protocol: Protocol
+    ) -> None:
+        self._slots = [Slot(start, device) for start in starts]
+        self._protocol = protocol
+        self._oracles: dict[tuple[Slot, str], Mapping[str, Any]] = {}
+
+    def __enter__(self) -> Live:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for slot in self._slots:
+            slot.end()
+
+    def about(self) -> list[dict[str, Any]]:
+        """Return what each worker says of itself."""
+        return [slot.about for slot in self._slots]
+
+    def open(self, side: int, job: Job, oracle: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        """Make the inputs of a side's case, and return what the oracle says; it is asked if it is not given.
+
+        Raises:
+            Ended: This side has no such implementation, or its oracle failed.
+        """
+        slot = self._slots[-side]
+        about = slot.about
+        if job.implementation not in about["implementations"]:
+            broken = "; ".join(f"plugin {name} is broken: {why}" for name, why in about["broken"].items())
+            status = Status.ERROR if broken else Status.UNSUPPORTED
+            raise Ended(side, status, broken or f"there is no implementation {job.implementation}")
+        try:
+            said = slot.open(job, oracle)
+        except NotOpened as failed:
+            reason = f"cannot be checked: the oracle of {job.operator} failed: {failed}"
+            raise Ended(side, Status.ERROR, reason) from None
+        known = oracle or said
+        if known is not None:
+            self._oracles[slot, job.operator] = known
+        return self._oracles[slot, job.operator]
+
+    def check(self, side: int, job: Job, study: bool) -> dict[str, Any]:
+        """Return what the first call of a side gave; studied, it is weighed and called with other inputs."""
+        message = {"do": "check", "once": False, "study": study, "timeout_s": self._protocol.timeout_s}
+        return self._ask(side, job, message)
+
+    def weigh(self, side: int, job: Job) -> dict[str, Any]:
+        """Return the memory of a side's call by the resident set of its worker, which made none before."""
+        memory: dict[str, Any] = self._ask(side, job, {"do": "weigh"})["memory"]
+        return memory
+
+    def turn(self, side: int, job: Job, later: bool) -> list[float]:
+        """Return the samples of a turn, seconds; what the last call returned is judged now or later."""
+        budget_s = TIMED_S / MOST_ROUNDS / TURNS_A_ROUND
+        message = {"do": "turn", "budget_s": budget_s, "max_samples": self._protocol.max_samples}
+        samples_s: list[float] = self._ask(side, job, message | {"later": later})["samples_s"]
+        return samples_s
+
+    def judge(self, side: int, job: Job) -> None:
+        """Judge what the last timed call of a side returned."""
+        self._ask(side, job, {"do": "judge"})
+
+    def _ask(self, side: int, job: Job, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an answer that is ok.
+
+        Raises:
+            Ended: It is not, or the worker was lost.
+        """
+        named = {"implementation": job.implementation, "timer": self._protocol.timer}
+        try:
+            answer = self._slots[-side].ask({**named, **message}, self._protocol.timeout_s)
+        except WorkerLost as lost:
+            raise Ended(side, lost.status, lost.reason) from None
+        if answer["status"] is not Status.OK:
+            raise Ended(side, answer["status"], answer["reason"])
+        return answer
+
+
+class Turns:
+    """Starts workers of two sides; use it as a context manager, so that they end with it.
+
+    One launch has every process hold both sides; two have a worker each, of which one computes at a time. On
+    the CPU fresh processes are forked from one that has imported everything; on CUDA they are spawned.
+    """
+
+    def __init__(self, launches: Sequence[Launch], device: str, protocol: Protocol, seed: int = 0) -> None:
+        """Begin to start workers.
+
+        Raises:
+            EnvironmentRefused: An interpreter cannot be run.
+        """
+        self._order = random.Random(seed)
+        self._stack = ExitStack()
+        starts: list[Callable[[], WorkerProcess]] = []
+        for launch in launches:
+            if device == "cpu":
+                zygote = Zygote(launch)
+                self._stack.callback(zygote.end)
+                starts.append(zygote.fork)
+            else:
+                starts.append(partial(spawn, launch))
+        self._fresh = partial(Live, starts, device, protocol)
+
+    def __enter__(self) -> Turns:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def about(self) -> list[dict[str, Any]]:
+        """Return what a worker of each launch says of itself: versions, plugins that are broken.
+
+        Raises:
+            EnvironmentRefused: One cannot be started.
+        """
+        with self._fresh() as live:
+            return live.about()
+
+    def study(self, comparison: Comparison) -> tuple[Studied, Studied]:
+        """Return what each side gives when it is run once, judged against the whole oracle, and weighed.
+
+        Where each side has a worker, each asks its own oracle. Where these differ, B is an error: the sides
+        do not compute the same.
+        """
+        with self._fresh() as live:
+            a, b = (self._studied(live, side, comparison.jobs[side]) for side in (0, 1))
+        if a.oracle is not None and b.oracle is not None and comparison.a.operator == comparison.b.operator:
+            other = difference(a.oracle, b.oracle)
+            if other is not None:
+                b = Studied(Status.ERROR, f"the two sides do not compute the same: {other}")
+        return a, b
+
+    def processes(
+        self,
+        comparison: Comparison,
+        studied: tuple[Studied, Studied],
+        doing: Callable[[], None] = lambda: None,
+    ) -> Iterator[Rounds]:
+        """Yield the rounds of one fresh process after another, without end.
+
+        Args:
+            comparison: The two jobs, both found ok.
+            studied: What `study` returned.
+            doing: Called before each turn; what it raises ends the process.
+
+        Raises:
+            Ended: A side was not right, crashed or hung.
+        """
+        while True:
+            with self._fresh() as live:
+                for side in self._order.sample((0, 1), k=2):
+                    job = comparison.jobs[side]
+                    live.open(side, job, studied[side].oracle)
+                    live.check(side, job, study=False)
+                rounds = self._rounds(live, comparison, doing)
+            yield rounds
+
+    def _rounds(self, live: Live, comparison: Comparison, doing: Callable[[], None]) -> Rounds:
+        """Return rounds until the median is settled, 40 are done or 2 s were timed, and 12 at the least.
+
+        What each side's last timed call returned is judged, and so is that of its first turns.
+        """
+        found = Rounds()
+        spent_s = 0.0
+        while len(found.log_ratios) < LEAST_ROUNDS or not (
+            spent_s >= TIMED_S or len(found.log_ratios) >= MOST_ROUNDS or settled(found.log_ratios)
+        ):
+            times: tuple[list[float], list[float]] = ([], [])
+            for side in self._order.choice(MIRRORED):
+                doing()
+                samples_s = live.turn(side, comparison.jobs[side], later=bool(found.log_ratios))
+                times[side].append(median(samples_s))
+                spent_s += sum(samples_s)
+            found.a_s.extend(times[0])
+            found.b_s.extend(times[1])
+            found.log_ratios.append(log_mean(times[1]) - log_mean(times[0]))
+        for side in (0, 1):
+            live.judge(side, comparison.jobs[side])
+        return found
+
+    def _studied(self, live: Live, side: int, job: Job) -> Studied:
+        """Return what a side gives; a call too long for the allocator's record is weighed apart."""
+        try:
+            oracle = live.open(side, job, None)
+            answer = live.check(side, job, study=True)
+            memory = answer.get("memory")
+            if memory is None:
+                with self._fresh() as fresh:
+                    fresh.open(side, job, oracle)
+                    memory = fresh.weigh(side, job)
+        except Ended as ended:
+            return Studied(ended.status, ended.reason)
+        errors = {name: float(error["rel_l2"]) for name, error in answer["errors"].items()}
+        return Studied(Status.OK, None, errors, Memory(**memory), oracle)
+
+
+def log_mean(seconds: Sequence[float]) -> float:
+    """Return the logarithm of the geometric mean."""
+    return math.fsum(map(math.log, seconds)) / len(seconds)
+
+
+def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> str | None:
+    """Return how what two oracles said differs beyond float64's rounding, in words, or None."""
+    one, other = a["sample"], b["sample"]
+    if one.keys() != other.keys():
+        return f"the oracle of A gives {', '.join(one)}, that of B {', '.join(other)}"
+    for name, due in one.items():
+        found = other[name]
+        if len(due["values"]) != len(found["values"]):
+            return f"their oracles give {name} in other shapes"
+        scale = max((abs(value) for value in due["values"]), default=0.0)
+        pairs = zip(due["values"], found["values"], strict=True)
+        worst = max((abs(value - another) for value, another in pairs), default=0.0)
+        if not worst <= SAME_ORACLE * scale:
+            return f"their oracles differ in {name} by up to {worst:.2g}, where the largest is {scale:.2g}"
+    return None
