@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
 
 from linbench.core.errors import UsageError
+from linbench.core.quantity import LARGEST_COUNT, parse_bytes
+from linbench.core.timer import TIMERS
 from linbench.store import DEFAULT_DB
 
 SETTINGS = {"auto_envvar_prefix": "LINBENCH", "help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -22,6 +24,86 @@ db = click.option(
 plugin = click.option(
     "--plugin", multiple=True, metavar="FILE", help="Python file with implementations of your own."
 )
+
+
+def chained(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return the options that several decorators add, the first of them first in the help."""
+
+    def decorate(function: Any) -> Any:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+cases = chained(
+    click.option(
+        "--grid",
+        metavar="NAME|FILE",
+        help="A shipped grid (linbench list grids) or a .toml file.  [default: quick]",
+    ),
+    click.option(
+        "--T", "T", metavar="LIST", help="Sequence lengths: 512,1k..64k (a range doubles; k is 1024)."
+    ),
+    click.option("--B", "B", metavar="LIST", help="Batch sizes."),
+    click.option("--tokens", metavar="LIST", help="Tokens in all; B is tokens / T."),
+    click.option("--H", "H", metavar="LIST", help="Heads."),
+    click.option("--D", "D", metavar="LIST", help="Head dimensions; sets K and V."),
+    click.option("--K", "K", metavar="LIST", help="Dimensions of queries and keys."),
+    click.option("--V", "V", metavar="LIST", help="Dimensions of values."),
+    click.option("--dtype", metavar="LIST", help="float64, float32, float16, bfloat16."),
+    click.option("--mode", metavar="LIST", help="fwd, fwd_bwd, prefill, decode."),
+    click.option(
+        "--option",
+        "case_options",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="An operator's option: feature_map=relu.",
+    ),
+    click.option("--seed", type=click.IntRange(0, LARGEST_COUNT), help="Seed of the inputs.  [default: 0]"),
+)
+"""Which cases."""
+
+implementations = chained(
+    click.option("--op", multiple=True, metavar="LIST", help="Operators, with all their implementations."),
+    click.option(
+        "--impl", multiple=True, metavar="LIST", help="Implementations: linear/chunk,softmax/flash."
+    ),
+)
+"""Which implementations."""
+
+machine = chained(
+    click.option("--device", metavar="cpu|cuda", help="[default: cuda if there is one]"),
+    click.option(
+        "--timer", metavar="NAME", help=f"{', '.join(TIMERS)}.  [default: cpu; cuda_events_cold on CUDA]"
+    ),
+    plugin,
+)
+"""On what, and with which plugins."""
+
+bounds = chained(
+    click.option(
+        "--timeout", default="120s", show_default=True, metavar="DURATION", help="Give up a row after this."
+    ),
+    click.option(
+        "--max-memory", metavar="SIZE", help="Most memory of a worker: 12GiB.  [default: 80% of what is free]"
+    ),
+)
+"""What a worker may take."""
+
+
+def axes(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the axes that were typed, as `linbench.api.plan_run` takes them."""
+    found = {name: given[name] for name in ("B", "tokens", "T", "H", "D", "K", "V", "dtype", "mode")}
+    found["seed"] = None if given["seed"] is None else [given["seed"]]
+    found["options"] = case_options(given["case_options"])
+    return found
+
+
+def max_memory_bytes(given: Mapping[str, Any]) -> int | None:
+    """Return what --max-memory says."""
+    return parse_bytes(given["max_memory"], "--max-memory") if given["max_memory"] else None
 
 
 def output_format(*choices: str) -> Callable[[Any], Any]:

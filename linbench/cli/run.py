@@ -20,9 +20,8 @@ from linbench.cli.report import check_report_path, write_report
 from linbench.cli.text import printable, report_broken, row_line
 from linbench.core.errors import LinbenchError, UsageError, unknown
 from linbench.core.measurement import FAILURES, Measurement
-from linbench.core.quantity import LARGEST_COUNT, parse_bytes, parse_duration, parse_percent
+from linbench.core.quantity import parse_bytes, parse_duration, parse_percent
 from linbench.core.run import Run
-from linbench.core.timer import TIMERS
 from linbench.report import format
 from linbench.store import DEFAULT_DB
 
@@ -35,35 +34,9 @@ WITH_RESUME = {
 
 
 @click.command(context_settings=options.SETTINGS)
-@click.option(
-    "--grid",
-    metavar="NAME|FILE",
-    help="A shipped grid (linbench list grids) or a .toml file.  [default: quick]",
-)
-@click.option("--T", "T", metavar="LIST", help="Sequence lengths: 512,1k..64k (a range doubles; k is 1024).")
-@click.option("--B", "B", metavar="LIST", help="Batch sizes.")
-@click.option("--tokens", metavar="LIST", help="Tokens in all; B is tokens / T.")
-@click.option("--H", "H", metavar="LIST", help="Heads.")
-@click.option("--D", "D", metavar="LIST", help="Head dimensions; sets K and V.")
-@click.option("--K", "K", metavar="LIST", help="Dimensions of queries and keys.")
-@click.option("--V", "V", metavar="LIST", help="Dimensions of values.")
-@click.option("--dtype", metavar="LIST", help="float64, float32, float16, bfloat16.")
-@click.option("--mode", metavar="LIST", help="fwd, fwd_bwd, prefill, decode.")
-@click.option(
-    "--option",
-    "case_options",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="An operator's option: feature_map=relu.",
-)
-@click.option("--seed", type=click.IntRange(0, LARGEST_COUNT), help="Seed of the inputs.  [default: 0]")
-@click.option("--op", multiple=True, metavar="LIST", help="Operators, with all their implementations.")
-@click.option("--impl", multiple=True, metavar="LIST", help="Implementations: linear/chunk,softmax/flash.")
-@click.option("--device", metavar="cpu|cuda", help="[default: cuda if there is one]")
-@click.option(
-    "--timer", metavar="NAME", help=f"{', '.join(TIMERS)}.  [default: cpu; cuda_events_cold on CUDA]"
-)
-@options.plugin
+@options.cases
+@options.implementations
+@options.machine
 @options.db
 @click.option("--once", is_flag=True, help="Run everything once, checked and untimed.")
 @click.option("--processes", type=click.IntRange(1, 64), help="Workers a row.  [default: 5; 3 on CUDA]")
@@ -81,13 +54,8 @@ WITH_RESUME = {
 @click.option(
     "--samples", default=2000, show_default=True, type=click.IntRange(1), help="Most timed calls a row."
 )
-@click.option(
-    "--timeout", default="120s", show_default=True, metavar="DURATION", help="Give up a row after this."
-)
+@options.bounds
 @click.option("--time-budget", metavar="DURATION", help="Start no further case after this: 10m.")
-@click.option(
-    "--max-memory", metavar="SIZE", help="Most memory of a worker: 12GiB.  [default: 80% of what is free]"
-)
 @click.option("--resume", metavar="RUN", help="Go on with a stored run: its id, or latest.")
 @click.option(
     "--dry-run", is_flag=True, help="Print the cases with their estimated memory and time, and stop."
@@ -193,9 +161,6 @@ def _planned(given: Mapping[str, Any]) -> Any:
     from linbench import api
     from linbench.execution.plan import DEFAULT_PROCESSES, Protocol
 
-    axes = {name: given[name] for name in ("B", "tokens", "T", "H", "D", "K", "V", "dtype", "mode")}
-    axes["seed"] = None if given["seed"] is None else [given["seed"]]
-    axes["options"] = options.case_options(given["case_options"])
     device = given["device"] or api.default_device()
     min_time_s = parse_duration(given["min_time"], "--min-time")
     max_time_s = _duration(given, "max_time") or 2 * min_time_s
@@ -210,7 +175,7 @@ def _planned(given: Mapping[str, Any]) -> Any:
         max_time_s=max_time_s,
         max_samples=given["samples"],
         timeout_s=parse_duration(given["timeout"], "--timeout"),
-        max_memory_bytes=parse_bytes(given["max_memory"], "--max-memory") if given["max_memory"] else None,
+        max_memory_bytes=options.max_memory_bytes(given),
         time_budget_s=_duration(given, "time_budget"),
     )
     return api.plan_run(
@@ -220,7 +185,7 @@ def _planned(given: Mapping[str, Any]) -> Any:
         device=device,
         plugins=given["plugin"],
         protocol=protocol,
-        axes=axes,
+        axes=options.axes(given),
     )
 
 
