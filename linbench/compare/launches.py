@@ -6,7 +6,6 @@ import os
 import sys
 from pathlib import Path
 
-import linbench
 from linbench.compare.git import Repository, Trees
 from linbench.compare.imports import HARNESS, Imports
 from linbench.compare.side import WORKING_TREE, Kind, Side
@@ -78,7 +77,7 @@ def harness(folder: Path) -> Path:
     path = folder / "harness"
     path.mkdir(exist_ok=True)
     if not (link := path / HARNESS).is_symlink():
-        link.symlink_to(Path(linbench.__file__).resolve().parent)
+        link.symlink_to(Path(__file__).resolve().parents[1])
     return path
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 from linbench.compare.turns import Comparison, Ended, Rounds, Studied, Turns
 from linbench.compare.verdict import (
@@ -89,6 +89,32 @@ class Compared:
         if self.memory_change_bytes > 0:
             found.append("heavier")
         return tuple(found)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all but the rounds as plain JSON data."""
+        names = self.comparison.a.implementation, self.comparison.b.implementation
+        return {
+            "case": self.comparison.b.case.to_json(),
+            "answer": self.answer,
+            **{
+                f"{name}_{side}": value
+                for side, implementation, found, call_s in zip(
+                    "ab", names, (self.a, self.b), (self.a_s, self.b_s), strict=True
+                )
+                for name, value in (
+                    ("implementation", implementation),
+                    ("status", str(found.status)),
+                    ("reason", found.reason),
+                    ("median_s", call_s),
+                    ("extra_bytes", found.memory.extra_bytes if found.memory else None),
+                    ("errors", dict(found.errors)),
+                )
+            },
+            "verdict": asdict(self.verdict) if self.verdict else None,
+            "memory_change_bytes": self.memory_change_bytes,
+            "changed_errors": list(self.changed_errors),
+            "regressions": list(self.regressions),
+        }
 
     @property
     def is_open(self) -> bool:

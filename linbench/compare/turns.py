@@ -103,18 +103,26 @@ class Live:
         """Return what each worker says of itself."""
         return [slot.about for slot in self._slots]
 
-    def open(self, side: int, job: Job, oracle: Mapping[str, Any] | None) -> Mapping[str, Any]:
-        """Make the inputs of a side's case, and return what the oracle says; it is asked if it is not given.
+    def ask(self, side: int, job: Job) -> None:
+        """Ask whether a side has the implementation and takes the case.
 
         Raises:
-            Ended: This side has no such implementation, or its oracle failed.
+            Ended: It does not.
         """
-        slot = self._slots[-side]
-        about = slot.about
+        about = self._slots[-side].about
         if job.implementation not in about["implementations"]:
             broken = "; ".join(f"plugin {name} is broken: {why}" for name, why in about["broken"].items())
             status = Status.ERROR if broken else Status.UNSUPPORTED
             raise Ended(side, status, broken or f"there is no implementation {job.implementation}")
+        self._ask(side, job, {"do": "ask", "case": job.case.to_json()})
+
+    def open(self, side: int, job: Job, oracle: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        """Make the inputs of a side's case, and return what the oracle says; it is asked if it is not given.
+
+        Raises:
+            Ended: The inputs could not be made, or the oracle failed.
+        """
+        slot = self._slots[-side]
         try:
             said = slot.open(job, oracle)
         except NotOpened as failed:
@@ -267,6 +275,7 @@ class Turns:
     def _studied(self, live: Live, side: int, job: Job) -> Studied:
         """Return what a side gives; a call too long for the allocator's record is weighed apart."""
         try:
+            live.ask(side, job)
             oracle = live.open(side, job, None)
             answer = live.check(side, job, study=True)
             memory = answer.get("memory")

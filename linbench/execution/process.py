@@ -17,7 +17,6 @@ from typing import IO, Any, Protocol
 
 import psutil
 
-from linbench import __version__
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Status
 from linbench.execution.pipe import PROTOCOL, Garbage, Hung, Pipe, PipeClosed
@@ -153,8 +152,7 @@ class WorkerProcess:
         if spoken != PROTOCOL:
             self.end()
             raise EnvironmentRefused(
-                f"a worker of linbench {self.about.get('linbench', 'of before protocols')} speaks protocol "
-                f"{spoken}, and this one, {__version__}, speaks {PROTOCOL}; install the same linbench there"
+                f"a worker speaks protocol {spoken} and this linbench {PROTOCOL}; install the same linbench there"
             )
 
     def ask(

@@ -21,7 +21,6 @@ from typing import Any
 
 import torch
 
-from linbench import __version__
 from linbench.core.case import Case
 from linbench.core.implementation import Implementation
 from linbench.core.measurement import Status
@@ -43,7 +42,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class Worker:
-    """Answers the messages of a run: open, check, weigh, turn, judge and close."""
+    """Answers the messages of a run: ask, open, check, weigh, turn, judge and close."""
 
     def __init__(self, found: Registry) -> None:
         self._registry = found
@@ -59,6 +58,7 @@ class Worker:
         Global settings of torch and of Python are put back after each; whoever changed them is wrong.
         """
         deeds = {
+            "ask": self.ask,
             "open": self.open,
             "check": self.check,
             "weigh": self.weigh,
@@ -76,6 +76,13 @@ class Worker:
             self._restore(message)
         changed = put_back(before)
         return blamed(answer, f"leaves the process's {' and '.join(changed)} changed") if changed else answer
+
+    def ask(self, message: Mapping[str, Any]) -> Answer:
+        """Say whether an implementation takes a case, before anything is made for it."""
+        implementation = self._registry.implementation(message["implementation"])
+        operator = self._registry.operator(implementation.operator)
+        reason = implementation.why_not(operator, Case.from_json(message["case"]))
+        return {"status": Status.OK if reason is None else Status.UNSUPPORTED, "reason": reason}
 
     def open(self, message: Mapping[str, Any]) -> Answer:
         """Make the inputs of a case, and ask the oracle unless what it said is given."""
@@ -222,7 +229,6 @@ def hello(found: Registry) -> Answer:
     return {
         "status": Status.OK,
         "protocol": PROTOCOL,
-        "linbench": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "cuda": torch.version.cuda,

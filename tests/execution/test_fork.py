@@ -113,8 +113,6 @@ def test_what_cannot_be_started_is_said(interpreter, reason, request):
 
 def test_another_protocol_is_refused(monkeypatch):
     monkeypatch.setattr("linbench.execution.process.PROTOCOL", 99)
-    with pytest.raises(
-        EnvironmentRefused, match=r"speaks protocol 1, and this one, .*, speaks 99; install the same"
-    ):
+    with pytest.raises(EnvironmentRefused, match="speaks protocol 1 and this linbench 99; install the same"):
         spawn(Launch((), 4 * GIB))
     assert linbench.execution.worker.PROTOCOL == 1

@@ -1,0 +1,100 @@
+"""Stored: two runs compared row by row, which can raise a suspicion and prove nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from linbench.compare.verdict import LEAST_EFFECT
+from linbench.core.environment import difference
+from linbench.core.errors import EnvironmentRefused
+from linbench.core.measurement import Measurement
+from linbench.core.run import Run
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """What two stored rows of one implementation at one case say of the second.
+
+    Attributes:
+        a: The first run's row.
+        b: The second run's.
+        effect: How much longer B takes, relative; None where one has no time.
+        low: Low end of what the rows' intervals allow, relative.
+        high: High end of it.
+    """
+
+    a: Measurement
+    b: Measurement
+    effect: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def suspect(self) -> bool:
+        """Whether times differ by 1% at least and their intervals do not overlap, or the statuses differ."""
+        if self.effect is None or self.low is None or self.high is None:
+            return self.a.status is not self.b.status
+        return abs(self.effect) >= LEAST_EFFECT and not self.low <= 0 <= self.high
+
+    @property
+    def answer(self) -> str:
+        """`suspect`, or that there is no sign of a change; times apart are never proof."""
+        return "suspect" if self.suspect else "no sign"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON data."""
+        return {
+            "implementation": self.b.implementation,
+            "case": self.b.case.to_json(),
+            "answer": self.answer,
+            "status_a": str(self.a.status),
+            "status_b": str(self.b.status),
+            "effect": self.effect,
+            "low": self.low,
+            "high": self.high,
+        }
+
+
+def suspicions(a: Run, b: Run, *, force: bool = False) -> Iterator[Suspicion]:
+    """Yield what each row of B says beside the row of A of the same implementation, case and timer.
+
+    Processes of two runs met other minutes, and identical code differs by more than their intervals say.
+
+    Args:
+        a: The first run.
+        b: The second.
+        force: Compare them though they come from different machines.
+
+    Raises:
+        EnvironmentRefused: They come from different processors, GPUs or drivers.
+    """
+    other = difference(_machine(a.environment), _machine(b.environment))
+    if other is not None and not force:
+        raise EnvironmentRefused(
+            f"run {a.id} was measured with {other} in run {b.id}; such times do not compare; "
+            "--force compares them all the same"
+        )
+    known = {(row.implementation, row.case.id): row for row in a.measurements}
+    for row in b.measurements:
+        before = known.get((row.implementation, row.case.id))
+        if before is not None:
+            yield _suspicion(before, row)
+
+
+def _suspicion(a: Measurement, b: Measurement) -> Suspicion:
+    if a.time is None or b.time is None or a.time.timer != b.time.timer:
+        return Suspicion(a, b)
+    return Suspicion(
+        a,
+        b,
+        b.time.median_s / a.time.median_s - 1,
+        b.time.ci_low_s / a.time.ci_high_s - 1,
+        b.time.ci_high_s / a.time.ci_low_s - 1,
+    )
+
+
+def _machine(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of an environment must be the same: processor, GPUs and driver."""
+    return {"host": environment["host"], "gpus": environment["gpus"], "libraries": {}}
