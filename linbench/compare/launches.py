@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from linbench.compare.git import Repository, Trees
@@ -45,10 +45,7 @@ def launches(
 
 def elsewhere(side: Side, launch: Launch) -> Launch:
     """Return how a worker of another interpreter is started, which finds what is installed for that one."""
-    path = os.environ.get("PYTHONPATH", "")
-    return Launch(
-        launch.plugins, launch.max_memory_bytes, {**launch.variables, "PYTHONPATH": path}, side.name
-    )
+    return replace(launch, path=None, interpreter=side.name)
 
 
 def at_ref(side: Side, launch: Launch, imports: Imports, trees: Trees) -> Launch:
@@ -62,14 +59,13 @@ def at_ref(side: Side, launch: Launch, imports: Imports, trees: Trees) -> Launch
     tree = repository.root if side.name == WORKING_TREE else trees.of(side.name)
     folders = [*imports.roots, *(Path(entry).resolve() for entry in sys.path if entry)]
     placed = [_placed(folder, repository, tree) for folder in folders]
-    path = [str(harness(trees.folder)), *map(str, dict.fromkeys(placed))]
+    path = (str(harness(trees.folder)), *map(str, dict.fromkeys(placed)))
     plugins = tuple(
         str(there)
         for plugin in launch.plugins
         if (there := _placed(Path(plugin).resolve(), repository, tree)).is_file()
     )
-    variables = {**launch.variables, "PYTHONPATH": os.pathsep.join(path)}
-    return Launch(plugins, launch.max_memory_bytes, variables)
+    return replace(launch, plugins=plugins, path=path)
 
 
 def harness(folder: Path) -> Path:

@@ -59,7 +59,7 @@ def live(pair: tuple[Side, Side], plan: Plan, registry: Registry, folder: Path) 
         variables["CUDA_VISIBLE_DEVICES"] = uuids[0]
     workers = 1 if pair[0].kind is Kind.IMPLEMENTATION else 2
     memory = plan.protocol.max_memory_bytes or safe_memory_bytes() // workers
-    launch = Launch(plan.plugins, memory, variables)
+    launch = Launch(plan.plugins, memory, variables=variables)
     with ExitStack() as stack:
         stack.enter_context(exclusive(list(uuids)))
         imports = trees = None

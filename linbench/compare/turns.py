@@ -174,7 +174,8 @@ class Turns:
     """Starts workers of two sides; use it as a context manager, so that they end with it.
 
     One launch has every process hold both sides; two have a worker each, of which one computes at a time. On
-    the CPU fresh processes are forked from one that has imported everything; on CUDA they are spawned.
+    the CPU fresh processes are forked from one that has imported torch, both sides from the same unless their
+    interpreters differ; on CUDA they are spawned.
     """
 
     def __init__(self, launches: Sequence[Launch], device: str, protocol: Protocol, seed: int = 0) -> None:
@@ -186,13 +187,15 @@ class Turns:
         self._order = random.Random(seed)
         self._stack = ExitStack()
         starts: list[Callable[[], WorkerProcess]] = []
+        zygotes: dict[str, Zygote] = {}
         for launch in launches:
-            if device == "cpu":
-                zygote = Zygote(launch)
-                self._stack.callback(zygote.end)
-                starts.append(zygote.fork)
-            else:
+            if device != "cpu":
                 starts.append(partial(spawn, launch))
+                continue
+            if launch.interpreter not in zygotes:
+                zygote = zygotes[launch.interpreter] = Zygote(launch)
+                self._stack.callback(zygote.end)
+            starts.append(partial(zygotes[launch.interpreter].fork, launch))
         self._fresh = partial(Live, starts, device, protocol)
 
     def __enter__(self) -> Turns:

@@ -1,4 +1,4 @@
-"""Fork: a run's handle on a zygote, and workers that are forked from it in milliseconds."""
+"""Fork: a run's handle on a zygote, and fresh workers that are forked from it."""
 
 from __future__ import annotations
 
@@ -26,18 +26,21 @@ REPLY_TIMEOUT_S = 30.0
 
 
 class Zygote:
-    """A process that has imported torch and the plugins, from which fresh workers are forked.
+    """A process that has imported torch, from which fresh workers are forked.
 
     For the CPU alone: a CUDA context does not survive a fork.
     """
 
     def __init__(self, launch: Launch) -> None:
-        """Start it; it goes on to import everything while this returns.
+        """Start it; it goes on to import torch while this returns.
+
+        Args:
+            launch: By which interpreter, with which modules and variables.
 
         Raises:
             EnvironmentRefused: It cannot be started.
         """
-        self._launch = launch
+        self._interpreter = launch.interpreter
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the zygote
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         descriptor = theirs.fileno()
@@ -52,8 +55,11 @@ class Zygote:
             theirs.close()
         self._ready = False
 
-    def fork(self) -> WorkerProcess:
+    def fork(self, launch: Launch) -> WorkerProcess:
         """Return a fresh worker.
+
+        Args:
+            launch: With which modules and plugins, and how much memory.
 
         Raises:
             EnvironmentRefused: The zygote could not be started or has ended, or the worker does not answer.
@@ -61,9 +67,10 @@ class Zygote:
         self._await()
         log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
         ends = Ends()
+        order = json.dumps({"path": launch.path, "plugins": launch.plugins})
         descriptors = [ends.worker_read, ends.worker_write, log.fileno()]
         try:
-            socket.send_fds(self._control, [b"null"], descriptors)
+            socket.send_fds(self._control, [order.encode()], descriptors)
             pid = int(self._reply(REPLY_TIMEOUT_S))
         except OSError:
             ends.pipe.close()
@@ -71,19 +78,17 @@ class Zygote:
             raise EnvironmentRefused("no worker can be forked: the process to fork from has ended") from None
         finally:
             ends.close_worker()
-        return WorkerProcess(Forked(self, pid), ends.pipe, log, self._launch.max_memory_bytes)
+        return WorkerProcess(Forked(self, pid), ends.pipe, log, launch.max_memory_bytes)
 
     def _await(self) -> None:
-        """Wait until everything is imported."""
+        """Wait until torch is imported."""
         if self._ready:
             return
         try:
             self._reply(START_TIMEOUT_S)
         except OSError:
             said = log_tail(self._log) or "it does not answer"
-            raise EnvironmentRefused(
-                f"no worker can be started with {self._launch.interpreter}: {said}"
-            ) from None
+            raise EnvironmentRefused(f"no worker can be started with {self._interpreter}: {said}") from None
         self._ready = True
 
     def code(self, pid: int) -> int:

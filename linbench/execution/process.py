@@ -48,13 +48,15 @@ class Launch:
     Attributes:
         plugins: Files that they load beside what is installed for them.
         max_memory_bytes: Most resident memory of each.
-        variables: Of their environment, beside those of this process. Where PYTHONPATH is not among them a
-            worker finds the same modules as this process, and no others.
+        path: Where they find modules, before what their interpreter finds of itself; None for nothing more
+            than this process's PYTHONPATH. By default they find the same modules as this process.
+        variables: Of their environment, beside those of this process.
         interpreter: The Python that runs them.
     """
 
     plugins: tuple[str, ...]
     max_memory_bytes: int
+    path: tuple[str, ...] | None = field(default_factory=lambda: tuple(filter(None, sys.path)))
     variables: Mapping[str, str] = field(default_factory=dict)
     interpreter: str = sys.executable
 
@@ -64,11 +66,11 @@ class Launch:
         Raises:
             EnvironmentRefused: There is no such interpreter, or it cannot be run.
         """
-        variables = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **self.variables}
+        path = {} if self.path is None else {"PYTHONPATH": os.pathsep.join(self.path)}
         try:
             return Popen(
-                [self.interpreter, "-P", "-m", module, *words, *self.plugins],
-                env=os.environ | variables,
+                [self.interpreter, "-P", "-m", module, *words],
+                env={**os.environ, **path, **self.variables},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -106,7 +108,7 @@ def spawn(launch: Launch) -> WorkerProcess:
     ends = Ends()
     fds = (ends.worker_read, ends.worker_write)
     try:
-        process = launch.popen("linbench.execution.worker", [*map(str, fds)], fds, log)
+        process = launch.popen("linbench.execution.worker", [*map(str, fds), *launch.plugins], fds, log)
     except EnvironmentRefused:
         ends.pipe.close()
         log.close()
@@ -152,7 +154,8 @@ class WorkerProcess:
         if spoken != PROTOCOL:
             self.end()
             raise EnvironmentRefused(
-                f"a worker speaks protocol {spoken} and this linbench {PROTOCOL}; install the same linbench there"
+                f"a worker speaks protocol {spoken} and this linbench {PROTOCOL}; install the same linbench "
+                "there"
             )
 
     def ask(

@@ -64,7 +64,7 @@ class Runner:
             self._gpu_bytes = int(GPU_SHARE * gpu["memory_bytes"])
             environment["CUDA_VISIBLE_DEVICES"] = gpu["uuid"]
         self._telemetry = Telemetry(environment.get("CUDA_VISIBLE_DEVICES"))
-        launch = Launch(plan.plugins, self._max_memory, environment)
+        launch = Launch(plan.plugins, self._max_memory, variables=environment)
         self._new_slot = partial(Slot, partial(spawn, launch), plan.device)
         self._slots = [self._new_slot() for _ in range(processes)]
         self._oracle: dict[str, dict[str, Any] | str] = {}

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,13 +26,21 @@ def dies(q, k, v):
 GIB = 2**30
 
 
+PLAIN = Launch((), 4 * GIB)
+
+
 @pytest.fixture(scope="module")
-def zygote(tmp_path_factory):
-    plugin = tmp_path_factory.mktemp("plugins") / "dying.py"
-    plugin.write_text(PLUGIN)
-    made = Zygote(Launch((str(plugin),), 4 * GIB))
+def zygote():
+    made = Zygote(PLAIN)
     yield made
     made.end()
+
+
+@pytest.fixture
+def dying(tmp_path):
+    plugin = tmp_path / "dying.py"
+    plugin.write_text(PLUGIN)
+    return Launch((str(plugin),), 4 * GIB)
 
 
 def case(loaded):
@@ -41,7 +50,7 @@ def case(loaded):
 
 
 def test_each_worker_is_a_process_of_its_own_in_a_session_of_its_own(zygote):
-    one, other = zygote.fork(), zygote.fork()
+    one, other = zygote.fork(PLAIN), zygote.fork(PLAIN)
     try:
         pids = [worker._process.pid for worker in (one, other)]
         assert len({*pids, zygote._process.pid, os.getpid()}) == 4
@@ -52,21 +61,36 @@ def test_each_worker_is_a_process_of_its_own_in_a_session_of_its_own(zygote):
         other.end()
 
 
-def test_a_death_is_told_with_its_code_and_last_words_and_the_next_worker_is_sound(zygote, loaded):
-    worker = zygote.fork()
+def test_a_death_is_told_with_its_code_and_last_words_and_the_next_worker_is_sound(zygote, loaded, dying):
+    worker = zygote.fork(dying)
     opening = {"do": "open", "operator": "linear", "case": case(loaded), "oracle": None}
     assert worker.ask(opening, 60)["status"] is Status.OK
     check = {"do": "check", "implementation": "linear/dies", "timer": "cpu", "timeout_s": 60.0}
     with pytest.raises(WorkerLost, match="exited with code 7: last words") as lost:
         worker.ask(check | {"once": False, "study": False}, 60)
     assert lost.value.status is Status.CRASHED
-    next_one = zygote.fork()
+    next_one = zygote.fork(PLAIN)
     assert next_one.ask(opening, 60)["status"] is Status.OK
     next_one.end()
 
 
+def test_workers_of_one_zygote_load_their_own_plugins_from_their_own_path(zygote, dying, tmp_path):
+    for name in ("linbench_impls", "elsewhere"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "linbench_impls" / "__init__.py").write_text("raise OSError('no such kernel')")
+    other = replace(PLAIN, path=(str(tmp_path), *PLAIN.path))
+    found = []
+    for launch in (dying, other, PLAIN):
+        worker = zygote.fork(launch)
+        found.append(worker.about)
+        worker.end()
+    assert ["linear/dies" in about["implementations"] for about in found] == [True, False, False]
+    assert ["linear/chunk" in about["implementations"] for about in found] == [True, False, True]
+    assert next(iter(found[1]["broken"].values())) == "OSError: no such kernel"
+
+
 def test_an_ended_worker_leaves_no_process(zygote):
-    worker = zygote.fork()
+    worker = zygote.fork(PLAIN)
     pid = worker._process.pid
     worker.end()
     with pytest.raises(ProcessLookupError):
@@ -74,7 +98,7 @@ def test_an_ended_worker_leaves_no_process(zygote):
 
 
 def test_a_hung_worker_is_ended(zygote):
-    worker = zygote.fork()
+    worker = zygote.fork(PLAIN)
     os.kill(worker._process.pid, signal.SIGSTOP)
     with pytest.raises(WorkerLost) as lost:
         worker.ask({"do": "close"}, 0.2)
@@ -82,8 +106,8 @@ def test_a_hung_worker_is_ended(zygote):
 
 
 def test_workers_die_with_what_they_were_forked_from():
-    mortal = Zygote(Launch((), 4 * GIB))
-    worker = mortal.fork()
+    mortal = Zygote(PLAIN)
+    worker = mortal.fork(PLAIN)
     pid = worker._process.pid
     mortal.end()
     deadline = time.monotonic() + 10
@@ -94,7 +118,7 @@ def test_workers_die_with_what_they_were_forked_from():
     assert time.monotonic() < deadline
     worker.end()
     with pytest.raises(EnvironmentRefused, match="no worker can be forked"):
-        mortal.fork()
+        mortal.fork(PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +132,7 @@ def test_what_cannot_be_started_is_said(interpreter, reason, request):
     with pytest.raises(EnvironmentRefused, match=reason):  # noqa: PT012 - at either step
         made = Zygote(Launch((), GIB, interpreter=interpreter))
         request.addfinalizer(made.end)
-        made.fork()
+        made.fork(PLAIN)
 
 
 def test_another_protocol_is_refused(monkeypatch):
