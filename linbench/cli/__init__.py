@@ -18,6 +18,7 @@ from linbench.core.errors import LinbenchError, UsageError, unknown
 COMMANDS = {
     "run": "Measure implementations over a grid, store every row, write the report.",
     "compare": "Say whether one side is slower, faster or the same as another.",
+    "ci": "Compare what changed since a base, for a pull request.",
     "list": "Name the operators, implementations, grids, runs or sessions there are.",
     "show": "Print the rows of a run.",
     "report": "Write the HTML report of a run.",

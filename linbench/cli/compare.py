@@ -13,10 +13,11 @@ import click
 
 from linbench.cli import options
 from linbench.cli.interrupt import Interrupt
-from linbench.cli.text import printable, report_broken
+from linbench.cli.text import report_broken
 from linbench.core.errors import UsageError
 from linbench.core.measurement import Status
 from linbench.core.quantity import parse_duration
+from linbench.report.format import printable
 
 EXIT_REGRESSION = 1
 SHOWN = ("python", "torch", "cuda")

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from linbench.cli import options
-from linbench.cli.text import columns, printable, report_broken
+from linbench.cli.text import columns, report_broken
+from linbench.report.format import printable
 
 PROBES = {"cpu": "float32", "cuda": "bfloat16"}
 

@@ -17,12 +17,13 @@ from click.core import ParameterSource
 from linbench.cli import options
 from linbench.cli.interrupt import Interrupt
 from linbench.cli.report import check_report_path, write_report
-from linbench.cli.text import printable, report_broken, row_line
+from linbench.cli.text import report_broken, row_line
 from linbench.core.errors import LinbenchError, UsageError, unknown
 from linbench.core.measurement import FAILURES, Measurement
 from linbench.core.quantity import parse_bytes, parse_duration, parse_percent
 from linbench.core.run import Run
 from linbench.report import format
+from linbench.report.format import printable
 from linbench.store import DEFAULT_DB
 
 MANY_CASES = 10_000

@@ -9,11 +9,7 @@ import click
 from linbench.core.measurement import Measurement
 from linbench.core.registry import Registry
 from linbench.report import format
-
-
-def printable(text: str) -> str:
-    """Return a text without anything that a terminal would obey."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+from linbench.report.format import printable
 
 
 def columns(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
