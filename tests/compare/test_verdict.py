@@ -180,6 +180,30 @@ def test_a_difference_below_one_percent_is_not_called_slower():
     assert judge([Paired(-pair.log_ratio, 1e4, 12) for pair in beyond]).answer is Answer.FASTER
 
 
+def test_seven_processes_answer_nothing():
+    alike = [Paired(0.0001 * i, 1e4, 12) for i in range(8)]
+    assert judge(alike[:7]).answer is Answer.UNDECIDED
+    assert judge(alike).answer is Answer.SAME
+
+
+def test_same_needs_both_ends_within_one_and_a_half_percent():
+    for sign in (1, -1):
+        near = [Paired(sign * (0.012 + 0.001 * i), 1e4, 12) for i in (-1, 1)] * 4
+        assert judge(near).answer is Answer.SAME
+        assert judge([Paired(p.log_ratio + sign * 0.003, 1e4, 12) for p in near]).answer is Answer.UNDECIDED
+
+
+def test_a_case_is_worth_confirming_by_either_sign():
+    alternating = [Paired(0.01 * (-1) ** i, 1e4, 12) for i in range(8)]
+    assert not worth_confirming(alternating)
+    small = [Paired(0.002, 1e4, 12)] * 7 + [Paired(-0.0001, 1e4, 12)]
+    assert sign_flip(small) == 4 / 2**8
+    assert worth_confirming(small)
+    noisy = [Paired(value, 1e4, 12) for value in (0.1, -0.06) * 4]
+    assert sign_flip(noisy) > 0.1
+    assert worth_confirming(noisy)
+
+
 def test_a_suite_raises_hardly_a_false_alarm_and_misses_nothing():
     source = np.random.default_rng(7)
     effects = [0.02] * 5 + [-0.03] * 5 + [0.0] * 290
@@ -224,6 +248,8 @@ def test_several_cases_share_the_false_discoveries(against, answers):
         (1024.0, 1024.0, 0.0, False),
         (1024.0, 1536.0, 0.0, True),
         (1e-7, 1.005e-7, 0.01, False),
+        (1.0, 1.01005, 0.01, False),
+        (1.01005, 1.0, 0.01, False),
         (1e-7, 1.02e-7, 0.01, True),
         (1.02e-7, 1e-7, 0.01, True),
         (0.0, 0.0, 0.01, False),
