@@ -85,6 +85,8 @@ class Time:
         kernels_s: Sum of the kernels' times in each, seconds; empty where the timer does not tell.
         cpu_median_s: Median of the processes' medians of `cpu_s`, seconds; None where there are none.
         kernels_median_s: The same of `kernels_s`.
+        anchor_median_s: The same of a fixed operation that was timed in the same turns, see
+            `linbench.measure.anchor`; None in rows stored before there was one.
     """
 
     timer: str
@@ -98,6 +100,7 @@ class Time:
     kernels_s: Sequence[float] = field(default=(), repr=False)
     cpu_median_s: float | None = None
     kernels_median_s: float | None = None
+    anchor_median_s: float | None = None
 
     @property
     def n(self) -> int:
@@ -224,6 +227,7 @@ class Measurement:
             "ci_high_s": time.ci_high_s if time else None,
             "cpu_median_s": time.cpu_median_s if time else None,
             "kernels_median_s": time.kernels_median_s if time else None,
+            "anchor_median_s": time.anchor_median_s if time else None,
             "n": time.n if time else 0,
             "processes": list(time.processes) if time else [],
             "first_call_s": self.first_call_s,
@@ -256,6 +260,7 @@ class Measurement:
                 processes=tuple(row["processes"]),
                 cpu_median_s=row["cpu_median_s"],
                 kernels_median_s=row["kernels_median_s"],
+                anchor_median_s=row["anchor_median_s"],
                 **(samples or {}),
             )
         if row["peak_bytes"] is not None:

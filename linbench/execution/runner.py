@@ -272,6 +272,7 @@ class Runner:
             answer["cpu_s"],
             answer["switches"],
             answer["kernels_s"],
+            answer["anchor_s"],
             answer["contended"],
             readings,
         )

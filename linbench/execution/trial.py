@@ -25,6 +25,7 @@ class Taken:
         cpu_s: Processor time in each; empty where the timer does not tell.
         switches: Involuntary context switches in each.
         kernels_s: Sum of the kernels' times in each; empty where the timer does not tell.
+        anchor_s: Seconds of each call of the anchor beside them.
         contended: How many of the calls were disturbed.
         readings: Of the machine, meanwhile.
     """
@@ -33,6 +34,7 @@ class Taken:
     cpu_s: list[float] = field(default_factory=list)
     switches: list[int] = field(default_factory=list)
     kernels_s: list[float] = field(default_factory=list)
+    anchor_s: list[float] = field(default_factory=list)
     contended: int = 0
     readings: list[Reading] = field(default_factory=list)
 
@@ -42,6 +44,7 @@ class Taken:
         self.cpu_s += other.cpu_s
         self.switches += other.switches
         self.kernels_s += other.kernels_s
+        self.anchor_s += other.anchor_s
         self.contended += other.contended
         self.readings += other.readings
 
@@ -127,6 +130,7 @@ class Trial:
             kernels_s=tuple(sample for taken in processes for sample in taken.kernels_s),
             cpu_median_s=_median_of_medians([taken.cpu_s for taken in processes]),
             kernels_median_s=_median_of_medians([taken.kernels_s for taken in processes]),
+            anchor_median_s=_median_of_medians([taken.anchor_s for taken in processes]),
         )
 
     def measurement(self) -> Measurement:

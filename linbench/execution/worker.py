@@ -28,6 +28,7 @@ from linbench.core.registry import Registry, registry
 from linbench.execution.failure import device_is_lost, failure
 from linbench.execution.opened import Answer, Opened, blamed, synchronize
 from linbench.execution.pipe import PROTOCOL, Pipe, PipeClosed
+from linbench.measure.anchor import Anchor
 from linbench.measure.call import Call, LaidInputs
 from linbench.measure.heap import keep_freed, trim
 from linbench.measure.hygiene import copied, leak, put_back, settings, shared
@@ -42,7 +43,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class Worker:
-    """Answers the messages of a run: ask, open, check, weigh, turn, judge and close."""
+    """Answers the messages of a run: ask, open, check, weigh, turn, judge, anchor and close."""
 
     def __init__(self, found: Registry) -> None:
         self._registry = found
@@ -51,6 +52,7 @@ class Worker:
         self._call_s: dict[str, float] = {}
         self._last: dict[str, Any] = {}
         self._timers: dict[str, Timer] = {}
+        self._anchors: dict[str, Anchor] = {}
 
     def answer(self, message: Mapping[str, Any]) -> Answer:
         """Return the answer to one message; a failure is an answer with its status and reason.
@@ -64,6 +66,7 @@ class Worker:
             "weigh": self.weigh,
             "turn": self.turn,
             "judge": self.judge,
+            "anchor": self.anchor,
             "close": self.close,
         }
         before = settings()
@@ -172,6 +175,16 @@ class Worker:
         if answer["status"] != Status.OK:
             answer["reason"] = f"right at first, but not when timed: {answer['reason']}"
         return answer
+
+    def anchor(self, message: Mapping[str, Any]) -> Answer:
+        """Time the anchor for a moment, on the device and by the timer of a turn."""
+        device = message["device"]
+        if device not in self._anchors:
+            self._anchors[device] = Anchor(device)
+        return {
+            "status": Status.OK,
+            "anchor_s": self._anchors[device].take(self._timer(message["timer"], device)),
+        }
 
     def close(self, message: Mapping[str, Any]) -> Answer:
         """Let go of every opened case."""

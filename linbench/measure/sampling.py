@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from linbench.measure.call import Call
 from linbench.measure.hygiene import copied
-from linbench.measure.timers import Sample, Timer, as_it_is
+from linbench.measure.timers import Sample, Timed, Timer, as_it_is
 
 WARM_WINDOW = 3
 WARM_AGREEMENT = 0.05
@@ -50,7 +49,7 @@ class Turn:
         self.last = sample.returned
 
 
-def warm_up(call: Call, timer: Timer, cap_s: float, clock: Callable[[], float] = time.perf_counter) -> float:
+def warm_up(call: Timed, timer: Timer, cap_s: float, clock: Callable[[], float] = time.perf_counter) -> float:
     """Return the time of one warm call, seconds.
 
     Calls until the medians of two successive windows of three calls agree within 5%, or until the cap.
@@ -71,7 +70,7 @@ def warm_up(call: Call, timer: Timer, cap_s: float, clock: Callable[[], float] =
 
 
 def take_turn(
-    call: Call,
+    call: Timed,
     timer: Timer,
     budget_s: float,
     max_samples: int,

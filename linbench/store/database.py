@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlalchemy.pool import NullPool
 
 from linbench.core.errors import StoreError
-from linbench.store.schema import REVISION
+from linbench.store.schema import REVISION, metadata
 
 BUSY_TIMEOUT_MS = 30_000
 LOG_INDEX_BYTES = 64 << 10  # SQLite needs 32 KiB beside the log itself
@@ -177,7 +177,7 @@ def _bring_up_to_date(engine: Engine, place: str, write: bool) -> None:
         found = None
         if "alembic_version" in tables:
             found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    if found == REVISION and {"runs", "measurements", "samples"} <= tables:
+    if found == REVISION and set(metadata.tables) <= tables:
         return
     if found is None and tables:
         raise StoreError(

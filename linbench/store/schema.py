@@ -18,7 +18,10 @@ from sqlalchemy.types import JSON
 
 from linbench.core.measurement import MEMORY_BYTES
 
-TIMES = ("median_s", "ci_low_s", "ci_high_s", "cpu_median_s", "kernels_median_s")
+TIMES = (
+    *("median_s", "ci_low_s", "ci_high_s"),
+    *("cpu_median_s", "kernels_median_s", "anchor_median_s"),
+)
 BESIDE_SAMPLES = ("cpu_s", "switches", "kernels_s")
 REVISION = "0005"
 
@@ -75,6 +78,13 @@ samples = Table(
     Column("measurement", Integer, ForeignKey("measurements.id", ondelete="RESTRICT"), primary_key=True),
     Column("samples_s", LargeBinary, nullable=False),
     *(Column(name, LargeBinary) for name in BESIDE_SAMPLES),
+)
+
+baselines = Table(
+    "baselines",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("run", String(64), ForeignKey("runs.id", ondelete="RESTRICT"), nullable=False),
 )
 
 pytest_sessions = Table(

@@ -106,9 +106,10 @@ def test_what_a_sample_has_beside_its_time_is_kept_in_the_same_order():
     trial = trial_of([1.0, 2.0], [3.0])
     trial.processes[0].cpu_s, trial.processes[1].cpu_s = [0.5, 1.5], [3.0]
     trial.processes[0].switches, trial.processes[1].switches = [0, 4], [1]
+    trial.processes[0].anchor_s, trial.processes[1].anchor_s = [0.25, 0.5, 4.0], [1.0]
     time = trial.measurement().time
     assert (time.samples_s, time.cpu_s, time.switches) == ((1.0, 2.0, 3.0), (0.5, 1.5, 3.0), (0, 4, 1))
-    assert (time.cpu_median_s, time.kernels_median_s) == (2.0, None)
+    assert (time.cpu_median_s, time.kernels_median_s, time.anchor_median_s) == (2.0, None, 0.75)
 
 
 def test_flags_say_what_the_machine_did_meanwhile():

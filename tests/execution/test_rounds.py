@@ -51,7 +51,7 @@ class Slot:
         samples, reading, contended = next(self.machine.turns)
         self.machine.taken.append(message["implementation"])
         self.machine.reading = reading
-        beside = {"cpu_s": samples, "switches": [0] * len(samples), "kernels_s": []}
+        beside = {"cpu_s": samples, "switches": [0] * len(samples), "kernels_s": [], "anchor_s": [0.5]}
         return {"status": Status.OK, "samples_s": samples, "contended": contended, **beside}
 
     def close(self):

@@ -1,0 +1,48 @@
+import torch
+
+from linbench.measure.anchor import Anchor
+from linbench.measure.timers import Sample
+
+
+class Listed:
+    """A timer that gives the seconds of a list and makes every call."""
+
+    name = "listed"
+
+    def __init__(self, *seconds):
+        self.left = list(seconds)
+
+    def bind(self, call):
+        def sample(keep=lambda returned: returned):
+            return Sample(self.left.pop(0), False, keep(call()))
+
+        return sample
+
+
+def test_the_anchor_is_timed_for_two_milliseconds_or_eight_times(monkeypatch):
+    monkeypatch.setattr("linbench.measure.sampling.WALL_FACTOR", 10**6)  # these tests run on busy machines
+    anchor = Anchor("cpu")
+    assert anchor.take(Listed(0.0009, 0.0012, 0.0008)) == [0.0009, 0.0012]
+    assert anchor.take(Listed(0.5, 0.5)) == [0.5]
+    assert len(anchor.take(Listed(*[0.0001] * 20))) == 8
+
+
+def test_the_anchor_is_the_same_numbers_every_time():
+    state = torch.random.get_rng_state()
+    one, other = Anchor("cpu"), Anchor("cpu")
+    product = one()
+    assert product.shape == (256, 256)
+    assert product.dtype == torch.float32
+    assert torch.equal(product, other())
+    assert product.abs().min() > 0
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_a_rotated_anchor_has_matrices_of_its_own():
+    anchor = Anchor("cpu")
+    assert anchor.input_bytes == 2 * 4 * 256**2
+    places = {made._left.data_ptr() for made in (anchor, *anchor.rotated(2))}
+    assert len(places) == 3
+    spoiled = anchor()
+    anchor.spoil(spoiled)
+    assert spoiled.isnan().all()
