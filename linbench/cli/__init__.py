@@ -22,6 +22,8 @@ COMMANDS = {
     "list": "Name the operators, implementations, grids, runs or sessions there are.",
     "show": "Print the rows of a run.",
     "report": "Write the HTML report of a run.",
+    "history": "Print how a case's time changed over runs, and between which commits.",
+    "baseline": "Give runs names, by which history and report refer to them.",
     "export": "Write a run to a file, for linbench or for other tools.",
     "import": "Add a file of linbench or of pytest-benchmark to a database.",
     "doctor": "Say what this machine is, and what can run on it and why not.",
@@ -65,7 +67,11 @@ def app(ctx: click.Context) -> None:
     environment variable (LINBENCH_DB for --db) or in [tool.linbench] of ./pyproject.toml (db = "...").
     """
     settings = configured()
-    nested = {"db": ("check",), "list": ("operators", "implementations", "grids", "runs", "sessions")}
+    nested = {
+        "db": ("check",),
+        "baseline": ("set", "list", "remove"),
+        "list": ("operators", "implementations", "grids", "runs", "sessions"),
+    }
     ctx.default_map = dict.fromkeys(COMMANDS, settings) | {
         group: dict.fromkeys(names, settings) for group, names in nested.items()
     }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
 
+from linbench.core.case import AXES, Case
 from linbench.core.errors import UsageError
 from linbench.core.quantity import LARGEST_COUNT, parse_bytes
 from linbench.core.timer import TIMERS
@@ -143,6 +145,18 @@ def case_options(values: Sequence[str]) -> dict[str, list[bool | int | float | s
             raise UsageError(f"--option {value!r}: write NAME=VALUE, as in feature_map=relu")
         found.setdefault(name, []).extend(_scalar(part) for part in rest.split(","))
     return found or None
+
+
+def case_flags(case: Case) -> str:
+    """Return the flags that select a case, as `linbench run` and others take them."""
+    words = [word for axis in AXES for word in (f"--{axis}", str(getattr(case, axis)))]
+    words += ["--dtype", case.dtype, "--mode", case.mode, "--device", case.device]
+    for name, value in sorted(case.options.items()):
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        words += ["--option", f"{name}={text}"]
+    if case.seed:
+        words += ["--seed", str(case.seed)]
+    return shlex.join(words)
 
 
 def _scalar(text: str) -> bool | int | float | str:

@@ -21,16 +21,24 @@ def command(run: str, output: str | None, baseline: str | None, db: str) -> None
     """Write the HTML report of RUN: an id, the start of one, or latest."""
     from linbench.store.store import Store
 
-    click.echo(write_report(Store(db).run(run), output, baseline))
+    click.echo(write_report(Store(db).run(run), output, baseline, db))
 
 
-def write_report(run: Run, output: str | None, baseline: str | None) -> Path:
+def write_report(run: Run, output: str | None, baseline: str | None, db: str) -> Path:
     """Write the report of a run, whole or not at all, and return its path.
+
+    Args:
+        run: The run.
+        output: Where to; reports/RUN.html if not given.
+        baseline: What speed-ups are against.
+        db: The store, whose earlier runs are its history.
 
     Raises:
         UsageError: The file cannot be written, or the baseline is none of the run's implementations.
     """
+    from linbench.compare.history import series_of
     from linbench.report.page import render
+    from linbench.store.store import Store
 
     names = {row.implementation for row in run.measurements}
     if baseline is not None and baseline not in names:
@@ -38,8 +46,12 @@ def write_report(run: Run, output: str | None, baseline: str | None) -> Path:
     path = Path(output) if output else Path("reports") / f"{run.id}.html"
     check_report_path(path)
     part = path.with_name(path.name + ".part")
+    store = Store(db)
+    page = render(
+        run, baseline=baseline, series=series_of(store.pasts_of(run.id)), baselines=store.baselines()
+    )
     try:
-        part.write_text(render(run, baseline=baseline), encoding="utf-8")
+        part.write_text(page, encoding="utf-8")
         part.replace(path)
     except OSError as error:
         raise UsageError(f"{path}: the report cannot be written: {error.strerror}") from None

@@ -133,7 +133,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:
             raise
     printer.say(f"run {run.id}: {_tally(run)}; stored in {shown(given['db'])}")
     if not given["no_report"]:
-        path = write_report(run, given["report_path"], given["baseline"])
+        path = write_report(run, given["report_path"], given["baseline"], given["db"])
         printer.say(f"report: {path}")
     failed = any(row.status in FAILURES for row in run.measurements)
     return EXIT_FAILED_CASES if given["strict"] and failed else 0

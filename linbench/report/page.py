@@ -14,10 +14,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from linbench.compare.history import Series
 from linbench.core.case import Case
 from linbench.core.measurement import FAILURES, Measurement
 from linbench.core.run import Run
-from linbench.report import format, words
+from linbench.report import format, history, words
 from linbench.report.analysis import (
     Panel,
     default_baseline,
@@ -36,7 +37,13 @@ ROW_COLUMNS = (
 )
 
 
-def render(run: Run, *, baseline: str | None = None) -> str:
+def render(
+    run: Run,
+    *,
+    baseline: str | None = None,
+    series: Sequence[Series] = (),
+    baselines: Mapping[str, str] | None = None,
+) -> str:
     """Return the report of a run as one HTML page.
 
     Args:
@@ -44,6 +51,8 @@ def render(run: Run, *, baseline: str | None = None) -> str:
         baseline: The implementation that speed-ups are over; by default the one with the most times and,
             of several, the one that is fastest where the panels begin. A name that the run does not have
             counts as none.
+        series: What the store's runs found of its cases.
+        baselines: Runs of the store by their names.
     """
     found = panels(run.measurements)
     names = _names(run.measurements)
@@ -75,6 +84,9 @@ def render(run: Run, *, baseline: str | None = None) -> str:
         constants=_constants(run.measurements),
         statuses=sorted({str(row.status) for row in run.measurements}),
         facts=_facts(run),
+        history=history.history(run, series, baselines or {}),
+        width=history.WIDTH,
+        height=history.HEIGHT,
         data=_embedded(_data(run, found, names, chosen, axis)),
         palette=[("light", LIGHT), ("dark", DARK)],
         css=Markup(_asset("page.css")),

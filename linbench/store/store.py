@@ -10,17 +10,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 
-from linbench.core.errors import StoreError, UsageError
+from linbench.core.case import Case
+from linbench.core.errors import StoreError, UsageError, unknown
 from linbench.core.measurement import Measurement
 from linbench.core.run import Run
 from linbench.store.database import open_engine, reading, shown, transaction
-from linbench.store.schema import BESIDE_SAMPLES, measurements, runs, samples
+from linbench.store.schema import BESIDE_SAMPLES, baselines, measurements, runs, samples
 
 CASE_COLUMNS = ("B", "T", "H", "K", "V", "dtype", "mode", "device", "options", "seed")
 SAMPLE_COLUMNS = ("samples_s", *BESIDE_SAMPLES)
 HEAD_COLUMNS = ("id", "created_at", "finished_at", "environment", "plan", "imported_from")
+MOST_NAME = 64
 BEGUN = (runs.c.number, runs.c.created_at, runs.c.id)
 
 
@@ -45,6 +47,31 @@ class RunSummary:
     device: str
     statuses: Mapping[str, int]
     imported_from: str | None = None
+
+
+@dataclass(frozen=True)
+class Past:
+    """What a run found of an implementation at a case, once.
+
+    Attributes:
+        run: Its id.
+        created_at: When it began.
+        environment: The machine, its libraries and the code.
+        implementation: Full name of the implementation.
+        case: Where it was measured.
+        timer: The timer that took every sample.
+        median_s: Time of one call, seconds.
+        anchor_s: Time of the anchor in the same turns, seconds.
+    """
+
+    run: str
+    created_at: str
+    environment: Mapping[str, Any]
+    implementation: str
+    case: Case
+    timer: str
+    median_s: float
+    anchor_s: float
 
 
 class Store:
@@ -199,6 +226,98 @@ class Store:
             tuple(found),
             head.imported_from,
         )
+
+    def pasts(self, implementation: str | None = None, case: str | None = None) -> list[Past]:
+        """Return what every run found, the one begun first first; only rows with a time and an anchor's.
+
+        Args:
+            implementation: Of this one alone; of all if not given.
+            case: At the cases whose ids begin so; at all if not given.
+        """
+        conditions = []
+        if implementation is not None:
+            conditions.append(measurements.c.implementation == implementation)
+        if case is not None:
+            conditions.append(measurements.c.case_id.startswith(case, autoescape=True))
+        return self._pasts(*conditions)
+
+    def pasts_of(self, run: str) -> list[Past]:
+        """Return the same of every implementation and case that a run measured."""
+        its = measurements.alias("its")
+        return self._pasts(
+            select(its.c.id)
+            .where(
+                its.c.run == run,
+                its.c.implementation == measurements.c.implementation,
+                its.c.case_id == measurements.c.case_id,
+            )
+            .exists()
+        )
+
+    def _pasts(self, *conditions: Any) -> list[Past]:
+        columns = (
+            *(measurements.c[name] for name in ("run", "implementation", *CASE_COLUMNS)),
+            *(measurements.c[name] for name in ("timer", "median_s", "anchor_median_s")),
+        )
+        query = (
+            select(*columns)
+            .join(runs)
+            .where(measurements.c.anchor_median_s.is_not(None), _is_latest(), *conditions)
+            .order_by(*BEGUN, measurements.c.id)
+        )
+        with reading(self._engine, self.place) as connection:
+            rows = connection.execute(query).mappings().all()
+            heads = select(runs.c.id, runs.c.created_at, runs.c.environment)
+            begun = {head.id: head for head in connection.execute(heads)} if rows else {}
+        return [
+            Past(
+                row["run"],
+                begun[row["run"]].created_at,
+                begun[row["run"]].environment,
+                row["implementation"],
+                Case(**{name: row[name] for name in CASE_COLUMNS}),
+                row["timer"],
+                row["median_s"],
+                row["anchor_median_s"],
+            )
+            for row in rows
+        ]
+
+    def set_baseline(self, name: str, run: str) -> str:
+        """Give a run a name, taken from the run that had it, and return the run's id.
+
+        Args:
+            name: At most 64 characters.
+            run: As `find` takes it.
+
+        Raises:
+            UsageError: There is no such run, or the name is empty or too long.
+        """
+        if not name.strip() or len(name) > MOST_NAME:
+            raise UsageError(f"baseline {name!r}: a name has 1 to {MOST_NAME} characters")
+        found = self.find(run)
+        with transaction(self._engine, self.place) as connection:
+            connection.execute(delete(baselines).where(baselines.c.name == name))
+            connection.execute(insert(baselines).values(name=name, run=found))
+        return found
+
+    def remove_baseline(self, name: str) -> None:
+        """Take a name from its run.
+
+        Raises:
+            UsageError: No run has it.
+        """
+        known = self.baselines()
+        if name not in known:
+            raise unknown("baseline", name, known)
+        with transaction(self._engine, self.place) as connection:
+            connection.execute(delete(baselines).where(baselines.c.name == name))
+
+    def baselines(self) -> dict[str, str]:
+        """Return the run of each name."""
+        with reading(self._engine, self.place) as connection:
+            found = connection.execute(select(baselines.c.name, baselines.c.run).order_by(baselines.c.name))
+            return {name: run for name, run in found}
 
     def problems(self) -> list[str]:
         """Return what is wrong with the database, one line each; none if all is well."""

@@ -1,0 +1,172 @@
+"""linbench history: print how a case's time changed over runs, and between which commits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from linbench.cli import options
+from linbench.cli.text import columns, printable
+from linbench.core.case import AXES, DEVICES, Case
+from linbench.core.errors import UsageError
+from linbench.report import format
+
+if TYPE_CHECKING:
+    from linbench.compare.history import Change, Series
+    from linbench.store.store import Past
+
+HEADER = ("  RUN", "BEGAN", "COMMIT", "TIME", "ANCHOR", "TIME / ANCHOR", "BASELINE")
+
+
+@click.command(context_settings=options.SETTINGS)
+@click.argument("case")
+@click.option("--T", "T", metavar="LIST", help="Of these sequence lengths: 512,1k..64k.")
+@click.option("--B", "B", metavar="LIST", help="Of these batch sizes.")
+@click.option("--H", "H", metavar="LIST", help="Of these heads.")
+@click.option("--D", "D", metavar="LIST", help="Of these head dimensions, K and V alike.")
+@click.option("--K", "K", metavar="LIST", help="Of these dimensions of queries and keys.")
+@click.option("--V", "V", metavar="LIST", help="Of these dimensions of values.")
+@click.option("--dtype", metavar="LIST", help="float64, float32, float16, bfloat16.")
+@click.option("--mode", metavar="LIST", help="fwd, fwd_bwd, prefill, decode.")
+@click.option("--option", "case_options", multiple=True, metavar="NAME=VALUE", help="With this option.")
+@click.option("--seed", type=click.IntRange(0), help="Of inputs from this seed.")
+@click.option("--device", type=click.Choice(DEVICES), help="On this kind of device.")
+@options.db
+@options.output_format("json")
+def command(case: str, db: str, form: str, **given: Any) -> None:
+    """Print how the time of CASE over the anchor's changed over runs, and between which commits.
+
+    CASE is an implementation, as in linear/chunk, of which flags select cases, or a case's id as
+    `linbench show --format json` has it, or the start of one.
+
+    The anchor is a fixed product of matrices that was timed in the same turns. Runs on other machines, and by
+    other timers, are series of their own. A change names two commits; comparing them confirms it.
+    """
+    from linbench.compare.history import series_of
+    from linbench.store.store import Store
+
+    store = Store(db)
+    pasts = store.pasts(implementation=case) if "/" in case else store.pasts(case=case)
+    found = series_of(past for past in pasts if _selected(past.case, given))
+    if not found:
+        raise UsageError(
+            f"no run has a time of {case!r} and of the anchor for that; `linbench run` measures both, and "
+            "`linbench show` names what there is"
+        )
+    names: dict[str, list[str]] = {}
+    for name, run in store.baselines().items():
+        names.setdefault(run, []).append(name)
+    for series in found:
+        if form == "json":
+            click.echo(json.dumps(_record(series, names)))
+        else:
+            for line in _lines(series, names):
+                click.echo(printable(line))
+
+
+def _selected(case: Case, given: Mapping[str, Any]) -> bool:
+    """Return whether flags select a case."""
+    from linbench.core.grid import typed_axes
+
+    flags = {name: given[name] for name in ("T", "B", "H", "D", "K", "V", "dtype", "mode")}
+    axes = typed_axes(**flags)
+    for name in (*AXES, "dtype", "mode"):
+        wanted = getattr(axes, name) or (axes.D if name in ("K", "V") else None)
+        if wanted is not None and getattr(case, name) not in wanted:
+            return False
+    asked = options.case_options(given["case_options"]) or {}
+    return (
+        all(case.options.get(name) in values for name, values in asked.items())
+        and given["seed"] in (None, case.seed)
+        and given["device"] in (None, case.device)
+    )
+
+
+def _lines(series: Series, names: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield a series as lines: what it is, its runs, and where it changed."""
+    yield f"{series.implementation}  {series.case}  (case {series.case.id})"
+    yield f"  {series.machine}, timer {series.timer}: {format.plural(len(series.pasts), 'run')}"
+    yield from columns(HEADER, [_cells(past, names) for past in series.pasts])
+    for change in series.changes:
+        before, after = series.pasts[change.index - 1], series.pasts[change.index]
+        yield f"  {change.size:+.1%} between {before.run} and {after.run} (p {change.p:.1g})"
+        yield from (f"    with {line}" for line in _meanwhile(before, after))
+        yield f"    {_confirm(series, change)}"
+    if not series.changes:
+        yield "  no change that can be told from noise"
+
+
+def _cells(past: Past, names: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    git = past.environment.get("git") or {}
+    return (
+        f"  {past.run}",
+        past.created_at,
+        str(git.get("commit") or "unknown")[:10] + (" dirty" if git.get("dirty") else ""),
+        format.seconds(past.median_s),
+        format.seconds(past.anchor_s),
+        f"{past.median_s / past.anchor_s:.4g}",
+        ", ".join(names.get(past.run, ())),
+    )
+
+
+def _meanwhile(before: Past, after: Past) -> list[str]:
+    from linbench.compare.history import other_changes
+
+    return other_changes(before, after)
+
+
+def _confirm(series: Series, change: Change) -> str:
+    """Return what to type to confirm a change, or why there is nothing to type."""
+    commits = series.commits(change)
+    if commits is None:
+        return "one of the runs has no commit, or changes beside it; nothing can be compared"
+    if commits[0] == commits[1]:
+        return f"both runs are of commit {commits[0][:10]}: no code of this repository changed"
+    return f"confirm it: {_command(series, commits)}"
+
+
+def _command(series: Series, commits: tuple[str, str]) -> str:
+    one, other = (name[:12] for name in commits)
+    return f"linbench compare {one} {other} --impl {series.implementation} {options.case_flags(series.case)}"
+
+
+def _record(series: Series, names: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Return a series as one JSON object."""
+    changes = []
+    for change in series.changes:
+        before, after = series.pasts[change.index - 1], series.pasts[change.index]
+        commits = series.commits(change)
+        compare = _command(series, commits) if commits and commits[0] != commits[1] else None
+        changes.append(
+            {
+                "before": before.run,
+                "after": after.run,
+                "size": change.size,
+                "p": change.p,
+                "libraries": _meanwhile(before, after),
+                "commits": commits,
+                "compare": compare,
+            }
+        )
+    return {
+        "implementation": series.implementation,
+        "case_id": series.case.id,
+        "case": series.case.to_json(),
+        "machine": series.machine,
+        "timer": series.timer,
+        "runs": [
+            {
+                "run": past.run,
+                "created_at": past.created_at,
+                "git": past.environment.get("git"),
+                "median_s": past.median_s,
+                "anchor_s": past.anchor_s,
+                "baselines": list(names.get(past.run, ())),
+            }
+            for past in series.pasts
+        ],
+        "changes": changes,
+    }

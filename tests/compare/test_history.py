@@ -1,0 +1,207 @@
+"""Series of runs, and where they changed."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from linbench.compare.history import change_points, machine, other_changes, series_of
+from linbench.core.case import Case
+from linbench.core.measurement import Measurement, Status, Time
+from linbench.store.store import Past, Store
+
+HOST = {"host": {"cpu": "A", "cores": 2}, "gpus": []}
+
+
+def step(source, noise, before, after, size):
+    values = source.normal(0, noise, before + after)
+    values[before:] += math.log1p(size)
+    return values
+
+
+@pytest.mark.parametrize(("noise", "most"), [(0.003, 0), (0.005, 0), (0.01, 4)])
+def test_independent_noise_has_no_change(noise, most):
+    source = np.random.default_rng(0)
+    false = sum(bool(change_points(source.normal(0, noise, 60))) for _ in range(400))
+    assert false <= most
+
+
+@pytest.mark.parametrize("size", [0.02, -0.02])
+def test_two_percent_are_found_within_four_runs(size):
+    source = np.random.default_rng(1)
+    for _ in range(50):
+        before = int(source.integers(15, 45))
+        (change,) = change_points(step(source, 0.005, before, 60 - before, size))
+        assert abs(change.index - before) <= 4
+        assert change.size == pytest.approx(size, abs=0.006)
+        assert change.p <= 1e-4
+
+
+def test_a_change_is_seen_soon_after_it_came():
+    source = np.random.default_rng(2)
+    for _ in range(20):
+        values = step(source, 0.003, 40, 10, 0.02)
+        seen = next(n for n in range(41, 51) if change_points(values[:n]))
+        assert seen - 40 <= 8
+
+
+def test_steps_of_known_places_are_found_and_no_more():
+    source = np.random.default_rng(3)
+    values = source.normal(0, 0.004, 90)
+    values[30:] += 0.05
+    values[60:] -= 0.03
+    up, down = change_points(values)
+    assert (up.index, down.index) == (30, 60)
+    assert (up.size, down.size) == (pytest.approx(0.05, abs=0.005), pytest.approx(-0.03, abs=0.005))
+
+
+def test_what_is_below_one_percent_or_too_short_is_no_change():
+    source = np.random.default_rng(4)
+    assert change_points(step(source, 0.0005, 30, 30, 0.008)) == []
+    assert len(change_points(step(source, 0.0005, 30, 30, 0.012))) == 1
+    assert change_points(step(source, 0.0005, 30, 4, 0.05)) == []
+    assert change_points([]) == change_points([1.0] * 30) == []
+    (exact,) = change_points([1.0] * 10 + [1.1] * 10)
+    assert (exact.index, exact.p) == (10, 0.0)
+
+
+def test_one_run_that_stands_out_is_no_change():
+    values = np.random.default_rng(5).normal(0, 0.004, 60)
+    values[[20, 41]] += 0.2
+    assert change_points(values) == []
+
+
+def past(number, ratio=0.5, environment=HOST, **rest):
+    git = {"git": {"commit": f"{number:02d}" * 20, "dirty": False}}
+    given = {"implementation": "linear/chunk", "case": Case(1, 64, 2, 16, 16), "timer": "cpu"} | rest
+    return Past(f"run{number}", "", {**git, **environment}, median_s=2 * ratio, anchor_s=2.0, **given)
+
+
+def test_other_machines_timers_cases_and_implementations_are_other_series():
+    gpu = {"host": {"cpu": "A", "cores": 2}, "gpus": [{"name": "H100", "driver": "1"}]}
+    newer = gpu | {"gpus": [{"name": "H100", "driver": "2"}]}
+    on_cuda = Case(1, 64, 2, 16, 16, device="cuda")
+    found = series_of(
+        [
+            past(1),
+            past(2, environment={"host": {"cpu": "B", "cores": 2}, "gpus": []}),
+            past(3, environment={"host": {"cpu": "A", "cores": 4}, "gpus": []}),
+            past(4, timer="other"),
+            past(5, case=Case(1, 128, 2, 16, 16)),
+            past(6, implementation="linear/naive"),
+            past(7, case=on_cuda, environment=gpu),
+            past(8, case=on_cuda, environment=newer),
+            past(9, environment=gpu),
+        ]
+    )
+    assert [[one.run for one in series.pasts] for series in found] == [
+        ["run1", "run9"], *([f"run{n}"] for n in range(2, 9)),
+    ]  # fmt: skip
+    assert found[0].machine == "A, 2 cores"
+    assert found[6].machine == "H100, driver 1"
+    assert machine({}, "cpu") == "unknown processor, ? cores"
+
+
+def test_a_change_names_the_commits_around_it():
+    source = np.random.default_rng(6)
+    values = np.exp(step(source, 0.003, 10, 10, 0.05))
+    (series,) = series_of(past(number, value) for number, value in enumerate(values))
+    (change,) = series.changes
+    assert series.values[3] == pytest.approx(math.log(values[3]))
+    assert series.commits(change) == ("09" * 20, "10" * 20)
+    for git in (None, {"commit": "a", "dirty": True}):
+        spoilt = [past(n, v, HOST | {"git": git} if n == 9 else HOST) for n, v in enumerate(values)]
+        assert series_of(spoilt)[0].commits(change) is None
+
+
+def test_libraries_that_changed_meanwhile_are_named():
+    before = past(1, environment={"libraries": {"torch": "2.6", "numpy": "2.0"}})
+    after = past(2, environment={"libraries": {"torch": "2.7", "numpy": "2.0", "triton": "3.4"}})
+    assert other_changes(before, after) == ["torch 2.6 -> 2.7", "triton none -> 3.4"]
+
+
+@pytest.fixture
+def db(tmp_path):
+    """A store of 20 runs in which T = 256 took 3% longer from the eleventh on; the machine drifts."""
+    path = tmp_path / "x.db"
+    store = Store(str(path), write=True)
+    source = np.random.default_rng(7)
+    for number in range(20):
+        git = {"commit": f"{number:02d}" * 20, "dirty": False}
+        run = store.begin(HOST | {"libraries": {"torch": "2.6"}, "git": git}, {"grid": {"name": "axes"}})
+        drift = math.exp(source.normal(0, 0.3))
+        rows = []
+        for T in (128, 256):
+            median = 1e-3 * drift * math.exp(source.normal(0, 0.003))
+            median *= 1.03 if number >= 10 and T == 256 else 1.0
+            time = Time("cpu", median, median, median, (1,), (median,), anchor_median_s=2e-3 * drift)
+            rows.append(Measurement("linear", "linear/chunk", Case(1, T, 2, 16, 16), Status.OK, time=time))
+        rows.append(Measurement("linear", "linear/x", rows[0].case, Status.OOM, "too large"))
+        store.append(run.id, rows)
+        store.finish(run.id)
+    return path
+
+
+def test_the_command_prints_the_runs_the_change_and_what_to_type(linbench, db):
+    run = linbench("baseline", "set", "nightly", "latest", "--db", db)[0].split()[-1]
+    out, _ = linbench("history", "linear/chunk", "--T", "256", "--D", "16", "--db", db)
+    assert "A, 2 cores, timer cpu: 20 runs" in out
+    assert "  0.5" in out
+    assert [line.split()[0] for line in out.splitlines() if line.endswith("nightly")] == [run]
+    assert "linbench compare 090909090909 101010101010 --impl linear/chunk --B 1 --T 256 --H 2 " in out
+    (series,) = lines(linbench("history", Case(1, 256, 2, 16, 16).id[:8], "--db", db, "--format", "json")[0])
+    (change,) = series["changes"]
+    assert change["size"] == pytest.approx(0.03, abs=0.005)
+    assert change["commits"] == ["09" * 20, "10" * 20]
+    assert series["runs"][-1]["baselines"] == ["nightly"]
+    both = lines(linbench("history", "linear/chunk", "--db", db, "--format", "json")[0])
+    assert [(one["case"]["T"], len(one["changes"])) for one in both] == [(128, 0), (256, 1)]
+
+
+def lines(out):
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_what_no_run_measured_is_a_mistake_of_one_line(linbench, db):
+    for words in (["linear/x"], ["linear/chunk", "--T", "64"], ["ffff"], ["linear/chunk", "--seed", "1"]):
+        _, err = linbench("history", *words, "--db", db, code=2)
+        assert f"linbench: no run has a time of {words[0]!r}" in err
+    _, err = linbench("history", "linear/chunk", "--dtype", "float31", "--db", db, code=2)
+    assert "'float31' is not one of" in err
+
+
+def test_baselines_are_set_moved_listed_and_removed(linbench, db):
+    runs = [run.id for run in Store(str(db)).summaries()]
+    linbench("baseline", "set", "main", runs[3], "--db", db)
+    linbench("baseline", "set", "main", runs[5], "--db", db)
+    assert lines(linbench("baseline", "list", "--db", db, "--format", "json")[0]) == [
+        {"baseline": "main", "run": runs[5]}
+    ]
+    assert runs[5] in linbench("baseline", "list", "--db", db)[0]
+    linbench("baseline", "remove", "main", "--db", db)
+    assert linbench("baseline", "list", "--db", db)[0].split() == ["NAME", "RUN", "BEGAN"]
+    assert "unknown baseline 'main'" in linbench("baseline", "remove", "main", "--db", db, code=2)[1]
+    assert "unknown run 'x'" in linbench("baseline", "set", "main", "x", "--db", db, code=2)[1]
+
+
+def test_a_name_is_one_to_64_characters(db):
+    from linbench.core.errors import UsageError
+
+    store = Store(str(db), write=True)
+    for name in ("", " ", "x" * 65):
+        with pytest.raises(UsageError, match="1 to 64"):
+            store.set_baseline(name, "latest")
+    store.set_baseline("x" * 64, "latest")
+
+
+def test_pasts_of_a_run_are_those_of_its_rows(db):
+    store = Store(str(db), write=True)
+    alone = store.begin(HOST, {})
+    time = Time("cpu", 1.0, 1.0, 1.0, (1,), (1.0,), anchor_median_s=2.0)
+    case = Case(1, 128, 2, 16, 16)
+    store.append(alone.id, [Measurement("linear", "linear/chunk", case, Status.OK, time=time)])
+    found = store.pasts_of(alone.id)
+    assert {one.case.T for one in found} == {128}
+    assert [one.run for one in found] == [run.id for run in reversed(store.summaries())]
+    assert (found[-1].median_s, found[-1].anchor_s) == (1.0, 2.0)
