@@ -48,10 +48,13 @@ class Slot:
         if message["do"] == "weigh":
             self.machine.weighed += 1
             return {"status": Status.OK, "memory": {"peak_bytes": 9, "extra_bytes": 8, "meter": "rss"}}
+        if message["do"] == "anchor":
+            assert (message["timer"], message["device"]) == ("cpu", "cpu")
+            return {"status": Status.OK, "anchor_s": [0.5, 9.0, 0.25]}
         samples, reading, contended = next(self.machine.turns)
         self.machine.taken.append(message["implementation"])
         self.machine.reading = reading
-        beside = {"cpu_s": samples, "switches": [0] * len(samples), "kernels_s": [], "anchor_s": [0.5]}
+        beside = {"cpu_s": samples, "switches": [0] * len(samples), "kernels_s": []}
         return {"status": Status.OK, "samples_s": samples, "contended": contended, **beside}
 
     def close(self):
@@ -88,6 +91,7 @@ def test_two_rounds_in_each_of_three_processes_are_enough_for_a_steady_row(measu
     assert row.telemetry["rounds_again"] == 0
     assert row.telemetry["before"]["load"] == 1.0
     assert row.approximation == {"o": 0.5}
+    assert row.time.anchor_median_s == 0.5
 
 
 def test_a_process_goes_on_until_its_median_is_known_or_the_time_is_up(measured):
