@@ -7,7 +7,8 @@ import json
 import click
 
 from linbench.cli import options
-from linbench.cli.text import columns, printable
+from linbench.cli.text import columns
+from linbench.report.format import printable
 
 
 @click.group(context_settings=options.SETTINGS)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from linbench.cli import options
-from linbench.cli.text import printable
+from linbench.report.format import printable
 from linbench.store.exchange.export import SUFFIXES
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from linbench.cli import options
-from linbench.cli.text import columns, printable
+from linbench.cli.text import columns
 from linbench.core.case import AXES, DEVICES, Case
 from linbench.core.errors import UsageError
 from linbench.report import format
+from linbench.report.format import printable
 
 if TYPE_CHECKING:
     from linbench.compare.history import Change, Series
