@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Record pytest-benchmark's fixtures where a database is given and tests run one at a time."""
     if config.getoption("linbench_db") and not _under_xdist(config):
-        config.pluginmanager.register(Recorder(config.getoption("linbench_db")), "linbench-recorder")
+        config.pluginmanager.register(Recorder(config), "linbench-recorder")
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -124,15 +124,16 @@ def _new_clock() -> Callable[[], float]:
 class Recorder:
     """Records what pytest-benchmark's fixture timed in the tests that passed."""
 
-    def __init__(self, db: str) -> None:
+    def __init__(self, config: pytest.Config) -> None:
         """Open the database, so that a wrong one is told before anything is timed."""
         from linbench.core.errors import LinbenchError
         from linbench.store.sessions import Sessions
 
         try:
-            self._sessions = Sessions(db, write=True)
+            self._sessions = Sessions(config.getoption("linbench_db"), write=True)
         except LinbenchError as error:
             raise pytest.UsageError(str(error).replace("--db", "--linbench-db")) from None
+        self._config = config
         self._records: list[dict[str, Any]] = []
         self._lines: list[str] = []
 
@@ -158,7 +159,7 @@ class Recorder:
         if not self._records:
             return
         try:
-            session = _session(self._records)
+            session = _session(self._config, self._records)
             self._sessions.add(session)
         except LinbenchError as error:
             raise pytest.UsageError(f"--linbench-db: nothing was recorded: {error}") from None
@@ -171,8 +172,8 @@ class Recorder:
             terminalreporter.write_line(line)
 
 
-def _session(records: list[dict[str, Any]]) -> Any:
-    """Return what pytest-benchmark timed as its own file would say it, and this machine."""
+def _session(config: pytest.Config, records: list[dict[str, Any]]) -> Any:
+    """Return what pytest-benchmark timed, at the commit that it names, on this machine as linbench sees it."""
     import json
     from datetime import UTC, datetime
     from importlib.metadata import version
@@ -181,9 +182,11 @@ def _session(records: list[dict[str, Any]]) -> Any:
     from linbench.store.exchange import pytest_benchmark
 
     captured = environment.capture()
+    commit = config.hook.pytest_benchmark_generate_commit_info(config=config)
+    config.hook.pytest_benchmark_update_commit_info(config=config, commit_info=commit)
     document = {
         "machine_info": {name: captured[name] for name in ("host", "gpus", "libraries", "variables")},
-        "commit_info": captured["git"] or {},
+        "commit_info": commit,  # of the code under test, not the harness's
         "benchmarks": records,
         "datetime": datetime.now(UTC).isoformat(),
         "version": version("pytest-benchmark"),

@@ -87,7 +87,9 @@ def test_what_pytest_benchmark_times_is_recorded_and_what_failed_is_named(folder
     assert f"linbench: recorded 2 benchmarks, checked against nothing, in x.db as {summary.id}" in out
     assert "linbench: not recorded, the test failed: test_x.py::test_timed_and_failed" in out
     found = Sessions(str(folder.folder / "x.db")).session(summary.id)
-    theirs = json.loads((folder.folder / "x.json").read_text())["benchmarks"]
+    written = json.loads((folder.folder / "x.json").read_text())
+    theirs = written["benchmarks"]
+    assert found.commit_info == written["commit_info"]
     assert [one.name for one in found.benchmarks] == ["test_timed[10]", "test_timed[20]"]
     for one, other in zip(found.benchmarks, theirs, strict=False):
         assert one.samples_s == pytest.approx(other["stats"].pop("data"), rel=1e-6)
