@@ -173,7 +173,7 @@ class Recorder:
 
 
 def _session(config: pytest.Config, records: list[dict[str, Any]]) -> Any:
-    """Return what pytest-benchmark timed, at the commit that it names, on this machine as linbench sees it."""
+    """Return what pytest-benchmark timed, at the commit that it names, on this machine as we see it."""
     import json
     from datetime import UTC, datetime
     from importlib.metadata import version
