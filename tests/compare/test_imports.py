@@ -1,0 +1,112 @@
+"""Which files an implementation is made of, and which implementations a change touches."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from scratch import Scratch
+
+from linbench.compare.affected import affected
+from linbench.compare.git import Repository
+from linbench.compare.imports import Imports
+
+FILES = {
+    ".gitignore": "venv/\n",
+    "code/plug_a/__init__.py": "import pkgutil\n",
+    "code/plug_a/one.py": "from plug_a import shared\ndef call():\n    from plug_k.cpu.calls import go\n",
+    "code/plug_a/two.py": "from . import other as renamed\nfrom .deep.inner import thing\n",
+    "code/plug_a/three.py": "import json, numpy\nimport linbench.core.case\n",
+    "code/plug_a/shared.py": "x = 1\n",
+    "code/plug_a/other.py": "from plug_a import two\n",
+    "code/plug_a/deep/__init__.py": "",
+    "code/plug_a/deep/inner.py": "thing = 1\n",
+    "code/plug_a/broken.py": "def (:\n",
+    "kernels/plug_k/__init__.py": "",
+    "kernels/plug_k/cpu/__init__.py": "",
+    "kernels/plug_k/cpu/calls.py": "go = print\n",
+    "kernels/plug_k/cpu/calls.cpp": "int x;\n",
+    "kernels/plug_k/gpu/calls.cu": "int y;\n",
+    "kernels/plug_k/gpu/__init__.py": "",
+    "venv/plug_v/__init__.py": "",
+}
+
+
+@pytest.fixture
+def scratch(tmp_path, monkeypatch):
+    made = Scratch(tmp_path, FILES)
+    for name in ("code", "kernels", "venv"):
+        monkeypatch.syspath_prepend(str(tmp_path / name))
+    return made
+
+
+def plugin(scratch, name):
+    return scratch.folder / "code" / "plug_a" / f"{name}.py"
+
+
+def imports(scratch):
+    return Imports(Repository(scratch.folder), [plugin(scratch, name) for name in ("one", "two")])
+
+
+def closure(scratch, name):
+    found = imports(scratch).closure(plugin(scratch, name))
+    return {str(path.relative_to(scratch.folder)) for path in found}
+
+
+def test_a_file_is_made_of_what_it_imports_anywhere_with_the_sources_beside(scratch):
+    assert closure(scratch, "one") == {
+        "code/plug_a/__init__.py", "code/plug_a/one.py", "code/plug_a/shared.py",
+        "kernels/plug_k/__init__.py", "kernels/plug_k/cpu/__init__.py", "kernels/plug_k/cpu/calls.py",
+        "kernels/plug_k/cpu/calls.cpp",
+    }  # fmt: skip
+
+
+def test_relative_imports_and_circles_are_followed(scratch):
+    assert closure(scratch, "two") == {
+        "code/plug_a/__init__.py", "code/plug_a/two.py", "code/plug_a/other.py",
+        "code/plug_a/deep/__init__.py", "code/plug_a/deep/inner.py",
+    }  # fmt: skip
+
+
+def test_the_harness_installed_modules_and_broken_files_lead_nowhere(scratch):
+    assert closure(scratch, "three") == {"code/plug_a/__init__.py", "code/plug_a/three.py"}
+    assert closure(scratch, "broken") == {"code/plug_a/__init__.py", "code/plug_a/broken.py"}
+
+
+def test_roots_are_the_folders_of_packages_that_plugins_reach_and_nothing_is_imported(scratch):
+    assert imports(scratch).roots == [scratch.folder / "code", scratch.folder / "kernels"]
+    assert not {"plug_a", "plug_k"} & set(sys.modules)
+
+
+def test_this_repository_reaches_its_kernels(loaded, request):
+    native = Path(loaded.implementation("linear/native").origin)
+    found = Imports(Repository(request.config.rootpath), []).closure(native)
+    assert "linear_attention.cpp" in {path.name for path in found}
+    assert not {path for path in found if path.suffix == ".cu" or path.name == "triton.py"}
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"code/plug_a/shared.py": "x = 2\n"}, ["plug/one"]),
+        ({"code/plug_a/deep/inner.py": "thing = 2\n"}, ["plug/two"]),
+        ({"code/plug_a/__init__.py": "\n"}, ["plug/one", "plug/two"]),
+        ({"kernels/plug_k/cpu/calls.cpp": "int z;\n"}, ["plug/one"]),
+        ({"kernels/plug_k/cpu/calls.cpp": None}, ["plug/one"]),
+        ({"kernels/plug_k/cpu/new.h": "int z;\n"}, ["plug/one"]),
+        ({"kernels/plug_k/gpu/calls.cu": "int z;\n", "README.md": "z"}, []),
+        ({"venv/plug_v/__init__.py": "x"}, []),
+    ],
+)
+def test_a_change_touches_what_is_made_of_it(scratch, change, names):
+    base = scratch.git("rev-parse", "HEAD")
+    for name, text in change.items():
+        if text is None:
+            (scratch.folder / name).unlink()
+        else:
+            scratch.write({name: text})
+    made = [
+        SimpleNamespace(name=f"plug/{name}", origin=str(plugin(scratch, name))) for name in ("one", "two")
+    ]
+    registry = SimpleNamespace(implementations=lambda: made)
+    assert affected(registry, imports(scratch), Repository(scratch.folder).changed(base)) == names

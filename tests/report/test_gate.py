@@ -1,0 +1,110 @@
+"""The summary of a gate: ranked, capped, and with everything from the code under test escaped."""
+
+import re
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pytest
+
+from linbench.compare.suite import Compared
+from linbench.compare.turns import Comparison, Studied
+from linbench.compare.verdict import Answer, Verdict
+from linbench.core.case import Case
+from linbench.core.measurement import Memory, Status
+from linbench.execution.plan import Job
+from linbench.report import gate
+
+HOSTILE = "x|y</code><img src=x onerror=alert(1)>`[a](http://b) @team\n::error::\x1b[31m&]]>\ud800%0A"
+
+
+def compared(name="linear/x", answer=Answer.SAME, effect=0.0, reason=None, extra=(100, 100)):
+    job = Job(name, "linear", Case(1, 16, 1, 4, 4))
+    a, b = (Studied(Status.OK, None, {"o": 1e-7}, Memory(size, size, "allocator")) for size in extra)
+    if reason is not None:
+        return Compared(Comparison(job, job), a, Studied(Status.WRONG, reason))
+    verdict = Verdict(answer, effect, effect - 0.01, effect + 0.01, 0.001, 10, 0.02)
+    return Compared(Comparison(job, job), a, b, verdict, 1e-3, 1e-3 * (1 + effect))
+
+
+FOUND = [
+    compared("linear/same"),
+    compared("linear/faster", Answer.FASTER, -0.2),
+    compared("linear/slow", Answer.SLOWER, 0.05),
+    compared("linear/undecided", Answer.UNDECIDED, 0.3),
+    compared("linear/slowest", Answer.SLOWER, 0.5),
+    compared("linear/wrong", reason="o is off"),
+    compared("linear/heavy", extra=(1000, 2000)),
+]
+ORDER = ["wrong", "slowest", "slow", "heavy", "undecided", "faster", "same"]
+
+
+def test_the_worst_is_first():
+    rows = [line for line in gate.markdown(FOUND, "main").splitlines() if line.startswith("| ")][1:]
+    assert [re.search(r"linear/(\w+)", row)[1] for row in rows] == ORDER
+    assert rows[0].startswith("| **wrong** | ")
+    assert "B is wrong: o is off" in rows[0]
+    assert "### linbench: 4 regressions" in gate.markdown(FOUND, "main")
+    assert rows[2].count("|") == len(gate.HEADER) + 1
+
+
+def test_nothing_compared_is_said():
+    text = gate.markdown([], "main")
+    assert "no regression" in text
+    assert "No implementation is made of a file that changed" in text
+
+
+def test_the_summary_is_capped_and_says_what_is_left_out():
+    text = gate.markdown([compared(f"linear/{'x' * 500}{place}") for place in range(4000)], "main")
+    assert 800_000 < len(text.encode()) <= 900_000
+    left = int(re.search(r"([\d,]+) further rows left out", text)[1].replace(",", ""))
+    assert left + text.count("\n| same") == 4000
+
+
+def test_hostile_text_stays_text_in_markdown():
+    text = gate.markdown([compared(f"linear/{HOSTILE}", reason=HOSTILE)], HOSTILE)
+    body = text.replace("<code>", "").replace("</code>", "")
+    assert not set("<`@[\x1b\ud800") & set(body)
+    table = [line for line in text.splitlines() if line.startswith("| **")]
+    assert len(table) == 1
+    assert table[0].count("|") == len(gate.HEADER) + 1
+    assert "\n::" not in text
+
+
+def test_hostile_text_stays_text_in_xml():
+    text = gate.junit([compared(f"linear/{HOSTILE}", reason=HOSTILE)])
+    (case,) = ElementTree.fromstring(text.encode())
+    assert "<img src=x" in case.attrib["name"]
+    assert [child.tag for child in case] == ["failure"]
+    assert "\x1b" not in text
+
+
+def test_hostile_text_stays_in_its_workflow_command():
+    lines = gate.warnings([compared(f"linear/{HOSTILE}", reason=HOSTILE)])
+    assert len(lines) == 1
+    assert lines[0].startswith("::warning title=linbench%3A wrong::")
+    assert not set("\n\r\x1b") & set(lines[0])
+    assert "%250A" in lines[0]
+
+
+def test_xml_counts_failures_and_skips():
+    suite = ElementTree.fromstring(gate.junit(FOUND))
+    assert (suite.attrib["tests"], suite.attrib["failures"], suite.attrib["skipped"]) == ("7", "4", "1")
+    tags = {case.attrib["name"].split()[0].split("/")[1]: [child.tag for child in case] for case in suite}
+    assert tags == {
+        "wrong": ["failure"], "slowest": ["failure"], "slow": ["failure"], "heavy": ["failure"],
+        "undecided": ["skipped"], "faster": [], "same": [],
+    }  # fmt: skip
+
+
+def test_warnings_name_regressions_and_what_is_undecided():
+    lines = gate.warnings(FOUND)
+    assert [re.search(r"linear/(\w+)", line)[1] for line in lines] == ORDER[:5]
+
+
+@pytest.mark.parametrize("status", [Status.UNSUPPORTED, Status.SKIPPED])
+def test_what_was_not_compared_is_skipped_and_no_warning(status):
+    gone = replace(
+        FOUND[0], a=Studied(status, "no"), b=Studied(status, "no"), verdict=None, a_s=None, b_s=None
+    )
+    assert gate.warnings([gone]) == []
+    assert 'skipped="1"' in gate.junit([gone])
