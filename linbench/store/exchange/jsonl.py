@@ -119,6 +119,7 @@ class RowLine(Outside):
     ci_high_s: Distance | None
     cpu_median_s: Seconds | None
     kernels_median_s: Seconds | None
+    anchor_median_s: Seconds | None
     n: Natural
     processes: Annotated[list[Natural], Field(max_length=1000)]
     first_call_s: Seconds | None
@@ -147,7 +148,8 @@ class RowLine(Outside):
             raise ValueError("timer, median_s, ci_low_s and ci_high_s stand together or not at all")
         if self.ci_low_s is not None and self.ci_high_s is not None and self.ci_low_s > self.ci_high_s:
             raise ValueError("ci_low_s is above ci_high_s")
-        if self.median_s is None and (self.samples or self.cpu_median_s or self.kernels_median_s):
+        beside = (self.samples, self.cpu_median_s, self.kernels_median_s, self.anchor_median_s)
+        if self.median_s is None and any(beside):
             raise ValueError("there are samples or medians beside a median_s that is null")
         if self.n != sum(self.processes) or (self.n > 0) != (self.median_s is not None):
             raise ValueError("n is not the sum of processes, or does not fit median_s")

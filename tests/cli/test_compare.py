@@ -1,0 +1,166 @@
+"""linbench compare and linbench ci as a user types them, on real workers and scratch repositories."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "compare"))
+from scratch import Scratch
+
+CASE = [
+    "--T",
+    "16",
+    "--H",
+    "1",
+    "--D",
+    "8",
+    "--B",
+    "1",
+    "--dtype",
+    "float32",
+    "--mode",
+    "fwd",
+    "--device",
+    "cpu",
+]
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+PLUGIN = """
+import time
+from linbench import implementation
+from linbench.core.registry import registry
+from extra import SLEEP_S
+
+def slowed(q, k, v, by=1):
+    time.sleep(by * SLEEP_S)
+    return registry.implementation("linear/naive")(q, k, v)
+
+@implementation("linear", "mine")
+def mine(q, k, v):
+    return slowed(q, k, v)
+
+@implementation("linear", "half")
+def half(q, k, v):
+    return slowed(q, k, v, 0.3)
+"""
+SLOW = {"extra.py": "SLEEP_S = 3e-3\n"}
+FAST = {"mine.py": PLUGIN, "extra.py": "SLEEP_S = 1e-3\n", ".gitignore": "reports/\nresults/\n"}
+
+
+@pytest.fixture
+def scratch(linbench):
+    made = Scratch(linbench.folder, FAST)
+    linbench.environment |= ONE_THREAD | {
+        "PYTHONPATH": os.pathsep.join([str(linbench.folder), *sys.path[1:]])
+    }
+    return made
+
+
+def test_two_implementations_compared_in_one_process(scratch, linbench):
+    del scratch
+    out, err = linbench(
+        "compare", "linear/half", "linear/mine", "--plugin", "mine.py", *CASE, "--format", "json", code=1
+    )
+    (row,) = map(json.loads, out.splitlines())
+    assert (row["answer"], row["regressions"]) == ("slower", ["slower"])
+    assert row["verdict"]["effect"] > 0.1  # 3.3 times the sleep; a busy machine oversleeps
+    assert row["verdict"]["processes"] >= 10
+    assert (row["implementation_a"], row["implementation_b"]) == ("linear/half", "linear/mine")
+    assert row["memory_change_bytes"] == 0
+    assert row["errors_a"]["o"] == row["errors_b"]["o"] > 0
+    assert "1 compared: 1 slower" in err
+
+
+def test_a_slower_branch_fails_the_gate_and_leaves_nothing_behind(scratch, linbench, tmp_path):
+    scratch.git("checkout", "-q", "-b", "topic")
+    scratch.commit(SLOW)
+    words = ["ci", "--base", "main", "--plugin", "mine.py", "--impl", "linear/mine", *CASE]
+    step = tmp_path / "step.md"
+    out, _ = linbench(*words, code=1, GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(step))
+    assert "changed since" in out
+    assert "REGRESSION: slower" in out
+    assert "::warning title=linbench%3A slower::slower" in out
+    summary = (tmp_path / "reports" / "ci.md").read_text()
+    assert step.read_text() == summary
+    assert "| **slower** | <code>linear/mine B1 T16" in summary
+    (case,) = ElementTree.parse(tmp_path / "reports" / "ci.xml").getroot()
+    assert case.find("failure") is not None
+    assert len(scratch.git("worktree", "list").splitlines()) == 1
+    assert scratch.git("status", "--porcelain") == "?? step.md"
+
+
+def test_a_working_tree_without_a_change_to_an_implementation_passes_at_once(scratch, linbench):
+    scratch.write({"README.md": "new"})
+    out, _ = linbench("ci", "--base", "main", "--plugin", "mine.py", *CASE)
+    assert "nothing" in out.splitlines()[0]
+    assert "No implementation is made of a file" in (linbench.folder / "reports" / "ci.md").read_text()
+
+
+def test_a_broken_side_is_a_row_and_no_traceback(scratch, linbench):
+    head = scratch.commit({"extra.py": "raise OSError('no such kernel')\n"})
+    scratch.write(FAST)
+    words = ["--plugin", "mine.py", "--impl", "linear/mine", *CASE]
+    out, err = linbench("compare", ".", head, *words, code=1)
+    assert "B is error: plugin" in out
+    assert "OSError: no such kernel" in out
+    assert "REGRESSION: error" in out
+    assert "Traceback" not in out + err
+
+
+def test_an_interpreter_with_linbench_can_be_compared_and_one_without_is_refused(scratch, linbench, tmp_path):
+    del scratch
+    bare = tmp_path / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
+    python = str(bare / "bin" / "python")
+    words = ["--impl", "linear/naive", *CASE]
+    _, err = linbench("compare", sys.executable, python, *words, code=4, PYTHONPATH="")
+    assert f"no worker can be started with {python}" in err
+    assert "linbench" in err.partition(python)[2]
+    assert "Traceback" not in err
+
+
+@pytest.fixture(scope="module")
+def stored(command_line):
+    command = command_line("stored")
+    run = ["run", "--impl", "linear/chunk", *CASE, "--min-time", "5ms", "--no-report"]
+    for _ in range(2):
+        command(*run, LINBENCH_PROCESSES="2")
+    command.runs = [line.split()[0] for line in command("list", "runs")[0].splitlines()[1:]]
+    return command
+
+
+def test_stored_runs_are_suspect_at_most_and_never_fail(stored):
+    one, other = stored.runs
+    out, err = stored("compare", f"run:{one}", f"run:{other}", "--format", "json")
+    (row,) = map(json.loads, out.splitlines())
+    assert row["answer"] in ("suspect", "no sign")
+    assert "stored runs prove nothing" in err
+
+
+MISTAKES = {
+    "nothing": (["compare", "linear/chnk", "linear/chunk"], "did you mean linear/chunk"),
+    "kinds": (["compare", "linear/chunk", "run:latest"], "compare two of one kind"),
+    "no-repository": (["compare", "main", "."], "is in no git repository"),
+    "ci": (["ci"], "is not in a git repository"),
+    "impl": (["compare", "linear/chunk", "linear/naive", "--impl", "linear/chunk"], "leave out --impl"),
+    "axis": (["compare", "linear/chunk", "linear/naive", "--T", "0"], "is not a positive count"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_line(linbench, name):
+    words, said = MISTAKES[name]
+    out, err = linbench(*words, code=2)
+    assert said in err
+    assert len(err.splitlines()) == 1
+    assert not out
+
+
+def test_a_repository_that_holds_no_plugin_is_said(linbench):
+    Scratch(linbench.folder, {"a": "a"})
+    _, err = linbench("compare", "main", ".", "--impl", "linear/chunk", *CASE, code=2)
+    assert "no plugin that is loaded comes from" in err
