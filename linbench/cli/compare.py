@@ -85,6 +85,7 @@ def planned(given: Mapping[str, Any], implementations: Sequence[str] | None = No
 def measured(pair: Any, plan: Any, form: str) -> Any:
     """Yield what is found at each case of a plan, and print it: lines for people, or JSON on stdout."""
     from linbench.compare.live import comparisons, live
+    from linbench.compare.side import Kind
     from linbench.compare.suite import compare
     from linbench.core.registry import registry
     from linbench.report import comparison as words
@@ -101,7 +102,8 @@ def measured(pair: Any, plan: Any, form: str) -> Any:
     with Interrupt() as interrupt, live(pair, plan, registry, Path.cwd()) as turns:
         for side, about in zip(pair, _twice(turns.about()), strict=True):
             versions = ", ".join(f"{name} {about[name]}" for name in SHOWN if about[name])
-            name = side.given if side.given == side.name else f"{side.given} ({side.name[:12]})"
+            hashed = side.kind is Kind.REF and side.name != side.given
+            name = f"{side.given} ({side.name[:12]})" if hashed else side.given
             click.echo(printable(f"{'AB'[side is pair[1]]}: {name}: {versions}"), file=human)
         for found in compare(turns, cases, look):
             tally[found.answer] += 1
