@@ -28,7 +28,7 @@ def read(path: Path) -> Run | Session:
             raise
         head = None  # the first line of a document of several
     if jsonl.is_head(head):
-        return jsonl.read(text, path.name)
+        return jsonl.read(text, str(path), path.name)
     lines = head is not None and rest.strip()
     data = head if head is not None else untrusted.parse(text, str(path), first_line=1)
     if lines or not pytest_benchmark.looks_like(data):

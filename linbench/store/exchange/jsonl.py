@@ -273,12 +273,13 @@ def is_head(line: Any) -> bool:
     return isinstance(line, dict) and "linbench" in line
 
 
-def read(text: str, name: str) -> Run:
+def read(text: str, name: str, imported_from: str) -> Run:
     """Return the run that a file holds; where a row stands twice, the later counts.
 
     Args:
         text: The file's.
-        name: The file's, for complaints and to be kept with the run.
+        name: What to call it in complaints.
+        imported_from: Kept with the run.
 
     Raises:
         UsageError: It is not such a file; the line, and the field in it, are named.
@@ -314,7 +315,7 @@ def read(text: str, name: str) -> Run:
         raw["environment"],
         raw["plan"],
         tuple(rows.values()),
-        name,
+        imported_from,
     )
 
 
