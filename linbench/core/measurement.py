@@ -1,5 +1,6 @@
 """Measurement: what one worker returned for an implementation at a case."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -209,6 +210,23 @@ class Measurement:
                 raise ValueError(f"a measurement that is {self.status} cannot carry a time or memory")
             if not self.reason:
                 raise ValueError(f"a measurement that is {self.status} must say why")
+
+    @property
+    def worst_tensor(self) -> str | None:
+        """The tensor whose relative error is the largest share of its budget; None without errors.
+
+        A tensor with an element that is not finite is worse than any other.
+        """
+
+        def share(name: str) -> float:
+            error = self.errors[name]
+            if error.nonfinite or not math.isfinite(error.rel_l2):
+                return math.inf
+            if error.budget > 0:
+                return error.rel_l2 / error.budget
+            return math.inf if error.rel_l2 else 0.0
+
+        return max(self.errors, key=share, default=None)
 
     def to_row(self, run: str) -> dict[str, Any]:
         """Return the measurement as one JSON object, samples left out."""

@@ -14,21 +14,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from linbench.analysis.panel import Panel, option_text, options_text, panels
+from linbench.analysis.verdict import default_baseline, verdicts
 from linbench.compare.history import Series
 from linbench.core.case import Case
 from linbench.core.measurement import FAILURES, Measurement
 from linbench.core.run import Run
 from linbench.report import format, history, words
-from linbench.report.analysis import (
-    Panel,
-    default_baseline,
-    option_text,
-    options_text,
-    panels,
-    verdicts,
-    worst_error,
-)
 from linbench.report.figures import DARK, FIGURES, LIGHT, layout, styles
+from linbench.store.table import frame
 
 CASE_COLUMNS = ("T", "B", "H", "K", "V", "dtype", "mode", "device", "options", "seed")
 ROW_COLUMNS = (
@@ -54,7 +48,7 @@ def render(
         series: What the store's runs found of its cases.
         baselines: Runs of the store by their names.
     """
-    found = panels(run.measurements)
+    found = panels(frame([run]))
     names = _names(run.measurements)
     chosen = baseline if baseline in names else default_baseline(found)
     axis = found[0].axis if found else "T"
@@ -111,7 +105,6 @@ def _data(
     plugins = [word for plugin in run.plan.get("plugins", ()) for word in ("--plugin", plugin)]
     cases = list(dict.fromkeys(row.case for row in rows))
     case_number = {case: number for number, case in enumerate(cases)}
-    row_number = {id(row): number for number, row in enumerate(rows)}
     varying = _varying(rows)
     return {
         "axis": axis,
@@ -126,9 +119,9 @@ def _data(
         "rows": [_row(row, names.index(row.implementation), case_number[row.case]) for row in rows],
         "panels": [
             {
-                "label": words.label(panel),
+                "label": words.label(panel.settings),
                 "settings": panel.settings,
-                "rows": [row_number[id(row)] for row in panel.rows],
+                "rows": [int(number) for number in panel.rows.index],
             }
             for panel in found
         ],
@@ -143,7 +136,7 @@ def _case(case: Case) -> dict[str, Any]:
     )
     seed = f" --seed {case.seed}" if case.seed else ""
     return {name: getattr(case, name) for name in CASE_COLUMNS} | {
-        "options": options_text(case),
+        "options": options_text(case.options),
         "arguments": f"{shape} {kind}{options}{seed}",
     }
 
@@ -166,7 +159,7 @@ def _row(row: Measurement, implementation: int, case: int) -> list[Any]:
             name: [_number(error.rel_l2), _number(error.budget), error.nonfinite]
             for name, error in row.errors.items()
         },
-        worst_error(row),
+        row.worst_tensor,
         list(row.flags),
     ]
 
@@ -174,7 +167,7 @@ def _row(row: Measurement, implementation: int, case: int) -> list[Any]:
 def _verdict(panel: Panel, baseline: str | None) -> dict[str, Any]:
     ranking = {verdict.x: verdict for verdict in verdicts(panel, baseline)}
     return {
-        "label": words.label(panel),
+        "label": words.label(panel.settings),
         "findings": words.findings(panel, baseline),
         "rows": [(x, ranking.get(x), words.failed_at(panel, x)) for x in panel.xs],
     }
@@ -198,7 +191,7 @@ def _filters(found: Sequence[Panel]) -> dict[str, list[str]]:
 def _fixed(found: Sequence[Panel]) -> str:
     """Return what is the same in every panel, as one line."""
     same = {name: values[0] for name, values in _settings(found).items() if len(values) == 1}
-    return words.label(Panel("", same, ())) if same else ""
+    return words.label(same)
 
 
 def _varying(rows: Sequence[Measurement]) -> list[str]:
@@ -216,7 +209,7 @@ def _constants(rows: Sequence[Measurement]) -> str:
 
 
 def _case_text(case: Case, name: str) -> str:
-    return options_text(case) if name == "options" else str(getattr(case, name))
+    return options_text(case.options) if name == "options" else str(getattr(case, name))
 
 
 def _title(run: Run) -> str:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from linbench.analysis.duel import Crossover, Duel, duels
+from linbench.analysis.panel import Panel
+from linbench.analysis.verdict import Verdict, verdicts
 from linbench.core.measurement import FAILURES
 from linbench.core.run import Run
-from linbench.report.analysis import Crossover, Duel, Panel, Verdict, duels, failures, position, verdicts
 from linbench.report.format import count, digits, listing, plural
 
 SAMPLES_FOR_95 = 6
@@ -29,10 +31,10 @@ class Findings:
     others: tuple[str, ...]
 
 
-def label(panel: Panel) -> str:
+def label(settings: Mapping[str, str]) -> str:
     """Return the settings of a panel as one line: fwd · float32 · cpu · B 1 · H 4 · K = V = 64."""
     parts = []
-    for name, text in panel.settings.items():
+    for name, text in settings.items():
         if name in ("mode", "dtype", "device", "options"):
             parts.append(text)
         elif name == "K/V":
@@ -50,7 +52,8 @@ def doubts(run: Run, panels: Sequence[Panel]) -> list[str]:
     if run.finished_at is None:
         found.append("The run did not finish: what is here is what it measured before it stopped.")
     if failed := [row for row in rows if row.status in FAILURES]:
-        found.append(f"{len(failed):,} of {plural(len(rows), 'row')} failed: {_tally(failures(failed))}.")
+        statuses = Counter(row.status for row in failed)
+        found.append(f"{len(failed):,} of {plural(len(rows), 'row')} failed: {_tally(statuses)}.")
     if flagged := [row for row in rows if row.flags]:
         flags = Counter(flag for row in flagged for flag in row.flags)
         found.append(f"{plural(len(flagged), 'row')} flagged: {_tally(flags)}.")
@@ -61,9 +64,9 @@ def doubts(run: Run, panels: Sequence[Panel]) -> list[str]:
             f"{plural(few, 'row')} with fewer than {SAMPLES_FOR_95} samples: "
             "there the interval is their range and covers less than 95%."
         )
-    if any(len({row.time.timer for row in panel.rows if row.time}) > 1 for panel in panels):
+    if any(panel.rows["timer"].nunique() > 1 for panel in panels):
         found.append("Rows that are set side by side were taken with different timers.")
-    if any(len({row.memory.meter for row in panel.rows if row.memory}) > 1 for panel in panels):
+    if any(panel.rows["memory_meter"].nunique() > 1 for panel in panels):
         found.append(
             "Memory that is set side by side was read in different ways (rss is coarser than allocator)."
         )
@@ -115,17 +118,17 @@ def headline(ranking: Sequence[Verdict], axis: str) -> str:
 
 def failed_at(panel: Panel, x: int) -> list[str]:
     """Return the implementations that failed at one value of the axis, with the status: a (oom)."""
+    failed = panel.rows[(panel.rows[panel.axis] == x) & panel.rows["status"].isin(FAILURES)]
     return [
-        f"{row.implementation} ({row.status})"
-        for row in panel.rows
-        if row.status in FAILURES and position(row.case, panel.axis) == x
+        f"{name} ({status})" for name, status in zip(failed["implementation"], failed["status"], strict=True)
     ]
 
 
 def _crossing(point: Crossover, axis: str) -> str:
     return (
         f"{point.faster} overtakes {point.slower} at {axis} = {digits(point.at)} "
-        f"(between the measured {count(point.low)} and {count(point.high)})."
+        f"[{digits(point.low)}, {digits(point.high)}], between the measured "
+        f"{count(point.after)} and {count(point.before)}."
     )
 
 
@@ -145,7 +148,7 @@ def _uncrossed(pairs: Sequence[Duel], panel: Panel, baseline: str) -> list[str]:
         if pair.level and not pair.crossovers
     ]
     met = {pair.second for pair in pairs} | {baseline}
-    if alone := sorted({row.implementation for row in panel.rows} - met):
+    if alone := sorted({*panel.rows["implementation"]} - met):
         found.append(f"Never timed beside {baseline}: {listing(alone)}.")
     return found
 

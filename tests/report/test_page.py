@@ -7,11 +7,12 @@ import pytest
 import synthetic
 from synthetic import LENGTHS, error, row, run_of
 
+from linbench.analysis import panels, speedup
 from linbench.core.measurement import FAILURES, Status
 from linbench.report import format
-from linbench.report.analysis import panels, speedup
 from linbench.report.figures import DARK, LIGHT, styles
 from linbench.report.page import render
+from linbench.store.table import frame
 
 HOSTILE = "linear/<img src=x onerror=alert(1)><script>window.pwned=1</script>"
 MARKUP = "linear/<b>bold</b><a href='//example.org'>x</a>"  # what plotly would take for its own
@@ -205,7 +206,7 @@ class TestBrowser:
 
     def test_the_baseline_changes_the_speedup_as_the_analysis_has_it(self, opened, run):
         opened.choose("mode", "fwd")
-        series = panels(run.measurements)[0].series
+        series = panels(frame([run]))[0].series
         for baseline in ("softmax/flash", "linear/recurrent"):
             opened.page.select_option("#baseline", baseline)
             line = next(trace for trace in opened.figure("speedup") if trace["name"] == "linear/chunk")

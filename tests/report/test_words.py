@@ -1,17 +1,18 @@
 from dataclasses import replace
 
-from synthetic import ENVIRONMENT, LENGTHS, PLAN, realistic, row, run_of
+from synthetic import ENVIRONMENT, LENGTHS, PLAN, realistic, row, run_of, table
 
+from linbench.analysis import panels
 from linbench.core.measurement import Status
-from linbench.report.analysis import panels
 from linbench.report.words import doubts, findings, label
+from linbench.store.table import frame
 
 MANY = PLAN | {"protocol": {"processes": 5}}
 
 
 def doubts_of(*rows, **kwargs):
     run = run_of(rows, **{"plan": MANY} | kwargs)
-    return " ".join(doubts(run, panels(run.measurements)))
+    return " ".join(doubts(run, panels(frame([run]))))
 
 
 def test_nothing_lowers_trust_in_a_clean_run():
@@ -45,13 +46,13 @@ def test_each_doubt_is_a_sentence():
 
 
 def test_a_crossover_is_named_with_the_values_around_it():
-    panel = panels(realistic().measurements)[0]
+    panel = panels(frame([realistic()]))[0]
     found = findings(panel, "softmax/flash")
     assert found.headline == "softmax/flash is fastest up to T = 2,048, linear/chunk from 4,096."
     # The two costs meet at T = 2,760; straight lines on log axes between the values put it at 2,730.
-    assert (
-        found.against[0]
-        == "linear/chunk overtakes softmax/flash at T = 2,730 (between the measured 2,048 and 4,096)."
+    assert found.against[0] == (
+        "linear/chunk overtakes softmax/flash at T = 2,730 [2,710, 2,760], "
+        "between the measured 2,048 and 4,096."
     )
     assert any(
         text.startswith("Slower than softmax/flash wherever both were timed: linear/naive,")
@@ -61,7 +62,7 @@ def test_a_crossover_is_named_with_the_values_around_it():
 
 
 def test_a_lead_that_changes_is_named_whatever_the_baseline():
-    found = findings(panels(realistic().measurements)[0], "softmax/math")
+    found = findings(panels(frame([realistic()]))[0], "softmax/math")
     assert any(text.startswith("linear/chunk overtakes softmax/flash at T = 2,730") for text in found.against)
 
 
@@ -71,17 +72,20 @@ def test_without_a_crossover_it_says_so():
         for t in LENGTHS
         for name, cost in (("a/x", 1e-3), ("b/y", 2e-3), ("c/z", 1.001e-3))
     ]
-    found = findings(panels(rows)[0], "a/x")
+    found = findings(panels(table(rows))[0], "a/x")
     assert found.headline.startswith("a/x is fastest at every T; not clearly at T = 512, 1,024")
     assert found.against == (
         "Slower than a/x wherever both were timed: b/y.",
         "No clear crossover between c/z and a/x: their intervals overlap at "
         "T = 512, 1,024, 2,048, 4,096, 8,192, 16,384 and 32,768.",
     )
-    assert findings(panels([row("a/x", status=Status.OOM)])[0], None).headline == "Nothing was timed."
+    assert findings(panels(table([row("a/x", status=Status.OOM)]))[0], None).headline == "Nothing was timed."
 
 
 def test_a_label_names_every_setting():
-    assert label(panels([row("a/x")])[0]) == "fwd · float32 · cpu · B 1 · H 4 · K = V = 64"
+    assert label(panels(table([row("a/x")]))[0].settings) == "fwd · float32 · cpu · B 1 · H 4 · K = V = 64"
     rows = [row("a/x", K=32, V=128, seed=s, options={"p": s}) for s in (0, 7)]
-    assert label(panels(rows)[1]) == "fwd · float32 · cpu · B 1 · H 4 · K 32 · V 128 · p=7 · seed 7"
+    assert (
+        label(panels(table(rows))[1].settings)
+        == "fwd · float32 · cpu · B 1 · H 4 · K 32 · V 128 · p=7 · seed 7"
+    )

@@ -1,8 +1,9 @@
-"""Rows and runs made up for the tests of the report, every number a known function of its case."""
+"""Rows and runs made up for tests, every number a known function of its case."""
 
 from linbench.core.case import Case
 from linbench.core.measurement import Measurement, Memory, Status, TensorError, Time
 from linbench.core.run import Run
+from linbench.store.table import frame
 
 LENGTHS = (512, 1024, 2048, 4096, 8192, 16384, 32768)
 ENVIRONMENT = {
@@ -73,6 +74,20 @@ def row(name, median_s=1e-3, *, status=Status.OK, reason=None, spread=0.01, extr
 
 def run_of(rows, plan=PLAN, environment=ENVIRONMENT, finished_at="2026-11-22T14:41:09Z"):
     return Run("20261122-143000-1a2b", "2026-11-22T14:30:00Z", finished_at, environment, plan, tuple(rows))
+
+
+def table(rows):
+    """The rows as the frame that `linbench.load` gives."""
+    return frame([run_of(rows)])
+
+
+def sweep(name, cost, xs=LENGTHS, **settings):
+    return [row(name, cost(x), T=x, **settings) for x in xs]
+
+
+def quadratic_and_linear():
+    """Two costs, 1e-9 T^2 and 2.5e-6 T, that meet at T = 2,500."""
+    return sweep("a/quadratic", lambda x: 1e-9 * x**2) + sweep("b/linear", lambda x: 2.5e-6 * x)
 
 
 def realistic():

@@ -1,0 +1,48 @@
+"""Capacity: the largest value of an axis, as T, that an implementation can do before it is out of memory."""
+
+from dataclasses import dataclass
+
+from linbench.analysis.panel import Panel
+from linbench.core.measurement import Status
+
+PREDICTED = "predicted to need"
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """How far an implementation gets along the axis of a panel.
+
+    Attributes:
+        implementation: Its full name.
+        largest: The largest value at which it was ok before it was out of memory; None if it never was ok
+            there.
+        refused: The smallest value at which it was out of memory, or was skipped because it was predicted to
+            be; None if there is none, so that `largest` is a bound from below only.
+        reason: Why it was refused there; empty if it was not.
+    """
+
+    implementation: str
+    largest: int | None
+    refused: int | None
+    reason: str
+
+
+def capacities(panel: Panel) -> tuple[Capacity, ...]:
+    """Return how far each implementation gets before it is out of memory; those never tried are left out."""
+    found = []
+    rows = panel.rows[panel.rows["status"] != Status.UNSUPPORTED]
+    for name, part in rows.sort_values(panel.axis).groupby("implementation"):
+        predicted = (part["status"] == Status.SKIPPED) & part["reason"].str.startswith(PREDICTED)
+        out = part[(part["status"] == Status.OOM) | predicted]
+        refused = int(out[panel.axis].iloc[0]) if len(out) else None
+        ok = part.loc[part["status"] == Status.OK, panel.axis]
+        reached = ok if refused is None else ok[ok < refused]
+        found.append(
+            Capacity(
+                str(name),
+                int(reached.max()) if len(reached) else None,
+                refused,
+                str(out["reason"].iloc[0]) if len(out) else "",
+            )
+        )
+    return tuple(found)
