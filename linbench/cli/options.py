@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,10 @@ from linbench.core.errors import UsageError
 from linbench.core.quantity import LARGEST_COUNT, parse_bytes
 from linbench.core.timer import TIMERS
 from linbench.store import DEFAULT_DB
+
+if TYPE_CHECKING:
+    from linbench.core.run import Run
+    from linbench.report.paper.chart import Chart
 
 SETTINGS = {"auto_envvar_prefix": "LINBENCH", "help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -118,6 +122,76 @@ def output_format(*choices: str) -> Callable[[Any], Any]:
         show_default=True,
         help="text for people, json for programs.",
     )
+
+
+def chart(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say what a figure or a table shows."""
+    for option in reversed(
+        (
+            click.option("--x", default="T", show_default=True, metavar="T|B|H|K|V|D"),
+            click.option(
+                "--y", default="time", show_default=True, metavar="time|memory|error|speedup|throughput"
+            ),
+            click.option(
+                "--hue",
+                default="implementation",
+                show_default=True,
+                metavar="COLUMN",
+                help="What sets series apart.",
+            ),
+            click.option(
+                "--facet", multiple=True, metavar="COLUMN", help="What sets panels apart; may be repeated."
+            ),
+            click.option(
+                "--where",
+                multiple=True,
+                metavar="COLUMN=LIST",
+                help="Keep these only: mode=fwd, D=32,64; may be repeated.",
+            ),
+            click.option("--baseline", metavar="IMPLEMENTATION", help="What --y speedup is over."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def charted(runs: Sequence[str], db: str, given: Mapping[str, Any]) -> tuple[list[Run], Chart]:
+    """Return the runs that were named, the latest if none was, and the chart that the options ask for.
+
+    Raises:
+        UsageError: A name is not known, or the options do not fit together or the rows.
+    """
+    from linbench.report.paper.chart import chart
+    from linbench.store.store import Store
+    from linbench.store.table import frame
+
+    store = Store(db)
+    names = dict.fromkeys(store.find(name) for name in runs or ("latest",))
+    found = [store.run(name) for name in names]
+    where: dict[str, list[str]] = {}
+    for value in given["where"]:
+        name, equals, rest = value.partition("=")
+        if not equals or not name or not rest:
+            raise UsageError(f"--where {value!r}: write COLUMN=VALUE[,VALUE], as in mode=fwd")
+        where.setdefault(name, []).extend(rest.split(","))
+    facets = [name for value in given["facet"] for name in value.split(",")]
+    shown = chart(
+        frame(found),
+        x=given["x"],
+        y=given["y"],
+        hue=given["hue"],
+        facets=facets,
+        where=where,
+        baseline=given["baseline"],
+    )
+    return found, shown
+
+
+def typed_words(db: str, typed: Sequence[str]) -> list[str]:
+    """Return the command as it was typed, without a password in the database's URL."""
+    from linbench.store.database import shown
+
+    return ["linbench", *(shown(word) if word == db else word for word in typed)]
 
 
 def words(values: Sequence[str], flag: str) -> list[str]:

@@ -114,10 +114,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:
                 plan,
                 db=given["db"],
                 resume=resume,
-                command=[
-                    "linbench",
-                    *(shown(word) if word == given["db"] else word for word in sys.argv[1:]),
-                ],
+                command=options.typed_words(given["db"], sys.argv[1:]),
                 on_start=printer.start,
                 on_job=take_up,
                 on_rows=printer.rows,

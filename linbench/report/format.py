@@ -4,6 +4,7 @@ import math
 
 SECOND_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 TIMES = "\u00d7"
+DECIMAL_UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 BYTE_UNITS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
 
 
@@ -41,13 +42,13 @@ def short_count(value: int) -> str:
 
 def seconds(value: float) -> str:
     """Return a duration in the unit that suits it: 12.3 ms."""
-    scale, unit = _second_unit(value)
+    scale, unit = second_unit(value)
     return f"{digits(value / scale)} {unit}"
 
 
 def seconds_interval(median: float, low: float, high: float) -> str:
     """Return a median and its interval in one unit: 12.3 ms [12.1, 12.6]."""
-    scale, unit = _second_unit(median)
+    scale, unit = second_unit(median)
     return f"{digits(median / scale)} {unit} [{digits(low / scale)}, {digits(high / scale)}]"
 
 
@@ -74,5 +75,16 @@ def listing(words: list[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
-def _second_unit(value: float) -> tuple[float, str]:
+def second_unit(value: float) -> tuple[float, str]:
+    """Return the unit that suits a duration: its seconds and its name."""
     return next(((scale, unit) for scale, unit in SECOND_UNITS if abs(value) >= scale), SECOND_UNITS[-1])
+
+
+def byte_unit(value: float) -> tuple[float, str]:
+    """Return the binary unit that suits a number of bytes: its bytes and its name."""
+    return next(((scale, unit) for scale, unit in BYTE_UNITS if abs(value) >= scale), BYTE_UNITS[-1])
+
+
+def decimal_unit(value: float) -> tuple[float, str]:
+    """Return the prefix that suits a number: what it stands for and its letter, which may be none."""
+    return next(((scale, unit) for scale, unit in DECIMAL_UNITS if abs(value) >= scale), DECIMAL_UNITS[-1])

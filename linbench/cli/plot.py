@@ -1,0 +1,49 @@
+"""linbench plot: draw a figure for a paper or a talk."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from linbench.cli import options
+from linbench.cli.report import check_report_path
+
+
+@click.command(context_settings=options.SETTINGS)
+@click.argument("runs", metavar="RUN...", nargs=-1)
+@options.chart
+@click.option("--style", default="neurips", show_default=True, metavar="neurips|icml|iclr|acl|slides")
+@click.option(
+    "--width", default="text", show_default=True, metavar="text|column", help="Of the venue's page."
+)
+@click.option("-o", "--output", required=True, metavar="FILE", help="A .pdf, .svg, .pgf or .png.")
+@options.db
+@options.output_format("json")
+def command(
+    runs: tuple[str, ...], style: str, width: str, output: str, db: str, form: str, **given: Any
+) -> None:
+    """Draw a figure of RUN... (latest if none is named), with its data in a .csv and a .json beside it.
+
+    \b
+    linbench plot latest --style icml --width column --where mode=fwd --facet D -o time.pdf
+    linbench plot latest --y speedup --baseline softmax/flash --where mode=fwd --where D=64 -o speedup.svg
+    """  # noqa: D301 - \b is click's mark for text kept as it is
+    from linbench.report.paper.figure import figure_form, save_figure
+    from linbench.report.paper.record import record, write_beside
+    from linbench.report.paper.venue import venue, width_in
+
+    page, path = venue(style), Path(output)
+    inches = width_in(page, width)
+    figure_form(path)
+    found, chart = options.charted(runs, db, given)
+    check_report_path(path)
+    save_figure(chart, page, inches, path)
+    words = options.typed_words(db, sys.argv[1:])
+    write_beside(path, chart, record(chart, found, words, style=style, width=width, width_in=inches))
+    said = {name: str(path.with_suffix(f".{name}")) for name in ("csv", "json")}
+    text = f"{path}, with {said['csv']} and {said['json']}"
+    click.echo(json.dumps({"figure": str(path)} | said) if form == "json" else text)

@@ -1,0 +1,259 @@
+"""Figure: a chart drawn by matplotlib, at the width of a venue, the same bytes every time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from linbench.core.errors import UsageError
+from linbench.core.measurement import Status
+from linbench.report.figures import LIGHT
+from linbench.report.paper.chart import NUMBERS, Chart
+from linbench.report.paper.scale import ENDINGS, X_TITLES, most_failures, x_axis, y_axis, y_limits, y_title
+from linbench.report.paper.venue import Venue
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FORMS: Final = ("pdf", "svg", "pgf", "png")
+METADATA: Final[dict[str, dict[str, Any]]] = {
+    "pdf": {"CreationDate": None},
+    "svg": {"Date": None},
+    "png": {"Software": None},
+    "pgf": {},
+}
+MARKERS: Final = ("o", "s", "D", "^", "v", "P", "*", "p", "X", "h")
+MOST_COLUMNS: Final = 3
+LEAST_PANEL_EM: Final = 11
+MOST_MARKS: Final = 4
+
+
+def figure_form(path: Path) -> str:
+    """Return the form of a figure's file by its ending.
+
+    Raises:
+        UsageError: It is none that can be written.
+    """
+    form = path.suffix.removeprefix(".").lower()
+    if form not in FORMS:
+        raise UsageError(f"-o {path}: name a file that ends in {', '.join(f'.{name}' for name in FORMS)}")
+    return form
+
+
+def save_figure(chart: Chart, venue: Venue, width_in: float, path: Path) -> None:
+    """Draw a chart into a file; the same chart gives the same bytes.
+
+    Raises:
+        UsageError: matplotlib is not installed, the file's ending is not known, or LaTeX is missing for .pgf.
+    """
+    form = figure_form(path)
+    with _settings(venue):
+        figure = draw(chart, venue, width_in)
+        try:
+            figure.savefig(path, format=form, dpi=200, metadata=METADATA[form])
+        except RuntimeError as error:
+            if form != "pgf":
+                raise
+            raise UsageError(f"{path}: a .pgf needs pdflatex; install it, or write .pdf: {error}") from None
+
+
+def draw(chart: Chart, venue: Venue, width_in: float) -> Figure:
+    """Return a chart as a figure: a panel a facet, log axes, intervals as bars, failures at the top edge.
+
+    Failures and skipped rows are marks at their x, in the colour of their series, with a legend of their
+    own; unsupported ones have none.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    em = venue.size_pt / 72
+    grid = _grid(chart, max(1, min(MOST_COLUMNS, int(width_in / (LEAST_PANEL_EM * em)))))
+    rows, columns = len(grid), max(len(line) for line in grid)
+    legend = _legend(chart, venue, width_in)
+    wide = (width_in - 4 * em) / columns
+    panel = min(max(0.72 * wide, 9 * em), 20 * em)
+    height = rows * (panel + (1.6 if chart.facets else 0.4) * em) + (3 + 1.55 * legend["lines"]) * em
+    engine = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
+    figure = Figure(figsize=(width_in, height), layout=engine)
+    every = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    step = 1.5 * venue.marker_pt / 72 / panel
+    limits = y_limits(chart, min(most_failures(chart), MOST_MARKS) * step)
+    for axes, facet in zip(every.flat, (one for line in grid for one in _padded(line, columns)), strict=True):
+        if facet is None:
+            axes.set_visible(False)
+            continue
+        _panel(axes, chart, venue, facet, step)
+    first = every.flat[0]
+    x_axis(first, chart, venue, wide)
+    y_axis(first, chart, limits)
+    for place, line in enumerate(grid):
+        for axes in every[place][: len(line)]:
+            below = place + 1 == rows or len(grid[place + 1]) <= list(every[place]).index(axes)
+            axes.tick_params(labelbottom=below)
+            axes.tick_params(axis="y", which="minor", left=False)
+    figure.supxlabel(X_TITLES[chart.x], fontsize=venue.size_pt)
+    for axes in every[:, 0]:
+        axes.set_ylabel(y_title(chart))
+    figure.legend(
+        handles=legend["handles"],
+        loc="outside upper center",
+        ncols=legend["columns"],
+        frameon=False,
+        borderaxespad=0.1,
+        columnspacing=1.2,
+        handletextpad=0.4,
+        handlelength=1.8,
+    )
+    return figure
+
+
+@contextmanager
+def _settings(venue: Venue) -> Iterator[None]:
+    """Draw by the settings below, whatever the user's own are.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        raise UsageError("figures need matplotlib; pip install 'linbench[paper]'") from None
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(
+            {
+                "pdf.fonttype": 42,  # TrueType, which venues ask for
+                "svg.hashsalt": "linbench",
+                "pgf.texsystem": "pdflatex",
+                "pgf.rcfonts": False,
+                "font.family": venue.font,
+                "mathtext.fontset": "stix" if venue.font.startswith("STIX") else "dejavusans",
+                "font.size": venue.size_pt,
+                "axes.labelsize": venue.size_pt,
+                "axes.titlesize": venue.size_pt,
+                "legend.fontsize": venue.size_pt,
+                "xtick.labelsize": venue.tick_pt,
+                "ytick.labelsize": venue.tick_pt,
+                "lines.linewidth": venue.line_pt,
+                "lines.markersize": venue.marker_pt,
+                "axes.linewidth": 0.6 * venue.line_pt,
+                "axes.spines.top": False,
+                "axes.spines.right": False,
+                "axes.grid": True,
+                "grid.color": "#dddddd",
+                "grid.linewidth": 0.5 * venue.line_pt,
+                "axes.axisbelow": True,
+            }
+        )
+        yield
+
+
+def _grid(chart: Chart, most: int) -> list[list[tuple[Any, ...]]]:
+    """Return the facets in lines of so many at most: two facets are lines and columns if they fit."""
+    if not chart.facets:
+        return [[()]]
+    there = set(zip(*(chart.points[name] for name in chart.facets), strict=True))
+    values = [list(dict.fromkeys(chart.points[name])) for name in chart.facets]
+    if len(values) == 2 and len(values[1]) <= most and len(there) == len(values[0]) * len(values[1]):
+        return [[(row, column) for column in values[1]] for row in values[0]]
+    flat = [facet for facet in product(*values) if facet in there]
+    return [flat[start : start + most] for start in range(0, len(flat), most)]
+
+
+def _padded(line: list[tuple[Any, ...]], columns: int) -> list[tuple[Any, ...] | None]:
+    return [*line, *[None] * (columns - len(line))]
+
+
+def _panel(axes: Axes, chart: Chart, venue: Venue, facet: tuple[Any, ...], step: float) -> None:
+    points = chart.points
+    for name, value in zip(chart.facets, facet, strict=True):
+        points = points[points[name] == value]
+    value, low, high = chart.columns
+    failed: dict[Any, int] = {}
+    for hue, part in points.groupby(points[chart.hue].map(str), sort=False):
+        style = _style(chart, str(hue))
+        # A line breaks where a row failed.
+        axes.plot(part[chart.x], part[value], **style, markeredgewidth=0)
+        known = part[part[low].notna() & part[high].notna()]
+        axes.errorbar(
+            known[chart.x],
+            known[value],
+            yerr=[known[value] - known[low], (known[high] - known[value]).clip(upper=known[value] * 1e6)],
+            fmt="none",
+            ecolor=style["color"],
+            elinewidth=0.8 * venue.line_pt,
+            capsize=0.5 * venue.marker_pt,
+            capthick=0.8 * venue.line_pt,
+        )
+        for x, status in zip(part[chart.x], part["status"], strict=True):
+            if status not in ENDINGS:
+                continue
+            place = failed[x] = failed.get(x, -1) + 1
+            axes.plot(
+                [x],
+                [1 - step * (place % MOST_MARKS + 0.5)],
+                transform=axes.get_xaxis_transform(),
+                color=style["color"],
+                marker=ENDINGS[Status(status)][0],
+                markersize=1.3 * venue.marker_pt,
+                markeredgewidth=venue.line_pt,
+                linestyle="none",
+                clip_on=False,
+            )
+    if chart.y == "speedup":
+        axes.axhline(1, color="#888888", linewidth=0.8 * venue.line_pt, zorder=0.5)
+    if facet:
+        axes.set_title(", ".join(_named(*one) for one in zip(chart.facets, facet, strict=True)), pad=3)
+
+
+def _named(name: str, value: Any) -> str:
+    """Return a value of a facet or hue with its name where it would say nothing without: D = 64, fwd."""
+    text = f"{name} = {value}" if name in NUMBERS or name in ("seed", "options") else str(value)
+    return text.replace("$", r"\$")  # no formula
+
+
+def _style(chart: Chart, hue: str) -> dict[str, Any]:
+    place = chart.hues.index(hue)
+    dashes = ("-", (0, (1, 1.2)), (0, (4, 1.5, 1, 1.5)))
+    return {
+        "color": LIGHT[place % len(LIGHT)],
+        "marker": MARKERS[place % len(MARKERS)],
+        "linestyle": dashes[place // len(LIGHT) % len(dashes)],
+    }
+
+
+def _legend(chart: Chart, venue: Venue, width_in: float) -> dict[str, Any]:
+    """Return the handles of the legend, in as many columns as fit, and how many lines they make."""
+    from matplotlib.lines import Line2D
+
+    drawn = set(chart.points.loc[chart.points[chart.columns[0]].notna(), chart.hue].map(str))
+    failed = [status for status in ENDINGS if (chart.points["status"] == status).any()]
+    drawn |= set(chart.points.loc[chart.points["status"].isin(failed), chart.hue].map(str))
+    handles = [
+        Line2D([], [], label=_named(chart.hue, hue), markeredgewidth=0, **_style(chart, hue))
+        for hue in chart.hues
+        if hue in drawn
+    ]
+    handles += [
+        Line2D(
+            [],
+            [],
+            label=ENDINGS[status][1],
+            color="#444444",
+            marker=ENDINGS[status][0],
+            markersize=1.3 * venue.marker_pt,
+            markeredgewidth=venue.line_pt,
+            linestyle="none",
+        )
+        for status in failed
+    ]
+    letters = max((len(str(handle.get_label())) for handle in handles), default=1)
+    each = (venue.letter_em * letters + 3.4) * venue.size_pt / 72
+    columns = max(1, min(len(handles), int(width_in / each)))
+    lines = math.ceil(len(handles) / columns)
+    return {"handles": handles, "columns": math.ceil(len(handles) / max(lines, 1)) or 1, "lines": lines}

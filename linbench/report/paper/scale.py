@@ -1,0 +1,151 @@
+"""Scale: the axes of a figure, their units, limits and ticks."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import pandas as pd
+
+from linbench.core.measurement import Status
+from linbench.report import format
+from linbench.report.paper.chart import Chart
+from linbench.report.paper.venue import Venue
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ENDINGS: Final = {
+    Status.OOM: ("x", "out of memory"),
+    Status.TIMEOUT: ("+", "timed out"),
+    Status.WRONG: ("1", "wrong result"),
+    Status.CRASHED: ("2", "crashed"),
+    Status.ERROR: ("3", "error"),
+    Status.COMPILE_ERROR: ("4", "did not compile"),
+    Status.SKIPPED: ("|", "skipped"),
+}
+X_TITLES: Final = {
+    "T": "sequence length T (tokens)",
+    "B": "batch size B",
+    "H": "heads H",
+    "K": "head dimension K",
+    "V": "head dimension V",
+    "D": "head dimension D",
+}
+
+
+def most_failures(chart: Chart) -> int:
+    """Return how many series at most failed at one point of a panel."""
+    failed = chart.points[chart.points["status"].isin(list(ENDINGS))]
+    return int(failed.groupby([*chart.facets, chart.x]).size().max()) if len(failed) else 0
+
+
+def y_limits(chart: Chart, headroom: float) -> tuple[float, float]:
+    """Return the ends of the y axis: every value, and of wide intervals so much as leaves values apart.
+
+    A share of the axis at its top is kept free for failures.
+    """
+    value, low, high = (chart.points[name] for name in chart.columns)
+    drawn = value[(value > 0) & (value < math.inf)]
+    if drawn.empty:
+        return 0.1, 10.0
+    least, most = float(drawn.min()), float(drawn.max())
+    slack = max((most / least) ** 0.15, 1.5)
+    bottom = max(min(least, _least(low, least)), least / slack)
+    top = min(max(most, _most(high, most)), most * slack)
+    margin = max((top / bottom) ** 0.05, 1.1)
+    bottom, top = bottom / margin, top * margin
+    top *= (top / bottom) ** (headroom / (1 - headroom))
+    return bottom, top
+
+
+def _least(ends: pd.Series[float], least: float) -> float:
+    known = ends.dropna()
+    return float(known.min()) if len(known) else least
+
+
+def _most(ends: pd.Series[float], most: float) -> float:
+    known = ends.dropna()
+    return float(known.max()) if len(known) else most
+
+
+def x_axis(axes: Axes, chart: Chart, venue: Venue, wide_in: float) -> None:
+    """Give a panel of a width a log axis with as many of the measured values named as fit."""
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+    xs = [int(x) for x in sorted(chart.points[chart.x].unique())]
+    texts = [format.short_count(x) for x in xs]
+    letters = sum(len(text) + 1.5 for text in texts) * 0.55 * venue.tick_pt / 72
+    step = max(1, math.ceil(letters / (0.9 * wide_in)))
+    kept = list(range(len(xs) - 1, -1, -step))[::-1]
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_locator(FixedLocator([xs[place] for place in kept]))
+    axes.xaxis.set_major_formatter(FixedFormatter([texts[place] for place in kept]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    margin = (xs[-1] / xs[0]) ** 0.06 if len(xs) > 1 else 2
+    axes.set_xlim(xs[0] / margin, xs[-1] * margin)
+
+
+def y_axis(axes: Axes, chart: Chart, limits: tuple[float, float]) -> None:
+    """Give a panel a log axis with round numbers in the unit of its title."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    bottom, top = limits
+    axes.set_yscale("log")
+    axes.set_ylim(bottom, top)
+    scale, _ = _unit(chart)
+    decades = math.log10(top / bottom)
+    if chart.y == "error":
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2 else (1,)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
+    else:
+        ticks = _ticks(bottom / scale, top / scale)
+        axes.set_yticks([tick * scale for tick in ticks], [f"{tick:,g}" for tick in ticks])
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _ticks(bottom: float, top: float) -> list[float]:
+    """Return round numbers between two ends, at most six: of 1, 2 and 5, of 1 and 3, or of whole decades."""
+    first, last = math.floor(math.log10(bottom)), math.ceil(math.log10(top))
+    found: list[float] = []
+    for steps in ((1, 1.5, 2, 3, 4, 5, 7), (1, 2, 5), (1, 3), (1,)):
+        found = [
+            float(f"{step * 10.0**power:.3g}")
+            for power in range(first, last + 1)
+            for step in steps
+            if bottom <= step * 10.0**power <= top
+        ]
+        if len(found) <= 6:
+            return found
+    return found[:: math.ceil(len(found) / 6)]
+
+
+def _power(value: float) -> str:
+    mantissa, exponent = f"{value:.0e}".split("e")
+    base = f"10^{{{int(exponent)}}}"
+    return f"${base}$" if mantissa == "1" else rf"${mantissa}\times {base}$"
+
+
+def _unit(chart: Chart) -> tuple[float, str]:
+    """Return the unit in which the middle of the values is a number between 1 and 1,000, or near it."""
+    if chart.y in ("error", "speedup"):
+        return 1.0, ""
+    values = chart.points[chart.columns[0]]
+    drawn = values[(values > 0) & (values < math.inf)]
+    middle = math.exp(sum(map(math.log, drawn)) / len(drawn)) if len(drawn) else 1.0
+    if chart.y == "time":
+        return format.second_unit(middle)
+    if chart.y == "memory":
+        return format.byte_unit(middle)
+    return format.decimal_unit(middle)
+
+
+def y_title(chart: Chart) -> str:
+    """Return what stands on the y axis, with its unit."""
+    _, unit = _unit(chart)
+    title = chart.quantity.title
+    if chart.y == "throughput":
+        return f"throughput ({unit} tokens/s)" if unit else "throughput (tokens/s)"
+    if chart.y == "speedup":
+        return f"speed-up over {chart.baseline}".replace("$", r"\$")
+    return f"{title} ({unit})" if unit else title

@@ -1,0 +1,171 @@
+import builtins
+import re
+import struct
+import zlib
+from itertools import pairwise
+
+import pytest
+from synthetic import realistic, row, sweep, table
+
+from linbench.core.errors import UsageError
+from linbench.core.measurement import FAILURES, Status
+from linbench.report.figures import LIGHT
+from linbench.report.paper.chart import chart
+from linbench.report.paper.figure import MARKERS, _settings, draw, save_figure
+from linbench.report.paper.venue import VENUES
+from linbench.store.table import frame
+
+pytest.importorskip("matplotlib", reason="matplotlib is in the extra paper")
+WIDTHS = [(name, width) for name, venue in VENUES.items() for width in venue.widths_in]
+
+
+@pytest.fixture(scope="module")
+def shown():
+    return chart(frame([realistic()]), facets=["mode"])
+
+
+@pytest.fixture(scope="module")
+def small():
+    return chart(table(sweep("a/x", lambda t: 1e-6 * t, (512, 1024)) + sweep("b/y", lambda _: 1e-3, (512,))))
+
+
+def drawn(shown, name="icml", width="column"):
+    venue = VENUES[name]
+    with _settings(venue):
+        figure = draw(shown, venue, venue.widths_in[width])
+        figure.draw_without_rendering()
+        return figure
+
+
+@pytest.mark.parametrize("form", ["pdf", "svg", "png"])
+def test_the_same_chart_gives_the_same_bytes(small, tmp_path, form):
+    first, second = tmp_path / f"a.{form}", tmp_path / f"b.{form}"
+    for path in (first, second):
+        save_figure(small, VENUES["icml"], 3.25, path)
+    assert first.read_bytes() == second.read_bytes()
+    assert not re.search(rb"CreationDate|ModDate|dc:date", first.read_bytes())
+
+
+@pytest.mark.parametrize(("name", "width"), WIDTHS)
+def test_a_page_is_as_wide_as_the_venue_says(small, tmp_path, name, width):
+    path = tmp_path / "a.pdf"
+    inches = VENUES[name].widths_in[width]
+    save_figure(small, VENUES[name], inches, path)
+    box = re.search(rb"/MediaBox \[ ?0 0 ([\d.]+) ([\d.]+) ?\]", path.read_bytes())
+    assert float(box[1]) / 72 == pytest.approx(inches, abs=0.001)
+
+
+def test_letters_in_a_pdf_are_truetype(small, tmp_path):
+    save_figure(small, VENUES["neurips"], 5.5, tmp_path / "a.pdf")
+    body = (tmp_path / "a.pdf").read_bytes()
+    assert b"/Type3" not in body
+    assert b"/CIDFontType2" in body
+
+
+def test_no_label_leaves_the_figure_and_none_lies_on_another(shown):
+    for name, width in (("neurips", "text"), ("acl", "column"), ("slides", "column")):
+        figure = drawn(shown, name, width)
+        edge = figure.bbox
+        for axes in figure.axes:
+            if not axes.get_visible():
+                continue
+            texts = [text for text in axes.get_xticklabels() if text.get_visible() and text.get_text()]
+            boxes = [text.get_window_extent() for text in texts]
+            assert all(one.x1 < two.x0 for one, two in pairwise(boxes)), (name, width)
+            for text in [*texts, *axes.get_yticklabels(), axes.yaxis.label, axes.title]:
+                box = text.get_window_extent()
+                assert box.x0 >= -1, (name, width, text)
+                assert box.x1 <= edge.x1 + 1, (name, width, text)
+        legend = figure.legends[0].get_window_extent()
+        assert legend.x0 >= 0, (name, width)
+        assert legend.x1 <= edge.x1, (name, width)
+        tops = [axes.get_tightbbox().y1 for axes in figure.axes if axes.get_visible()]
+        assert legend.y0 >= max(tops) - 1, (name, width)
+
+
+def test_each_failure_is_a_mark_and_each_kind_is_in_the_legend(shown):
+    figure = drawn(shown)
+    kinds = {"x", "+", "1", "|"}
+    marks = [line for axes in figure.axes for line in axes.lines if line.get_marker() in kinds]
+    points = shown.points
+    failed = points["status"].isin([*FAILURES, Status.SKIPPED])
+    assert len(marks) == failed.sum() == 11
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words[-4:] == ["out of memory", "timed out", "wrong result", "skipped"]
+    assert "linear/cuda" not in words  # unsupported, and said so in the .json
+
+
+def test_a_series_looks_the_same_whatever_is_selected(shown):
+    part = chart(
+        frame([realistic()]), where={"mode": ["decode"], "implementation": ["softmax/flash", "linear/naive"]}
+    )
+    looks = [
+        {line.get_label(): (line.get_color(), line.get_marker()) for line in lines}
+        for lines in (drawn(one).legends[0].get_lines() for one in (shown, part))
+    ]
+    assert looks[1] == {name: looks[0][name] for name in ("linear/naive", "softmax/flash")}
+
+
+def test_seventy_series_differ_in_colour_or_marker():
+    assert len({(LIGHT[n % len(LIGHT)], MARKERS[n % len(MARKERS)]) for n in range(70)}) == 70
+
+
+def test_error_bars_are_the_intervals():
+    shown = chart(table(sweep("a/x", lambda t: 1e-6 * t, (512, 1024), spread=0.2)))
+    (axes,) = drawn(shown).axes
+    (bars,) = axes.collections
+    ends = [sorted(path.vertices[:, 1]) for path in bars.get_paths()]
+    assert ends == [pytest.approx([t * 0.8e-6, t * 1.2e-6]) for t in (512, 1024)]
+
+
+def test_intervals_without_bound_leave_the_values_apart():
+    rows = sweep("a/x", lambda t: 1e-6 * t, (512, 1024), spread=0.999999)
+    (axes,) = drawn(chart(table(rows))).axes
+    bottom, top = axes.get_ylim()
+    assert 512e-6 / 3 < bottom < 512e-6
+    assert 1024e-6 < top < 1024e-6 * 3
+
+
+@pytest.mark.parametrize("y", ["time", "memory", "error", "speedup", "throughput"])
+def test_one_point_and_no_point_are_drawn(tmp_path, y):
+    save_figure(chart(table([row("a/x")]), y=y), VENUES["acl"], 3, tmp_path / "a.png")
+    if y != "speedup":
+        save_figure(chart(table([row("a/x", status=Status.OOM)]), y=y), VENUES["acl"], 3, tmp_path / "b.png")
+
+
+def test_a_user_s_own_settings_change_nothing(small, tmp_path):
+    import matplotlib
+
+    save_figure(small, VENUES["icml"], 3.25, tmp_path / "a.svg")
+    with matplotlib.rc_context({"lines.linewidth": 9, "font.size": 40, "savefig.bbox": "tight"}):
+        save_figure(small, VENUES["icml"], 3.25, tmp_path / "b.svg")
+        assert matplotlib.rcParams["lines.linewidth"] == 9
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_hostile_names_are_letters(tmp_path):
+    rows = [row("a/$\\frac{1}{0}$<script>"), row("b/$x", T=2048), row("c/_y^{", T=2048)]
+    save_figure(chart(table(rows)), VENUES["icml"], 3.25, tmp_path / "a.svg")
+    assert "<script>" not in (tmp_path / "a.svg").read_text()
+    words = [text.get_text() for text in drawn(chart(table(rows))).legends[0].get_texts()]
+    assert words == ["a/\\$\\frac{1}{0}\\$<script>", "b/\\$x", "c/_y^{"]  # no formula
+
+
+def test_without_matplotlib_it_says_what_to_type(shown, tmp_path, monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *rest, **more):
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return real(name, *rest, **more)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(UsageError, match=re.escape("pip install 'linbench[paper]'")):
+        save_figure(shown, VENUES["icml"], 3.25, tmp_path / "a.pdf")
+
+
+def test_a_picture_has_the_pixels_of_its_width(small, tmp_path):
+    save_figure(small, VENUES["slides"], 12, tmp_path / "a.png")
+    body = (tmp_path / "a.png").read_bytes()
+    assert struct.unpack(">I", body[16:20])[0] == 2400
+    assert zlib.crc32(body[12:29]) == struct.unpack(">I", body[29:33])[0]
