@@ -1,0 +1,127 @@
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+
+import pytest
+from synthetic import error, realistic, row, run_of, table
+
+from linbench.core.errors import UsageError
+from linbench.core.measurement import Status
+from linbench.report.paper.chart import chart
+from linbench.report.paper.table import booktabs, markdown, write_style
+from linbench.store.table import frame
+
+HOSTILE = "c/100%_#1 & \\input{/etc/passwd} $x^2~{} | *b* <i> \u4e2d\x07"
+
+
+def rows():
+    return [
+        row("a/x", 1e-3, T=512), row("b/y", 1.005e-3, T=512), row("c/z", 2e-3, T=512), row("d/w", 3e-3, T=512),
+        row("a/x", 4e-6, T=1024), row("b/y", 9e-6, T=1024), row("c/z", T=1024, status=Status.OOM),
+        row("d/w", T=1024, status=Status.COMPILE_ERROR),
+    ]  # fmt: skip
+
+
+def lines(text):
+    return {
+        line.split("&")[0].strip(): [cell.strip() for cell in line.rstrip("\\ ").split("&")[1:]]
+        for line in text.splitlines()
+        if "/" in line and "&" in line
+    }
+
+
+def test_the_best_is_bold_the_second_underlined_and_failures_are_named():
+    found = lines(booktabs(chart(table(rows()))))
+    assert found == {
+        "a/x": [r"\textbf{1.00~ms}", r"\textbf{4.00~$\mu$s}"],
+        "b/y": [r"\textbf{1.00~ms}", r"\underline{9.00~$\mu$s}"],  # at 512 level with the best
+        "c/z": [r"\underline{2.00~ms}", "OOM"],
+        "d/w": ["3.00~ms", "compile error"],
+    }
+
+
+def test_more_is_better_where_it_is():
+    found = lines(booktabs(chart(table(rows()), y="throughput")))
+    assert found["a/x"][1] == r"\textbf{256~M}"
+    found = lines(booktabs(chart(table(rows()), y="speedup", baseline="d/w")))
+    assert [cells[0] for cells in found.values()] == [
+        r"\textbf{3.00$\times$}", r"\textbf{2.99$\times$}", r"\underline{1.50$\times$}", r"1.00$\times$",
+    ]  # fmt: skip
+
+
+def test_the_best_is_among_the_rows_of_one_facet():
+    text = booktabs(chart(table([row(n, c, K=d, V=d) for d in (32, 64) for n, c in (("a/x", d), ("b/y", 99))]),
+                          facets=["D"]))  # fmt: skip
+    assert text.count(r"\textbf") == 2
+    assert text.count(r"\addlinespace") == 1
+    assert "multirow" not in text
+
+
+def test_one_alone_is_not_set_off_and_a_missing_row_is_a_dash():
+    found = lines(booktabs(chart(table([row("a/x", T=1), row("b/y", T=2)]))))
+    assert found == {"a/x": ["1.00~ms", "--"], "b/y": ["--", "1.00~ms"]}
+
+
+def test_errors_tie_where_their_digits_do():
+    some = [
+        replace(row(n), errors={"o": error(e)})
+        for n, e in (("a/x", 1.04e-7), ("b/y", 9.96e-8), ("c/z", 2e-7))
+    ]
+    found = lines(booktabs(chart(table(some), y="error")))
+    assert [cells[0] for cells in found.values()] == [
+        r"\textbf{1.0e$-$7}", r"\textbf{1.0e$-$7}", r"\underline{2.0e$-$7}",
+    ]  # fmt: skip
+
+
+def test_markdown_has_the_same_cells_and_its_names_are_letters():
+    text = markdown(chart(table([*rows(), row(HOSTILE, 1.0, T=512)])))
+    assert "| implementation | T = 512 | T = 1k |" in text
+    assert "| a/x | **1.00 ms** | **4.00 \u00b5s** |" in text
+    assert "| c/z | <u>2.00 ms</u> | OOM |" in text
+    (line,) = (line for line in text.splitlines() if "100%" in line)
+    assert len(re.findall(r"(?<!\\)\|", line)) == 4
+    assert r"\*b\* \<i\> U+4E2DU+0007" in line
+
+
+def test_an_unknown_style_is_named():
+    with pytest.raises(UsageError, match=r"unknown --style 'latex'; known: booktabs, markdown"):
+        write_style("latex")
+
+
+@pytest.fixture(scope="module")
+def pdflatex():
+    found = shutil.which("pdflatex")
+    if found is None:
+        reason = "pdflatex is not installed"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+def test_pdflatex_takes_what_is_written(pdflatex, tmp_path):
+    many = frame([realistic()])
+    hostile = [
+        row(HOSTILE, K=k, V=k, mode=mode, options={"f_m": "x_y%"})
+        for k in (8, 16)
+        for mode in ("fwd", "decode")
+    ]
+    hostile += [row("a/--x", K=k, V=k, mode=mode) for k in (8, 16) for mode in ("fwd", "decode")]
+    charts = [
+        *(chart(many, y=y, facets=["mode"]) for y in ("time", "memory", "error", "speedup", "throughput")),
+        chart(table(hostile), facets=["mode", "D"]),
+        chart(table(hostile), facets=["mode", "D"], hue="options", where={"implementation": [HOSTILE]}),
+        chart(frame([run_of(rows())])),
+    ]
+    body = "\n\n".join(booktabs(one) for one in charts)
+    text = "\\documentclass[landscape]{article}\\usepackage{booktabs}\\begin{document}\\tiny\n"
+    (tmp_path / "t.tex").write_text(text + body + "\\end{document}\n", encoding="utf-8")
+    done = subprocess.run(
+        [pdflatex, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "t.tex"],
+        cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "LaTeX Warning: Command" not in done.stdout
+    assert (tmp_path / "t.pdf").stat().st_size > 10_000
