@@ -18,7 +18,8 @@ HOSTILE = "c/100%_#1 & \\input{/etc/passwd} $x^2~{} | *b* <i> \u4e2d\x07"
 
 def rows():
     return [
-        row("a/x", 1e-3, T=512), row("b/y", 1.005e-3, T=512), row("c/z", 2e-3, T=512), row("d/w", 3e-3, T=512),
+        row("a/x", 1e-3, T=512), row("b/y", 1.005e-3, T=512), row("c/z", 2e-3, T=512),
+        row("d/w", 3e-3, T=512),
         row("a/x", 4e-6, T=1024), row("b/y", 9e-6, T=1024), row("c/z", T=1024, status=Status.OOM),
         row("d/w", T=1024, status=Status.COMPILE_ERROR),
     ]  # fmt: skip
@@ -36,7 +37,7 @@ def test_the_best_is_bold_the_second_underlined_and_failures_are_named():
     found = lines(booktabs(chart(table(rows()))))
     assert found == {
         "a/x": [r"\textbf{1.00~ms}", r"\textbf{4.00~$\mu$s}"],
-        "b/y": [r"\textbf{1.00~ms}", r"\underline{9.00~$\mu$s}"],  # at 512 level with the best
+        "b/y": [r"\textbf{1.01~ms}", r"\underline{9.00~$\mu$s}"],  # at 512 level with the best
         "c/z": [r"\underline{2.00~ms}", "OOM"],
         "d/w": ["3.00~ms", "compile error"],
     }
@@ -52,8 +53,9 @@ def test_more_is_better_where_it_is():
 
 
 def test_the_best_is_among_the_rows_of_one_facet():
-    text = booktabs(chart(table([row(n, c, K=d, V=d) for d in (32, 64) for n, c in (("a/x", d), ("b/y", 99))]),
-                          facets=["D"]))  # fmt: skip
+    some = [row("a/x", 1, K=32, V=32), row("b/y", 9, K=32, V=32)]
+    some += [row("a/x", 9, K=64, V=64), row("b/y", 1, K=64, V=64)]
+    text = booktabs(chart(table(some), facets=["D"]))
     assert text.count(r"\textbf") == 2
     assert text.count(r"\addlinespace") == 1
     assert "multirow" not in text
@@ -65,10 +67,8 @@ def test_one_alone_is_not_set_off_and_a_missing_row_is_a_dash():
 
 
 def test_errors_tie_where_their_digits_do():
-    some = [
-        replace(row(n), errors={"o": error(e)})
-        for n, e in (("a/x", 1.04e-7), ("b/y", 9.96e-8), ("c/z", 2e-7))
-    ]
+    errors = {"a/x": 1.04e-7, "b/y": 9.96e-8, "c/z": 2e-7}
+    some = [replace(row(name), errors={"o": error(rel_l2)}) for name, rel_l2 in errors.items()]
     found = lines(booktabs(chart(table(some), y="error")))
     assert [cells[0] for cells in found.values()] == [
         r"\textbf{1.0e$-$7}", r"\textbf{1.0e$-$7}", r"\underline{2.0e$-$7}",
@@ -82,7 +82,7 @@ def test_markdown_has_the_same_cells_and_its_names_are_letters():
     assert "| c/z | <u>2.00 ms</u> | OOM |" in text
     (line,) = (line for line in text.splitlines() if "100%" in line)
     assert len(re.findall(r"(?<!\\)\|", line)) == 4
-    assert r"\*b\* \<i\> U+4E2DU+0007" in line
+    assert r"\*b\* \<i\> U\+4E2DU\+0007" in line
 
 
 def test_an_unknown_style_is_named():
@@ -104,11 +104,11 @@ def pdflatex():
 def test_pdflatex_takes_what_is_written(pdflatex, tmp_path):
     many = frame([realistic()])
     hostile = [
-        row(HOSTILE, K=k, V=k, mode=mode, options={"f_m": "x_y%"})
+        row(name, K=k, V=k, mode=mode, options={"f_m": "x_y%"} if name == HOSTILE else {})
+        for name in (HOSTILE, "a/--x")
         for k in (8, 16)
         for mode in ("fwd", "decode")
     ]
-    hostile += [row("a/--x", K=k, V=k, mode=mode) for k in (8, 16) for mode in ("fwd", "decode")]
     charts = [
         *(chart(many, y=y, facets=["mode"]) for y in ("time", "memory", "error", "speedup", "throughput")),
         chart(table(hostile), facets=["mode", "D"]),

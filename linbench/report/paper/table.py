@@ -44,7 +44,7 @@ def booktabs(chart: Chart) -> str:
     styler = cells.style.apply(lambda _: ranks, axis=None).format(_typeset_cell)
     styler = styler.format_index(_typeset, axis=0).format_index(_typeset, axis=1)
     columns = "l" * cells.index.nlevels + "r" * len(cells.columns)
-    text = styler.to_latex(hrules=True, column_format=columns, multirow_align="naive")
+    text: str = styler.to_latex(hrules=True, column_format=columns, multirow_align="naive")
     head, rule, body = text.partition("\\midrule\n")
     lines = body.splitlines()
     for place, (one, two) in reversed(list(enumerate(pairwise(cells.index), 1))):
