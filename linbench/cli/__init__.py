@@ -24,6 +24,7 @@ COMMANDS = {
     "report": "Write the HTML report of a run.",
     "plot": "Draw a figure for a paper or a talk.",
     "table": "Print a table for a paper.",
+    "paper": "Write all that a paper needs of a run: figures, tables, methods, data, and how to rerun it.",
     "history": "Print how a case's time changed over runs, and between which commits.",
     "baseline": "Give runs names, by which history and report refer to them.",
     "export": "Write a run to a file, for linbench or for other tools.",

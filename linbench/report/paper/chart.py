@@ -119,30 +119,25 @@ def chart(
         raise UsageError(f"--baseline goes with --y speedup, not with --y {y}")
     if y == "speedup" and hue != "implementation":
         raise UsageError(f"--y speedup compares implementations: leave out --hue {hue}")
-    readable = _readable(rows, used)
-    chosen = readable
+    if rows.empty:
+        raise UsageError("the run has no rows: there is nothing to show")
+    every = readable(rows)
+    if "D" in used and (every["D"] < 0).any():
+        raise UsageError("D is K and V together, and here some rows have K other than V; use K or V")
+    chosen = every
     for name, values in (where or {}).items():
         chosen = _selected(chosen, name, values)
     _one_row_a_point(chosen, used)
     found = _baseline(chosen, baseline) if y == "speedup" else None
     points = _points(chosen, used, y, found)
     kept = {name: tuple(values) for name, values in (where or {}).items()}
-    return Chart(x, y, hue, tuple(facets), kept, found, points, _hues(readable, hue))
+    return Chart(x, y, hue, tuple(facets), kept, found, points, _hues(every, hue))
 
 
-def _readable(rows: pd.DataFrame, used: Sequence[str]) -> pd.DataFrame:
-    """Return the rows with options as they are typed, and D.
-
-    Raises:
-        UsageError: D is used and is not the same as K and V somewhere.
-    """
-    if rows.empty:
-        raise UsageError("the run has no rows: there is nothing to show")
+def readable(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with options as they are typed, and with D, which is -1 where K is not V."""
     texts = {text: options_text(json.loads(text)) or "default" for text in rows["options"].unique()}
-    same = rows["K"] == rows["V"]
-    if "D" in used and not same.all():
-        raise UsageError("D is K and V together, and here some rows have K other than V; use K or V")
-    return rows.assign(options=rows["options"].map(texts), D=rows["K"].where(same, -1))
+    return rows.assign(options=rows["options"].map(texts), D=rows["K"].where(rows["K"] == rows["V"], -1))
 
 
 def _selected(rows: pd.DataFrame, name: str, values: Sequence[str]) -> pd.DataFrame:

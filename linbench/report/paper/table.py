@@ -13,6 +13,7 @@ from linbench.core.errors import unknown
 from linbench.core.measurement import Status
 from linbench.report import format
 from linbench.report.paper.chart import Chart
+from linbench.report.paper.tex import one_line, typeset
 
 STYLES: Final = ("booktabs", "markdown")
 MISSING: Final = "\u2013"
@@ -42,7 +43,7 @@ def booktabs(chart: Chart) -> str:
     """
     cells, ranks = _cells(chart)
     styler = cells.style.apply(lambda _: ranks, axis=None).format(_typeset_cell)
-    styler = styler.format_index(_typeset, axis=0).format_index(_typeset, axis=1)
+    styler = styler.format_index(_name, axis=0).format_index(_name, axis=1)
     columns = "l" * cells.index.nlevels + "r" * len(cells.columns)
     text: str = styler.to_latex(hrules=True, column_format=columns, multirow_align="naive")
     head, rule, body = text.partition("\\midrule\n")
@@ -147,55 +148,23 @@ def _title(chart: Chart) -> str:
     title += f" over {chart.baseline}" if chart.baseline else ""
     title += ", tokens/s" if chart.y == "throughput" else ""
     chosen = "; ".join(f"{name} = {', '.join(values)}" for name, values in chart.where.items())
-    return _one_line(f"{title}, by {chart.x}" + (f" ({chosen})" if chosen else ""))
+    return one_line(f"{title}, by {chart.x}" + (f" ({chosen})" if chosen else ""))
 
 
-def _one_line(text: str) -> str:
-    return " ".join(_printable(text).split())
-
-
-def _printable(text: str) -> str:
-    """Return a text in which what LaTeX has no letter for is spelled out: U+4E2D."""
-    return "".join(
-        letter
-        if letter in "\u00b5\u00d7\u2013" or (letter.isascii() and letter.isprintable())
-        else f"U+{ord(letter):04X}"
-        for letter in text
-    )
-
-
-TEX: Final = str.maketrans(
-    {
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-        "|": r"\textbar{}",
-        '"': r"\textquotedbl{}",
-        **{letter: f"\\{letter}" for letter in "&%$#_{}"},
-        "\u00b5": r"$\mu$",
-        "\u00d7": r"$\times$",
-        "\u2013": "--",
-    }
-)
-
-
-def _typeset(value: Any) -> str:
-    """Return a name as LaTeX sets it letter by letter."""
-    return _printable(str(value)).translate(TEX).replace("--", "-{}-") if value != MISSING else "--"
+def _name(value: Any) -> str:
+    return typeset(str(value))
 
 
 def _typeset_cell(text: str) -> str:
     """Return a value as LaTeX sets it, with its unit on the same line."""
     exponent = re.sub(r"e-(\d+)$", r"e$-$\1", text) if text[:1].isdigit() else text
-    plain = exponent if exponent != text else text.translate(TEX)
+    plain = exponent if exponent != text else typeset(text)
     return re.sub(r"^([\d.,]+) ", r"\1~", plain)
 
 
 def _plain(text: str) -> str:
     """Return a name that Markdown takes for letters."""
-    return re.sub(r"([\\`*_{}\[\]<>()#+!|~&$])", r"\\\1", _one_line(text))
+    return re.sub(r"([\\`*_{}\[\]<>()#+!|~&$])", r"\\\1", one_line(text))
 
 
 def _marked(text: str, mark: str) -> str:

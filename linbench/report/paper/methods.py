@@ -1,0 +1,195 @@
+"""Methods: how a run was measured, in words, from what was recorded and nothing else."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
+from typing import Any, Final
+
+from linbench.core.measurement import FAILURES, Measurement, Status, Time
+from linbench.core.run import Run
+from linbench.report import format
+
+TIMERS: Final = {
+    "cpu": "wall time of a call",
+    "cuda_events_cold": "time between two CUDA events around a call, with the L2 cache flushed before",
+    "cuda_graph_hot": "time of a replay in a CUDA graph that repeats the call on the same inputs",
+    "cuda_graph_cold": "time of a call in a CUDA graph over copies of its inputs that exceed the L2 cache",
+    "cupti": "span from the start of the first to the end of the last kernel of a call, by CUPTI",
+}
+METERS: Final = {
+    "allocator": "torch's allocator record",
+    "rss": "the resident set of a fresh process",
+}
+CLOCKS: Final = {
+    "cpu_mhz": ("the processors' mean clock", "MHz"),
+    "gpu_sm_mhz": ("the clock of the GPU's multiprocessors", "MHz"),
+    "gpu_memory_mhz": ("the clock of the GPU's memory", "MHz"),
+    "gpu_c": ("the GPU's temperature", "degrees Celsius"),
+    "gpu_w": ("the GPU's power", "W"),
+}
+
+
+def methods(run: Run) -> str:
+    """Return a paragraph on methods: what was measured, where, how, and what disturbed it."""
+    parts = (_what(run), _where(run), *_timing(run), *_checks(run.measurements), *_machine(run.measurements))
+    return " ".join([*parts, *_outcome(run.measurements)]) + "\n"
+
+
+def _what(run: Run) -> str:
+    rows = run.measurements
+    names = sorted({row.implementation for row in rows})
+    axes = []
+    for name in ("mode", "dtype", "B", "T", "H", "K", "V"):
+        values = list(dict.fromkeys(getattr(row.case, name) for row in rows))
+        shown = [format.count(value) for value in sorted(values)] if name in "BTHKV" else values
+        axes.append(f"{name} = {', '.join(shown)}")
+    seeds = sorted({row.case.seed for row in rows})
+    return (
+        f"We measured {format.plural(len(names), 'implementation')} ({', '.join(names)}) "
+        f"at {'; '.join(axes)}, on random inputs of seed {', '.join(map(str, seeds))}."
+    )
+
+
+def _where(run: Run) -> str:
+    environment = run.environment
+    host, git = environment.get("host") or {}, environment.get("git") or {}
+    parts = []
+    if host.get("cpu"):
+        cores = f" ({format.plural(host['cores'], 'core')})" if "cores" in host else ""
+        parts.append(f"{host['cpu']}{cores}")
+    if "memory_bytes" in host:
+        parts.append(f"{format.size(host['memory_bytes'])} of memory")
+    gpus = Counter(_gpu(gpu) for gpu in environment.get("gpus") or ())
+    parts += [f"{number} {name}" for name, number in gpus.items()]
+    text = "The machine has " + format.listing(parts) + "." if parts else ""
+    software = [host["system"]] if host.get("system") else []
+    software += [f"Python {host['python']}"] if host.get("python") else []
+    software += [f"{name} {version}" for name, version in (environment.get("libraries") or {}).items()]
+    if software:
+        text += f" Software: {', '.join(software)}."
+    variables = environment.get("variables") or {}
+    if variables:
+        text += f" Set were {', '.join(f'{name}={value}' for name, value in sorted(variables.items()))}."
+    if git.get("commit"):
+        state = ", with uncommitted changes" if git.get("dirty") else ""
+        text += f" The code was at commit {git['commit']}{state}."
+    ended = "" if run.finished_at else ", and did not finish"
+    return f"{text} The run is {run.id}, begun {run.created_at}{ended}.".strip()
+
+
+def _gpu(gpu: Mapping[str, Any]) -> str:
+    known = [format.size(gpu["memory_bytes"])] if gpu.get("memory_bytes") else []
+    known += [f"driver {gpu['driver']}"] if gpu.get("driver") else []
+    return str(gpu.get("name")) + (f" ({', '.join(known)})" if known else "")
+
+
+def _timing(run: Run) -> Iterator[str]:
+    times = [row.time for row in run.measurements if row.time]
+    if not times:
+        yield "Nothing was timed."
+        return
+    for timer, number in sorted(Counter(time.timer for time in times).items()):
+        where = "" if number == len(times) else f" in {format.plural(number, 'row')}"
+        meaning = f": {TIMERS[timer]}" if timer in TIMERS else ""
+        yield f"The timer{where} is {timer}{meaning}."
+    processes = _span([len(time.processes) for time in times], "process", "processes")
+    yield f"Each time comes from {processes} and {_span([time.n for time in times], 'sample', 'samples')}."
+    yield from _protocol(run.plan.get("protocol") or {})
+    yield _estimate(times)
+
+
+def _protocol(protocol: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what was asked for, as far as the plan has it."""
+    asked = []
+    if "min_time_s" in protocol:
+        asked.append(f"{format.seconds(protocol['min_time_s'])} of timed calls at least")
+    if "precision" in protocol and "max_time_s" in protocol:
+        asked.append(
+            f"up to {format.seconds(protocol['max_time_s'])} until the half width of the interval is "
+            f"{format.digits(100 * protocol['precision'])}%"
+        )
+    if "max_samples" in protocol:
+        asked.append(f"no more than {format.count(protocol['max_samples'])} calls")
+    if asked:
+        yield f"Asked for were, over all processes of an implementation at a point, {', '.join(asked)}."
+    if "timeout_s" in protocol:
+        yield f"A row was given up after {format.seconds(protocol['timeout_s'])} in one process."
+
+
+def _estimate(times: Sequence[Time]) -> str:
+    text = "We report the median of the processes' medians"
+    several = sum(len(time.processes) > 1 for time in times)
+    if several == len(times):
+        return f"{text} with a 95% interval over processes (Student's t on the logarithms of their medians)."
+    if several == 0:
+        return f"{text} with a 95% interval of order statistics over the samples of its one process."
+    return (
+        f"{text} with a 95% interval: over processes (Student's t on the logarithms of their medians), or of "
+        "order statistics over samples where there is one process only."
+    )
+
+
+def _checks(rows: Sequence[Measurement]) -> Iterator[str]:
+    meters = Counter(row.memory.meter for row in rows if row.memory)
+    if meters:
+        shown = [
+            METERS.get(name, name) + (f" ({format.plural(number, 'row')})" if len(meters) > 1 else "")
+            for name, number in sorted(meters.items())
+        ]
+        yield f"Memory is the peak of one call above its inputs, by {format.listing(shown)}."
+    shares = [
+        error.rel_l2 / error.budget
+        for row in rows
+        if row.status is Status.OK
+        for error in row.errors.values()
+        if error.budget > 0
+    ]
+    if shares:
+        yield (
+            "Every result was compared with the operator's definition in float64; the largest relative L2 "
+            f"error of a tensor of a row that counts is {format.digits(max(shares))} of the error allowed."
+        )
+
+
+def _machine(rows: Sequence[Measurement]) -> Iterator[str]:
+    """Yield what the machine did while it was timed, as far as it was read."""
+    read: dict[str, list[float]] = {}
+    for row in rows:
+        if row.time is None:
+            continue
+        for name, values in (row.telemetry.get("during") or {}).items():
+            read.setdefault(name, []).extend(
+                value
+                for value in (values if isinstance(values, list) else [values])
+                if isinstance(value, int | float)
+            )
+    shown = []
+    for name, (words, unit) in CLOCKS.items():
+        if values := read.get(name):
+            least, most = (format.count(round(end)) for end in (min(values), max(values)))
+            shown.append(f"{words} was {least if least == most else f'{least} to {most}'} {unit}")
+    if others := read.get("others_cores"):
+        shown.append(f"other processes used {format.digits(median(others))} processors in the median")
+    if shown:
+        yield f"While it was timed, {', '.join(shown)}."
+    if again := sum(bool(row.telemetry.get("rounds_again")) for row in rows):
+        yield f"Rounds of {format.plural(again, 'row')} were disturbed and measured again."
+
+
+def _outcome(rows: Sequence[Measurement]) -> Iterator[str]:
+    ended = Counter(str(row.status) for row in rows)
+    listed = [f"{format.count(number)} {status.replace('_', ' ')}" for status, number in ended.most_common()]
+    yield f"Of {format.plural(len(rows), 'row')}, {format.listing(listed)}."
+    if any(row.status in FAILURES for row in rows):
+        yield "Failures are shown as such and enter no mean."
+    flags = Counter(flag for row in rows for flag in row.flags)
+    if flags:
+        listed = [f"{format.plural(number, 'row')} {flag}" for flag, number in sorted(flags.items())]
+        yield f"Flagged were {format.listing(listed)}."
+
+
+def _span(numbers: Sequence[int], one: str, several: str) -> str:
+    least, most = min(numbers), max(numbers)
+    if least == most:
+        return f"{format.count(least)} {one if least == 1 else several}"
+    return f"{format.count(least)} to {format.count(most)} {several}"

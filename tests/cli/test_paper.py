@@ -1,0 +1,127 @@
+"""Figures, tables and bundles as a user types them, on what a real run stored."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("matplotlib", reason="matplotlib is in the extra paper")
+FWD = ("--where", "mode=fwd", "--where", "operator=linear")
+
+
+def test_a_figure_has_its_data_and_its_record_beside_it(measured):
+    words = ("plot", measured.run, *FWD, "--style", "icml", "--width", "column", "-o", "out/fig.pdf")
+    out, _ = measured(*words)
+    assert out == "out/fig.pdf, with out/fig.csv and out/fig.json\n"
+    folder = measured.folder / "out"
+    first = (folder / "fig.pdf").read_bytes()
+    measured(*words)
+    assert (folder / "fig.pdf").read_bytes() == first
+    points = list(csv.DictReader((folder / "fig.csv").open()))
+    timed = [point for point in points if point["time_s"]]
+    assert {point["implementation"] for point in timed} >= {"linear/chunk", "linear/naive"}
+    assert all(float(one["time_s_low"]) <= float(one["time_s"]) <= float(one["time_s_high"]) for one in timed)
+    made = json.loads((folder / "fig.json").read_text())
+    assert made["command"] == ["linbench", *words]
+    assert [run["id"] for run in made["runs"]] == [measured.run]
+    assert made["runs"][0]["command"][:2] == ["linbench", "run"]
+    assert {"linbench", "matplotlib", "python"} <= set(made["versions"])
+    assert made["chart"]["width_in"] == 3.25
+    assert made["points"] == len(points)
+    assert any("needs a CUDA device" in line for line in made["unsupported"])
+
+
+def test_the_latest_run_is_taken_where_none_is_named_and_json_names_the_files(measured):
+    out, _ = measured("plot", "--facet", "mode,operator", "--y", "memory", "-o", "m.svg", "--format", "json")
+    assert json.loads(out) == {"figure": "m.svg", "csv": "m.csv", "json": "m.json"}
+
+
+def test_a_table_is_printed_or_written(measured):
+    out, _ = measured("table", *FWD, "--y", "error")
+    assert out.startswith("% Relative L2 error, by T (mode = fwd; operator = linear).")
+    assert r"\toprule" in out
+    assert "linear/chunk & " in out
+    assert "unsupported" in out
+    said, _ = measured("table", *FWD, "--style", "markdown", "-o", "t.md")
+    assert said == "t.md, with t.csv and t.json\n"
+    assert "| linear/chunk | " in (measured.folder / "t.md").read_text()
+    assert json.loads((measured.folder / "t.json").read_text())["chart"]["style"] == "markdown"
+
+
+def test_a_bundle_is_the_same_twice_and_its_script_plans_the_same_run(measured):
+    for name in ("one", "two"):
+        out, _ = measured("paper", measured.run, "-o", name, "--style", "acl", "--width", "column")
+        assert out.startswith(f"{name}: ")
+    first, second = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (measured.folder / "one", measured.folder / "two")
+    )
+    assert first == second
+    assert out == f"two: {len(first)} files of run {measured.run}\n"
+    assert not (measured.folder / "two.part").exists()
+    planned = subprocess.run(
+        ["sh", "one/rerun.sh", "--dry-run", "--format", "json"], cwd=measured.folder, capture_output=True,
+        text=True, check=True, env=measured.environment | {"PATH": f"{shim(measured.folder)}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    shown = [json.loads(line) for line in measured("show", measured.run, "--format", "json")[0].splitlines()]
+    expected = {(row["implementation"], json.dumps(row["case"], sort_keys=True)) for row in shown}
+    lines = [json.loads(line) for line in planned.stdout.splitlines()]
+    assert {(line["implementation"], json.dumps(line["case"], sort_keys=True)) for line in lines} == expected
+
+
+def shim(folder):
+    """A folder with the command under test in it."""
+    (folder / "bin").mkdir(exist_ok=True)
+    path = folder / "bin" / "linbench"
+    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m linbench "$@"\n')
+    path.chmod(0o755)
+    return path.parent
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_a_pgf_is_written_the_same_twice(measured):
+    for name in ("a.pgf", "b.pgf"):
+        measured("plot", *FWD, "-o", name)
+    assert (measured.folder / "a.pgf").read_bytes() == (measured.folder / "b.pgf").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("plot", "-o", "x.gif"), "-o x.gif: name a file that ends in .pdf, .svg, .pgf, .png"),
+        (("plot", "-o", "x.pdf", "--style", "nips"), "unknown --style 'nips'; did you mean neurips?"),
+        (("plot", "-o", "x.pdf", "--width", "half"), "--width 'half' is not one of text, column"),
+        (("plot", "-o", "x.pdf", "--y", "speed"), "unknown --y 'speed'; did you mean speedup?"),
+        (("plot", "nope", "-o", "x.pdf"), "unknown run 'nope'"),
+        (("plot", "-o", "x.pdf", "--where", "mode"), "--where 'mode': write COLUMN=VALUE[,VALUE]"),
+        (("plot", "-o", "x.pdf"), "mode is fwd, fwd_bwd, prefill, decode there; choose with --where mode=fwd"),
+        (("table", "--style", "latex"), "unknown --style 'latex'; known: booktabs, markdown"),
+        (("table", *FWD, "-o", "t.csv"), "-o t.csv: its data goes to .csv files; name a .tex or .md"),
+        (("paper", "-o", "results"), "-o results: is there and not an empty folder; name a new one"),
+        (("paper", "-o", "p", "--baseline", "linear/chunks"), "unknown --baseline 'linear/chunks'; did you mean"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line(measured, words, said):
+    out, err = measured(*words, code=2)
+    assert said in err
+    assert len(err.splitlines()) == 1
+    assert out == ""
+    assert not Path(measured.folder, "x.pdf").exists()
+    assert not Path(measured.folder, "p").exists()
+
+
+def test_without_matplotlib_it_says_what_to_type(measured):
+    code = (
+        "import sys\n"
+        "sys.modules['matplotlib'] = None\n"
+        "from linbench.cli import _run\n"
+        f"sys.exit(_run(['plot', *{FWD!r}, '-o', 'x.pdf']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=measured.folder, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "linbench: figures need matplotlib; pip install 'linbench[paper]'\n"
