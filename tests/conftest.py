@@ -76,6 +76,17 @@ def measured(command_line):
 
 
 @pytest.fixture(scope="session")
+def stored(command_line):
+    """The command line in a folder where three implementations have been measured at three lengths."""
+    command = command_line("stored")
+    grid = ["--T", "32,64,128", "--H", "2", "--D", "8,16", "--device", "cpu", "--min-time", "20ms"]
+    names = "linear/chunk,linear/naive,linear/cuda,softmax/flash"
+    out, _ = command("run", *grid, "--impl", names, "--no-report")
+    command.run = out.split()[1].rstrip(":")
+    return command
+
+
+@pytest.fixture(scope="session")
 def loaded():
     """The registry with every installed plugin."""
     from linbench.core.registry import registry

@@ -12,7 +12,7 @@ from linbench.core.measurement import FAILURES, Status
 from linbench.report.figures import LIGHT
 from linbench.report.paper.chart import chart
 from linbench.report.paper.figure import MARKERS, _settings, draw, save_figure
-from linbench.report.paper.venue import VENUES
+from linbench.report.paper.venue import VENUES, venue, width_in
 from linbench.store.table import frame
 
 pytest.importorskip("matplotlib", reason="matplotlib is in the extra paper")
@@ -162,6 +162,13 @@ def test_without_matplotlib_it_says_what_to_type(shown, tmp_path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(UsageError, match=re.escape("pip install 'linbench[paper]'")):
         save_figure(shown, VENUES["icml"], 3.25, tmp_path / "a.pdf")
+
+
+def test_a_style_and_a_width_that_are_not_known_are_named():
+    with pytest.raises(UsageError, match="unknown --style 'nips'; did you mean neurips?"):
+        venue("nips")
+    with pytest.raises(UsageError, match="--width 'half' is not one of text, column"):
+        width_in(venue("acl"), "half")
 
 
 def test_a_picture_has_the_pixels_of_its_width(small, tmp_path):

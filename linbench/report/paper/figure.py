@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMS: Final = ("pdf", "svg", "pgf", "png")
-METADATA: Final[dict[str, dict[str, Any]]] = {
-    "pdf": {"CreationDate": None},
-    "svg": {"Date": None},
-    "png": {"Software": None},
+SAVING: Final[dict[str, dict[str, Any]]] = {  # what would change from day to day is left out
+    "pdf": {"metadata": {"CreationDate": None}},
+    "svg": {"metadata": {"Date": None}},
+    "png": {"metadata": {"Software": None}},
     "pgf": {},
 }
 MARKERS: Final = ("o", "s", "D", "^", "v", "P", "*", "p", "X", "h")
@@ -55,7 +55,7 @@ def save_figure(chart: Chart, venue: Venue, width_in: float, path: Path) -> None
     with _settings(venue):
         figure = draw(chart, venue, width_in)
         try:
-            figure.savefig(path, format=form, dpi=200, metadata=METADATA[form])
+            figure.savefig(path, format=form, dpi=200, **SAVING[form])
         except RuntimeError as error:
             if form != "pgf":
                 raise

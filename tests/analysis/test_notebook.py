@@ -1,0 +1,40 @@
+"""docs/notebook.md is run, block after block, and its table of columns is complete."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from linbench.core.measurement import Status
+from linbench.store.table import COLUMNS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "notebook.md").read_text(encoding="utf-8")
+
+
+def test_the_blocks_run_on_a_real_store(stored, monkeypatch, capsys):
+    monkeypatch.chdir(stored.folder)
+    found = {}
+    blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    for block in blocks:
+        exec(compile(block, "docs/notebook.md", "exec"), found)
+    assert len(blocks) == 5
+    assert len(found["frame"]) == 24
+    assert [panel.settings["K/V"] for panel in found["panels"]] == ["8", "16"]
+    assert set(found["capacity"]["implementation"]) == {"linear/chunk", "linear/naive", "softmax/flash"}
+    assert len(found["means"].points) == 6
+    assert set(found["means"].speedups) == {"linear/chunk", "linear/naive", "softmax/flash"}
+    assert 1 <= len(found["front"]) <= 3
+    assert (found["share"]["share"] > 0).all()
+    assert len(found["share"]) == (found["frame"]["status"] == Status.OK).sum() == 18
+    assert isinstance(found["crossovers"], pd.DataFrame)
+    assert isinstance(found["scaling"], pd.DataFrame)
+    said = capsys.readouterr().out
+    assert "T {'mode': 'fwd'" in said
+    assert re.search(r"linear/chunk: [\d.]+ \[[\d.]+, .*\] over 6 points", said)
+
+
+def test_every_column_is_in_the_table():
+    table = PAGE[PAGE.index("## Columns") :]
+    named = [name for line in table.splitlines() if line.startswith("| `") for name in
+             re.findall(r"`(\w+)`", line.split("|")[1])]  # fmt: skip
+    assert sorted(named) == sorted(COLUMNS)
