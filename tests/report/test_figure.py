@@ -165,7 +165,7 @@ def test_without_matplotlib_it_says_what_to_type(shown, tmp_path, monkeypatch):
 
 
 def test_a_style_and_a_width_that_are_not_known_are_named():
-    with pytest.raises(UsageError, match="unknown --style 'nips'; did you mean neurips?"):
+    with pytest.raises(UsageError, match=r"unknown --style 'nips'; did you mean neurips\?"):
         venue("nips")
     with pytest.raises(UsageError, match="--width 'half' is not one of text, column"):
         width_in(venue("acl"), "half")
