@@ -7,12 +7,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from linbench import __version__
 from linbench.core.measurement import Status
 from linbench.core.run import Run
 from linbench.report.paper.chart import Chart
 
-LIBRARIES = ("matplotlib", "numpy", "pandas")
+LIBRARIES = ("linbench", "matplotlib", "numpy", "pandas")
 
 
 def record(chart: Chart, runs: Sequence[Run], command: Sequence[str], **look: Any) -> dict[str, Any]:
@@ -46,7 +45,7 @@ def record(chart: Chart, runs: Sequence[Run], command: Sequence[str], **look: An
 
 def versions() -> dict[str, str]:
     """Return the versions of what draws and writes."""
-    found = {"linbench": __version__, "python": ".".join(map(str, sys.version_info[:3]))}
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
     for name in LIBRARIES:
         try:
             found[name] = version(name)
