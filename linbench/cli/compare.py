@@ -93,7 +93,6 @@ def measured(pair: Any, plan: Any, form: str) -> Any:
     cases = comparisons(pair, plan)
     human = sys.stderr if form == "json" else sys.stdout
     tally: Counter[str] = Counter()
-    hidden = 0
 
     def look(found: Any, doing: str) -> None:
         del found, doing
@@ -109,9 +108,7 @@ def measured(pair: Any, plan: Any, form: str) -> Any:
             tally[found.answer] += 1
             if form == "json":
                 click.echo(json.dumps(found.to_json()))
-            elif found.a.status is found.b.status is Status.UNSUPPORTED:
-                hidden += 1
-            else:
+            elif not found.a.status is found.b.status is Status.UNSUPPORTED:
                 click.echo(printable(words.line(found)))
             yield found
     line = ", ".join(f"{number} {answer}" for answer, number in sorted(tally.items()))
