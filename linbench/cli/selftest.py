@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -20,6 +21,7 @@ EXIT_MISSED = 3
 HEADER = ("FAULT", "", "STATUS", "WHAT IT DOES", "REASON")
 NOT_RUN = "not run here: needs a CUDA device"
 DEFAULT_BUDGET = "90s"
+LADDER_BUDGET = "10m"
 
 
 @click.command(context_settings=options.SETTINGS)
@@ -28,10 +30,14 @@ DEFAULT_BUDGET = "90s"
 @click.option(
     "--time-budget",
     metavar="DURATION",
-    help=f"Begin nothing that would last longer; two runs at least.  [default: {DEFAULT_BUDGET}]",
+    help=f"Begin nothing that would last longer.  [default: {DEFAULT_BUDGET}; --ladder: {LADDER_BUDGET}]",
 )
+@click.option("--ladder", is_flag=True, help="Measure injected slowdowns, and print which rule finds them.")
+@click.option("--picture", metavar="FILE", help="Draw the ladder too, as .svg, .png or .pdf.")
 @options.output_format("json")
-def command(faults: bool, device: str | None, time_budget: str | None, form: str) -> int:
+def command(
+    faults: bool, device: str | None, time_budget: str | None, ladder: bool, picture: str | None, form: str
+) -> int:
     """See whether this harness can be believed here.
 
     It measures the same code as two implementations, in fresh processes, and says how small a difference can
@@ -40,11 +46,18 @@ def command(faults: bool, device: str | None, time_budget: str | None, form: str
 
     --faults runs implementations that each do one thing that none should, like any others, and prints what
     became of each. The exit code is 3 if one is missed.
+
+    --ladder measures slowdowns of 0, 1, 2, 3, 5 and 10% that are really there, as `linbench compare` does,
+    and says how often it and the rules of other tools find them, and call the same code slower.
     """
-    if faults and (device or time_budget):
+    if picture and not ladder:
+        raise UsageError("--picture draws the ladder; add --ladder, or leave it out")
+    if faults and (device or time_budget or ladder):
         raise UsageError(
-            "--faults takes every device and as long as it needs; leave out --device, --time-budget"
+            "--faults takes every device and as long as it needs; leave out --device, --time-budget, --ladder"
         )
+    if ladder:
+        return _climb(device, time_budget or LADDER_BUDGET, picture, form)
     return _plant(form) if faults else _measure(device, time_budget or DEFAULT_BUDGET, form)
 
 
@@ -65,6 +78,54 @@ def _measure(device: str | None, time_budget: str, form: str) -> int:
             click.echo(line)
         click.echo(f"Worth publishing: {word}. {reason[0].upper()}{reason[1:]}.")
     return 0
+
+
+def _climb(device: str | None, time_budget: str, picture: str | None, form: str) -> int:
+    """Print how often each rule finds slowdowns that are really there."""
+    from linbench import api
+    from linbench.selftest.ladder import PROCESSES, climb
+    from linbench.selftest.picture import check_picture, draw
+
+    device = device or api.default_device()
+    budget_s = parse_duration(time_budget, "--time-budget")
+    if picture:
+        check_picture(Path(picture))
+    click.echo(f"measuring injected slowdowns on {device}, for {format.seconds(budget_s)} at most", err=True)
+    ladder = climb(
+        device, budget_s, lambda number: click.echo(f"{number} of {PROCESSES} processes", err=True)
+    )
+    if picture:
+        draw(ladder, Path(picture))
+    if form == "json":
+        click.echo(json.dumps(asdict(ladder)))
+        return 0
+    for line in _rungs(ladder):
+        click.echo(line)
+    if picture:
+        click.echo(f"picture: {picture}")
+    return 0
+
+
+def _rungs(ladder: Any) -> Iterator[str]:
+    """Yield what was found of the ladder as lines."""
+    rungs = ladder.rungs
+    load, later = (format.digits(value) for value in ladder.load)
+    yield f"{ladder.case}  {format.seconds(ladder.call_s)} a call; load {load} before, {later} after"
+    yield (
+        f"{rungs[0].processes} fresh processes of each slowdown in {format.seconds(ladder.wall_s)}; "
+        f"{ladder.draws} comparisons drawn from them (other tools: one run of each side, one after the other)"
+    )
+    header = ["CALLED SLOWER", *(f"{rung.extra:.0%}" for rung in rungs)]
+    names = rungs[0].slower
+    shares = [[name, *(f"{rung.slower[name]:.1%}" for rung in rungs)] for name in names]
+    measured = ["measured", *(_percent(rung.effect[0], "+") for rung in rungs)]
+    took = ["seconds a case", *(format.digits(rung.wall_s) for rung in rungs)]
+    yield from columns(header, [*shares, measured, took])
+    yield (
+        f"{ladder.cases} cases of the same code, drawn from its {rungs[0].processes} processes: "
+        f"{ladder.flags_alone} called different when looked at one by one, {ladder.flags_suite} as a suite"
+    )
+    yield f"95% intervals of ten processes hold the effect of all in {_percent(ladder.coverage)}"
 
 
 def _lines(machine: Any) -> Iterator[str]:

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_ind
 
 from linbench.compare.history import change_points, machine, other_changes, series_of
 from linbench.core.case import Case
@@ -64,6 +65,24 @@ def test_what_is_below_one_percent_or_too_short_is_no_change():
     assert change_points([]) == change_points([1.0] * 30) == []
     (exact,) = change_points([1.0] * 10 + [1.1] * 10)
     assert (exact.index, exact.p) == (10, 0.0)
+
+
+def test_a_change_has_the_p_of_welchs_test_and_that_decides():
+    noise = np.array([0.02, -0.02] * 15)
+    weak, strong = (np.concatenate((noise, noise + size)) for size in (0.019, 0.0235))
+    assert change_points(weak) == []  # p = 7e-4
+    (change,) = change_points(strong)
+    due = ttest_ind(strong[: change.index], strong[change.index :], equal_var=False).pvalue
+    assert change.p == pytest.approx(due, rel=1e-6)
+
+
+def test_the_split_that_says_least_is_taken_back_first():
+    values = np.random.default_rng(8).normal(0, 0.0005, 60)
+    values[20:] += 0.008
+    values[40:] += 0.006
+    (change,) = change_points(values)
+    assert change.index == 20
+    assert change.size == pytest.approx(0.011, abs=0.001)
 
 
 def test_one_run_that_stands_out_is_no_change():

@@ -1,0 +1,277 @@
+"""Ladder: slowdowns of known size measured in pairs, and how often each rule finds them."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, median
+from typing import Final
+
+from linbench import api
+from linbench.compare.turns import Comparison, Ended, Rounds, Turns
+from linbench.compare.verdict import (
+    CONFIRM,
+    LOOKS,
+    SCREEN,
+    Answer,
+    Paired,
+    Verdict,
+    confirmed,
+    interval,
+    judge,
+    paired,
+    worth_confirming,
+)
+from linbench.core.environment import visible_gpus
+from linbench.core.errors import EnvironmentRefused
+from linbench.core.measurement import Status
+from linbench.execution.lock import exclusive
+from linbench.execution.process import Launch, safe_memory_bytes
+from linbench.selftest import EXTRA_CHUNKS
+from linbench.selftest.rivals import RULES
+
+PLUGIN: Final = Path(__file__).with_name("rungs.py")
+OURS: Final = "linbench compare"
+AXES: Final = {
+    "B": [1], "T": [3200], "H": [2], "K": [64], "V": [64], "dtype": ["float32"], "mode": ["fwd"],
+}  # fmt: skip
+PROCESSES: Final = 40
+LEAST_PROCESSES: Final = 16  # fewer say too little of the processes that could have been
+DRAWS: Final = 500
+CASES: Final = 300
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process that timed the product with and without extra chunks.
+
+    Attributes:
+        log_ratios: log(B / A) of each round.
+        a_s: Time of one call of A in each turn, seconds.
+        b_s: The same of B.
+        wall_s: How long the process took, seconds.
+    """
+
+    log_ratios: Sequence[float]
+    a_s: Sequence[float]
+    b_s: Sequence[float]
+    wall_s: float
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One slowdown.
+
+    Attributes:
+        extra: Injected, relative.
+        processes: Fresh processes that measured it.
+        effect: What they measured, all together, relative; with the ends of its 95% interval.
+        slower: How often each rule calls B slower, over draws.
+        different: How often ours calls B slower or faster.
+        wall_s: How long ours takes over it, the median over draws, seconds.
+    """
+
+    extra: float
+    processes: int
+    effect: tuple[float, float, float]
+    slower: Mapping[str, float]
+    different: float
+    wall_s: float
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """What this machine tells apart.
+
+    Attributes:
+        device: cpu or cuda.
+        case: What was measured, in words.
+        call_s: How long a call of A takes: the median over processes, seconds.
+        wall_s: How long it took to record, seconds.
+        load: Of the machine when the recording began and ended, over a minute.
+        rungs: By their size.
+        cases: Of the same code, drawn from the processes of the first rung.
+        flags_alone: How many of them ours calls different, each looked at alone.
+        flags_suite: How many it calls different when they are screened and confirmed as a suite.
+        coverage: How often the 95% interval of 10 processes holds the effect that all processes of a rung
+            have together.
+        draws: Comparisons that were drawn for each share.
+    """
+
+    device: str
+    case: str
+    call_s: float
+    wall_s: float
+    load: tuple[float, float]
+    rungs: tuple[Rung, ...]
+    cases: int
+    flags_alone: int
+    flags_suite: int
+    coverage: float
+    draws: int
+
+
+def climb(device: str, budget_s: float, note: Callable[[int], None] = lambda _: None) -> Ladder:
+    """Return what the rules make of slowdowns of 0, 1, 2, 3, 5 and 10% on this machine.
+
+    Args:
+        device: cpu or cuda.
+        budget_s: How long to record at most, seconds.
+        note: Called with the number of processes of each rung whenever all have one more.
+
+    Raises:
+        EnvironmentRefused: The device is not there or in use, or the time was too short for 16 processes of
+            each rung.
+    """
+    start = time.monotonic()
+    load = os.getloadavg()[0]
+    comparisons = _comparisons(device)
+    recorded: list[list[Process]] = [[] for _ in comparisons]
+    for taken in _recorded(device, comparisons, start + budget_s):
+        for found, process in zip(recorded, taken, strict=True):
+            found.append(process)
+        note(len(recorded[0]))
+    if len(recorded[0]) < LEAST_PROCESSES:
+        raise EnvironmentRefused(
+            f"{len(recorded[0])} processes of each slowdown were measured in {budget_s:.0f} s, and "
+            f"{LEAST_PROCESSES} are needed; give it more with --time-budget"
+        )
+    wall_s = time.monotonic() - start
+    return described(device, str(comparisons[0].a.case), recorded, wall_s, (load, os.getloadavg()[0]))
+
+
+def described(
+    device: str,
+    case: str,
+    recorded: Sequence[Sequence[Process]],
+    wall_s: float,
+    load: tuple[float, float],
+    draws: int = DRAWS,
+) -> Ladder:
+    """Return what the rules make of recorded processes, those of each rung in the order of `EXTRA_CHUNKS`.
+
+    Ours draws its processes from those of a rung, with replacement, and looks after 10, 14, 20 and 28. The
+    others get one run of each side, one after the other: A of a process, and B of the next. What is a sample
+    to them is the median of a turn, which is steadier than a call.
+    """
+    source = random.Random(0)
+    same = [paired(process.log_ratios) for process in recorded[0]]
+    rungs = [_rung(extra, found, source, draws) for extra, found in zip(EXTRA_CHUNKS, recorded, strict=True)]
+    return Ladder(
+        device=device,
+        case=case,
+        call_s=median(median(process.a_s) for process in recorded[0]),
+        wall_s=wall_s,
+        load=load,
+        rungs=tuple(rungs),
+        cases=CASES,
+        flags_alone=sum(_differs(_looked(_drawn(same, source, LOOKS[-1]))) for _ in range(CASES)),
+        flags_suite=_suite_flags(same, source),
+        coverage=_coverage(recorded, source, draws),
+        draws=draws,
+    )
+
+
+def _comparisons(device: str) -> list[Comparison]:
+    """Return the comparison of each rung: the product, and it with extra chunks."""
+    names = ["rungs/base", *(f"rungs/plus_{number}" for number in EXTRA_CHUNKS)]
+    plan = api.plan_run(None, impl=names, device=device, plugins=[PLUGIN], axes=AXES)
+    jobs = {job.implementation: job for job in plan.jobs}
+    return [Comparison(jobs[names[0]], jobs[name]) for name in names[1:]]
+
+
+def _recorded(device: str, comparisons: Sequence[Comparison], until: float) -> Iterator[list[Process]]:
+    """Yield a process of every rung, one after another, so that drift meets all alike."""
+    uuids = api.check_device(device)
+    variables = {"CUDA_VISIBLE_DEVICES": visible_gpus()[0]["uuid"]} if device == "cuda" else {}
+    launch = Launch((str(PLUGIN),), safe_memory_bytes(), variables)
+    protocol = api.plan_run(None, impl="rungs/base", device=device, plugins=[PLUGIN], axes=AXES).protocol
+    longest_s = 0.0
+    with exclusive(uuids), Turns([launch], device, protocol) as turns:
+        try:
+            sources = [_processes(turns, comparison) for comparison in comparisons]
+            for _ in range(PROCESSES):
+                began = time.monotonic()
+                yield [next(found) for found in sources]
+                longest_s = max(longest_s, time.monotonic() - began)
+                if time.monotonic() + longest_s > until:
+                    return
+        except Ended as ended:
+            raise EnvironmentRefused(
+                f"the product could not be measured: {ended.status}: {ended.reason}"
+            ) from None
+
+
+def _processes(turns: Turns, comparison: Comparison) -> Iterator[Process]:
+    studied = turns.study(comparison)
+    for side, found in enumerate(studied):
+        if found.status is not Status.OK:
+            raise Ended(side, found.status, found.reason or "")
+    began = time.monotonic()
+    for rounds in turns.processes(comparison, studied):
+        yield _process(rounds, time.monotonic() - began)
+        began = time.monotonic()
+
+
+def _process(rounds: Rounds, wall_s: float) -> Process:
+    return Process(tuple(rounds.log_ratios), tuple(rounds.a_s), tuple(rounds.b_s), wall_s)
+
+
+def _rung(extra: int, recorded: Sequence[Process], source: random.Random, draws: int) -> Rung:
+    pairs = {id(process): paired(process.log_ratios) for process in recorded}
+    verdicts, walls_s = [], []
+    for _ in range(draws):
+        drawn = source.choices(recorded, k=LOOKS[-1])
+        verdict = _looked([pairs[id(process)] for process in drawn])
+        verdicts.append(verdict)
+        walls_s.append(sum(process.wall_s for process in drawn[: verdict.processes]))
+    runs = [(one.a_s, other.b_s) for one, other in zip(recorded, [*recorded[1:], recorded[0]], strict=True)]
+    slower = {OURS: fmean(verdict.answer is Answer.SLOWER for verdict in verdicts)}
+    slower |= {name: fmean(rule(*run) for run in runs) for name, rule in RULES.items()}
+    return Rung(
+        extra=extra / 100,
+        processes=len(recorded),
+        effect=interval(list(pairs.values())),
+        slower=slower,
+        different=fmean(map(_differs, verdicts)),
+        wall_s=median(walls_s),
+    )
+
+
+def _looked(pairs: Sequence[Paired]) -> Verdict:
+    """Return the verdict where the looks end."""
+    for look in LOOKS:
+        verdict = judge(pairs[:look])
+        if verdict.answer is not Answer.UNDECIDED:
+            break
+    return verdict
+
+
+def _differs(verdict: Verdict) -> bool:
+    return verdict.answer in (Answer.SLOWER, Answer.FASTER)
+
+
+def _drawn(pairs: Sequence[Paired], source: random.Random, number: int) -> list[Paired]:
+    return source.choices(pairs, k=number)
+
+
+def _suite_flags(same: Sequence[Paired], source: random.Random) -> int:
+    """Return how many of 300 cases of the same code are called different: screened, then confirmed afresh."""
+    kept = sum(worth_confirming(_drawn(same, source, SCREEN)) for _ in range(CASES))
+    return sum(map(_differs, confirmed([_drawn(same, source, CONFIRM) for _ in range(kept)])))
+
+
+def _coverage(recorded: Sequence[Sequence[Process]], source: random.Random, draws: int) -> float:
+    """Return how often an interval of 10 processes holds what all processes of its rung have together."""
+    held = []
+    for found in recorded:
+        pairs = [paired(process.log_ratios) for process in found]
+        truth = interval(pairs)[0]
+        for _ in range(draws):
+            _, low, high = interval(_drawn(pairs, source, LOOKS[0]))
+            held.append(low <= truth <= high)
+    return fmean(held)
