@@ -1,4 +1,4 @@
-"""Wall time of a run over its timed seconds, what telemetry takes of it, and pytest-benchmark beside it.
+"""Wall time of a run over its timed seconds, what telemetry and the anchor take of it, and pytest-benchmark.
 
 Run: python benchmarks/overhead.py
 """
@@ -12,6 +12,7 @@ from statistics import median
 
 import linbench
 from linbench.execution.plan import Protocol
+from linbench.execution.slot import Slot
 from linbench.measure.telemetry import Telemetry
 
 NAMES = ["linear/chunk", "linear/naive", "softmax/flash", "softmax/naive"]
@@ -28,11 +29,12 @@ def test_call(benchmark, name, T):
 
 
 class Meter:
-    """Seconds spent in each reading of telemetry."""
+    """Seconds spent in each reading of telemetry, and each time that the anchor was asked for."""
 
     def __init__(self):
         self.spent_s = []
-        self._read = Telemetry.read
+        self.anchors_s = []
+        self._read, self._ask = Telemetry.read, Slot.ask
 
     def __enter__(self):
         def read(telemetry):
@@ -41,15 +43,22 @@ class Meter:
             self.spent_s.append(time.perf_counter() - start)
             return found
 
-        Telemetry.read = read
+        def ask(slot, message, *rest):
+            start = time.perf_counter()
+            found = self._ask(slot, message, *rest)
+            if message["do"] == "anchor":
+                self.anchors_s.append(time.perf_counter() - start)
+            return found
+
+        Telemetry.read, Slot.ask = read, ask
         return self
 
     def __exit__(self, *_):
-        Telemetry.read = self._read
+        Telemetry.read, Slot.ask = self._read, self._ask
 
 
 def ours(folder, processes):
-    """Return the rows of each case, when each was done after the start, and the readings of telemetry."""
+    """Return the rows of each case, when each was done after the start, and the meter."""
     protocol = Protocol(processes=processes, precision=0.0, min_time_s=TIMED_S, max_time_s=TIMED_S)
     cases, done_s = [], []
     start = time.perf_counter()
@@ -70,7 +79,7 @@ def ours(folder, processes):
             protocol=protocol,
             on_rows=note,
         )
-    return cases, done_s, meter.spent_s
+    return cases, done_s, meter
 
 
 def timed_s(cases):
@@ -96,7 +105,8 @@ def main():
         print(f"{'harness':<28} {'wall s':>8} {'wall s a row':>13} {'of pytest-benchmark':>20}")
         print(f"{'pytest-benchmark, unchecked':<28} {other:>8.1f} {other / rows:>13.2f} {1:>20.2f}")
         for processes in (1, 5):
-            cases, done_s, readings_s = ours(folder, processes)
+            cases, done_s, meter = ours(folder, processes)
+            readings_s, anchors_s = meter.spent_s, meter.anchors_s
             wall, timed = done_s[-1], timed_s(cases)
             warm = (wall - done_s[0]) / timed_s(cases[1:])
             label = f"linbench, {processes} process{'es' if processes > 1 else ''}"
@@ -107,6 +117,8 @@ def main():
             share = (
                 f"{1e3 * sum(readings_s) / rows:.0f} ms a row, {sum(readings_s) / wall:.1%} of the wall time"
             )
+            beside = f"{1e3 * median(anchors_s):.1f} ms a turn, {sum(anchors_s) / wall:.1%} of the wall time"
+            print(f"{'':<28} anchor: {beside}")
             print(f"{'':<28} telemetry: {cost}, {share}; {again} turns measured again for disturbance")
 
 

@@ -22,7 +22,8 @@ from linbench.report.paper.record import record, versions, write_beside
 from linbench.report.paper.table import booktabs, markdown
 from linbench.report.paper.tex import typeset
 from linbench.report.paper.venue import venue, width_in
-from linbench.store.table import frame, write_table
+from linbench.store.exchange.export import write_run
+from linbench.store.table import frame
 
 MOST_PANELS: Final = 6
 SPLITS: Final = ("mode", "dtype", "device", "options", "seed")
@@ -83,13 +84,13 @@ def write_bundle(run: Run, folder: Path, look: Look, baseline: str | None = None
 
 
 def _write_data(run: Run, rows: pd.DataFrame, folder: Path) -> None:
-    write_table(run, "csv", folder / "measurements.csv")
+    write_run(run, "csv", folder / "measurements.csv")
     try:
         import pyarrow  # noqa: F401 - Parquet is written where it can be
     except ImportError:
         pass
     else:
-        write_table(run, "parquet", folder / "measurements.parquet")
+        write_run(run, "parquet", folder / "measurements.parquet")
     for name, find in ANALYSES.items():
         tabulate(rows, find).to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
     kept = {
