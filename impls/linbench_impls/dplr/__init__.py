@@ -1,0 +1,1 @@
+"""What operators share whose transition is diagonal plus low rank: rules and implementations."""

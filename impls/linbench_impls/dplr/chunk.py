@@ -1,0 +1,53 @@
+"""chunk: products inside a chunk, states between chunks, by the WY form where there is a low-rank part."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from linbench import Case
+from linbench_impls.dplr.rules import RULES, VECTOR_GATES, Rule
+from linbench_impls.forms import dplr
+from linbench_impls.forms.register import Form, State, register
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def chunked(rule: Rule) -> Form:
+    """Return the chunked form of an operator's rule."""
+
+    def form(*tensors: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Chunked form in torch: O(T) time and memory, weights as exponents of differences; in float32."""
+        q, k, v, g, ab = rule(*tensors)
+        before = None if state is None else state[0]
+        if ab is None:
+            o, S = dplr.diagonal(q, k, v, g, before)
+        else:
+            o, S = dplr.low_rank(q, k, v, g, *ab, before)
+        return o, (S,)
+
+    return form
+
+
+def flops(case: Case, size: int, diagonal: bool) -> float:
+    """Return the operations of the chunked form."""
+    return dplr.diagonal_flops(case, size) if diagonal else dplr.low_rank_flops(case, size)
+
+
+def extra_bytes(case: Case, size: int, matrices: int) -> float:
+    """Return what the chunked form needs beside inputs and outputs."""
+    return dplr.chunk_bytes(case, size, matrices, case.K if size == dplr.VECTOR_CHUNK else 1)
+
+
+for _name, _rule in RULES.items():
+    _size = dplr.VECTOR_CHUNK if _name in VECTOR_GATES else dplr.SCALAR_CHUNK
+    _diagonal = _name == "gla"
+    register(
+        _name,
+        "chunk",
+        chunked(_rule),
+        layout="BHTD",
+        flops=partial(flops, size=_size, diagonal=_diagonal),
+        extra_bytes=partial(extra_bytes, size=_size, matrices=1 if _diagonal else 4),
+    )
