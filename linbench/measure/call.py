@@ -221,7 +221,7 @@ class Call:
             return [operator.output, *operator.returned_state(self.case)]
         leaves = [spec for spec in operator.inputs if spec.differentiable]
         leaves += operator.state if self._state is not None else ()
-        return [operator.output, *(TensorSpec(f"d{spec.name}", spec.axes) for spec in leaves)]
+        return [operator.output, *(replace(spec, name=f"d{spec.name}") for spec in leaves)]
 
     def _parts(self, returned: Any) -> list[Any]:
         """Return what a call returned as a flat list."""
