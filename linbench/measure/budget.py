@@ -22,7 +22,8 @@ def budgets(operator: Operator, case: Case) -> dict[str, float]:
     """Return the largest relative L2 error of each tensor that counts as right at a case.
 
     With e the error of the operator's plain form, computed in the case's dtype on inputs of the same kind
-    (B = 1, T at most `PLAIN_TOKENS` and about `PLAIN_ROWS` rows in all heads), a tensor's budget is
+    (T at most `PLAIN_TOKENS` and about `PLAIN_ROWS` rows in all, so that a small case is asked whole: where
+    few tokens carry a result, others would not tell its error), a tensor's budget is
 
         2 (e max(1, T / PLAIN_TOKENS)^(1/2) + 2^-26 T^(1/2)) + u
 
@@ -33,7 +34,9 @@ def budgets(operator: Operator, case: Case) -> dict[str, float]:
     the oracle itself, and u is 1e-13). Where the plain form overflows, the operator's own `budget` holds.
     """
     tokens = min(case.T, PLAIN_TOKENS)
-    small = replace(case, B=1, T=tokens, H=min(case.H, max(1, PLAIN_ROWS // tokens)))
+    heads = min(case.H, max(1, PLAIN_ROWS // tokens))
+    batch = min(case.B, max(1, PLAIN_ROWS // (tokens * heads)))
+    small = replace(case, B=batch, T=tokens, H=heads)
     inputs = operator.generate(small, torch.Generator(device=case.device).manual_seed(case.seed))
     expected = operator.expected(small, inputs)
     found = errors(operator.plainly(small, inputs), expected, dict.fromkeys(expected, math.inf))
