@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from linbench import Case, Cost, Expected, Inputs, Operator, Option, TensorSpec, operator
@@ -137,10 +138,13 @@ class Softmax(Operator):
         """Return the exact results: whole where T is short, at a sample of positions where it is long.
 
         A sampled row of o, dq or the last token is exact, since it needs every key but no other query; dk
-        and dv are exact at sampled keys of one head, since they need every query of it.
+        and dv are exact at sampled keys of one head, since they need every query of it. At T = 1 o is v, so
+        that dq and dk are zero and named as such.
         """
         if case.B * case.H * case.T * max(self.output_tokens(case), 1) <= WHOLE_SCORES:
             found = super().expected(case, inputs)
+            if case.T == 1 and case.mode == "fwd_bwd":
+                found |= {name: replace(found[name], zero_rms=1.0) for name in ("dq", "dk")}
             if case.mode == "prefill":
                 written = (slice(None), slice(0, case.T))
                 return {
