@@ -146,12 +146,12 @@ def test_start_up_in_cpu_time(measured, words, bound_s):
 
 def test_list_names_what_there_is(measured):
     operators = lines_of(measured("list", "operators", "--format", "json")[0])
-    assert {"linear", "softmax", "gated_delta"} <= {found["operator"] for found in operators}
+    assert {"linear", "softmax", "acme_delta"} <= {found["operator"] for found in operators}
     names = {
         found["implementation"]
         for found in lines_of(measured("list", "implementations", "--format", "json")[0])
     }
-    assert {"linear/chunk", "linear/acme", "gated_delta/recurrent"} <= names
+    assert {"linear/chunk", "linear/acme", "acme_delta/recurrent"} <= names
     out, _ = measured("list", "grids")
     assert "long-seq" in out
     runs = lines_of(measured("list", "runs", "--format", "json")[0])

@@ -35,7 +35,7 @@ def plugin(tmp_path, loaded):
 
 def test_the_installed_plugin_of_a_stranger_is_there(loaded):
     assert loaded.implementation("linear/acme").modes == ("fwd", "fwd_bwd")
-    assert loaded.implementation("gated_delta/recurrent").modes == ("fwd", "fwd_bwd", "prefill", "decode")
+    assert loaded.implementation("acme_delta/recurrent").modes == ("fwd", "fwd_bwd", "prefill", "decode")
 
 
 def test_a_plugin_file_is_a_plugin(plugin, loaded):

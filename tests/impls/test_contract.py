@@ -17,12 +17,12 @@ RUNNABLE = [
     implementation
     for implementation in registry.implementations()
     if implementation.why_not(registry.operator(implementation.operator), Case(1, 64, 2, 16, 16)) is None
-    and implementation.name != "gated_delta/undamped"  # wrong on purpose
+    and implementation.name != "acme_delta/undamped"  # wrong on purpose
     and implementation.name != "softmax/flex"  # compiles for seconds a shape: test_peers.py
 ]
 CASES = [
     Case(2, 65, 3, 16, 24, "float32"),
-    Case(1, 1, 2, 16, 16, "float32"),
+    Case(2, 1, 8, 16, 16, "float32"),
     Case(1, 130, 1, 16, 8, "float64"),
     Case(1, 66, 2, 32, 32, "bfloat16"),
     Case(1, 34, 2, 16, 16, "float16"),
@@ -35,6 +35,8 @@ OPTIONS = [
     {"cache": False},
     {"gates": "near_one"},
     {"gates": "near_zero"},
+    {"negative_eigenvalues": True},
+    {"features": 16},
 ]
 
 
@@ -109,7 +111,7 @@ def test_strided_inputs_give_what_contiguous_ones_give(implementation):
 
 
 def test_a_budget_is_there_to_be_missed():
-    found, _ = checked(registry.implementation("gated_delta/undamped"), CASES[0])
+    found, _ = checked(registry.implementation("acme_delta/undamped"), CASES[0])
     assert "o is off by" in complaint(found)
 
 
@@ -125,7 +127,7 @@ def test_the_contract_on_a_cuda_device(name, mode):
     for dtype in ("float32", "float16", "bfloat16"):
         for shape in shapes:
             case = operator.complete(Case(*shape, dtype, mode, "cuda"))
-            if implementation.why_not(operator, case) is None and name != "gated_delta/undamped":
+            if implementation.why_not(operator, case) is None and name != "acme_delta/undamped":
                 found, _ = checked(implementation, case)
                 assert complaint(found) is None, (case, found)
                 took += 1

@@ -29,7 +29,7 @@ def taken():
                         continue
                     if (
                         implementation.why_not(operator, case) is None
-                        and implementation.name != "gated_delta/undamped"  # wrong on purpose
+                        and implementation.name != "acme_delta/undamped"  # wrong on purpose
                         and implementation.name != "softmax/flex"  # compiles for seconds a shape
                     ):
                         yield pytest.param(implementation, case, id=f"{implementation.name} {case}")

@@ -21,5 +21,32 @@ def gla(q: Tensor, k: Tensor, v: Tensor, g: Tensor) -> Arguments:
     return q * q.shape[-1] ** -0.5, k, v, g, None
 
 
-RULES: dict[str, Rule] = {"gla": gla}
+def delta(q: Tensor, k: Tensor, v: Tensor, beta: Tensor) -> Arguments:
+    """Return the delta rule without a gate: a = k, b = -beta k, keys times beta."""
+    return kda(q, k, v, beta.new_zeros(beta.shape)[..., None], beta)
+
+
+def gated_delta(q: Tensor, k: Tensor, v: Tensor, g: Tensor, beta: Tensor) -> Arguments:
+    """Return the delta rule behind one gate a head."""
+    return kda(q, k, v, g[..., None], beta)
+
+
+def kda(q: Tensor, k: Tensor, v: Tensor, g: Tensor, beta: Tensor) -> Arguments:
+    """Return the delta rule behind a gate for each dimension of a key: a = exp(g) k, b = -beta k."""
+    written = beta[..., None] * k
+    return q * q.shape[-1] ** -0.5, written, v, g, (g.exp() * k, -written)
+
+
+def rwkv7(q: Tensor, k: Tensor, v: Tensor, g: Tensor, kappa: Tensor, alpha: Tensor) -> Arguments:
+    """Return a = -kappa, b = alpha kappa, with keys as they are and no scale."""
+    return q, k, v, g, (-kappa, alpha * kappa)
+
+
+RULES: dict[str, Rule] = {
+    "gla": gla,
+    "delta": delta,
+    "gated_delta": gated_delta,
+    "kda": kda,
+    "rwkv7": rwkv7,
+}
 VECTOR_GATES = ("gla", "kda", "rwkv7")

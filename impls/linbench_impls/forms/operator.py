@@ -16,7 +16,7 @@ BACKWARD_FACTOR = 3.5
 
 State = tuple["Tensor", ...]
 
-QKV = (TensorSpec("q", "BTHK"), TensorSpec("k", "BTHK"), TensorSpec("v", "BTHV"))
+QKV: tuple[TensorSpec, ...] = (TensorSpec("q", "BTHK"), TensorSpec("k", "BTHK"), TensorSpec("v", "BTHV"))
 INITIAL_STATE = Option(
     False, (True, False), "start fwd, fwd_bwd and prefill from a given state", of_inputs=True
 )
@@ -32,7 +32,7 @@ class Recurrence(Operator):
     test holds them to each other in float64.
     """
 
-    state = (TensorSpec("S", "BHKV"),)
+    state: ClassVar[tuple[TensorSpec, ...]] = (TensorSpec("S", "BHKV"),)
     options: ClassVar[Mapping[str, Option]] = {"initial_state": INITIAL_STATE}
 
     @abstractmethod
@@ -110,3 +110,12 @@ def keys_of_unit_length(x: Tensor) -> Tensor:
 def gate_shift(options: Mapping[str, Scalar], shifts: Sequence[float]) -> float:
     """Return the shift of a kind of gates, of those for typical, near_one and near_zero."""
     return dict(zip(GATES.allowed, shifts, strict=True))[options["gates"]]
+
+
+def softplus_gates(shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]) -> Tensor:
+    """Return log-decays -softplus(x + a), x normal; a = -3 (a step keeps 95%), -8 (99.97%) or 4 (1.8%)."""
+    import torch.nn.functional as F
+
+    from linbench.core.tensor import normal
+
+    return -F.softplus(normal(shape, generator) + gate_shift(options, (-3.0, -8.0, 4.0)))

@@ -1,3 +1,3 @@
 """What a stranger installs: one implementation in its least form, and a new operator."""
 
-from linbench_acme import attention, gated_delta  # noqa: F401
+from linbench_acme import attention, delta  # noqa: F401

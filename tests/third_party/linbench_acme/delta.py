@@ -9,13 +9,13 @@ from linbench import Cost, Operator, TensorSpec, implementation, needs, operator
 
 
 @operator
-class GatedDelta(Operator):
+class AcmeDelta(Operator):
     """Gated DeltaNet.
 
     S' = exp(g_t) S_{t-1}; S_t = S' + beta_t k_t (v_t - S'^T k_t)^T; o_t = S_t^T q_t / sqrt(K), |k_t| = 1.
     """
 
-    name = "gated_delta"
+    name = "acme_delta"
     title = "Delta rule with a scalar gate a head and step"
     source = "Yang et al. 2024, Gated Delta Networks, arXiv:2412.06464"
     inputs = (
@@ -55,7 +55,7 @@ class GatedDelta(Operator):
         return Cost(flops, self.input_bytes(case) + self.output_bytes(case))
 
 
-@implementation("gated_delta", "recurrent", why_not=needs(dtypes=("float32", "float16", "bfloat16")))
+@implementation("acme_delta", "recurrent", why_not=needs(dtypes=("float32", "float16", "bfloat16")))
 def recurrent(q, k, v, g, beta):
     """Token by token, the state in float32."""
     return prefill(q, k, v, g, beta)[0]
@@ -89,7 +89,7 @@ def run(q, k, v, g, beta, state):
     return torch.stack(outputs, 1).to(v.dtype), (S,)
 
 
-@implementation("gated_delta", "undamped")
+@implementation("acme_delta", "undamped")
 def undamped(q, k, v, g, beta):
     """Wrong on purpose: forgets the gate."""
     return run(

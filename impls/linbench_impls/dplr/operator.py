@@ -1,0 +1,70 @@
+"""DeltaRule: what is common to operators with a delta rule; oracle in two forms, inputs and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from linbench import Case, Option
+from linbench.core.case import Scalar
+from linbench.core.tensor import TensorSpec, normal
+from linbench_impls.dplr.rules import RULES
+from linbench_impls.forms import dplr
+from linbench_impls.forms.operator import INITIAL_STATE, Recurrence, State, keys_of_unit_length
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+BETA = TensorSpec("beta", "BTH")
+NEGATIVE = Option(
+    False, (True, False), "beta in (0, 2), so that eigenvalues may be negative; else (0, 1)", of_inputs=True
+)
+
+
+class DeltaRule(Recurrence):
+    """A state that each token corrects: S_t = S' + beta_t k_t (v_t - S'^T k_t)^T, S' = G_t S_{t-1}.
+
+    o_t = K^-1/2 S_t^T q_t, |k_t| = 1 whatever the magnitude; q, k: [B, T, H, K]; v, o: [B, T, H, V]; beta:
+    [B, T, H], a sigmoid of a normal, or twice that; S: [B, H, K, V], float32.
+    """
+
+    options: ClassVar[Mapping[str, Option]] = {
+        "initial_state": INITIAL_STATE,
+        "negative_eigenvalues": NEGATIVE,
+    }
+
+    def draw(
+        self, spec: TensorSpec, shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]
+    ) -> Tensor:
+        """Return random q and v, keys of length 1, and beta."""
+        if spec.name == "k":
+            return keys_of_unit_length(normal(shape, generator))
+        if spec is BETA:
+            return normal(shape, generator).sigmoid() * (2 if options["negative_eigenvalues"] else 1)
+        return super().draw(spec, shape, generator, options)
+
+    def chunked(self, *tensors: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Return output and final state chunk after chunk, by the WY form."""
+        q, k, v, g, ab = RULES[self.name](*tensors)
+        assert ab is not None
+        o, S = dplr.low_rank(q, k, v, g, *ab, None if state is None else state[0])
+        return o, (S,)
+
+    def gated(self, S: Tensor, token: Mapping[str, Tensor]) -> Tensor:
+        """Return the state as it stands before it is corrected: S itself where there is no gate."""
+        del token
+        return S
+
+    def step(self, state: State, token: Mapping[str, Tensor]) -> tuple[Tensor, State]:
+        """Return the output of one token and the state after it."""
+        import torch
+
+        q, k, v, beta = (token[name] for name in ("q", "k", "v", "beta"))
+        S = self.gated(state[0], token)
+        error = v - torch.einsum("bhkv,bhk->bhv", S, k)
+        S = S + torch.einsum("bh,bhk,bhv->bhkv", beta, k, error)
+        return torch.einsum("bhkv,bhk->bhv", S, q) * q.shape[-1] ** -0.5, (S,)
+
+    def token_flops(self, case: Case) -> float:
+        """Return 6KV: what the state says of a key, its correction and the readout."""
+        return 6 * case.K * case.V
