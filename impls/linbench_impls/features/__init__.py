@@ -1,0 +1,1 @@
+"""What feature maps of linear attention share: the maps, the operator, and implementations."""

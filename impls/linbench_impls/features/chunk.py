@@ -1,0 +1,46 @@
+"""chunk: products inside a chunk, sums of features and values between chunks, of every feature map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from linbench import Case
+from linbench_impls.features import maps
+from linbench_impls.features.maps import MAPS, Map
+from linbench_impls.features.operator import features
+from linbench_impls.forms.dplr import SCALAR_CHUNK
+from linbench_impls.forms.register import Form, State, register
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def chunked(phi: Map) -> Form:
+    """Return the chunked form with a feature map."""
+
+    def form(
+        q: Tensor, k: Tensor, v: Tensor, *parameters: Tensor, state: State | None
+    ) -> tuple[Tensor, State]:
+        """Chunked form in torch: O(T) time and memory; in float32."""
+        return maps.chunked(phi(q, *parameters), phi(k, *parameters), v, state)
+
+    return form
+
+
+def flops(case: Case) -> float:
+    """Return the operations of the maps and of the chunked form, in the masked half of a chunk too."""
+    M = features(case)
+    chunk = 2 * SCALAR_CHUNK * (M + case.V)
+    return case.tokens * case.H * (4 * case.K * M + 4 * M * case.V + chunk)
+
+
+def extra_bytes(case: Case) -> float:
+    """Return the bytes of features, scores and states at chunk ends."""
+    M = features(case)
+    per_token = 6 * M + 4 * SCALAR_CHUNK + 3 * M * case.V / SCALAR_CHUNK + 3 * case.V
+    width = max(4, case.item_bytes)
+    return width * case.tokens * case.H * per_token * (2 if case.mode == "fwd_bwd" else 1)
+
+
+for _name, _phi in MAPS.items():
+    register(_name, "chunk", chunked(_phi), layout="BHTD", flops=flops, extra_bytes=extra_bytes)

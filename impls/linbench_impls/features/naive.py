@@ -1,0 +1,44 @@
+"""naive: the parallel form, quadratic in T, of every feature map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from linbench import Case
+from linbench_impls.features.maps import MAPS, Map
+from linbench_impls.features.operator import features
+from linbench_impls.forms.register import Form, State, register
+from linbench_impls.linear.mathematics import last_state, parallel
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def naive(phi: Map) -> Form:
+    """Return the parallel form with a feature map."""
+
+    def form(
+        q: Tensor, k: Tensor, v: Tensor, *parameters: Tensor, state: State | None
+    ) -> tuple[Tensor, State]:
+        """Parallel form: tril(phi(Q) phi(K)^T) V, rows normalised; quadratic in T; in float32."""
+        q, k = phi(q, *parameters), phi(k, *parameters)
+        return parallel(q, k, v, True, state), last_state(k, v, state)
+
+    return form
+
+
+def flops(case: Case) -> float:
+    """Return the operations of the maps and of the full products; the masked half is computed too."""
+    tokens = case.tokens // case.B
+    return 2 * case.tokens * case.H * (2 * features(case) * case.K + tokens * (features(case) + case.V))
+
+
+def extra_bytes(case: Case) -> float:
+    """Return the bytes of the T x T scores and of what is kept of them, and of features."""
+    copies = 4 if case.mode == "fwd_bwd" else 2
+    tokens = case.tokens // case.B
+    return max(4, case.item_bytes) * case.tokens * case.H * (copies * tokens + 6 * features(case))
+
+
+for _name, _phi in MAPS.items():
+    register(_name, "naive", naive(_phi), layout="BHTD", flops=flops, extra_bytes=extra_bytes)

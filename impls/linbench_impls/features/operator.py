@@ -1,0 +1,109 @@
+"""FeatureMapped: what is common to linear attention with a feature map that stands in for softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+from linbench import Case, Expected, Inputs, Option
+from linbench.core.operator import magnitude
+from linbench.core.tensor import normal
+from linbench_impls.features import maps
+from linbench_impls.features.maps import EPSILON, MAPS
+from linbench_impls.forms.operator import INITIAL_STATE, QKV, Recurrence, State
+from linbench_impls.forms.sized import SizedSpec
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+FEATURES = Option(64, (16, 32, 64, 128, 256), "features of each query and key", of_inputs=True)
+STATE_TOKENS = 64
+
+
+def features(case: Case) -> int:
+    """Return how many features a case asks for."""
+    return int(case.options.get("features", FEATURES.default))
+
+
+class FeatureMapped(Recurrence):
+    """Normalised linear attention with a feature map of M features.
+
+    S_t = S_{t-1} + phi(k_t) v_t^T, z_t = z_{t-1} + phi(k_t), o_t = S_t^T phi(q_t) / (phi(q_t) . z_t + 1e-6).
+    q, k: [B, T, H, K]; v, o: [B, T, H, V]; S: [B, H, M, V] and z: [B, H, M], float32. A row has two errors:
+    of the implementation against this definition, and of this definition against softmax.
+    """
+
+    kind = "approximation"
+    approximates = "softmax"
+    inputs = QKV
+    state = (
+        SizedSpec("S", "BHMV", sizes={"M": features}),
+        SizedSpec("z", "BHM", sizes={"M": features}),
+    )
+    options: ClassVar[Mapping[str, Option]] = {"features": FEATURES, "initial_state": INITIAL_STATE}
+
+    def phi(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        """Return the features of x [B, H, T, K], [B, H, T, M]."""
+        return MAPS[self.name](x, *parameters)
+
+    def draw_state(self, case: Case, generator: Generator) -> State:
+        """Return S and z as 64 random tokens leave them, as often as makes T."""
+        options = self.option_values(case)
+        parameters = [
+            self.draw(spec, spec.shape(case, 1), generator, options)
+            for spec in self.inputs
+            if spec.name not in ("q", "k", "v")
+        ]
+        shape, size = (case.B, case.H, STATE_TOKENS), magnitude(options)
+        k = self.phi(normal((*shape, case.K), generator) * size, *parameters)
+        v = normal((*shape, case.V), generator) * size
+        repeated = case.T / STATE_TOKENS
+        return repeated * k.transpose(-1, -2) @ v, repeated * k.sum(-2)
+
+    def chunked(self, *tensors: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Return output and final state chunk after chunk."""
+        q, k, v, *parameters = tensors
+        return maps.chunked(self.phi(q, *parameters), self.phi(k, *parameters), v, state)
+
+    def start(self, tensors: Mapping[str, Tensor]) -> State:
+        """Return S and z before the first token: zero."""
+        v = tensors["v"]
+        count = self.mapped(tensors, "k").shape[-1]
+        return v.new_zeros(v.shape[0], v.shape[2], count, v.shape[3]), v.new_zeros(
+            v.shape[0], v.shape[2], count
+        )
+
+    def mapped(self, tensors: Mapping[str, Tensor], name: str) -> Tensor:
+        """Return the features of q or k of the first token, [B, H, 1, M]; inputs with or without a T axis."""
+        x = tensors[name]
+        one = x[:, :1].transpose(1, 2) if x.dim() == 4 else x[:, :, None]
+        return self.phi(one, *(tensors[spec.name] for spec in self.inputs[3:]))
+
+    def step(self, state: State, token: Mapping[str, Tensor]) -> tuple[Tensor, State]:
+        """Return the output of one token and the state after it."""
+        import torch
+
+        q, k = (self.mapped(token, name)[:, :, 0] for name in ("q", "k"))
+        S = state[0] + torch.einsum("bhm,bhv->bhmv", k, token["v"])
+        z = state[1] + k
+        total = torch.einsum("bhm,bhm->bh", q, z)[..., None] + EPSILON
+        return torch.einsum("bhmv,bhm->bhv", S, q) / total, (S, z)
+
+    def expected(self, case: Case, inputs: Inputs) -> dict[str, Expected]:
+        """Return the exact results; at T = 1 o is v, and what q and k and the map have of it is zero."""
+        found = super().expected(case, inputs)
+        if case.T == 1 and inputs.state is None:
+            for name in found.keys() - {"o", "dv"} - {spec.name for spec in self.state}:
+                found[name] = replace(found[name], zero_rms=1.0)
+        return found
+
+    def token_flops(self, case: Case) -> float:
+        """Return the operations of two maps, the outer product and the readout."""
+        return 4 * features(case) * (case.K + case.V)
+
+
+def fan_in(shape: tuple[int, ...], generator: Generator) -> Tensor:
+    """Return random weights of a map: normal of variance 1 / K."""
+    weights: Tensor = normal(shape, generator) * shape[-1] ** -0.5
+    return weights

@@ -1,0 +1,42 @@
+"""recurrent: the definition, one token at a time, of every feature map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from linbench import Case
+from linbench_impls.features import maps
+from linbench_impls.features.maps import MAPS, Map
+from linbench_impls.features.operator import features
+from linbench_impls.forms.register import Form, State, register
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def recurrent(phi: Map) -> Form:
+    """Return the recurrent form with a feature map."""
+
+    def form(
+        q: Tensor, k: Tensor, v: Tensor, *parameters: Tensor, state: State | None
+    ) -> tuple[Tensor, State]:
+        """Recurrent form: one step a token; in float32."""
+        return maps.recurrent(phi(q, *parameters), phi(k, *parameters), v, state)
+
+    return form
+
+
+def flops(case: Case) -> float:
+    """Return the operations of the maps and of T steps, of one in decode."""
+    return 4 * case.tokens * case.H * features(case) * (case.K + case.V)
+
+
+def extra_bytes(case: Case) -> float:
+    """Return the bytes of features, and of the states that backward keeps, four a token."""
+    M = features(case)
+    kept = 4 * M * case.V if case.mode == "fwd_bwd" else 0
+    return max(4, case.item_bytes) * case.tokens * case.H * (6 * M + 3 * case.V + kept)
+
+
+for _name, _phi in MAPS.items():
+    register(_name, "recurrent", recurrent(_phi), layout="BHTD", flops=flops, extra_bytes=extra_bytes)

@@ -1,0 +1,36 @@
+"""Operator hedgehog: two softmaxes of a learned projection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from linbench import TensorSpec, operator
+from linbench.core.case import Scalar
+from linbench_impls.features.operator import FeatureMapped, fan_in, features
+from linbench_impls.forms.operator import QKV
+from linbench_impls.forms.sized import SizedSpec
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+
+@operator
+class Hedgehog(FeatureMapped):
+    """Hedgehog features as LoLCATs has them.
+
+    phi(x) = [softmax(W x); softmax(-W x)], two softmaxes; one softmax over [2 W x; -2 W x] is another
+    function. W: [H, M / 2, K], normal of variance 1 / K: weights that have not been trained to be like
+    softmax, so that the error of the approximation is that of a random map. The rest as in `FeatureMapped`.
+    """
+
+    name = "hedgehog"
+    title = "Linear attention with softmax features of a learned projection"
+    source = "Zhang et al. 2024, LoLCATs, arXiv:2410.10254; The Hedgehog & the Porcupine, arXiv:2402.04347"
+    inputs = (*QKV, SizedSpec("w", "HFK", sizes={"F": lambda case: features(case) // 2}))
+
+    def draw(
+        self, spec: TensorSpec, shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]
+    ) -> Tensor:
+        """Return random q, k and v, and the weights."""
+        return fan_in(shape, generator) if spec.name == "w" else super().draw(spec, shape, generator, options)

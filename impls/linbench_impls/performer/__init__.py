@@ -1,0 +1,1 @@
+"""Performer: positive random features of the softmax kernel (Choromanski et al. 2020)."""

@@ -1,0 +1,80 @@
+"""Operator performer: FAVOR+ features by a random orthogonal projection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from linbench import TensorSpec, operator
+from linbench.core.case import Scalar
+from linbench.core.tensor import normal
+from linbench_impls.features import maps
+from linbench_impls.features.operator import FeatureMapped, features
+from linbench_impls.forms.operator import QKV, State
+from linbench_impls.forms.sized import SizedSpec
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+
+@operator
+class Performer(FeatureMapped):
+    """FAVOR+ of Performer.
+
+    phi(x) = M^-1/2 exp(w x' - |x'|^2 / 2), x' = K^-1/4 x; w: [M, K], one for all heads, drawn from the case's
+    seed: directions orthogonal in blocks of K rows, lengths those of normal vectors; it has no gradient. No
+    row is shifted by its maximum. The rest as in `FeatureMapped`.
+    """
+
+    name = "performer"
+    title = "Linear attention with positive random features of softmax (FAVOR+)"
+    source = "Choromanski et al. 2020, Rethinking Attention with Performers, arXiv:2009.14794"
+    inputs = (*QKV, SizedSpec("w", "MK", differentiable=False, exact=True, sizes={"M": features}))
+
+    def draw(
+        self, spec: TensorSpec, shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]
+    ) -> Tensor:
+        """Return random q, k and v, and the projection."""
+        return (
+            projection(shape, generator)
+            if spec.name == "w"
+            else super().draw(spec, shape, generator, options)
+        )
+
+    def plain(
+        self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
+    ) -> tuple[Tensor, State]:
+        """Return output and final state in float32, the features by exp(|w|^2 / 2 - |x' - w|^2 / 2).
+
+        Features have heavy tails: a few tokens carry a sum, and an exponent's rounding, which grows with
+        |w| |x'|, is theirs. As a difference of squares it is rounded so for every token, so that the error
+        by which budgets are measured does not hang on which tokens were drawn.
+        """
+        import torch
+
+        del options
+        q, k, v, w = (tensors[spec.name] for spec in self.inputs)
+        exact = torch.promote_types(q.dtype, torch.float32)
+        phi_q, phi_k = (by_distance(x.to(exact).transpose(1, 2), w.to(exact)) for x in (q, k))
+        before = None if state is None else tuple(part.to(exact) for part in state)
+        o, final = maps.chunked(phi_q, phi_k, v.to(exact).transpose(1, 2), before)
+        return o.transpose(1, 2).to(v.dtype), final
+
+
+def by_distance(x: Tensor, w: Tensor) -> Tensor:
+    """Return the features of x [B, H, T, K], the exponent as a difference of squares."""
+    gap = (x * x.shape[-1] ** -0.25)[..., None, :] - w
+    exponent = w.square().sum(-1) / 2 - gap.square().sum(-1) / 2
+    phi: Tensor = exponent.exp() * w.shape[-2] ** -0.5
+    return phi
+
+
+def projection(shape: tuple[int, ...], generator: Generator) -> Tensor:
+    """Return rows [M, K], orthogonal in blocks of K, as long as normal vectors are."""
+    import torch
+
+    rows, keys = shape
+    blocks = [torch.linalg.qr(normal((keys, keys), generator))[0] for _ in range(0, rows, keys)]
+    directions: Tensor = torch.cat(blocks)[:rows]
+    lengths: Tensor = normal((rows, keys), generator).norm(dim=-1, keepdim=True)
+    return directions * lengths
