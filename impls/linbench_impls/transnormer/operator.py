@@ -1,0 +1,62 @@
+"""Operator transnormer: unnormalised linear attention under an RMS norm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from linbench import Case, Expected, Inputs, operator
+from linbench.core.operator import magnitude
+from linbench_impls.forms.operator import QKV, Recurrence, State
+from linbench_impls.transnormer import forms
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+SECOND_MOMENT = 2.0  # of elu(x) + 1, x normal
+
+
+@operator
+class TransNormer(Recurrence):
+    """NormAttention of TransNormer.
+
+    S_t = S_{t-1} + phi(k_t) v_t^T, o_t = RMSNorm(S_t^T phi(q_t)); phi = elu + 1, no scale, RMSNorm(x) =
+    x / sqrt(mean(x^2) + 1e-6) over V without weights; q, k: [B, T, H, K]; v, o: [B, T, H, V]; S:
+    [B, H, K, V], float32. Its other half, softmax in blocks, is the operator diag_attention.
+    """
+
+    name = "transnormer"
+    title = "Linear attention under an RMS norm in place of a denominator (NormAttention)"
+    source = "Qin et al. 2022, The Devil in Linear Transformer, arXiv:2210.10340"
+    inputs = QKV
+
+    def draw_state(self, case: Case, generator: Generator) -> State:
+        """Return S as random keys and values would leave it after T tokens."""
+        (S,) = super().draw_state(case, generator)
+        return (S * magnitude(self.option_values(case)) * math.sqrt(case.T * SECOND_MOMENT),)
+
+    def chunked(self, *tensors: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Return output and final state chunk after chunk."""
+        return forms.chunked(*tensors, state=state)
+
+    def step(self, state: State, token: Mapping[str, Tensor]) -> tuple[Tensor, State]:
+        """Return the output of one token and the state after it."""
+        import torch
+        import torch.nn.functional as F
+
+        q, k = (F.elu(token[name]) + 1 for name in ("q", "k"))
+        S = state[0] + torch.einsum("bhk,bhv->bhkv", k, token["v"])
+        return forms.rms_norm(torch.einsum("bhkv,bhk->bhv", S, q)), (S,)
+
+    def expected(self, case: Case, inputs: Inputs) -> dict[str, Expected]:
+        """Return the exact results; at T = 1 o is v under the norm, and dq and dk are zero."""
+        found = super().expected(case, inputs)
+        if case.T == 1 and inputs.state is None:
+            found |= {name: replace(found[name], zero_rms=1.0) for name in found.keys() & {"dq", "dk"}}
+        return found
+
+    def token_flops(self, case: Case) -> float:
+        """Return 4KV: the outer product and the readout."""
+        return 4 * case.K * case.V
