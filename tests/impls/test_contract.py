@@ -37,6 +37,8 @@ OPTIONS = [
     {"gates": "near_zero"},
     {"negative_eigenvalues": True},
     {"features": 16},
+    {"window": 16},
+    {"block": 16},
 ]
 
 

@@ -1,0 +1,47 @@
+"""diag_attention/chunk: every block at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from linbench import Case, implementation
+from linbench_impls.diag_attention.operator import BLOCK, block, room
+from linbench_impls.local import forms
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+State = tuple["Tensor", ...]
+DEFAULT = int(BLOCK.default)
+
+
+def flops(case: Case) -> float:
+    """Return the operations of whole blocks, in their masked half too."""
+    keys = room(case) if case.mode == "decode" else block(case)
+    return 2 * case.tokens * case.H * keys * (case.K + case.V)
+
+
+def extra_bytes(case: Case) -> float:
+    """Return the bytes of scores and weights."""
+    copies = 4 if case.mode == "fwd_bwd" else 2
+    return copies * case.tokens * case.H * block(case) * case.item_bytes
+
+
+@implementation("diag_attention", "chunk", layout="BHTD", flops=flops, extra_bytes=extra_bytes)
+def chunk(q: Tensor, k: Tensor, v: Tensor, *, block: int = DEFAULT) -> Tensor:
+    """Causal softmax inside every block at once, in torch: O(T b) time and memory."""
+    return forms.blocks(q, k, v, block)
+
+
+@chunk.mode("prefill")
+def prefill(q: Tensor, k: Tensor, v: Tensor, *, block: int = DEFAULT) -> tuple[Tensor, State]:
+    """Return the output and a cache of the block that has begun, with room for one more token."""
+    kept = k.shape[2] % block
+    return forms.blocks(q, k, v, block), (forms.cache_of(k, kept), forms.cache_of(v, kept))
+
+
+@chunk.mode("decode")
+def decode(q: Tensor, k: Tensor, v: Tensor, *, block: int = DEFAULT, state: State) -> tuple[Tensor, State]:
+    """Return the output of one token; the cache holds no more than its block."""
+    del block
+    return forms.decode(q, k, v, state)

@@ -1,0 +1,133 @@
+"""Local: what is common to operators whose softmax sees only keys nearby; oracle, cache, costs."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+from linbench import Case, Cost, Expected, Inputs, Operator, TensorSpec
+from linbench.core.case import Scalar
+from linbench_impls.forms.operator import BACKWARD_FACTOR, QKV
+from linbench_impls.local import forms
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+State = tuple["Tensor", ...]
+
+
+class Local(Operator):
+    """Softmax over keys nearby, o_t = sum_{u = first(t)}^t softmax_u(q_t . k_u / sqrt(K)) v_u.
+
+    q, k: [B, T, H, K]; v, o: [B, T, H, V]. The state is a cache of the keys and values that the next token
+    sees, with room for its own; decode writes them into the last slot.
+    """
+
+    complexity = "O(T w)"
+    inputs: ClassVar[tuple[TensorSpec, ...]] = QKV
+
+    @abstractmethod
+    def size(self, options: Mapping[str, Scalar]) -> int:
+        """Return w, of the window or of a block."""
+
+    @abstractmethod
+    def first(self, at: Tensor, size: int) -> Tensor:
+        """Return the first key that each row sees."""
+
+    @abstractmethod
+    def in_blocks(self, q: Tensor, k: Tensor, v: Tensor, size: int) -> Tensor:
+        """Return the output in O(T w); all [B, H, T, D]."""
+
+    @abstractmethod
+    def seen_flops(self, case: Case) -> float:
+        """Return how many pairs of query and key one call has in each head of each sequence."""
+
+    def draw_state(self, case: Case, generator: Generator) -> State:
+        """Return a cache of random tokens in the case's dtype, its last slot NaN until it is written."""
+        import torch
+
+        caches = tuple(part.to(getattr(torch, case.dtype)) for part in super().draw_state(case, generator))
+        for cache in caches:
+            cache[:, -1] = math.nan
+        return caches
+
+    def restore(self, live: Sequence[Tensor], kept: Sequence[Tensor]) -> None:
+        """Empty the last slot of the cache; a step writes no other."""
+        del kept
+        for cache in live:
+            cache[:, -1] = math.nan
+
+    def state_bytes(self, case: Case) -> int:
+        """Return the bytes of the cache."""
+        return case.item_bytes * sum(math.prod(spec.shape(case, 1)) for spec in self.state)
+
+    def oracle_head_bytes(self, case: Case) -> int:
+        """Return the bytes of one head's float64 scores, a block of keys before each among them."""
+        return 16 * case.B * case.T * max(case.K, case.V, self.size(self.option_values(case)))
+
+    def reference(
+        self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
+    ) -> tuple[Tensor, State]:
+        """Return output and cache, in blocks."""
+        import torch
+
+        q, k, v = (tensors[name].transpose(1, 2) for name in "qkv")
+        if state is not None:
+            pairs = zip(state, "kv", strict=True)
+            caches = tuple(torch.cat([old[:, :-1], tensors[name]], 1) for old, name in pairs)
+            keys, values = (cache.transpose(1, 2) for cache in caches)
+            return forms.attend(q, keys, values).transpose(1, 2), caches
+        o = self.in_blocks(q, k, v, self.size(options))
+        return o.transpose(1, 2), self.caches(tensors, options)
+
+    def recurrence(
+        self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
+    ) -> tuple[Tensor, State]:
+        """Return output and cache, row by row."""
+        import torch
+
+        del state
+        size = self.size(options)
+        q, k, v = (tensors[name].transpose(1, 2) for name in "qkv")
+        firsts = self.first(torch.arange(q.shape[2]), size).tolist()
+        rows = [
+            forms.attend(q[:, :, t : t + 1], k[:, :, first : t + 1], v[:, :, first : t + 1])
+            for t, first in enumerate(firsts)
+        ]
+        return torch.cat(rows, 2).transpose(1, 2), self.caches(tensors, options)
+
+    def caches(self, tensors: Mapping[str, Tensor], options: Mapping[str, Scalar]) -> State:
+        """Return the keys and values that the next token sees, and an empty slot."""
+        import torch
+        import torch.nn.functional as F
+
+        tokens = tensors["k"].shape[1]
+        first = int(self.first(torch.tensor([tokens]), self.size(options)).clamp_min(0))
+        return tuple(F.pad(tensors[name][:, first:], (0, 0, 0, 0, 0, 1)) for name in "kv")
+
+    def plain(
+        self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
+    ) -> tuple[Tensor, State]:
+        """Return output and cache in blocks, scores in the dtype of the inputs."""
+        return self.reference(tensors, state, options)
+
+    def expected(self, case: Case, inputs: Inputs) -> dict[str, Expected]:
+        """Return the exact results: of a cache what prefill has to write; dq and dk zero where o is v."""
+        found = super().expected(case, inputs)
+        if case.mode == "prefill":
+            written = (slice(None), slice(0, self.state[0].shape(case, 1)[1] - 1))
+            for name in ("k_cache", "v_cache"):
+                found[name] = Expected(found[name].value[written], written)
+        if case.T == 1:
+            found |= {name: replace(found[name], zero_rms=1.0) for name in found.keys() & {"dq", "dk"}}
+        return found
+
+    def cost(self, case: Case) -> Cost:
+        """Return the work of both products at the pairs that are seen."""
+        flops = 2 * case.B * case.H * self.seen_flops(case) * (case.K + case.V)
+        if case.mode == "fwd_bwd":
+            flops *= BACKWARD_FACTOR
+        return Cost(float(flops), self.input_bytes(case) + self.output_bytes(case))

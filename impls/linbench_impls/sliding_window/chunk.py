@@ -1,0 +1,47 @@
+"""sliding_window/chunk: blocks of queries against their own block of keys and the one before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from linbench import Case, implementation
+from linbench_impls.local import forms
+from linbench_impls.sliding_window.operator import WINDOW, window
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+State = tuple["Tensor", ...]
+DEFAULT = int(WINDOW.default)
+
+
+def flops(case: Case) -> float:
+    """Return the operations of two blocks of keys a query, masked pairs among them."""
+    keys = 1 if case.mode == "decode" else 2
+    return 2 * case.tokens * case.H * keys * window(case) * (case.K + case.V)
+
+
+def extra_bytes(case: Case) -> float:
+    """Return the bytes of scores and weights, and of keys and values twice."""
+    copies = 4 if case.mode == "fwd_bwd" else 2
+    return case.tokens * case.H * case.item_bytes * (copies * 2 * window(case) + 4 * (case.K + case.V))
+
+
+@implementation("sliding_window", "chunk", layout="BHTD", flops=flops, extra_bytes=extra_bytes)
+def chunk(q: Tensor, k: Tensor, v: Tensor, *, window: int = DEFAULT) -> Tensor:
+    """Blocks of w queries against 2 w keys in torch: O(T w) time and memory."""
+    return forms.sliding(q, k, v, window)
+
+
+@chunk.mode("prefill")
+def prefill(q: Tensor, k: Tensor, v: Tensor, *, window: int = DEFAULT) -> tuple[Tensor, State]:
+    """Return the output and a cache of the last w - 1 tokens with room for one more."""
+    kept = min(k.shape[2], window - 1)
+    return forms.sliding(q, k, v, window), (forms.cache_of(k, kept), forms.cache_of(v, kept))
+
+
+@chunk.mode("decode")
+def decode(q: Tensor, k: Tensor, v: Tensor, *, window: int = DEFAULT, state: State) -> tuple[Tensor, State]:
+    """Return the output of one token; the cache is no longer than the window."""
+    del window
+    return forms.decode(q, k, v, state)

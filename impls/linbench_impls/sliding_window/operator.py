@@ -1,0 +1,65 @@
+"""Operator sliding_window: softmax over the last w keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from linbench import Case, Option, operator
+from linbench.core.case import Scalar
+from linbench_impls.forms.sized import SizedSpec
+from linbench_impls.local import forms
+from linbench_impls.local.operator import Local
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WINDOW = Option(64, (16, 32, 64, 128, 256, 512, 1024), "keys that a token sees, its own among them")
+
+
+def window(case: Case) -> int:
+    """Return the window of a case."""
+    return int(case.options.get("window", WINDOW.default))
+
+
+def room(case: Case) -> int:
+    """Return the slots of a cache: those of the window, fewer where T is shorter."""
+    return min(case.T, window(case) - 1) + 1
+
+
+@operator
+class SlidingWindow(Local):
+    """Softmax over the last w keys: first(t) = max(0, t - w + 1); the rest as in `Local`.
+
+    As an approximation of softmax it leaves out all that lies farther back, which random keys do not favour.
+    """
+
+    name = "sliding_window"
+    title = "Softmax attention over the last w keys"
+    source = "Beltagy et al. 2020, Longformer, arXiv:2004.05150"
+    kind = "approximation"
+    approximates = "softmax"
+    state = (
+        SizedSpec("k_cache", "BLHK", sizes={"L": room}),
+        SizedSpec("v_cache", "BLHV", sizes={"L": room}),
+    )
+    options: ClassVar[Mapping[str, Option]] = {"window": WINDOW}
+
+    def size(self, options: Mapping[str, Scalar]) -> int:
+        """Return the window."""
+        return int(options["window"])
+
+    def first(self, at: Tensor, size: int) -> Tensor:
+        """Return t - w + 1, at least 0."""
+        return (at - size + 1).clamp_min(0)
+
+    def in_blocks(self, q: Tensor, k: Tensor, v: Tensor, size: int) -> Tensor:
+        """Return the output from blocks that see themselves and the one before."""
+        return forms.sliding(q, k, v, size)
+
+    def seen_flops(self, case: Case) -> float:
+        """Return the pairs inside the window."""
+        if case.mode == "decode":
+            return room(case)
+        short = min(case.T, window(case))
+        return short * (short + 1) / 2 + (case.T - short) * short
