@@ -1,4 +1,4 @@
-"""NormAttention, o_t = RMSNorm(S_t^T phi(q_t)), S_t = S_{t-1} + phi(k_t) v_t^T, phi = elu + 1, in its forms."""
+"""NormAttention: o_t = RMSNorm(S_t^T phi(q_t)), S_t = S_{t-1} + phi(k_t) v_t^T, phi = elu + 1."""
 
 from __future__ import annotations
 
