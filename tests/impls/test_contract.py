@@ -39,6 +39,8 @@ OPTIONS = [
     {"features": 16},
     {"window": 16},
     {"block": 16},
+    {"causal": False},
+    {"group": 3},
 ]
 
 

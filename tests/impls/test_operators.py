@@ -23,6 +23,8 @@ def exact(operator, case):
         ("linear", {"normalize": False}),
         ("linear", {"initial_state": True}),
         ("softmax", {}),
+        ("softmax", {"causal": False}),
+        ("softmax", {"group": 3}),
         ("retention", {}),
         ("retention", {"initial_state": True}),
         ("lightning", {"initial_state": True}),
@@ -96,10 +98,13 @@ def test_heads_in_slices_are_heads_at_once(loaded, monkeypatch, name, results):
 
 
 @pytest.mark.parametrize("mode", ["fwd", "fwd_bwd", "prefill", "decode"])
-@pytest.mark.parametrize("options", [{}, {"cache": False}])
+@pytest.mark.parametrize("options", [{}, {"cache": False}, {"causal": False}, {"group": 3}])
 def test_softmax_at_sampled_positions_is_the_whole_oracle_there(loaded, monkeypatch, mode, options):
     operator = loaded.operator("softmax")
     case = operator.complete(Case(2, 150, 3, 8, 12, mode=mode).with_options(options))
+    reason = operator.why_not(case)
+    if reason is not None:
+        pytest.skip(reason)
     inputs = operator.generate(case, torch.Generator().manual_seed(0))
     whole = operator.expected(case, inputs)
     monkeypatch.setattr(softmax_operator, "WHOLE_SCORES", 0)

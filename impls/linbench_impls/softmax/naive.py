@@ -31,33 +31,42 @@ def quadratic_flops(case: Case) -> float:
 
 
 @implementation("softmax", "naive", layout="BHTD", flops=quadratic_flops, extra_bytes=score_bytes)
-def naive(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def naive(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = True, group: int = 1) -> Tensor:
     """Softmax of the whole T x T matrix of scores, in the input dtype."""
     import torch
 
     tokens = q.shape[-2]
-    hidden = torch.ones(tokens, tokens, dtype=torch.bool, device=q.device).triu(1)
+    q, k, v = by_group(q, k, v, group)
     scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.transpose(-1, -2)
-    return scores.masked_fill_(hidden, -math.inf).softmax(-1) @ v
+    if causal:
+        hidden = torch.ones(tokens, tokens, dtype=torch.bool, device=q.device).triu(1)
+        scores.masked_fill_(hidden, -math.inf)
+    return (scores.softmax(-1) @ v).flatten(1, 2)
 
 
 @naive.mode("prefill")
-def prefill(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, State]:
+def prefill(q: Tensor, k: Tensor, v: Tensor, *, group: int = 1) -> tuple[Tensor, State]:
     """Return the output and a cache of keys and values with room for one more token."""
-    return naive.functions["fwd"](q, k, v), (cache_of(k), cache_of(v))
+    return naive.functions["fwd"](q, k, v, group=group), (cache_of(k), cache_of(v))
 
 
 @naive.mode("decode")
 def decode(
-    q: Tensor, k: Tensor, v: Tensor, *, cache: bool = True, state: State | None = None
+    q: Tensor, k: Tensor, v: Tensor, *, cache: bool = True, group: int = 1, state: State | None = None
 ) -> tuple[Tensor, State]:
     """Return the output of one token from the cache, or of the last of T + 1 tokens by computing them all."""
     if not cache or state is None:
-        return naive.functions["fwd"](q, k, v)[:, :, -1:], ()
+        return naive.functions["fwd"](q, k, v, group=group)[:, :, -1:], ()
     keys, values = state
     keys[:, :, -1:], values[:, :, -1:] = k, v
+    q, keys, values = by_group(q, keys, values, group)
     scores = (q * (1 / math.sqrt(q.shape[-1]))) @ keys.transpose(-1, -2)
-    return scores.softmax(-1) @ values, state
+    return (scores.softmax(-1) @ values).flatten(1, 2), state
+
+
+def by_group(q: Tensor, k: Tensor, v: Tensor, group: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return q as [B, H / g, g, T, K], and k and v as views that its g heads share."""
+    return q.unflatten(1, (-1, group)), k[:, :, None], v[:, :, None]
 
 
 def cache_of(x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from linbench import Case, Cost, Expected, Inputs, Operator, Option, TensorSpec, operator
 from linbench.core.case import Scalar
+from linbench_impls.forms.sized import SizedSpec
 from linbench_impls.softmax.sampled import sampled_gradients, sampled_output, sampled_positions
 
 if TYPE_CHECKING:
@@ -20,24 +21,45 @@ BACKWARD_FACTOR = 3.5
 State = tuple["Tensor", ...]
 
 
+def group_of(case: Case) -> int:
+    """Return how many heads of q share one of k."""
+    return int(case.options.get("group", 1))
+
+
+def key_heads(case: Case) -> int:
+    """Return the heads of k and v."""
+    return case.H // group_of(case)
+
+
 @operator
 class Softmax(Operator):
-    """Causal softmax attention.
+    """Softmax attention, causal unless it is asked to see both ways.
 
     o_t = sum_{u <= t} softmax_u(q_t . k_u / sqrt(K)) v_u. q, k: [B, T, H, K]; v, o: [B, T, H, V]. The state
     is a cache of keys and values with room for T + 1 tokens; decode writes its token into the last slot.
-    With cache=False decode is given all T + 1 tokens and no cache, and computes every row again.
+    With cache=False decode is given all T + 1 tokens and no cache, and computes every row again. With
+    group = g (grouped-query attention) k and v have H / g heads, each for g heads of q that stand together.
+    With causal=False u runs over all tokens; there is no prefill and no decode.
     """
 
     name = "softmax"
-    title = "Softmax attention, causal"
+    title = "Softmax attention"
     source = "Vaswani et al. 2017, Attention is all you need, arXiv:1706.03762"
     kind = "exact softmax"
     complexity = "O(T^2)"
-    inputs = (TensorSpec("q", "BTHK"), TensorSpec("k", "BTHK"), TensorSpec("v", "BTHV"))
-    state = (TensorSpec("k_cache", "BLHK"), TensorSpec("v_cache", "BLHV"))
+    inputs = (
+        TensorSpec("q", "BTHK"),
+        SizedSpec("k", "BTHK", sizes={"H": key_heads}),
+        SizedSpec("v", "BTHV", sizes={"H": key_heads}),
+    )
+    state = (
+        SizedSpec("k_cache", "BLHK", sizes={"H": key_heads}),
+        SizedSpec("v_cache", "BLHV", sizes={"H": key_heads}),
+    )
     options: ClassVar[Mapping[str, Option]] = {
-        "cache": Option(True, (True, False), "decode from a cache of keys and values, or recompute")
+        "cache": Option(True, (True, False), "decode from a cache of keys and values, or recompute"),
+        "causal": Option(True, (True, False), "see what came before, or all tokens"),
+        "group": Option(1, (1, 2, 3, 4, 8), "heads of q that share a head of k and v"),
     }
 
     def complete(self, case: Case) -> Case:
@@ -46,6 +68,14 @@ class Softmax(Operator):
         if case.mode == "decode":
             return found
         return found.with_options({name: value for name, value in found.options.items() if name != "cache"})
+
+    def why_not(self, case: Case) -> str | None:
+        """Return why heads cannot be grouped, or what makes no sense both ways."""
+        if case.H % group_of(case):
+            return f"group = {group_of(case)} takes H in multiples of it, not {case.H}"
+        if not case.options.get("causal", True) and case.mode in ("prefill", "decode"):
+            return f"causal=false has no {case.mode}: a token sees those after it"
+        return None
 
     def call_tokens(self, case: Case) -> int:
         """Return 1 in decode with a cache, T + 1 without one, else T."""
@@ -99,7 +129,7 @@ class Softmax(Operator):
         q, k, v = (tensors[name] for name in "qkv")
         if state is not None:
             k, v = (torch.cat([cache[:, :-1], x], 1) for cache, x in zip(state, (k, v), strict=True))
-        o = attend(q, k, v)
+        o = attend(q, k, v, bool(options["causal"]))
         if not options["cache"]:
             return o[:, -1:], ()
         room = (0, 0, 0, 0, 0, 0 if state is not None else 1)
@@ -117,19 +147,21 @@ class Softmax(Operator):
         """Return output and cache key by key, with a running maximum and sum (arXiv:1805.02867)."""
         import torch
 
-        del state, options
+        del state
         q, k, v = (tensors[name].transpose(1, 2) for name in "qkv")  # [B, H, T, D]
+        k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
         tokens = q.shape[2]
         highest = q.new_full((*q.shape[:3], 1), -math.inf)
         total = q.new_zeros((*q.shape[:3], 1))
         o = q.new_zeros((*q.shape[:3], v.shape[-1]))
         for u in range(tokens):
-            scores = (q[:, :, u:] * k[:, :, u : u + 1]).sum(-1, keepdim=True) / math.sqrt(q.shape[-1])
-            new = torch.maximum(highest[:, :, u:], scores)
-            shrink, weight = (highest[:, :, u:] - new).exp(), (scores - new).exp()
-            o = torch.cat([o[:, :, :u], o[:, :, u:] * shrink + weight * v[:, :, u : u + 1]], 2)
-            total = torch.cat([total[:, :, :u], total[:, :, u:] * shrink + weight], 2)
-            highest = torch.cat([highest[:, :, :u], new], 2)
+            first = u if options["causal"] else 0
+            scores = (q[:, :, first:] * k[:, :, u : u + 1]).sum(-1, keepdim=True) / math.sqrt(q.shape[-1])
+            new = torch.maximum(highest[:, :, first:], scores)
+            shrink, weight = (highest[:, :, first:] - new).exp(), (scores - new).exp()
+            o = torch.cat([o[:, :, :first], o[:, :, first:] * shrink + weight * v[:, :, u : u + 1]], 2)
+            total = torch.cat([total[:, :, :first], total[:, :, first:] * shrink + weight], 2)
+            highest = torch.cat([highest[:, :, :first], new], 2)
         room = (0, 0, 0, 0, 0, 1)
         caches = tuple(torch.nn.functional.pad(tensors[name], room) for name in "kv")
         return (o / total).transpose(1, 2), caches
@@ -139,8 +171,27 @@ class Softmax(Operator):
 
         A sampled row of o, dq or the last token is exact, since it needs every key but no other query; dk
         and dv are exact at sampled keys of one head, since they need every query of it. At T = 1 o is v, so
-        that dq and dk are zero and named as such.
+        that dq and dk are zero and named as such. Shared heads of keys are given to the oracle once for each
+        head of queries, and gradients added up.
         """
+        group = group_of(case)
+        if group == 1:
+            return self._ungrouped(case, inputs, 1)
+        state = None if inputs.state is None else tuple(x.repeat_interleave(group, 2) for x in inputs.state)
+        tensors = {
+            name: x if name == "q" else x.repeat_interleave(group, 2) for name, x in inputs.tensors.items()
+        }
+        kept = {name: value for name, value in case.options.items() if name != "group"}
+        found = self._ungrouped(case.with_options(kept), Inputs(tensors, state, inputs.upstream), group)
+        for name, due in found.items():
+            if name in ("k_cache", "v_cache"):
+                found[name] = replace(due, value=due.value[:, :, ::group])
+            elif name in ("dk", "dv") and due.index == (...,):
+                found[name] = replace(due, value=due.value.unflatten(2, (-1, group)).sum(3))
+        return found
+
+    def _ungrouped(self, case: Case, inputs: Inputs, group: int) -> dict[str, Expected]:
+        """Return the exact results with as many heads of keys as of queries, dk and dv of each."""
         if case.B * case.H * case.T * max(self.output_tokens(case), 1) <= WHOLE_SCORES:
             found = super().expected(case, inputs)
             if case.T == 1 and case.mode == "fwd_bwd":
@@ -154,13 +205,14 @@ class Softmax(Operator):
             return found
         positions = sampled_positions(case.T, case.seed, inputs.tensors["q"].device)
         if case.mode == "fwd_bwd":
-            return sampled_gradients(case, inputs, positions)
+            return sampled_gradients(case, inputs, positions, group)
         return sampled_output(case, inputs, positions)
 
     def cost(self, case: Case) -> Cost:
-        """Return the work of the causal half of both products."""
+        """Return the work of both products, of their causal half where it is causal."""
         rows = 1 if case.mode == "decode" else case.T
-        scores = case.T if rows == 1 else case.T**2 / 2
+        half = 2 if case.options.get("causal", True) else 1
+        scores = case.T if rows == 1 else case.T**2 / half
         flops = 2 * case.B * case.H * scores * (case.K + case.V)
         if case.mode == "fwd_bwd":
             flops *= BACKWARD_FACTOR
@@ -171,11 +223,18 @@ class Softmax(Operator):
         return bool(case.options.get("cache", True))
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Return softmax attention, the last query of q standing at the last key of k; all [B, T, H, D]."""
+def attend(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
+    """Return softmax attention; all [B, T, H, D], k and v with as many heads as q or a divisor of them.
+
+    Where it is causal the last query of q stands at the last key of k.
+    """
     import torch
+
+    k, v = (x.repeat_interleave(q.shape[2] // x.shape[2], 2) for x in (k, v))
 
     rows, columns = q.shape[1], k.shape[1]
     scores = torch.einsum("bthk,buhk->bhtu", q, k) / math.sqrt(q.shape[-1])
-    hidden = torch.ones(rows, columns, dtype=torch.bool, device=q.device).triu(columns - rows + 1)
-    return torch.einsum("bhtu,buhv->bthv", scores.masked_fill(hidden, -math.inf).softmax(-1), v)
+    if causal:
+        hidden = torch.ones(rows, columns, dtype=torch.bool, device=q.device).triu(columns - rows + 1)
+        scores = scores.masked_fill(hidden, -math.inf)
+    return torch.einsum("bhtu,buhv->bthv", scores.softmax(-1), v)

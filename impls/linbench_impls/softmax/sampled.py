@@ -39,7 +39,9 @@ def sampled_output(case: Case, inputs: Inputs, positions: Tensor) -> dict[str, E
         o = _rows(q[:, -1:], k, v, rows)
         found = {"o": Expected(o)}
     else:
-        found = {"o": Expected(_rows(q[:, positions], k, v, positions), (slice(None), positions))}
+        found = {
+            "o": Expected(_rows(q[:, positions], k, v, last_seen(case, positions)), (slice(None), positions))
+        }
     if case.mode == "prefill" or inputs.state is not None:
         slots = (slice(None), positions)
         found |= {
@@ -49,11 +51,12 @@ def sampled_output(case: Case, inputs: Inputs, positions: Tensor) -> dict[str, E
     return found
 
 
-def sampled_gradients(case: Case, inputs: Inputs, positions: Tensor) -> dict[str, Expected]:
-    """Return o and dq at the sampled rows, dk and dv at the sampled keys of the last head.
+def sampled_gradients(case: Case, inputs: Inputs, positions: Tensor, group: int) -> dict[str, Expected]:
+    """Return o and dq at the sampled rows, dk and dv at the sampled keys of the last head of keys.
 
     dv_u = sum_t P_tu do_t and dk_u = sum_t P_tu (do_t . v_u - do_t . o_t) q_t / sqrt(K), where
-    P_tu = exp(s_tu - l_t) and l_t is the logarithm of row t's sum of exponentials.
+    P_tu = exp(s_tu - l_t) and l_t is the logarithm of row t's sum of exponentials. The last `group` heads of
+    the inputs have the same keys.
     """
     import torch
 
@@ -65,19 +68,18 @@ def sampled_gradients(case: Case, inputs: Inputs, positions: Tensor) -> dict[str
     outputs, gradients = [], []
     for head in range(case.H):  # a head at a time: the graph holds the scores of the sampled rows
         some = (slice(None), slice(None), slice(head, head + 1))
-        o = _rows(queries[some], k[some], v[some], positions)
+        o = _rows(queries[some], k[some], v[some], last_seen(case, positions))
         outputs.append(o.detach())
         gradients.append(torch.autograd.grad(o, queries, upstream[rows][some])[0])
     dq = torch.stack(gradients).sum(0)
-    last = (case.B - 1, slice(None), case.H - 1)
-    dk, dv = _key_gradients(
-        inputs.tensors["q"][last].double(),
-        k[last].double(),
-        v[last].double(),
-        upstream[last].double(),
-        positions,
-    )
-    keys = (case.B - 1, positions, case.H - 1)
+    shares = []
+    for head in range(case.H - group, case.H):
+        one = (case.B - 1, slice(None), head)
+        q_one, k_one, v_one, do = (x[one].double() for x in (inputs.tensors["q"], k, v, upstream))
+        causal = bool(case.options.get("causal", True))
+        shares.append(_key_gradients(q_one, k_one, v_one, do, positions, causal))
+    dk, dv = (torch.stack(parts).sum(0) for parts in zip(*shares, strict=True))
+    keys = (case.B - 1, positions, case.H // group - 1)
     return {
         "o": Expected(torch.cat(outputs, 2), rows),
         "dq": Expected(dq, rows),
@@ -86,8 +88,15 @@ def sampled_gradients(case: Case, inputs: Inputs, positions: Tensor) -> dict[str
     }
 
 
+def last_seen(case: Case, positions: Tensor) -> Tensor:
+    """Return the last key that each sampled row sees."""
+    import torch
+
+    return positions if case.options.get("causal", True) else torch.full_like(positions, case.T - 1)
+
+
 def _rows(q: Tensor, k: Tensor, v: Tensor, positions: Tensor) -> Tensor:
-    """Return the rows of o that stand at `positions`; q: [B, R, H, K], k and v whole; a few heads at once."""
+    """Return rows of o that see the keys to `positions`; q: [B, R, H, K], k and v whole; by a few heads."""
     import torch
 
     batch, tokens, heads, _ = k.shape
@@ -102,7 +111,9 @@ def _rows(q: Tensor, k: Tensor, v: Tensor, positions: Tensor) -> Tensor:
     return torch.cat(parts, 2)
 
 
-def _key_gradients(q: Tensor, k: Tensor, v: Tensor, do: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+def _key_gradients(
+    q: Tensor, k: Tensor, v: Tensor, do: Tensor, positions: Tensor, causal: bool
+) -> tuple[Tensor, Tensor]:
     """Return dk and dv at the sampled keys of one head; q, k: [T, K], v, do: [T, V], float64."""
     import torch
 
@@ -111,10 +122,13 @@ def _key_gradients(q: Tensor, k: Tensor, v: Tensor, do: Tensor, positions: Tenso
     dk, dv = torch.zeros_like(some_k), torch.zeros_like(some_v)
     for rows in _row_blocks(q.shape[0]):
         at = torch.arange(rows.start, rows.stop, device=q.device)
-        scores = q[rows] @ k[: rows.stop].T * scale
-        scores.masked_fill_(torch.arange(rows.stop, device=q.device) > at[:, None], -math.inf)
+        if not causal:
+            at = torch.full_like(at, len(k) - 1)
+        stop = rows.stop if causal else len(k)
+        scores = q[rows] @ k[:stop].T * scale
+        scores.masked_fill_(torch.arange(stop, device=q.device) > at[:, None], -math.inf)
         total = scores.logsumexp(-1, keepdim=True)
-        o = (scores - total).exp_() @ v[: rows.stop]
+        o = (scores - total).exp_() @ v[:stop]
         weights = (q[rows] @ some_k.T * scale - total).exp().masked_fill(positions > at[:, None], 0.0)
         dv += weights.T @ do[rows]
         slopes = weights * (do[rows] @ some_v.T - (do[rows] * o).sum(-1, keepdim=True))

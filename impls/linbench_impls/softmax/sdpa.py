@@ -50,8 +50,8 @@ BACKENDS = {
 }
 
 
-def attend(backend: str, q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
-    """Return attention by one backend of torch, and no other; q, k, v: [B, H, T, D].
+def attend(backend: str, q: Tensor, k: Tensor, v: Tensor, causal: bool, group: int) -> Tensor:
+    """Return attention by one backend of torch, and no other; q: [B, H, T, D], k, v: [B, H / group, T, D].
 
     Raises:
         NotImplementedError: The backend refuses these inputs.
@@ -61,7 +61,7 @@ def attend(backend: str, q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tenso
 
     try:
         with sdpa_kernel(getattr(SDPBackend, backend)):
-            return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+            return F.scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=group > 1)
     except RuntimeError as error:
         if "No available kernel" in str(error) or "No viable backend" in str(error):
             raise NotImplementedError(f"torch's {backend} backend refuses these inputs") from error
@@ -71,8 +71,8 @@ def attend(backend: str, q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tenso
 def register(name: str, backend: str, rule: WhyNot) -> None:
     """Register the implementation of one backend, with its prefill and decode."""
 
-    def fwd(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return attend(backend, q, k, v, causal=True)
+    def fwd(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = True, group: int = 1) -> Tensor:
+        return attend(backend, q, k, v, causal, group)
 
     fwd.__doc__ = f"torch's scaled_dot_product_attention, {backend} forced."
     made = implementation(
@@ -80,17 +80,17 @@ def register(name: str, backend: str, rule: WhyNot) -> None:
     )(fwd)
 
     @made.mode("prefill")
-    def prefill(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, State]:
+    def prefill(q: Tensor, k: Tensor, v: Tensor, *, group: int = 1) -> tuple[Tensor, State]:
         caches = tuple(x.new_empty(*x.shape[:2], x.shape[2] + 1, x.shape[3]) for x in (k, v))
         for cache, x in zip(caches, (k, v), strict=True):
             cache[:, :, :-1] = x
-        return attend(backend, q, k, v, causal=True), caches
+        return attend(backend, q, k, v, True, group), caches
 
     @made.mode("decode")
-    def decode(q: Tensor, k: Tensor, v: Tensor, *, state: State) -> tuple[Tensor, State]:
+    def decode(q: Tensor, k: Tensor, v: Tensor, *, group: int = 1, state: State) -> tuple[Tensor, State]:
         keys, values = state
         keys[:, :, -1:], values[:, :, -1:] = k, v
-        return attend(backend, q, keys, values, causal=False), state
+        return attend(backend, q, keys, values, False, group), state
 
 
 for _name, (_backend, _rule) in BACKENDS.items():
