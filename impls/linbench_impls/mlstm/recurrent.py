@@ -1,0 +1,14 @@
+"""mlstm/recurrent: the definition, one token at a time."""
+
+from linbench import Case
+from linbench_impls.forms.dplr import step_bytes
+from linbench_impls.forms.register import register
+from linbench_impls.mlstm.forms import recurrent
+
+
+def step_flops(case: Case) -> float:
+    """Return the operations of T steps, of one in decode."""
+    return 4 * case.tokens * case.H * case.K * (case.V + 1)
+
+
+register("mlstm", "recurrent", recurrent, layout="BHTD", flops=step_flops, extra_bytes=step_bytes)
