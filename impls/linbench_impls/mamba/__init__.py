@@ -1,0 +1,1 @@
+"""Mamba: the selective scan of S6 (Gu and Dao 2023)."""
