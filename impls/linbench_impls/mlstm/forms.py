@@ -1,6 +1,7 @@
 """The forms of mLSTM, whose gates are kept in range by a running maximum m.
 
-    m_t = max(log f_t + m_{t-1}, i_t)        S_t = exp(log f_t + m_{t-1} - m_t) S_{t-1} + exp(i_t - m_t) k_t v_t^T
+    m_t = max(log f_t + m_{t-1}, i_t)
+    S_t = exp(log f_t + m_{t-1} - m_t) S_{t-1} + exp(i_t - m_t) k_t v_t^T
 
 and n_t likewise of k_t; o_t = S_t^T q_t / max(|n_t . q_t|, exp(-m_t)), f a sigmoid, q scaled by K^-1/2. The
 output does not depend on m, which therefore has no gradient but that of the one given in a state.

@@ -1,0 +1,113 @@
+"""Operator log_linear: gated linear attention over a Fenwick tree of states."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from linbench import Case, Cost, Operator, Option, TensorSpec, operator
+from linbench.core.case import Scalar
+from linbench.core.operator import magnitude
+from linbench.core.tensor import normal
+from linbench_impls.forms.operator import BACKWARD_FACTOR, GATES, QKV, softplus_gates
+from linbench_impls.forms.sized import SizedSpec
+from linbench_impls.log_linear import forms
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+State = tuple["Tensor", ...]
+
+
+def state_levels(case: Case) -> int:
+    """Return how many buckets the token after next may have."""
+    return (case.T + 1).bit_length()
+
+
+def weight_levels(case: Case) -> int:
+    """Return how many weights a token has: one a bucket, and one for itself."""
+    return state_levels(case) + 1
+
+
+@operator
+class LogLinear(Operator):
+    """Log-linear attention with the scalar gate of Mamba-2.
+
+    o_t = K^-1/2 sum_{u <= t} lambda_t[l] exp(g_{u+1} + ... + g_t) (q_t . k_u) v_u, l = 0 if u = t, else
+    floor(log2(t xor u)) + 1. q, k: [B, T, H, K]; v, o: [B, T, H, V]; g: [B, T, H], log-decays <= 0 drawn as
+    those of simple_gla; lambda: [B, T, H, N], softplus of a normal; both float32. The state is a state for
+    each bucket of the next token, S: [B, H, P, K, V], and the tokens so far, t: [B, H], float32.
+    """
+
+    name = "log_linear"
+    title = "Linear attention with a scalar gate over log2(T) states of doubling reach"
+    source = "Guo et al. 2025, Log-Linear Attention, arXiv:2506.04761"
+    complexity = "O(T log T)"
+    inputs = (
+        *QKV,
+        TensorSpec("g", "BTH", exact=True),
+        SizedSpec("lam", "BTHN", exact=True, sizes={"N": weight_levels}),
+    )
+    state = (SizedSpec("S", "BHPKV", sizes={"P": state_levels}), TensorSpec("t", "BH"))
+    options: ClassVar[Mapping[str, Option]] = {"gates": GATES}
+
+    def draw(
+        self, spec: TensorSpec, shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]
+    ) -> Tensor:
+        """Return random q, k and v, gates and weights of levels."""
+        import torch.nn.functional as F
+
+        if spec.name == "g":
+            return softplus_gates(shape, generator, options)
+        if spec.name == "lam":
+            return F.softplus(normal(shape, generator))
+        return super().draw(spec, shape, generator, options)
+
+    def draw_state(self, case: Case, generator: Generator) -> State:
+        """Return normal states in the buckets that are not empty after T tokens."""
+        import torch
+
+        S = normal(self.state[0].shape(case, 1), generator) * magnitude(self.option_values(case)) ** 2
+        for level in range(state_levels(case)):
+            if not case.T >> level & 1:
+                S[:, :, level] = 0
+        return S, torch.full((case.B, case.H), float(case.T), device=S.device)
+
+    def reference(
+        self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
+    ) -> tuple[Tensor, State]:
+        """Return output and final state by a tree of chunks."""
+        del options
+        laid = (tensors[spec.name].transpose(1, 2) for spec in self.inputs)
+        o, final = forms.chunked(*laid, state=state)
+        return o.transpose(1, 2), final
+
+    def recurrence(
+        self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
+    ) -> tuple[Tensor, State]:
+        """Return output and final state as the definition says: for each pair of tokens its level."""
+        import torch
+
+        del state, options
+        q, k, v, g, lam = (tensors[spec.name] for spec in self.inputs)
+        rows = []
+        for t in range(q.shape[1]):
+            o = torch.zeros_like(v[:, 0])
+            since = torch.zeros_like(g[:, 0])
+            for u in reversed(range(t + 1)):
+                level = 0 if u == t else int(math.log2(t ^ u)) + 1
+                weight = lam[:, t, :, level] * since.exp() * (q[:, t] * k[:, u]).sum(-1)
+                o = o + weight[..., None] * v[:, u]
+                since = since + g[:, u]
+            rows.append(o * q.shape[-1] ** -0.5)
+        k, v, g = (x.transpose(1, 2) for x in (k, v, g))
+        return torch.stack(rows, 1), forms.last_state(k, v, g, lam.shape[-1] - 1)
+
+    def cost(self, case: Case) -> Cost:
+        """Return the work of a new product, its merge, and the readout of the buckets that are not empty."""
+        full = sum(map(int, f"{case.T:b}")) if case.mode == "decode" else math.log2(case.T + 1) / 2
+        flops = case.tokens * case.H * case.K * case.V * (4 + 2 * full)
+        if case.mode == "fwd_bwd":
+            flops *= BACKWARD_FACTOR
+        return Cost(float(flops), self.input_bytes(case) + self.output_bytes(case))
