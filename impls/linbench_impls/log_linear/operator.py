@@ -93,14 +93,11 @@ class LogLinear(Operator):
         q, k, v, g, lam = (tensors[spec.name] for spec in self.inputs)
         rows = []
         for t in range(q.shape[1]):
-            o = torch.zeros_like(v[:, 0])
-            since = torch.zeros_like(g[:, 0])
-            for u in reversed(range(t + 1)):
-                level = 0 if u == t else int(math.log2(t ^ u)) + 1
-                weight = lam[:, t, :, level] * since.exp() * (q[:, t] * k[:, u]).sum(-1)
-                o = o + weight[..., None] * v[:, u]
-                since = since + g[:, u]
-            rows.append(o * q.shape[-1] ** -0.5)
+            levels = [0 if u == t else int(math.log2(t ^ u)) + 1 for u in range(t + 1)]
+            since = torch.stack([g[:, u + 1 : t + 1].sum(1) for u in range(t + 1)], -1)  # [B, H, t + 1]
+            scores = torch.einsum("bhk,buhk->bhu", q[:, t], k[:, : t + 1])
+            weight = lam[:, t][..., levels] * since.exp() * scores
+            rows.append(torch.einsum("bhu,buhv->bhv", weight, v[:, : t + 1]) * q.shape[-1] ** -0.5)
         k, v, g = (x.transpose(1, 2) for x in (k, v, g))
         return torch.stack(rows, 1), forms.last_state(k, v, g, lam.shape[-1] - 1)
 
