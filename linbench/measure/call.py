@@ -130,13 +130,20 @@ class Call:
         """Return what the implementation returns; this is the timed region."""
         if self.case.mode != "fwd_bwd":
             with torch.no_grad():
-                return self._function(*self._tensors, **self._keywords)
-        output = self._function(*self._tensors, **self._keywords)
+                return self.forward()
+        output = self.forward()
+        return output, self.backward(output)
+
+    def forward(self) -> Any:
+        """Return what the function of the mode returns."""
+        return self._function(*self._tensors, **self._keywords)
+
+    def backward(self, output: Tensor) -> tuple[Tensor, ...]:
+        """Return the gradient of every differentiable input, by an output of `forward`."""
         leaves = [tensor for tensor in (*self._tensors, *(self._state or ())) if tensor.requires_grad]
-        gradients = torch.autograd.grad(
+        return torch.autograd.grad(
             output, leaves, self._laid.upstream, allow_unused=True, materialize_grads=True
         )
-        return output, gradients
 
     @property
     def advances(self) -> bool:
