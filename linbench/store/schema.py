@@ -23,7 +23,7 @@ TIMES = (
     *("cpu_median_s", "kernels_median_s", "anchor_median_s"),
 )
 BESIDE_SAMPLES = ("cpu_s", "switches", "kernels_s")
-REVISION = "0005"
+REVISION = "0006"
 
 metadata = MetaData()
 
@@ -110,4 +110,21 @@ pytest_benchmarks = Table(  # timed by pytest-benchmark and checked against noth
     *(Column(name, JSON, nullable=False) for name in ("params", "extra_info", "options", "stats")),
     Column("samples_s", LargeBinary),
     Index("pytest_benchmarks_by_session", "session"),
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("operator", Text, nullable=False),
+    Column("implementation", Text, nullable=False),
+    Column("case_id", String(12), nullable=False),
+    Column("case", JSON, nullable=False),
+    Column("tool", String(16), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("reason", Text),
+    Column("breakdown", JSON),
+    Column("memory", JSON, nullable=False),
+    Column("artifacts", JSON, nullable=False),
+    Column("environment", JSON, nullable=False),
+    Column("profiled_at", String(32), nullable=False),
+    Index("profiles_by_implementation", "implementation"),
 )

@@ -1,0 +1,170 @@
+"""Profile: where the time of one call went, line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+from linbench.core.case import Case
+from linbench.core.measurement import Status
+
+
+class Kind(StrEnum):
+    """What a line's time is of."""
+
+    OPERATOR = "operator"
+    FOREIGN = "foreign"
+    DISPATCHER = "dispatcher"
+    PYTHON = "python"
+    KERNEL = "kernel"
+    GAP = "gap"
+
+
+HOST = frozenset({Kind.DISPATCHER, Kind.PYTHON})
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one operator, kernel or kind of overhead took of one call, the mean over the profiled calls.
+
+    Attributes:
+        phase: fwd, bwd, prefill or decode.
+        name: Of the operator, as torch has it, of the kernel or of the C function.
+        kind: operator (computes, on the CPU), foreign (C called through ctypes, or compiled by
+            torch.compile), dispatcher (views, allocations and operators that only call others), python (no
+            operator was running), kernel (on a device), gap (the device waited).
+        calls: How often it was called.
+        total_s: Time in it and in what it called, seconds.
+        self_s: Time in itself alone; these add up to the time of the call.
+        flops: Operations, as torch counts them, or None where it does not.
+        bytes: Of its tensor arguments, each read once, and of what it allocated; None where not known.
+    """
+
+    phase: str
+    name: str
+    kind: Kind
+    calls: float
+    total_s: float
+    self_s: float
+    flops: float | None = None
+    bytes: float | None = None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Return the line that `asdict` made plain data of."""
+        return cls(**{**data, "kind": Kind(data["kind"])})
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """Where the time of one call went.
+
+    Attributes:
+        lines: The longest first.
+        calls: How many calls were profiled.
+        wall_s: Time of a profiled call that is to be accounted for, seconds: by the host's clock on the CPU,
+            from the start of its first kernel to the end of its last on a device.
+        plain_s: Median wall time of the same call without a profiler, seconds, the device waited for.
+        cpu_s: Processor time of the process in it, all threads, seconds.
+        page_faults: Minor page faults in it.
+        threads: Threads that torch may use.
+        times_s: The call by several timers, seconds; only on a device.
+    """
+
+    lines: tuple[Line, ...]
+    calls: int
+    wall_s: float
+    plain_s: float
+    cpu_s: float
+    page_faults: float
+    threads: int
+    times_s: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def accounted(self) -> float:
+        """The share of the wall time that the lines account for."""
+        return sum(line.self_s for line in self.lines) / self.wall_s if self.wall_s else 0.0
+
+    def share(self, *kinds: Kind) -> float:
+        """Return the share of the wall time that lines of some kinds took."""
+        if not self.wall_s:
+            return 0.0
+        return sum(line.self_s for line in self.lines if line.kind in kinds) / self.wall_s
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the breakdown as plain JSON data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Return the breakdown that `to_json` wrote."""
+        return cls(**{**data, "lines": tuple(Line.from_json(line) for line in data["lines"])})
+
+
+@dataclass(frozen=True)
+class Profile:
+    """An implementation at a case under a profiler; never a row with a time.
+
+    Attributes:
+        operator: Name of the operator.
+        implementation: Full name of the implementation.
+        case: Where it was profiled.
+        tool: torch, memory or all.
+        status: How it ended.
+        reason: One line that says why; only an ok one may have none.
+        breakdown: Where the time went; None unless asked for.
+        memory: What the peak was for, bytes by part; empty unless asked for.
+        artifacts: SHA-256 of the files that were kept, by what they are: trace, memory.
+        environment: The machine, as `linbench.core.environment.capture` wrote it.
+        profiled_at: When, ISO 8601 in UTC.
+        id: Its number in the store; 0 if it is not stored.
+    """
+
+    operator: str
+    implementation: str
+    case: Case
+    tool: str
+    status: Status
+    reason: str | None = None
+    breakdown: Breakdown | None = None
+    memory: Mapping[str, int] = field(default_factory=dict)
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    profiled_at: str = ""
+    id: int = 0
+
+    def __post_init__(self) -> None:
+        if self.status is not Status.OK and not self.reason:
+            raise ValueError(f"a profile that is {self.status} must say why")
+
+    def to_row(self) -> dict[str, Any]:
+        """Return the profile as one JSON object."""
+        return {
+            "id": self.id,
+            "operator": self.operator,
+            "implementation": self.implementation,
+            "case_id": self.case.id,
+            "case": self.case.to_json(),
+            "tool": self.tool,
+            "status": str(self.status),
+            "reason": self.reason,
+            "breakdown": self.breakdown.to_json() if self.breakdown else None,
+            "memory": dict(self.memory),
+            "artifacts": dict(self.artifacts),
+            "environment": dict(self.environment),
+            "profiled_at": self.profiled_at,
+        }
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Return the profile that `to_row` wrote."""
+        kept = {name: value for name, value in row.items() if name != "case_id"}
+        breakdown = row["breakdown"]
+        kept |= {
+            "case": Case.from_json(row["case"]),
+            "status": Status(row["status"]),
+            "breakdown": Breakdown.from_json(breakdown) if breakdown else None,
+        }
+        return cls(**kept)

@@ -1,0 +1,54 @@
+"""Profiles: written to a store and read back; they belong to no run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import insert, null, select
+
+from linbench.core.errors import UsageError
+from linbench.core.profile import Profile
+from linbench.store.database import open_engine, reading, shown, transaction
+from linbench.store.schema import profiles
+
+
+class Profiles:
+    """The profiles of a database; they are added and never changed."""
+
+    def __init__(self, place: str, *, write: bool = False) -> None:
+        """Open the store.
+
+        Raises:
+            StoreError: It cannot be opened.
+        """
+        self.place = shown(place)
+        self._engine = open_engine(place, write=write)
+
+    def add(self, profile: Profile) -> Profile:
+        """Add a profile and return it with its number; it is then on the disk."""
+        values: dict[str, Any] = {name: value for name, value in profile.to_row().items() if name != "id"}
+        values |= {} if profile.breakdown else {"breakdown": null()}
+        with transaction(self._engine, self.place) as connection:
+            key = connection.execute(insert(profiles).values(values)).inserted_primary_key
+        return replace(profile, id=key[0] if key is not None else 0)
+
+    def find(self, name: str) -> Profile:
+        """Return the profile of a number, or the last one of an implementation.
+
+        Raises:
+            UsageError: There is none.
+        """
+        query = select(profiles).order_by(profiles.c.id.desc()).limit(1)
+        if name.isdigit():
+            query = query.where(profiles.c.id == int(name))
+        else:
+            query = query.where(profiles.c.implementation == name)
+        with reading(self._engine, self.place) as connection:
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            raise UsageError(
+                f"database {self.place} holds no profile {name!r}; "
+                "`linbench profile IMPLEMENTATION` makes one"
+            )
+        return Profile.from_row(dict(row))
