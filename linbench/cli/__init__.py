@@ -29,6 +29,7 @@ COMMANDS = {
     "baseline": "Give runs names, by which history and report refer to them.",
     "export": "Write a run to a file, for linbench or for other tools.",
     "import": "Add a file of linbench or of pytest-benchmark to a database.",
+    "profile": "Say where the time and the memory of a call go, apart from any timing.",
     "doctor": "Say what this machine is, and what can run on it and why not.",
     "selftest": "See whether this harness can be believed here.",
     "db": "Check a database.",

@@ -43,12 +43,7 @@ def chained(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return decorate
 
 
-cases = chained(
-    click.option(
-        "--grid",
-        metavar="NAME|FILE",
-        help="A shipped grid (linbench list grids) or a .toml file.  [default: quick]",
-    ),
+case_axes = chained(
     click.option(
         "--T", "T", metavar="LIST", help="Sequence lengths: 512,1k..64k (a range doubles; k is 1024)."
     ),
@@ -68,6 +63,16 @@ cases = chained(
         help="An operator's option: feature_map=relu.",
     ),
     click.option("--seed", type=click.IntRange(0, LARGEST_COUNT), help="Seed of the inputs.  [default: 0]"),
+)
+"""The axes of a case."""
+
+cases = chained(
+    click.option(
+        "--grid",
+        metavar="NAME|FILE",
+        help="A shipped grid (linbench list grids) or a .toml file.  [default: quick]",
+    ),
+    case_axes,
 )
 """Which cases."""
 

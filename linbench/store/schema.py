@@ -110,6 +110,8 @@ pytest_benchmarks = Table(  # timed by pytest-benchmark and checked against noth
     *(Column(name, JSON, nullable=False) for name in ("params", "extra_info", "options", "stats")),
     Column("samples_s", LargeBinary),
     Index("pytest_benchmarks_by_session", "session"),
+)
+
 profiles = Table(
     "profiles",
     metadata,

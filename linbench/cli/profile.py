@@ -1,0 +1,189 @@
+"""linbench profile: say where the time and the memory of a call go, apart from any timing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from linbench.cli import options
+from linbench.cli.text import columns, printable, report_broken
+from linbench.core.errors import UsageError
+from linbench.core.measurement import Status
+from linbench.core.profile import Breakdown, Profile
+from linbench.core.quantity import parse_duration
+from linbench.report import format
+
+HEADER = ("PHASE", "WHAT", "KIND", "CALLS", "SELF", "SHARE", "TOTAL", "GFLOP/S", "GB/S")
+COMPARED = ("PHASE", "WHAT", "CALLS", "SELF", "CALLS", "SELF", "DIFFERENCE")
+SHOWN_LINES = 20
+SHOWN_NAME = 60
+
+
+@click.command(context_settings=options.SETTINGS)
+@click.argument("implementation", required=False)
+@options.case_axes
+@click.option("--device", metavar="cpu|cuda", help="[default: cuda if there is one]")
+@click.option(
+    "--tool",
+    type=click.Choice(["torch", "memory", "all"]),
+    default="torch",
+    show_default=True,
+    help="torch: where the time goes; memory: what is allocated when.",
+)
+@click.option(
+    "--timeout", default="120s", show_default=True, metavar="DURATION", help="Give up a case after this."
+)
+@click.option("--all-lines", is_flag=True, help=f"Print every line, not the first {SHOWN_LINES}.")
+@click.option(
+    "--compare",
+    nargs=2,
+    metavar="A B",
+    help="Line up two stored profiles: their numbers, or implementations for the last of each.",
+)
+@options.plugin
+@options.db
+@options.output_format("json")
+def command(**given: Any) -> None:
+    """Say where the time and the memory of a call go, apart from any timing.
+
+    \b
+    linbench profile linear/chunk --T 4k --mode fwd_bwd
+    linbench profile --compare linear/chunk linear/native
+
+    IMPLEMENTATION is called under torch's profiler in a process of its own. What was found is stored in the
+    database, the Chrome trace beside it in artifacts/; Perfetto (ui.perfetto.dev) opens that.
+    """  # noqa: D301 - \b is click's mark for text kept as it is
+    if given["compare"] is not None:
+        if given["implementation"] is not None:
+            raise UsageError("--compare takes profiles that are stored; leave out IMPLEMENTATION")
+        one, other = given["compare"]
+        _compare(one, other, given["db"], given["form"])
+        return
+    if given["implementation"] is None:
+        raise UsageError("name an implementation, as in `linbench profile linear/chunk --T 4k`")
+    for found in _profiled(given):
+        if given["form"] == "json":
+            click.echo(json.dumps(found.to_row()))
+        else:
+            most = None if given["all_lines"] else SHOWN_LINES
+            for line in _lines(found, given["db"], most):
+                click.echo(printable(line))
+
+
+def _profiled(given: dict[str, Any]) -> Iterator[Profile]:
+    """Yield the profile of each case as it is stored."""
+    from linbench import api
+    from linbench.core.grid import Grid
+    from linbench.core.registry import registry
+    from linbench.execution.lock import exclusive
+    from linbench.profiling.artifact import Artifacts
+    from linbench.profiling.session import profile
+    from linbench.store.profiles import Profiles
+
+    timeout_s = parse_duration(given["timeout"], "--timeout")
+    try:
+        plan = api.plan_run(
+            Grid("axes"),
+            impl=given["implementation"],
+            device=given["device"],
+            plugins=given["plugin"],
+            axes=options.axes(given),
+        )
+    finally:
+        report_broken(registry)
+    with exclusive(api.check_device(plan.device)):
+        store, artifacts = Profiles(given["db"], write=True), Artifacts(given["db"])
+        for job in plan.jobs:
+            yield store.add(
+                profile(
+                    registry,
+                    job,
+                    given["tool"],
+                    plugins=plan.plugins,
+                    timeout_s=timeout_s,
+                    artifacts=artifacts,
+                )
+            )
+
+
+def _lines(found: Profile, db: str, most: int | None) -> Iterator[str]:
+    """Yield a profile as lines; of its breakdown at most so many."""
+    from linbench.profiling.artifact import Artifacts
+    from linbench.profiling.words import diagnosis
+
+    yield f"profile {found.id}: {found.implementation} {found.case}"
+    if found.status is not Status.OK:
+        yield f"{found.status}: {found.reason}"
+        return
+    if found.breakdown is not None:
+        yield from _table(found.breakdown, most)
+        yield from diagnosis(found.breakdown, found.case.device)
+    for kind, digest in found.artifacts.items():
+        yield f"{kind}: {Artifacts(db).path(digest)}"
+
+
+def _table(found: Breakdown, most: int | None) -> list[str]:
+    shown = found.lines[:most]
+    rows = [
+        [
+            line.phase,
+            line.name[:SHOWN_NAME],
+            str(line.kind),
+            format.digits(line.calls),
+            format.seconds(line.self_s),
+            f"{line.self_s / found.wall_s:.1%}",
+            format.seconds(line.total_s),
+            format.digits(line.flops / line.self_s * 1e-9) if line.flops and line.self_s else "",
+            format.digits(line.bytes / line.self_s * 1e-9) if line.bytes and line.self_s else "",
+        ]
+        for line in shown
+    ]
+    rest = found.lines[len(shown) :]
+    if rest:
+        rest_s = sum(line.self_s for line in rest)
+        lines = format.plural(len(rest), "further line")
+        rows.append(["", lines, "", "", format.seconds(rest_s), f"{rest_s / found.wall_s:.1%}", "", "", ""])
+    return columns(HEADER, rows)
+
+
+def _compare(one: str, other: str, db: str, form: str) -> None:
+    """Print two stored profiles line by line."""
+    from dataclasses import asdict
+
+    from linbench.profiling.words import aligned
+    from linbench.store.profiles import Profiles
+
+    store = Profiles(db)
+    found = [store.find(name) for name in (one, other)]
+    breakdowns = [_breakdown(profile) for profile in found]
+    pairs = aligned(*breakdowns)
+    if form == "json":
+        for pair in pairs:
+            click.echo(json.dumps(asdict(pair) | {"difference_s": pair.difference_s}))
+        return
+    for letter, profile, breakdown in zip("AB", found, breakdowns, strict=True):
+        wall = format.seconds(breakdown.wall_s)
+        click.echo(
+            printable(f"{letter}: profile {profile.id}: {profile.implementation} {profile.case}  {wall}")
+        )
+    rows = []
+    for pair in pairs:
+        sides = (
+            (format.digits(line.calls), format.seconds(line.self_s)) if line else ("", "")
+            for line in (pair.one, pair.other)
+        )
+        sign = "+" if pair.difference_s > 0 else ""
+        cells = [cell for side in sides for cell in side]
+        rows.append([pair.phase, pair.name[:SHOWN_NAME], *cells, sign + format.seconds(pair.difference_s)])
+    for line in columns(COMPARED, rows):
+        click.echo(line)
+
+
+def _breakdown(profile: Profile) -> Breakdown:
+    if profile.breakdown is None:
+        why = profile.reason or "it was taken with --tool memory"
+        raise UsageError(f"profile {profile.id} of {profile.implementation} has no times: {why}")
+    return profile.breakdown

@@ -1,0 +1,1 @@
+"""Profiling: where the time and the bytes of a call go, always apart from timing."""

@@ -1,0 +1,29 @@
+"""Foreign: ranges around C functions that are called through ctypes, which torch's profiler does not see."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from torch._C._profiler import _RecordFunctionFast as Range
+
+from linbench.profiling.breakdown import FOREIGN
+
+
+class RangedFunction(ctypes._CFuncPtr):  # type: ignore[misc, name-defined]
+    """A function of a C library; each call is a range named after it."""
+
+    _flags_ = ctypes._FUNCFLAG_CDECL  # type: ignore[attr-defined]
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """Return what the function returns."""
+        with Range(f"{FOREIGN}{getattr(self, '__name__', 'function')}"):
+            return super().__call__(*arguments, **keywords)
+
+
+def range_foreign_calls() -> None:
+    """Have the functions of every C library that is loaded from now on open a range when they are called.
+
+    For a process that only profiles: no kernel has such ranges where it is timed.
+    """
+    ctypes._CFuncPtr = RangedFunction  # type: ignore[attr-defined]

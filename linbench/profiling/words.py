@@ -1,0 +1,74 @@
+"""Words: what a breakdown says of a call, in sentences; and two breakdowns line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from linbench.core.profile import HOST, Breakdown, Kind, Line
+from linbench.report import format
+
+HOST_BOUND = 0.3
+MANY_FAULTS = 10
+PHASES = ("fwd", "bwd", "prefill", "decode")
+
+
+def diagnosis(found: Breakdown, device: str) -> list[str]:
+    """Return what the time of a call is made of, a sentence each."""
+    said = [f"The lines account for {found.accounted:.1%} of {format.seconds(found.wall_s)} a call."]
+    if device == "cuda":
+        gaps = found.share(Kind.GAP)
+        bound = "; the host does not launch fast enough" if gaps > HOST_BOUND else ""
+        said.append(f"{gaps:.0%} of this time is launch gaps{bound}.")
+        beside = {"wall": found.plain_s, **found.times_s}
+        said.append(
+            ", ".join(f"{name} {format.seconds(value)}" for name, value in beside.items()).capitalize() + "."
+        )
+        return said
+    host = found.share(*HOST)
+    bound = "; it is bound by the host's overhead" if host > HOST_BOUND else ""
+    said.append(f"{host:.0%} of this time is Python and the dispatcher{bound}.")
+    longer = found.wall_s / found.plain_s - 1 if found.plain_s else 0.0
+    said.append(
+        f"Without the profiler a call takes {format.seconds(found.plain_s)}: profiled it took "
+        f"{abs(longer):.0%} {'longer' if longer >= 0 else 'less'}."
+    )
+    busy = found.cpu_s / found.plain_s if found.plain_s else 0.0
+    said.append(f"It keeps {busy:.2g} of {format.plural(found.threads, 'thread')} busy.")
+    faults = round(found.page_faults)
+    many = "; it takes memory from the system and gives it back" if faults >= MANY_FAULTS else ""
+    said.append(f"It meets {format.plural(faults, 'page fault')} a call{many}.")
+    return said
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The same line of two breakdowns.
+
+    Attributes:
+        phase: fwd, bwd, prefill or decode.
+        name: Of the operator, kernel or C function.
+        one: Its line in the first; None where there is none.
+        other: Its line in the second; None where there is none.
+    """
+
+    phase: str
+    name: str
+    one: Line | None
+    other: Line | None
+
+    @property
+    def difference_s(self) -> float:
+        """How much longer the second is, seconds."""
+        return (self.other.self_s if self.other else 0.0) - (self.one.self_s if self.one else 0.0)
+
+
+def aligned(one: Breakdown, other: Breakdown) -> list[Pair]:
+    """Return the lines of two breakdowns in pairs by phase and name, the most different of a phase first."""
+    first, second = _by_key(one.lines), _by_key(other.lines)
+    pairs = [Pair(*key[:2], first.get(key), second.get(key)) for key in dict.fromkeys([*first, *second])]
+    return sorted(pairs, key=lambda pair: (PHASES.index(pair.phase), -abs(pair.difference_s), pair.name))
+
+
+def _by_key(lines: Iterable[Line]) -> dict[tuple[str, str, Kind], Line]:
+    return {(line.phase, line.name, line.kind): line for line in lines}

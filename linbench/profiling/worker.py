@@ -1,0 +1,63 @@
+"""The process that profiles an implementation at a case, as request.json asks.
+
+It is started with the folder, and writes answer.json and the files that are to be kept there. Its standard
+output and error belong to what it runs.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from linbench.core.case import Case
+from linbench.core.measurement import Status
+from linbench.core.registry import registry
+from linbench.execution.failure import failure
+from linbench.execution.worker import end_with_parent
+from linbench.measure.call import Call, LaidInputs
+from linbench.measure.heap import keep_freed
+from linbench.profiling.artifact import SUFFIX
+from linbench.profiling.foreign import range_foreign_calls
+from linbench.profiling.record import record
+
+TRACE = f"trace{SUFFIX}"
+
+
+def profile(request: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return what was found, and write the files that belong to it; a failure is an answer too."""
+    implementation = registry.implementation(request["implementation"])
+    operator = registry.operator(implementation.operator)
+    case = Case.from_json(request["case"])
+    reason = implementation.why_not(operator, case)
+    if reason is not None:
+        return {"status": Status.UNSUPPORTED, "reason": reason}
+    call = Call(operator, implementation, case, LaidInputs(operator, case))
+    return {"status": Status.OK, "breakdown": record(call, folder / TRACE).to_json()}
+
+
+DEEDS = {"profile": profile}
+
+
+def main(folder: Path) -> None:
+    """Answer the request of a folder."""
+    end_with_parent()
+    faulthandler.enable()
+    range_foreign_calls()
+    request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
+    registry.load(request.get("plugins", ()))
+    keep_freed()
+    try:
+        found = DEEDS[request["do"]](request, folder)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # an implementation may raise anything, SystemExit included
+        found = failure(error)
+    (folder / "answer.json").write_text(json.dumps(found), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,293 @@
+"""Profiles of real calls: what they account for, where they are kept, and that timing never sees them."""
+
+import ast
+import gzip
+import json
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import linbench as package
+from linbench.cli import main
+from linbench.core.case import Case
+from linbench.core.errors import UsageError
+from linbench.core.implementation import Implementation
+from linbench.core.measurement import Status
+from linbench.core.profile import Kind, Profile
+from linbench.core.registry import Registry, registry
+from linbench.execution.plan import Job
+from linbench.measure.call import Call, LaidInputs
+from linbench.profiling import process, session
+from linbench.profiling import record as recording
+from linbench.profiling.artifact import Artifacts
+from linbench.profiling.record import in_ranges, kind_of, record
+from linbench.profiling.session import profile
+from linbench.store.profiles import Profiles
+
+OURS = ("linear", "retention", "lightning", "simple_gla", "softmax")
+CASE = ["--T", "256", "--H", "2", "--D", "32", "--device", "cpu"]
+
+
+@pytest.fixture
+def one_thread(monkeypatch):
+    monkeypatch.setattr(recording, "PROFILED_S", 0.01)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def call_of(loaded, name, **more):
+    implementation = loaded.implementation(name)
+    operator = loaded.operator(implementation.operator)
+    case = Case(**{"B": 1, "T": 512, "H": 2, "K": 32, "V": 32, **more})
+    return Call(operator, implementation, case, LaidInputs(operator, case))
+
+
+def here(loaded):
+    """The names of our implementations that run forward on this CPU; compiling flex takes too long."""
+    case = Case(1, 512, 2, 32, 32)
+    for found in loaded.implementations():
+        if found.operator in OURS and found.name != "softmax/flex":
+            operator = loaded.operator(found.operator)
+            if found.why_not(operator, operator.complete(case)) is None:
+                yield found.name
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_every_implementation_on_the_cpu_is_accounted_for(loaded, tmp_path):
+    names = list(here(loaded))
+    assert {"linear/chunk", "linear/recurrent", "retention/chunk", "softmax/flash"} <= set(names)
+    for name in names:
+        tokens = 64 if name.endswith("/recurrent") else 512  # a call a token
+        shares = []
+        while len(shares) < 5 and max(shares, default=0) < 0.95:  # what else runs may fall between two ranges
+            found = record(call_of(loaded, name, T=tokens), tmp_path / "trace.json")
+            shares.append(found.accounted)
+        assert 0.95 <= max(shares) <= 1.0, (name, shares)
+        assert {line.phase for line in found.lines} == {"fwd"}
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_lines_are_what_the_call_does(loaded, tmp_path):
+    found = record(call_of(loaded, "linear/naive", mode="fwd_bwd"), tmp_path / "trace.json.gz")
+    (product,) = (line for line in found.lines if (line.phase, line.name) == ("fwd", "aten::bmm"))
+    assert product.calls == 2
+    assert product.flops == 2 * 2 * 512**2 * (32 + 32)
+    scores, rows = 4 * 2 * 512**2, 4 * 2 * 512 * 32
+    assert product.bytes == 2 * scores + 4 * rows
+    assert {line.phase for line in found.lines} == {"fwd", "bwd"}
+    assert {line.name for line in found.lines} >= {"BmmBackward0", "aten::elu", "aten::tril", "Python"}
+    events = json.loads(gzip.decompress((tmp_path / "trace.json.gz").read_bytes()))["traceEvents"]
+    names = {event.get("name") for event in events}
+    assert {"linear/naive fwd", "linear/naive bwd", "aten::bmm"} <= names
+
+
+@pytest.mark.parametrize(
+    ("name", "called", "kind"),
+    [
+        ("aten::bmm", False, Kind.OPERATOR),
+        ("aten::add", True, Kind.OPERATOR),
+        ("aten::copy_", False, Kind.OPERATOR),
+        ("aten::matmul", True, Kind.DISPATCHER),
+        ("aten::clone", True, Kind.DISPATCHER),
+        ("aten::transpose", True, Kind.DISPATCHER),
+        ("aten::empty_strided", False, Kind.DISPATCHER),
+        ("autograd::engine::evaluate_function: BmmBackward0", True, Kind.DISPATCHER),
+        ("BmmBackward0", True, Kind.DISPATCHER),
+    ],
+)
+def test_what_an_operator_s_own_time_is_of(name, called, kind):
+    assert kind_of(name, called) is kind
+
+
+def test_in_ranges_a_call_returns_what_it_returns_when_it_is_timed(loaded):
+    for mode in ("fwd", "fwd_bwd", "prefill", "decode"):
+        call = call_of(loaded, "linear/chunk", mode=mode, T=64)
+        call.prepare()
+        timed = call()
+        call.prepare()
+        ranged = in_ranges(call)
+        for one, other in zip(flat(timed), flat(ranged), strict=True):
+            assert torch.equal(one, other)
+            assert one.requires_grad == other.requires_grad
+
+
+def flat(returned):
+    if isinstance(returned, torch.Tensor):
+        return [returned]
+    return [tensor for part in returned for tensor in flat(part)]
+
+
+def test_on_cuda_a_range_is_one_of_nvtx_too(monkeypatch):
+    seen = []
+    monkeypatch.setattr(torch.cuda.nvtx, "range_push", lambda name: seen.append(name))
+    monkeypatch.setattr(torch.cuda.nvtx, "range_pop", lambda: seen.append("pop"))
+    with recording.ranged("linear/x fwd", "cuda"):
+        seen.append("call")
+    assert seen == ["linear/x fwd", "call", "pop"]
+
+
+def test_nothing_that_times_can_reach_the_profiler():
+    """Rows are the same with and without a profile: no module of a timed process names one of these.
+
+    The parent of both is the command line, and a profile is taken in a process of its own.
+    """
+    root = Path(package.__file__).parent
+    timing = [path for room in ("core", "measure", "execution") for path in (root / room).rglob("*.py")]
+    timing += [path for outer in ("impls", "kernels") for path in (root.parent / outer).rglob("*.py")]
+    assert len(timing) > 40
+    for path in timing:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert not any(name.startswith("linbench.profiling") for name in names), path
+            if isinstance(node, ast.Name | ast.Attribute):
+                called = node.id if isinstance(node, ast.Name) else node.attr
+                assert called not in ("record_function", "_RecordFunctionFast", "_CFuncPtr"), path
+
+
+@pytest.fixture(scope="module")
+def profiled(command_line):
+    """The command line in a folder where two implementations were profiled."""
+    command = command_line("profiled")
+    command.environment |= {"OMP_NUM_THREADS": "1"}
+    words = [*CASE, "--mode", "fwd_bwd", "--format", "json"]
+    command.rows = [
+        json.loads(command("profile", name, *words)[0]) for name in ("linear/chunk", "linear/native")
+    ]
+    return command
+
+
+def test_a_profile_is_kept_with_its_trace(profiled):
+    row = profiled.rows[0]
+    assert row["status"] == "ok"
+    found = Profiles(str(profiled.folder / "results/linbench.db")).find("1")
+    assert found == Profile.from_row(row)
+    assert found.breakdown.plain_s > 0
+    assert found.breakdown.threads == 1
+    assert found.environment["libraries"]["torch"]
+    artifacts = Artifacts(str(profiled.folder / "results/linbench.db"))
+    assert list(found.artifacts) == ["trace"]
+    events = json.loads(gzip.decompress(artifacts.read(found.artifacts["trace"])))["traceEvents"]
+    assert any(event.get("name") == "linear/chunk fwd" and event["ph"] == "X" for event in events)
+    tables = sqlite3.connect(profiled.folder / "results/linbench.db")
+    assert tables.execute("SELECT count(*) FROM runs").fetchone() == (0,)
+    assert tables.execute("SELECT count(*) FROM measurements").fetchone() == (0,)
+
+
+def test_a_c_kernel_has_a_line_of_its_own(profiled):
+    lines = {(line["phase"], line["name"]): line for line in profiled.rows[1]["breakdown"]["lines"]}
+    if profiled.rows[1]["status"] == "unsupported":
+        pytest.skip(profiled.rows[1]["reason"])
+    for phase, name in (("fwd", "forward"), ("bwd", "backward")):
+        line = lines[phase, f"ctypes::linear_attention_{name}"]
+        assert line["kind"] == "foreign"
+        assert line["calls"] == 1
+
+
+def test_two_profiles_are_compared(profiled):
+    out, _ = profiled("profile", "--compare", "linear/chunk", "2")
+    assert out.startswith("A: profile 1: linear/chunk ")
+    (line,) = (line.split() for line in out.splitlines() if line.startswith("fwd    aten::bmm "))
+    assert line[2] == "5.00"
+    assert line[-2].startswith("-")
+    out, _ = profiled("profile", "--compare", "1", "2", "--format", "json")
+    pairs = [json.loads(line) for line in out.splitlines()]
+    assert {pair["phase"] for pair in pairs} == {"fwd", "bwd"}
+
+
+def test_text_says_what_it_means(profiled):
+    out, _ = profiled("profile", "linear/chunk", *CASE)
+    assert "of this time is Python and the dispatcher" in out
+    assert "page fault" in out
+    assert "trace: results/artifacts/" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ([], 2, "name an implementation"),
+        (["linear/chonk"], 2, "did you mean linear/chunk"),
+        (["--compare", "linear/chunk", "9"], 2, "holds no profile '9'"),
+        (["linear/chunk", "--compare", "1", "2"], 2, "leave out IMPLEMENTATION"),
+        (["linear/chunk", "--T", "0"], 2, "--T: '0' is not a positive count"),
+    ],
+)
+def test_a_mistake_is_one_line(profiled, words, code, said, capsys, monkeypatch):
+    monkeypatch.chdir(profiled.folder)
+    with pytest.raises(SystemExit) as ended:
+        main(["profile", *words])
+    assert ended.value.code == code
+    err = capsys.readouterr().err
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "reason"),
+    [
+        ("import os; os.abort()", Status.CRASHED, "ended by SIGABRT"),
+        ("import time; time.sleep(60)", Status.TIMEOUT, "--timeout"),
+        ("answer = None", Status.CRASHED, "exited with code 0: it said nothing"),
+        ("import sys; sys.exit('no such thing')", Status.CRASHED, "exited with code 1: no such thing"),
+    ],
+)
+def test_a_process_that_ends_without_an_answer_says_how(tmp_path, monkeypatch, body, status, reason):
+    monkeypatch.setattr(process, "COMMAND", (sys.executable, "-c", body))
+    monkeypatch.setattr(session, "_predicted", lambda *_: None)
+    job = Job("linear/x", "linear", Case(1, 64, 2, 16, 16))
+    artifacts = Artifacts(str(tmp_path / "x.db"))
+    timeout_s = 0.5 if status is Status.TIMEOUT else 60.0
+    told = profile(Registry(), job, "torch", timeout_s=timeout_s, artifacts=artifacts)
+    assert (told.status, told.breakdown, told.artifacts) == (status, None, {})
+    assert reason in told.reason
+
+
+def test_what_an_implementation_raises_is_an_answer(tmp_path):
+    plugin = tmp_path / "bad.py"
+    plugin.write_text(
+        "from linbench import implementation\n"
+        '@implementation("linear", "raises")\n'
+        "def raises(q, k, v):\n"
+        '    raise SystemExit("no more")\n',
+        encoding="utf-8",
+    )
+    found = Registry()
+    found.add_operator(registry.operator("linear"))
+    function = {"fwd": lambda q, k, v: (q, k, v)}
+    found.add_implementation(Implementation("linear/raises", "linear", "BTHD", function))
+    job = Job("linear/raises", "linear", Case(1, 64, 2, 16, 16))
+    artifacts = Artifacts(str(tmp_path / "x.db"))
+    told = profile(found, job, "torch", plugins=[str(plugin)], timeout_s=60.0, artifacts=artifacts)
+    assert (told.status, told.reason) == (Status.ERROR, "SystemExit: no more")
+
+
+def test_what_cannot_run_is_not_tried(loaded, tmp_path, monkeypatch):
+    artifacts = Artifacts(str(tmp_path / "x.db"))
+    job = Job("linear/naive", "linear", Case(1, 64, 2, 16, 16, mode="decode"))
+    told = profile(loaded, job, "torch", timeout_s=0.0, artifacts=artifacts)
+    assert told.status is Status.UNSUPPORTED
+    assert "has no decode mode" in told.reason
+    monkeypatch.setattr(session, "safe_memory_bytes", lambda: 1000)
+    job = Job("linear/naive", "linear", Case(1, 64, 2, 16, 16))
+    told = profile(loaded, job, "torch", timeout_s=0.0, artifacts=artifacts)
+    assert told.status is Status.SKIPPED
+    assert "predicted to need" in told.reason
+
+
+def test_an_artifact_that_was_changed_is_refused(tmp_path):
+    file = tmp_path / "x.json.gz"
+    file.write_bytes(gzip.compress(b"{}"))
+    artifacts = Artifacts(str(tmp_path / "x.db"))
+    digest = artifacts.keep(file)
+    assert artifacts.keep(file) == digest
+    assert artifacts.read(digest) == file.read_bytes()
+    artifacts.path(digest).write_bytes(b"other")
+    with pytest.raises(UsageError, match="is not what was kept"):
+        artifacts.read(digest)
+    with pytest.raises(UsageError, match="profile again"):
+        artifacts.read("0" * 64)
