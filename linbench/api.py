@@ -19,6 +19,10 @@ from linbench.core.run import Run
 from linbench.execution.lock import exclusive
 from linbench.execution.plan import DEFAULT_PROCESSES, Job, Plan, Protocol, make_plan, plan_from_json
 from linbench.execution.runner import Observer, Runner
+from linbench.profiling.ceiling import Ceiling
+from linbench.profiling.ceiling import keep as keep_ceilings
+from linbench.profiling.ceiling import kept as kept_ceilings
+from linbench.profiling.session import find_ceilings
 from linbench.store import DEFAULT_DB
 from linbench.store.exchange.jsonl import head
 from linbench.store.store import Store
@@ -191,7 +195,7 @@ def measure(
         on_rows: Called with the rows of each case as soon as they are stored.
     """
     uuids = check_device(plan.device)
-    store = Store(db, write=True)
+    store, ceilings = Store(db, write=True), kept_ceilings(db)
     slow = [
         Job(row.implementation, row.operator, row.case)
         for row in (resume.measurements if resume else ())
@@ -199,7 +203,7 @@ def measure(
     ]
     with exclusive(uuids), Runner(registry, plan, on_job, slow) as runner:
         kept = plan.to_json() | ({"command": list(command)} if command else {})
-        current = resume or store.begin(environment.capture(), kept)
+        current = resume or store.begin(environment.capture() | ceilings, kept)
         if on_start is not None:
             on_start(current)
         journal = journal_path(db, current.id)
@@ -214,6 +218,25 @@ def measure(
                 on_rows(rows)
         store.finish(current.id)
     return store.run(current.id)
+
+
+def measure_ceilings(device: str | None = None, *, db: str = DEFAULT_DB) -> tuple[list[Ceiling], Path]:
+    """Return what a kind of device does at most, measured for about a minute, and the file that keeps it.
+
+    Runs that are stored in the same database have it in their environment from then on.
+
+    Args:
+        device: cpu or cuda; the GPU if there is one.
+        db: Where runs are stored.
+
+    Raises:
+        EnvironmentRefused: There is no such device, it is being measured by a run, or measuring failed.
+        StoreError: The file cannot be written.
+    """
+    device = device or default_device()
+    with exclusive(check_device(device)):
+        found = find_ceilings(device)
+    return found, keep_ceilings(found, db)
 
 
 def default_device() -> str:

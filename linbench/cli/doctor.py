@@ -4,26 +4,43 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from linbench.cli import options
 from linbench.cli.text import columns, report_broken
+from linbench.core.case import DEVICES
+from linbench.report import format
 from linbench.report.format import printable
 
+if TYPE_CHECKING:
+    from linbench.profiling.ceiling import Ceiling
+
+HEADER = ("CEILING", "DEVICE", "THREADS", "BEST", "MEDIAN", "WORST", "OF")
 PROBES = {"cpu": "float32", "cuda": "bfloat16"}
 
 
 @click.command(context_settings=options.SETTINGS)
+@click.option("--ceilings", is_flag=True, help="Measure what this machine does at most; for later runs too.")
+@click.option("--device", type=click.Choice(DEVICES), help="Of --ceilings.  [default: cuda if there is one]")
 @options.plugin
+@options.db
 @options.output_format("json")
-def command(plugin: Sequence[str], form: str) -> None:
+def command(ceilings: bool, device: str | None, plugin: Sequence[str], db: str, form: str) -> None:
     """Say what this machine is, and what can run on it and why not.
 
     Each implementation is asked whether it takes a common case: T = 1024, K = V = 64, float32 on the CPU
     and bfloat16 on a CUDA device.
+
+    --ceilings measures instead how fast each level of memory is copied, matrices are multiplied in each type,
+    and an operator is dispatched, for about a minute, and keeps that beside the database. Later runs on this
+    machine have it in their environment.
     """
+    if ceilings:
+        _measure_ceilings(device, db, form)
+        return
     from linbench.core import environment
     from linbench.core.registry import registry
 
@@ -43,6 +60,28 @@ def command(plugin: Sequence[str], form: str) -> None:
     for line in columns(["IMPLEMENTATION", "ON THE CPU", "ON A CUDA DEVICE"], table):
         click.echo(line)
     report_broken(registry)
+
+
+def _measure_ceilings(device: str | None, db: str, form: str) -> None:
+    """Measure, keep and print the ceilings of a kind of device."""
+    from linbench import api
+
+    found, path = api.measure_ceilings(device, db=db)
+    if form == "json":
+        for one in found:
+            click.echo(json.dumps(asdict(one)))
+        return
+    for line in columns(HEADER, [_ceiling(one) for one in found]):
+        click.echo(line)
+    click.echo(f"kept in {path}")
+
+
+def _ceiling(one: Ceiling) -> list[str]:
+    figures = (
+        format.seconds(value) if one.unit == "s" else f"{format.digits(value * 1e-9)} G{one.unit}"
+        for value in (one.best, one.median, one.worst)
+    )
+    return [one.name, one.device, str(one.threads), *figures, one.command]
 
 
 def _verdict(found: Any, has_gpu: bool) -> dict[str, str | None]:

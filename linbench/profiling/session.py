@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from linbench.core import environment
+from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Status
 from linbench.core.profile import Breakdown, Profile
 from linbench.core.registry import Registry
@@ -16,8 +17,10 @@ from linbench.execution.estimate import job_bytes
 from linbench.execution.plan import Job
 from linbench.execution.process import safe_memory_bytes
 from linbench.profiling.artifact import SUFFIX, Artifacts
+from linbench.profiling.ceiling import Ceiling
 from linbench.profiling.process import answer
 
+CEILINGS_TIMEOUT_S = 600.0
 TOOLS = ("torch", "memory", "all")
 ARTIFACTS = ("trace", "memory")
 
@@ -70,6 +73,19 @@ def profile(
         environment=environment.capture(),
         profiled_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def find_ceilings(device: str) -> list[Ceiling]:
+    """Return the ceilings of a kind of device, measured in a fresh process.
+
+    Raises:
+        EnvironmentRefused: It came to no end.
+    """
+    with tempfile.TemporaryDirectory(prefix="linbench-") as name:
+        found = answer({"do": "ceilings", "device": device}, device, Path(name), CEILINGS_TIMEOUT_S)
+    if found["status"] != Status.OK:
+        raise EnvironmentRefused(f"the ceilings cannot be measured: {found['reason']}")
+    return [Ceiling(**one) for one in found["ceilings"]]
 
 
 def _predicted(registry: Registry, job: Job) -> dict[str, Any] | None:

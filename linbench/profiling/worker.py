@@ -1,4 +1,4 @@
-"""The process that profiles an implementation at a case, as request.json asks.
+"""The process that profiles an implementation at a case, or measures ceilings, as request.json asks.
 
 It is started with the folder, and writes answer.json and the files that are to be kept there. Its standard
 output and error belong to what it runs.
@@ -10,6 +10,7 @@ import faulthandler
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from linbench.execution.worker import end_with_parent
 from linbench.measure.call import Call, LaidInputs
 from linbench.measure.heap import keep_freed
 from linbench.profiling.artifact import SUFFIX
+from linbench.profiling.extremes import measured
 from linbench.profiling.foreign import range_foreign_calls
 from linbench.profiling.record import record
 
@@ -39,7 +41,14 @@ def profile(request: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return {"status": Status.OK, "breakdown": record(call, folder / TRACE).to_json()}
 
 
-DEEDS = {"profile": profile}
+def ceilings(request: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the ceilings of a device."""
+    del folder
+    found = [asdict(ceiling) for ceiling in measured(request["device"])]
+    return {"status": Status.OK, "ceilings": found}
+
+
+DEEDS = {"profile": profile, "ceilings": ceilings}
 
 
 def main(folder: Path) -> None:

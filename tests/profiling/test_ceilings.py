@@ -1,0 +1,119 @@
+"""What a machine does at most: the sizes that are copied, and what later runs are told."""
+
+import json
+
+import pytest
+
+from linbench import api
+from linbench.core.errors import EnvironmentRefused, UsageError
+from linbench.execution.plan import Protocol
+from linbench.profiling import ceiling, extremes, process
+from linbench.profiling.ceiling import Ceiling, ceilings_of, keep, kept, limits
+from linbench.profiling.session import find_ceilings
+
+
+def rate(name, best, threads=1, device="cpu"):
+    return Ceiling(name, device, threads, "B/s", best, best / 2, best / 3, "it")
+
+
+FOUND = [
+    rate("copy.L1", 1e12),
+    rate("copy.memory", 1e10),
+    rate("copy.memory", 2e10, 2),
+    rate("matmul.float32", 5e10),
+    rate("matmul.float32", 3e10, 2),
+    rate("copy.memory", 3e12, device="cuda"),
+]
+
+
+def test_the_limits_of_a_machine_are_its_fastest_product_and_copy():
+    assert limits(FOUND, "cpu", "float32") == (5e10, 2e10)
+    assert limits(FOUND, "cpu", "float64") is None
+    assert limits(FOUND, "cuda", "float32") is None
+
+
+@pytest.fixture
+def caches(tmp_path, monkeypatch):
+    for number, (kind, level, size, shared) in enumerate(
+        [("Data", 1, "32K", "0"), ("Instruction", 1, "64K", "0"), ("Unified", 2, "1024K", "0"),
+         ("Unified", 3, "32768K", "0-2,8")]
+    ):  # fmt: skip
+        index = tmp_path / f"index{number}"
+        index.mkdir()
+        for name, text in (("type", kind), ("level", level), ("size", size), ("shared_cpu_list", shared)):
+            (index / name).write_text(f"{text}\n", encoding="ascii")
+    monkeypatch.setattr(extremes, "CACHES", tmp_path)
+
+
+@pytest.mark.usefixtures("caches")
+def test_a_working_set_is_half_of_what_a_thread_has_of_a_cache():
+    sizes = {"L1": 16 << 10, "L2": 512 << 10, "L3": 4 << 20, "memory": 128 << 20}
+    assert extremes.working_sets(8) == sizes
+    assert extremes.working_sets(2) == sizes | {"L3": 8 << 20}
+
+
+def test_where_the_caches_are_not_known_only_memory_is_copied(tmp_path, monkeypatch):
+    monkeypatch.setattr(extremes, "CACHES", tmp_path)
+    assert extremes.working_sets(2) == {"memory": 2**27}
+
+
+@pytest.mark.usefixtures("caches")
+def test_every_ceiling_is_measured(monkeypatch):
+    monkeypatch.setattr(extremes, "CPU_SIDE", 64)
+    monkeypatch.setattr(extremes, "LEAST_MEMORY_BYTES", 2**22)
+    monkeypatch.setattr(extremes, "COPIED_S", 0.001)
+    found = list(extremes.measured("cpu"))
+    names = {one.name for one in found}
+    assert names >= {"copy.L1", "copy.L2", "copy.L3", "copy.memory", "matmul.float32", "dispatch", "timer"}
+    for one in found:
+        ordered = sorted((one.best, one.median, one.worst), reverse=one.unit != "s")
+        assert ordered == [one.best, one.median, one.worst]
+        assert one.best > 0
+    (step,) = (one for one in found if one.name == "timer")
+    assert step.best < 1e-3
+
+
+def test_the_copy_reads_and_writes_what_it_says():
+    found = extremes._copy("L1", 4096, 1)
+    assert "numpy.copyto of 2048 bytes" in found.command
+    slower = extremes._copy("memory", 2**26, 1)
+    assert found.best > slower.best
+
+
+def test_later_runs_have_the_ceilings_of_their_machine(tmp_path, monkeypatch):
+    db = str(tmp_path / "results" / "x.db")
+    assert kept(db) == {}
+    keep(FOUND, db)
+    assert ceilings_of(kept(db)) == FOUND
+    plan = api.plan_run(
+        None, impl="linear/naive", device="cpu", protocol=Protocol(once=True), axes={"T": "16"}
+    )
+    run = api.measure(plan, db=db)
+    assert ceilings_of(run.environment) == FOUND
+    monkeypatch.setattr(ceiling, "cpu_name", lambda: "another")
+    assert kept(db) == {}
+
+
+def test_a_damaged_file_is_one_line(tmp_path):
+    (tmp_path / "ceilings.json").write_text("{", encoding="utf-8")
+    with pytest.raises(UsageError, match="doctor --ceilings` makes it anew"):
+        kept(str(tmp_path / "x.db"))
+
+
+def test_what_does_not_come_to_an_end_is_refused(monkeypatch):
+    monkeypatch.setattr(process, "COMMAND", ("false",))
+    with pytest.raises(EnvironmentRefused, match="cannot be measured: exited with code 1"):
+        find_ceilings("cpu")
+
+
+def test_the_command_prints_and_keeps_them(tmp_path, monkeypatch, capsys):
+    from linbench.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(api, "find_ceilings", lambda device: FOUND if device == "cpu" else [])
+    with pytest.raises(SystemExit):
+        main(["doctor", "--ceilings", "--device", "cpu"])
+    out = capsys.readouterr().out
+    assert "copy.memory     cpu     2        20.0 GB/s" in out
+    assert "kept in results/ceilings.json" in out
+    assert len(json.loads((tmp_path / "results/ceilings.json").read_text())["ceilings"]) == len(FOUND)
