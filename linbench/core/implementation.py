@@ -37,7 +37,9 @@ class Implementation:
         functions: The function of each mode; fwd_bwd is fwd differentiated by autograd.
         differentiable: Whether autograd reaches the inputs through fwd.
         rule: Says why a case cannot be taken, or None.
-        flops: Operations that this algorithm does at a case; the operator's least cost if not given.
+        flops: Operations that a call of this algorithm does at a case, those of backward among them in
+            fwd_bwd; the operator's least cost if not given. Matrix products and rank-one updates count, and
+            the masked half of a product where it is computed.
         extra_bytes: Bytes that it needs beside inputs and outputs at a case; 0 if not given.
         launches: Makes a context manager that yields a list, in the end filled with the kernels that this
             implementation launched meanwhile. Triton's need none; see `linbench.core.measurement.Kernel`.
@@ -99,6 +101,10 @@ class Implementation:
         return parameter in parameters or any(
             found.kind is inspect.Parameter.VAR_KEYWORD for found in parameters.values()
         )
+
+    def algorithmic_flops(self, operator: Operator, case: Case) -> float:
+        """Return the operations that a call at a case does, useful or not."""
+        return self.flops(case) if self.flops else operator.cost(case).flops
 
     def lacks(self, operator: Operator, case: Case) -> str | None:
         """Return which mode, option or state of a case it does not have, in one line, or None."""

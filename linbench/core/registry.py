@@ -163,7 +163,7 @@ def implementation(
         layout: BTHD (canonical), BHTD, TBHD or HBTD.
         differentiable: Whether autograd reaches the inputs.
         why_not: Says in one line why a case cannot be taken, or None; `linbench.needs` makes the common ones.
-        flops: Operations that the algorithm does at a case, where they differ from the least.
+        flops: Operations that a call does at a case, backward among them, where they differ from the least.
         extra_bytes: Bytes that it needs at a case beside inputs and outputs; a case predicted not to fit is
             skipped.
         launches: Tells which kernels of its own it launched, where they are not Triton's; see

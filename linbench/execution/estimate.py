@@ -8,7 +8,6 @@ from linbench.execution.plan import Job, Protocol
 FLOPS_PER_S = {"cpu": 5e10, "cuda": 5e13}
 OVERHEAD_S = 0.4
 CALLS_OUTSIDE_SAMPLING = 4
-BACKWARD_FACTOR = 3.5
 
 
 class Unsupported(Exception):
@@ -37,10 +36,7 @@ def job_bytes(operator: Operator, implementation: Implementation, job: Job) -> i
 
 def job_seconds(operator: Operator, implementation: Implementation, job: Job, protocol: Protocol) -> float:
     """Return the seconds that a job is predicted to take, checks included; at most its timeout."""
-    flops = implementation.flops(job.case) if implementation.flops else operator.cost(job.case).flops
-    if job.case.mode == "fwd_bwd" and implementation.flops:
-        flops *= BACKWARD_FACTOR
-    call_s = flops / FLOPS_PER_S[job.case.device]
+    call_s = implementation.algorithmic_flops(operator, job.case) / FLOPS_PER_S[job.case.device]
     if protocol.once:
         return OVERHEAD_S + call_s
     total_s = OVERHEAD_S + CALLS_OUTSIDE_SAMPLING * call_s + max(protocol.min_time_s, 3 * call_s)
