@@ -22,6 +22,7 @@ State = tuple["Tensor", ...]
 
 OPERATORS = ("retention", "lightning", "simple_gla")
 CHUNK = 64
+AUTOGRAD = 3  # a product and, in backward, two of the same size
 
 
 def steps(g: Tensor, tokens: int) -> Tensor:
@@ -137,8 +138,14 @@ def score_bytes(case: Case) -> float:
 
 
 def quadratic_flops(case: Case) -> float:
-    """Return the operations of the parallel form; the masked half is computed too."""
-    return 2 * case.B * case.H * case.T**2 * (case.K + case.V)
+    """Return the operations of the parallel form, the masked half too; of a step in decode."""
+    state = 2 * case.tokens * case.H * case.K * case.V
+    if case.mode == "decode":
+        return 2 * state
+    products = 2 * case.B * case.H * case.T**2 * (case.K + case.V)
+    if case.mode == "fwd_bwd":
+        return products * AUTOGRAD
+    return products + state if case.mode == "prefill" else products
 
 
 def chunk_bytes(case: Case) -> float:
@@ -148,8 +155,10 @@ def chunk_bytes(case: Case) -> float:
 
 
 def chunk_flops(case: Case) -> float:
-    """Return the operations of the chunked form, in the masked half of a chunk too."""
-    return case.tokens * case.H * (4 * case.K * case.V + 2 * CHUNK * (case.K + case.V))
+    """Return the operations of the chunked form, in the masked half of a chunk too; of a step in decode."""
+    scores = 0 if case.mode == "decode" else 2 * CHUNK * (case.K + case.V)
+    products = case.tokens * case.H * (4 * case.K * case.V + scores)
+    return products * (AUTOGRAD if case.mode == "fwd_bwd" else 1)
 
 
 def step_bytes(case: Case) -> float:
@@ -158,5 +167,5 @@ def step_bytes(case: Case) -> float:
 
 
 def step_flops(case: Case) -> float:
-    """Return the operations of T steps, of one in decode."""
-    return 4 * case.tokens * case.H * case.K * case.V
+    """Return the operations of T steps, of one in decode; what states lose by decay is not counted."""
+    return 4 * case.tokens * case.H * case.K * case.V * (AUTOGRAD if case.mode == "fwd_bwd" else 1)

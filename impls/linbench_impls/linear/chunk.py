@@ -16,8 +16,10 @@ BEFORE_FIRST = ((0, 0, 0, 0, 1, 0), (0, 0, 1, 0))  # pads of S and z that put a 
 
 
 def chunk_flops(case: Case) -> float:
-    """Return the operations of the chunked form, in the masked half of a chunk too."""
-    return case.tokens * case.H * (4 * case.K * case.V + 2 * CHUNK * (case.K + case.V))
+    """Return the operations of the chunked form, in the masked half of a chunk too; of a step in decode."""
+    scores = 0 if case.mode == "decode" else 2 * CHUNK * (case.K + case.V)
+    products = case.tokens * case.H * (4 * case.K * case.V + scores)
+    return products * (mathematics.AUTOGRAD if case.mode == "fwd_bwd" else 1)
 
 
 def chunk_bytes(case: Case) -> float:

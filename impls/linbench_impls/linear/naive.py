@@ -18,8 +18,12 @@ def score_bytes(case: Case) -> float:
 
 
 def quadratic_flops(case: Case) -> float:
-    """Return the operations of the full products; the masked half is computed too."""
-    return 2 * case.B * case.H * case.T**2 * (case.K + case.V)
+    """Return the operations of the full products, the masked half too, and in prefill of the last state."""
+    products = 2 * case.B * case.H * case.T**2 * (case.K + case.V)
+    state = 2 * case.tokens * case.H * case.K * case.V
+    if case.mode == "fwd_bwd":
+        return products * mathematics.AUTOGRAD
+    return products + state if case.mode == "prefill" else products
 
 
 @implementation("linear", "naive", layout="BHTD", flops=quadratic_flops, extra_bytes=score_bytes)

@@ -15,7 +15,8 @@ State = tuple["Tensor", "Tensor"]
 
 def step_flops(case: Case) -> float:
     """Return the operations of T steps, of one in decode."""
-    return 4 * case.tokens * case.H * case.K * case.V
+    steps = 4 * case.tokens * case.H * case.K * case.V
+    return steps * (mathematics.AUTOGRAD if case.mode == "fwd_bwd" else 1)
 
 
 def kept_states(case: Case) -> float:

@@ -27,7 +27,8 @@ def quadratic_flops(case: Case) -> float:
     rows = case.T
     if case.mode == "decode":
         rows = 1 if case.options.get("cache", True) else case.T + 1
-    return 2 * case.B * case.H * rows * case.T * (case.K + case.V)
+    passes = 3 if case.mode == "fwd_bwd" else 1  # backward makes two products of each
+    return passes * 2 * case.B * case.H * rows * case.T * (case.K + case.V)
 
 
 @implementation("softmax", "naive", layout="BHTD", flops=quadratic_flops, extra_bytes=score_bytes)

@@ -39,6 +39,13 @@ def math_bytes(case: Case) -> float:
     return copies * case.B * case.H * rows * case.T * max(case.item_bytes, 4)
 
 
+def math_flops(case: Case) -> float:
+    """Return the operations of the full products; the masked half is computed too."""
+    rows = 1 if case.mode == "decode" else case.T
+    passes = 3 if case.mode == "fwd_bwd" else 1  # backward makes two products of each
+    return passes * 2 * case.B * case.H * rows * case.T * (case.K + case.V)
+
+
 BACKENDS = {
     "flash": ("FLASH_ATTENTION", equal_dims(flash_why_not)),
     "efficient": ("EFFICIENT_ATTENTION", needs(device="cuda", dtypes=("float32", *HALF))),
@@ -76,7 +83,12 @@ def register(name: str, backend: str, rule: WhyNot) -> None:
 
     fwd.__doc__ = f"torch's scaled_dot_product_attention, {backend} forced."
     made = implementation(
-        "softmax", name, layout="BHTD", why_not=rule, extra_bytes=math_bytes if name == "math" else None
+        "softmax",
+        name,
+        layout="BHTD",
+        why_not=rule,
+        flops=math_flops if name == "math" else None,
+        extra_bytes=math_bytes if name == "math" else None,
     )(fwd)
 
     @made.mode("prefill")
