@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -121,8 +123,29 @@ def _lines(found: Profile, db: str, most: int | None) -> Iterator[str]:
     if found.breakdown is not None:
         yield from _table(found.breakdown, most)
         yield from diagnosis(found.breakdown, found.case.device)
+    if found.memory:
+        parts = [f"{kind} {format.size(size)}" for kind, size in found.memory.items() if kind != "peak"]
+        peak = format.size(found.memory["peak"])
+        yield f"At its peak a call holds {peak} above its inputs: {', '.join(parts)}."
+        yield f"page: {_write_page(found, db)}"
     for kind, digest in found.artifacts.items():
         yield f"{kind}: {Artifacts(db).path(digest)}"
+
+
+def _write_page(found: Profile, db: str) -> Path:
+    """Draw the allocations of a profile, and return the file."""
+    from linbench.profiling.artifact import Artifacts
+    from linbench.profiling.memory_page import render
+    from linbench.profiling.timeline import Timeline
+
+    kept = json.loads(gzip.decompress(Artifacts(db).read(found.artifacts["memory"])))
+    path = Path("reports") / f"profile-{found.id}.html"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(render(found, Timeline.from_json(kept)), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
+    return path
 
 
 def _table(found: Breakdown, most: int | None) -> list[str]:

@@ -7,6 +7,7 @@ output and error belong to what it runs.
 from __future__ import annotations
 
 import faulthandler
+import gzip
 import json
 import sys
 from collections.abc import Mapping
@@ -21,12 +22,11 @@ from linbench.execution.failure import failure
 from linbench.execution.worker import end_with_parent
 from linbench.measure.call import Call, LaidInputs
 from linbench.measure.heap import keep_freed
+from linbench.profiling.allocations import allocations
 from linbench.profiling.artifact import SUFFIX
 from linbench.profiling.extremes import measured
 from linbench.profiling.foreign import range_foreign_calls
 from linbench.profiling.record import record
-
-TRACE = f"trace{SUFFIX}"
 
 
 def profile(request: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -38,7 +38,15 @@ def profile(request: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     if reason is not None:
         return {"status": Status.UNSUPPORTED, "reason": reason}
     call = Call(operator, implementation, case, LaidInputs(operator, case))
-    return {"status": Status.OK, "breakdown": record(call, folder / TRACE).to_json()}
+    found: dict[str, Any] = {"status": Status.OK}
+    if request["tool"] in ("torch", "all"):
+        found["breakdown"] = record(call, folder / f"trace{SUFFIX}").to_json()
+    if request["tool"] in ("memory", "all"):
+        taken = allocations(call)
+        found["memory"] = taken.peak()
+        with gzip.open(folder / f"memory{SUFFIX}", "wt", encoding="utf-8") as file:
+            json.dump(taken.to_json(), file)
+    return found
 
 
 def ceilings(request: Mapping[str, Any], folder: Path) -> dict[str, Any]:
