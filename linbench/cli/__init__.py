@@ -30,6 +30,7 @@ COMMANDS = {
     "export": "Write a run to a file, for linbench or for other tools.",
     "import": "Add a file of linbench or of pytest-benchmark to a database.",
     "profile": "Say where the time and the memory of a call go, apart from any timing.",
+    "kernels": "Say what compiled kernels take of a GPU, without one.",
     "doctor": "Say what this machine is, and what can run on it and why not.",
     "selftest": "See whether this harness can be believed here.",
     "db": "Check a database.",
@@ -73,6 +74,7 @@ def app(ctx: click.Context) -> None:
     settings = configured()
     nested = {
         "db": ("check",),
+        "kernels": ("inspect",),
         "baseline": ("set", "list", "remove"),
         "list": ("operators", "implementations", "grids", "runs", "sessions"),
     }

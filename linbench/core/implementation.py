@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from linbench.core.case import Case
+from linbench.core.compiled import Compiled
 from linbench.core.errors import unknown
 from linbench.core.measurement import Kernel
 from linbench.core.operator import Operator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
 Launches = Callable[[], AbstractContextManager[Sequence[Kernel]]]
+CompiledFor = Callable[[Case, str], Sequence[Compiled]]
 WhyNot = Callable[[Case], str | None]
 CANONICAL = "BTHD"
 LAYOUTS = ("BTHD", "BHTD", "TBHD", "HBTD")
@@ -43,6 +45,8 @@ class Implementation:
         extra_bytes: Bytes that it needs beside inputs and outputs at a case; 0 if not given.
         launches: Makes a context manager that yields a list, in the end filled with the kernels that this
             implementation launched meanwhile. Triton's need none; see `linbench.core.measurement.Kernel`.
+        compiled: Compiles what a call at a case launches for an architecture, as in "sm_90", without a
+            device; raises `NotImplementedError` with one line where it cannot.
         summary: First line of the function's docstring.
         origin: File that it comes from.
     """
@@ -56,6 +60,7 @@ class Implementation:
     flops: Callable[[Case], float] | None = None
     extra_bytes: Callable[[Case], float] | None = None
     launches: Launches | None = None
+    compiled: CompiledFor | None = None
     summary: str = ""
     origin: str = ""
     _parameters: dict[str, Mapping[str, inspect.Parameter]] = field(default_factory=dict, repr=False)

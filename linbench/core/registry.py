@@ -13,7 +13,7 @@ from types import ModuleType
 
 from linbench.core.case import Case
 from linbench.core.errors import UsageError, unknown
-from linbench.core.implementation import LAYOUTS, Function, Implementation, Launches, WhyNot
+from linbench.core.implementation import LAYOUTS, CompiledFor, Function, Implementation, Launches, WhyNot
 from linbench.core.operator import Operator
 
 ENTRY_POINT_GROUP = "linbench.plugins"
@@ -150,6 +150,7 @@ def implementation(
     flops: Callable[[Case], float] | None = None,
     extra_bytes: Callable[[Case], float] | None = None,
     launches: Launches | None = None,
+    compiled: CompiledFor | None = None,
 ) -> Callable[[Function], Implementation]:
     """Return a decorator that registers a function as an implementation's forward pass.
 
@@ -168,6 +169,7 @@ def implementation(
             skipped.
         launches: Tells which kernels of its own it launched, where they are not Triton's; see
             `Implementation`.
+        compiled: Compiles its kernels without a device, for `linbench kernels inspect`; see `Implementation`.
 
     Raises:
         ValueError: The full name is taken, or the layout is not known.
@@ -184,6 +186,7 @@ def implementation(
             flops=flops,
             extra_bytes=extra_bytes,
             launches=launches,
+            compiled=compiled,
             summary=(function.__doc__ or "").strip().partition("\n")[0],
             origin=getattr(sys.modules.get(function.__module__), "__file__", None) or function.__module__,
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation, needs
+from linbench.core.compiled import Compiled
 from linbench.core.measurement import Kernel
 
 if TYPE_CHECKING:
@@ -52,7 +54,36 @@ def launches() -> Iterator[list[Kernel]]:
     ]
 
 
-@implementation("linear", "cuda", why_not=why_not, launches=launches)
+def compiled(case: Case, arch: str) -> list[Compiled]:
+    """Return the kernels of a case, compiled for an architecture; those of segments among them."""
+    import torch
+
+    from linbench_kernels.cuda import linear_attention_plan as plan
+
+    dtype = getattr(torch, case.dtype)
+    reason = plan.why_not(case.K, case.V, dtype)
+    if reason is not None:
+        raise NotImplementedError(reason)
+    feature_map, normalize = case.options.get("feature_map", "elu1"), case.options.get("normalize", True)
+    variant = plan.Variant(case.K, case.V, dtype, str(feature_map), bool(normalize))
+    programs = [variant.forward, *([variant.backward] if case.mode == "fwd_bwd" else [])]
+    found = []
+    for program in programs:
+        cubin = program.compile(arch)
+        code_hash = hashlib.sha256(cubin.code).hexdigest()[:16]
+        configuration = " ".join(f"{name}={value}" for name, value in program.macros)
+        for name, taken in cubin.kernels.items():
+            part = name.removeprefix("linear_attention_")
+            if (part == "decode") != (case.mode == "decode"):
+                continue
+            threads, dynamic_bytes = variant.blocks[part]
+            shared = dynamic_bytes + taken.static_shared_bytes
+            kernel = Kernel(name, configuration, code_hash, taken.registers, taken.spill_bytes, shared)
+            found.append(Compiled(kernel, threads, cubin.code))
+    return found
+
+
+@implementation("linear", "cuda", why_not=why_not, launches=launches, compiled=compiled)
 def cuda(
     q: Tensor,
     k: Tensor,

@@ -1,0 +1,118 @@
+"""linbench kernels: what compiled kernels take of a GPU, without one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from linbench.cli import options
+from linbench.cli.text import columns, report_broken
+from linbench.core.errors import UsageError
+from linbench.report import format
+
+if TYPE_CHECKING:
+    from linbench.profiling.kernels import Inspected
+
+ARCHITECTURES = "sm_80,sm_90,sm_100"
+MIX = ("wgmma", "tcgen05", "mma", "cp.async", "tma", "fma", "all")
+HEADER = (
+    *("IMPLEMENTATION", "CASE", "ARCH", "KERNEL", "THREADS"),
+    *("REGISTERS", "SPILLS", "SHARED", "OCCUPANCY", "BOUND BY"),
+)
+
+
+@click.group(context_settings=options.SETTINGS)
+def command() -> None:
+    """Say what kernels take of a GPU."""
+
+
+@command.command(context_settings=options.SETTINGS)
+@click.argument("implementation", required=False)
+@options.axes
+@click.option("--arch", default=ARCHITECTURES, show_default=True, metavar="LIST", help="What to compile for.")
+@options.plugin
+@options.output_format("json")
+def inspect(**given: Any) -> None:
+    """Compile the kernels of IMPLEMENTATION, or of all, and print what they take; no GPU is needed.
+
+    \b
+    linbench kernels inspect linear/cuda --D 64,128 --dtype bfloat16 --mode fwd_bwd --arch sm_90
+
+    Registers of a thread, bytes of it that spill, shared memory of a block, how many of its warps a
+    multiprocessor can hold at most, and how many instructions of each kind the machine code has.
+    """  # noqa: D301 - \b is click's mark for text kept as it is
+    found = list(_inspected(given))
+    if given["form"] == "json":
+        for name, case, one in found:
+            kernel = asdict(one.compiled.kernel)
+            record = {"implementation": name, "case": case.to_json(), "arch": one.arch, **kernel}
+            record |= {"threads": one.compiled.threads, "occupancy": one.occupancy, "bound": one.bound}
+            click.echo(json.dumps(record | {"instructions": one.instructions}))
+        return
+    rows = [
+        [name, f"K{case.K} V{case.V} {case.dtype} {case.mode}", *_cells(one)] for name, case, one in found
+    ]
+    for line in columns([*HEADER, *(name.upper() for name in MIX)], rows):
+        click.echo(line)
+    if any(one.instructions is None for _, _, one in found):
+        click.echo("no instructions: nvdisasm is neither on PATH nor with Triton", err=True)
+
+
+def _cells(one: Inspected) -> list[str]:
+    kernel = one.compiled.kernel
+    counts = one.instructions or {}
+    return [
+        one.arch,
+        kernel.name,
+        str(one.compiled.threads),
+        str(kernel.registers),
+        format.size(kernel.spills or 0),
+        format.size(kernel.shared_bytes or 0),
+        f"{one.occupancy:.0%}",
+        one.bound,
+        *(str(counts.get(name, "")) for name in MIX),
+    ]
+
+
+def _inspected(given: dict[str, Any]) -> Iterator[tuple[str, Any, Inspected]]:
+    """Yield what is known of each kernel, with the implementation and the case."""
+    from linbench.core.grid import Grid, typed_axes
+    from linbench.core.registry import registry
+    from linbench.execution.plan import Protocol, make_plan
+    from linbench.profiling import kernels
+
+    architectures = options.words([given["arch"]], "--arch")
+    for arch in architectures:
+        if arch not in kernels.SHARED_BYTES:
+            raise UsageError(f"--arch: {arch!r} is not one of {', '.join(kernels.SHARED_BYTES)}")
+    try:
+        registry.load(given["plugin"])
+    finally:
+        report_broken(registry)
+    able = [found.name for found in registry.implementations() if found.compiled is not None]
+    name = given["implementation"]
+    if name is not None and registry.implementation(name).compiled is None:
+        raise UsageError(f"{name} has no kernels that compile without a GPU; {', '.join(able) or 'none'} has")
+    axes = {"dtype": "bfloat16"} | {key: value for key, value in options.axis_values(given).items() if value}
+    plan = make_plan(
+        registry,
+        Grid("axes").overridden(typed_axes(**axes)),
+        "cuda",
+        implementations=[name] if name else able,
+        protocol=Protocol(),
+    )
+    for job in plan.jobs:
+        compiled = registry.implementation(job.implementation).compiled
+        if compiled is None:
+            continue
+        for arch in architectures:
+            try:
+                found = compiled(job.case, arch)
+            except (ImportError, NotImplementedError, RuntimeError) as error:
+                raise UsageError(f"{job.implementation} at {job.case}: {error}") from None
+            for one in kernels.inspect(found, arch):
+                yield job.implementation, job.case, one
