@@ -32,7 +32,7 @@ def command() -> None:
 
 @command.command(context_settings=options.SETTINGS)
 @click.argument("implementation", required=False)
-@options.axes
+@options.case_axes
 @click.option("--arch", default=ARCHITECTURES, show_default=True, metavar="LIST", help="What to compile for.")
 @options.plugin
 @options.output_format("json")
@@ -97,7 +97,7 @@ def _inspected(given: dict[str, Any]) -> Iterator[tuple[str, Any, Inspected]]:
     name = given["implementation"]
     if name is not None and registry.implementation(name).compiled is None:
         raise UsageError(f"{name} has no kernels that compile without a GPU; {', '.join(able) or 'none'} has")
-    axes = {"dtype": "bfloat16"} | {key: value for key, value in options.axis_values(given).items() if value}
+    axes = {"dtype": "bfloat16"} | {key: value for key, value in options.axes(given).items() if value}
     plan = make_plan(
         registry,
         Grid("axes").overridden(typed_axes(**axes)),

@@ -11,12 +11,13 @@ from typing import Any
 import click
 
 from linbench.cli import options
-from linbench.cli.text import columns, printable, report_broken
+from linbench.cli.text import columns, report_broken
 from linbench.core.errors import UsageError
 from linbench.core.measurement import Status
 from linbench.core.profile import Breakdown, Profile
 from linbench.core.quantity import parse_duration
 from linbench.report import format
+from linbench.report.format import printable
 
 HEADER = ("PHASE", "WHAT", "KIND", "CALLS", "SELF", "SHARE", "TOTAL", "GFLOP/S", "GB/S")
 COMPARED = ("PHASE", "WHAT", "CALLS", "SELF", "CALLS", "SELF", "DIFFERENCE")

@@ -188,7 +188,7 @@ def _recorded(device: str, comparisons: Sequence[Comparison], until: float) -> I
     """Yield a process of every rung, one after another, so that drift meets all alike."""
     uuids = api.check_device(device)
     variables = {"CUDA_VISIBLE_DEVICES": visible_gpus()[0]["uuid"]} if device == "cuda" else {}
-    launch = Launch((str(PLUGIN),), safe_memory_bytes(), variables)
+    launch = Launch((str(PLUGIN),), safe_memory_bytes(), variables=variables)
     protocol = api.plan_run(None, impl="rungs/base", device=device, plugins=[PLUGIN], axes=AXES).protocol
     longest_s = 0.0
     with exclusive(uuids), Turns([launch], device, protocol) as turns:
