@@ -17,7 +17,7 @@ FILES = {
     "code/plug_a/one.py": "from plug_a import shared\ndef call():\n    from plug_k.cpu.calls import go\n",
     "code/plug_a/two.py": "from . import other as renamed\nfrom .deep.inner import thing\n",
     "code/plug_a/three.py": "import json, numpy\nimport linbench.core.case\n",
-    "code/plug_a/shared.py": "x = 1\n",
+    "code/plug_a/shared.py": "import plug_v\n",
     "code/plug_a/other.py": "from plug_a import two\n",
     "code/plug_a/deep/__init__.py": "",
     "code/plug_a/deep/inner.py": "thing = 1\n",
@@ -80,9 +80,11 @@ def test_roots_are_the_folders_of_packages_that_plugins_reach_and_nothing_is_imp
 
 def test_this_repository_reaches_its_kernels(loaded, request):
     native = Path(loaded.implementation("linear/native").origin)
-    found = Imports(Repository(request.config.rootpath), []).closure(native)
+    known = Imports(Repository(request.config.rootpath), [native])
+    found = known.closure(native)
     assert "linear_attention.cpp" in {path.name for path in found}
     assert not {path for path in found if path.suffix == ".cu" or path.name == "triton.py"}
+    assert {folder.name for folder in known.roots} == {"impls", "kernels"}  # linbench stays the running one
 
 
 @pytest.mark.parametrize(
