@@ -12,6 +12,7 @@ from linbench.cli import options
 from linbench.cli.text import columns
 from linbench.core.case import AXES, DEVICES, Case
 from linbench.core.errors import UsageError
+from linbench.core.timer import DEFAULT_TIMER
 from linbench.report import format
 from linbench.report.format import printable
 
@@ -131,7 +132,9 @@ def _confirm(series: Series, change: Change) -> str:
 
 def _command(series: Series, commits: tuple[str, str]) -> str:
     one, other = (name[:12] for name in commits)
-    return f"linbench compare {one} {other} --impl {series.implementation} {options.case_flags(series.case)}"
+    timer = "" if series.timer == DEFAULT_TIMER[series.case.device] else f" --timer {series.timer}"
+    what = f"--impl {series.implementation} {options.case_flags(series.case)}"
+    return f"linbench compare {one} {other} {what}{timer}"
 
 
 def _record(series: Series, names: Mapping[str, Sequence[str]]) -> dict[str, Any]:

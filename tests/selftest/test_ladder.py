@@ -97,6 +97,21 @@ def test_a_picture_that_cannot_be_drawn_is_refused_before_anything_is_measured(t
             check_picture(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--picture", "x.svg"], "--picture draws the ladder; add --ladder"),
+        (["--ladder", "--faults"], "leave out --device, --time-budget, --ladder"),
+        (["--ladder", "--picture", "x.txt"], "ends in .svg, .png, .pdf"),
+        (["--ladder", "--time-budget", "soon"], "--time-budget"),
+    ],
+)
+def test_what_cannot_be_taken_is_one_line(linbench, words, said):
+    _, err = linbench("selftest", *words, code=2)
+    assert said in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+
 @pytest.mark.parametrize("extra", EXTRA_CHUNKS)
 def test_extra_chunks_change_no_result(extra):
     source = torch.Generator().manual_seed(0)
