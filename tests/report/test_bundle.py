@@ -71,6 +71,7 @@ def test_a_run_without_rows_or_with_another_baseline_is_refused(tmp_path):
 @pytest.mark.usefixtures("undrawn")
 def test_where_the_baseline_was_not_timed_there_is_no_speedup(tmp_path):
     rows = [one for one in SMALL.measurements if (one.implementation, one.case.mode) != ("b/y", "decode")]
+    rows += [replace(one, implementation="c/z") for one in rows if one.implementation == "a/x"]
     found = written(run_of(rows), tmp_path / "a", baseline="b/y")
     assert "figures/speedup-fwd.pdf" in found
     assert "figures/speedup-decode.pdf" not in found

@@ -208,7 +208,8 @@ def _panel(axes: Axes, chart: Chart, venue: Venue, facet: tuple[Any, ...], step:
     if chart.y == "speedup":
         axes.axhline(1, color="#888888", linewidth=0.8 * venue.line_pt, zorder=0.5)
     if facet:
-        axes.set_title(", ".join(_named(*one) for one in zip(chart.facets, facet, strict=True)), pad=3)
+        title = ", ".join(_named(*one) for one in zip(chart.facets, facet, strict=True))
+        axes.set_title(title, pad=0.4 * venue.size_pt)
 
 
 def _named(name: str, value: Any) -> str:
