@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from linbench.core.case import AXES, Case
 from linbench.core.errors import UsageError
@@ -180,6 +181,7 @@ def charted(runs: Sequence[str], db: str, given: Mapping[str, Any]) -> tuple[lis
             raise UsageError(f"--where {value!r}: write COLUMN=VALUE[,VALUE], as in mode=fwd")
         where.setdefault(name, []).extend(rest.split(","))
     facets = [name for value in given["facet"] for name in value.split(",")]
+    typed = click.get_current_context().get_parameter_source("baseline") is ParameterSource.COMMANDLINE
     shown = chart(
         frame(found),
         x=given["x"],
@@ -187,7 +189,7 @@ def charted(runs: Sequence[str], db: str, given: Mapping[str, Any]) -> tuple[lis
         hue=given["hue"],
         facets=facets,
         where=where,
-        baseline=given["baseline"],
+        baseline=given["baseline"] if typed or given["y"] == "speedup" else None,
     )
     return found, shown
 

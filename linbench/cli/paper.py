@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
@@ -30,19 +30,15 @@ def command(run: str, output: str, style: str, width: str, baseline: str | None,
     folder = Path(output)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"-o {folder}: is there and not an empty folder; name a new one")
-    found = Store(db).run(run)
-    part = folder.with_name(folder.name + ".part")
+    found, look = Store(db).run(run), Look(style, width)
     try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        files = write_bundle(found, part, Look(style, width), baseline)
-        if folder.exists():
-            folder.rmdir()
-        part.replace(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as place:
+            part = Path(place) / folder.name
+            part.mkdir()
+            names = [str(path.relative_to(part)) for path in write_bundle(found, part, look, baseline)]
+            part.replace(folder)
     except OSError as error:
         raise UsageError(f"-o {folder}: cannot be written: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    names = [str(path.relative_to(part)) for path in files]
     said = {"run": found.id, "folder": str(folder), "files": names}
     click.echo(json.dumps(said) if form == "json" else f"{folder}: {len(names)} files of run {found.id}")

@@ -11,6 +11,7 @@ import click
 
 from linbench.cli import options
 from linbench.cli.report import check_report_path
+from linbench.core.errors import UsageError
 
 
 @click.command(context_settings=options.SETTINGS)
@@ -41,9 +42,13 @@ def command(
     figure_form(path)
     found, chart = options.charted(runs, db, given)
     check_report_path(path)
-    save_figure(chart, page, inches, path)
     words = options.typed_words(db, sys.argv[1:])
-    write_beside(path, chart, record(chart, found, words, style=style, width=width, width_in=inches))
+    made = record(chart, found, words, style=style, width=width, width_in=inches)
+    try:
+        save_figure(chart, page, inches, path)
+        write_beside(path, chart, made)
+    except OSError as error:
+        raise UsageError(f"-o {path}: cannot be written: {error.strerror or error}") from None
     said = {name: str(path.with_suffix(f".{name}")) for name in ("csv", "json")}
     text = f"{path}, with {said['csv']} and {said['json']}"
     click.echo(json.dumps({"figure": str(path)} | said) if form == "json" else text)

@@ -39,7 +39,10 @@ def command(runs: tuple[str, ...], style: str, output: str | None, db: str, **gi
     if path.suffix in (".csv", ".json"):
         raise UsageError(f"-o {path}: its data goes to {path.suffix} files; name a .tex or .md")
     check_report_path(path)
-    path.write_text(text, encoding="utf-8")
     words = options.typed_words(db, sys.argv[1:])
-    write_beside(path, chart, record(chart, found, words, style=style))
+    try:
+        path.write_text(text, encoding="utf-8")
+        write_beside(path, chart, record(chart, found, words, style=style))
+    except OSError as error:
+        raise UsageError(f"-o {path}: cannot be written: {error.strerror or error}") from None
     click.echo(f"{path}, with {path.with_suffix('.csv')} and {path.with_suffix('.json')}")

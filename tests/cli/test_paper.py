@@ -63,7 +63,7 @@ def test_a_bundle_is_the_same_twice_and_its_script_plans_the_same_run(stored):
     )
     assert first == second
     assert out == f"two: {len(first)} files of run {stored.run}\n"
-    assert not (stored.folder / "two.part").exists()
+    assert not list(stored.folder.glob(".two*"))
     found = f"{shim(stored.folder)}:{os.environ['PATH']}"
     planned = subprocess.run(
         ["sh", "one/rerun.sh", "--dry-run", "--format", "json"],
@@ -115,6 +115,24 @@ def test_a_mistake_is_one_line(stored, words, said):
     assert out == ""
     assert not Path(stored.folder, "x.pdf").exists()
     assert not Path(stored.folder, "p").exists()
+
+
+def test_a_configured_baseline_is_for_speedups_only(stored):
+    settings = stored.folder / "pyproject.toml"
+    settings.write_text('[tool.linbench]\nbaseline = "softmax/flash"\n')
+    try:
+        assert "speed-up over" not in stored("table", *EIGHT)[0].lower()
+        assert stored("table", *EIGHT, "--y", "speedup")[0].startswith("% Speed-up over softmax/flash, by T")
+        said = stored("table", *EIGHT, "--baseline", "softmax/flash", code=2)[1]
+        assert said == "linbench: --baseline goes with --y speedup, not with --y time\n"
+    finally:
+        settings.unlink()
+
+
+def test_a_place_that_cannot_be_written_is_named(stored):
+    (stored.folder / "taken.csv").mkdir(exist_ok=True)
+    _, err = stored("table", *EIGHT, "-o", "taken.tex", code=2)
+    assert err == "linbench: -o taken.tex: cannot be written: Is a directory\n"
 
 
 def test_without_matplotlib_it_says_what_to_type(stored):

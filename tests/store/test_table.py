@@ -3,7 +3,7 @@ import pandas as pd
 from linbench.core.case import Case
 from linbench.core.measurement import Measurement, Status, TensorError, Time
 from linbench.core.run import Run
-from linbench.store.table import frame
+from linbench.store.table import COLUMNS, frame
 
 RUN = Run(
     "20261122-000000-0000", "now", None, {}, {},
@@ -24,3 +24,16 @@ def test_a_frame_is_tidy():
     assert table["median_s"].iloc[0] == 2.0
     assert pd.isna(table["median_s"].iloc[1])
     assert table["rel_l2_o"].iloc[0] == 1e-7
+
+
+def test_a_frame_has_the_same_columns_whatever_the_rows():
+    assert list(frame([]).columns) == list(COLUMNS)
+    assert list(frame([RUN]).columns) == [*COLUMNS, "rel_l2_o"]
+    assert frame([])["T"].dtype == frame([RUN])["T"].dtype == "int64"
+
+
+def test_a_frame_names_the_worst_tensor_and_counts_samples():
+    found = frame([RUN]).iloc[0]
+    assert (found["worst_tensor"], found["rel_l2"], found["budget"]) == ("o", 1e-7, 1e-5)
+    assert (found["samples"], found["processes"], found["tokens"]) == (3, 1, 64)
+    assert frame([RUN])["extra_bytes"].isna().all()
