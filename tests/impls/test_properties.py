@@ -8,6 +8,8 @@ import torch
 
 from linbench import Case
 from linbench.core.registry import registry
+from linbench.measure.call import Call, LaidInputs
+from linbench.measure.memory import weigh
 from linbench_impls.dplr.rules import RULES
 from linbench_impls.features import maps
 from linbench_impls.forms import dplr, scan
@@ -196,3 +198,18 @@ def test_twice_the_values_give_twice_the_output_where_it_is_linear_in_them(found
         o if found.operator == "transnormer" else 2 * o,
         1e-6 if "transnormer" in found.name else TOLERANCE,
     )
+
+
+LINEAR = [found for found in FORMS if found.name.endswith("/chunk") and found.operator != "nsa"]
+
+
+@pytest.mark.parametrize("found", LINEAR, ids=lambda found: found.name)
+def test_twice_the_tokens_take_no_more_than_twice_the_memory(found):
+    operator = registry.operator(found.operator)
+    peaks = []
+    for tokens in (1024, 2048):
+        case = operator.complete(Case(1, tokens, 1, 8, 8, mode="fwd_bwd"))
+        call = Call(operator, found, case, LaidInputs(operator, case))
+        call.prepare()
+        peaks.append(weigh(call)[0].extra_bytes)
+    assert peaks[1] <= 2.1 * peaks[0]  # log_linear's states grow as T log T

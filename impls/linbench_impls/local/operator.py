@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from linbench import Case, Cost, Expected, Inputs, Operator, TensorSpec
+from linbench import Case, Cost, Expected, Inputs, TensorSpec
 from linbench.core.case import Scalar
 from linbench_impls.forms.operator import BACKWARD_FACTOR, QKV
 from linbench_impls.local import forms
+from linbench_impls.local.cached import Cached
 
 if TYPE_CHECKING:
-    from torch import Generator, Tensor
+    from torch import Tensor
 
 State = tuple["Tensor", ...]
 
 
-class Local(Operator):
+class Local(Cached):
     """Softmax over keys nearby, o_t = sum_{u = first(t)}^t softmax_u(q_t . k_u / sqrt(K)) v_u.
 
     q, k: [B, T, H, K]; v, o: [B, T, H, V]. The state is a cache of the keys and values that the next token
@@ -44,25 +44,6 @@ class Local(Operator):
     @abstractmethod
     def seen_flops(self, case: Case) -> float:
         """Return how many pairs of query and key one call has in each head of each sequence."""
-
-    def draw_state(self, case: Case, generator: Generator) -> State:
-        """Return a cache of random tokens in the case's dtype, its last slot NaN until it is written."""
-        import torch
-
-        caches = tuple(part.to(getattr(torch, case.dtype)) for part in super().draw_state(case, generator))
-        for cache in caches:
-            cache[:, -1] = math.nan
-        return caches
-
-    def restore(self, live: Sequence[Tensor], kept: Sequence[Tensor]) -> None:
-        """Empty the last slot of the cache; a step writes no other."""
-        del kept
-        for cache in live:
-            cache[:, -1] = math.nan
-
-    def state_bytes(self, case: Case) -> int:
-        """Return the bytes of the cache."""
-        return case.item_bytes * sum(math.prod(spec.shape(case, 1)) for spec in self.state)
 
     def oracle_head_bytes(self, case: Case) -> int:
         """Return the bytes of one head's float64 scores, a block of keys before each among them."""
@@ -115,12 +96,8 @@ class Local(Operator):
         return self.reference(tensors, state, options)
 
     def expected(self, case: Case, inputs: Inputs) -> dict[str, Expected]:
-        """Return the exact results: of a cache what prefill has to write; dq and dk zero where o is v."""
+        """Return the exact results; at T = 1 o is v, and dq and dk are zero."""
         found = super().expected(case, inputs)
-        if case.mode == "prefill":
-            written = (slice(None), slice(0, self.state[0].shape(case, 1)[1] - 1))
-            for name in ("k_cache", "v_cache"):
-                found[name] = Expected(found[name].value[written], written)
         if case.T == 1:
             found |= {name: replace(found[name], zero_rms=1.0) for name in found.keys() & {"dq", "dk"}}
         return found

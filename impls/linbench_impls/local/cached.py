@@ -1,0 +1,46 @@
+"""Cached: what is common to operators whose state is a cache of keys and values, its last slot free."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from linbench import Case, Expected, Inputs, Operator
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+State = tuple["Tensor", ...]
+
+
+class Cached(Operator):
+    """An operator with a cache of keys and values in the case's dtype; decode writes into the last slot."""
+
+    def draw_state(self, case: Case, generator: Generator) -> State:
+        """Return a cache of random tokens in the case's dtype, its last slot NaN until it is written."""
+        import torch
+
+        caches = tuple(part.to(getattr(torch, case.dtype)) for part in super().draw_state(case, generator))
+        for cache in caches:
+            cache[:, -1] = math.nan
+        return caches
+
+    def restore(self, live: Sequence[Tensor], kept: Sequence[Tensor]) -> None:
+        """Empty the last slot of the cache; a step writes no other."""
+        del kept
+        for cache in live:
+            cache[:, -1] = math.nan
+
+    def state_bytes(self, case: Case) -> int:
+        """Return the bytes of the cache."""
+        return case.item_bytes * sum(math.prod(spec.shape(case, 1)) for spec in self.state)
+
+    def expected(self, case: Case, inputs: Inputs) -> dict[str, Expected]:
+        """Return the exact results: of a cache what prefill has to write."""
+        found = super().expected(case, inputs)
+        if case.mode == "prefill":
+            written = (slice(None), slice(0, self.state[0].shape(case, 1)[1] - 1))
+            for name in ("k_cache", "v_cache"):
+                found[name] = Expected(found[name].value[written], written)
+        return found

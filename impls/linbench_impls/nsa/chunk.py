@@ -1,0 +1,56 @@
+"""nsa/chunk: the keys of selected blocks gathered for each token, the window in blocks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from linbench import Case, implementation
+from linbench_impls.local.forms import cache_of
+from linbench_impls.nsa import forms
+from linbench_impls.nsa.forms import BLOCK, COUNT, WINDOW
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+State = tuple["Tensor", ...]
+
+
+def flops(case: Case) -> float:
+    """Return the operations of all three branches and of the selection, masked pairs among them."""
+    keys = 2 * case.T / BLOCK + COUNT * BLOCK + 2 * WINDOW
+    return 2 * case.tokens * case.H * keys * (case.K + case.V)
+
+
+def extra_bytes(case: Case) -> float:
+    """Return the bytes of gathered keys and values, and of the float64 scores of the selection."""
+    copies = 3 if case.mode == "fwd_bwd" else 1
+    kept = copies * COUNT * BLOCK * (case.K + case.V + 2) * case.item_bytes
+    return case.tokens * case.H * (kept + case.T / BLOCK * (24 + copies * 2 * case.item_bytes))
+
+
+@implementation("nsa", "chunk", layout="BHTD", flops=flops, extra_bytes=extra_bytes)
+def chunk(q: Tensor, k: Tensor, v: Tensor, g_cmp: Tensor, g_slc: Tensor, g_swa: Tensor) -> Tensor:
+    """Blocks gathered for each token in torch: O(T^2 / b + T (n b + w)) time and memory."""
+    return forms.gathered(q, k, v, (g_cmp, g_slc, g_swa))
+
+
+@chunk.mode("prefill")
+def prefill(
+    q: Tensor, k: Tensor, v: Tensor, g_cmp: Tensor, g_slc: Tensor, g_swa: Tensor
+) -> tuple[Tensor, State]:
+    """Return the output and a cache of keys and values with room for one more token."""
+    o = forms.gathered(q, k, v, (g_cmp, g_slc, g_swa))
+    return o, (cache_of(k, k.shape[2]), cache_of(v, v.shape[2]))
+
+
+@chunk.mode("decode")
+def decode(
+    q: Tensor, k: Tensor, v: Tensor, g_cmp: Tensor, g_slc: Tensor, g_swa: Tensor, *, state: State
+) -> tuple[Tensor, State]:
+    """Return the output of one token over the cache, advanced in place; means of blocks are taken again."""
+    import torch
+
+    keys, values = state
+    keys[:, :, -1:], values[:, :, -1:] = k, v
+    at = torch.tensor([keys.shape[2] - 1], device=q.device)
+    return forms.by_masks(q, keys, values, (g_cmp, g_slc, g_swa), at), state

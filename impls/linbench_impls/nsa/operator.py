@@ -1,0 +1,110 @@
+"""Operator nsa: a gated sum of attention over compressed blocks, selected blocks and a window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from linbench import Case, Cost, Expected, Inputs, TensorSpec, operator
+from linbench.core.case import Scalar
+from linbench.core.tensor import normal
+from linbench_impls.forms.operator import BACKWARD_FACTOR, QKV
+from linbench_impls.local.cached import Cached
+from linbench_impls.nsa import forms
+from linbench_impls.nsa.forms import BLOCK, COUNT, WINDOW
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+State = tuple["Tensor", ...]
+
+
+@operator
+class NSA(Cached):
+    """Native sparse attention, the compression a mean, a head of keys for each of queries.
+
+    o_t = g_cmp cmp_t + g_slc slc_t + g_swa swa_t as in `linbench_impls.nsa.forms`, with blocks of 16, 4 of
+    them selected, and a window of 64. q, k: [B, T, H, K]; v, o: [B, T, H, V]; g_*: [B, T, H], sigmoids of a
+    normal. The state is a cache of keys and values with room for T + 1 tokens.
+    """
+
+    name = "nsa"
+    title = "Native sparse attention: compressed blocks, selected blocks and a window"
+    source = "Yuan et al. 2025, Native Sparse Attention, arXiv:2502.11089"
+    kind = "approximation"
+    complexity = "O(T^2 / b)"
+    approximates = "softmax"
+    inputs = (*QKV, TensorSpec("g_cmp", "BTH"), TensorSpec("g_slc", "BTH"), TensorSpec("g_swa", "BTH"))
+    state = (TensorSpec("k_cache", "BLHK"), TensorSpec("v_cache", "BLHV"))
+
+    def draw(
+        self, spec: TensorSpec, shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]
+    ) -> Tensor:
+        """Return random q, k and v, and gates in (0, 1)."""
+        if spec.name.startswith("g_"):
+            return normal(shape, generator).sigmoid()
+        return super().draw(spec, shape, generator, options)
+
+    def oracle_head_bytes(self, case: Case) -> int:
+        """Return the bytes of the keys that one head gathers, or of its scores over means."""
+        return 8 * case.B * case.T * max(BLOCK * COUNT * max(case.K, case.V), case.T // BLOCK)
+
+    def reference(
+        self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
+    ) -> tuple[Tensor, State]:
+        """Return output and cache, keys gathered."""
+        import torch
+
+        if state is not None:
+            return self.recurrence(tensors, state, options)
+        q, k, v, *gates = (tensors[spec.name].transpose(1, 2) for spec in self.inputs)
+        o = forms.gathered(q, k, v, tuple(gates))
+        caches = (torch.nn.functional.pad(tensors[name], (0, 0, 0, 0, 0, 1)) for name in "kv")
+        return o.transpose(1, 2), tuple(caches)
+
+    def recurrence(
+        self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
+    ) -> tuple[Tensor, State]:
+        """Return output and cache, row by row over masked keys."""
+        import torch
+
+        del options
+        keys, values = tensors["k"], tensors["v"]
+        if state is not None:
+            pairs = zip(state, (keys, values), strict=True)
+            keys, values = (torch.cat([cache[:, :-1], x], 1) for cache, x in pairs)
+        q, *gates = (
+            tensors[spec.name].transpose(1, 2) for spec in self.inputs if spec.name not in ("k", "v")
+        )
+        k, v = keys.transpose(1, 2), values.transpose(1, 2)
+        rows, before = [], k.shape[2] - q.shape[2]
+        for t in range(q.shape[2]):
+            some, end = slice(t, t + 1), before + t + 1
+            at = torch.tensor([end - 1], device=q.device)
+            given = tuple(gate[:, :, some] for gate in gates)
+            rows.append(forms.by_masks(q[:, :, some], k[:, :, :end], v[:, :, :end], given, at))
+        room = (0, 0, 0, 0, 0, 0 if state is not None else 1)
+        caches = tuple(torch.nn.functional.pad(x, room) for x in (keys, values))
+        return torch.cat(rows, 2).transpose(1, 2), caches
+
+    def plain(
+        self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
+    ) -> tuple[Tensor, State]:
+        """Return output and cache, computed in the dtype of the inputs."""
+        return self.reference(tensors, state, options)
+
+    def expected(self, case: Case, inputs: Inputs) -> dict[str, Expected]:
+        """Return the exact results; without an ended block, g_cmp has no gradient; at T = 1, q and k none."""
+        found = super().expected(case, inputs)
+        zero = {"dq", "dk"} if case.T == 1 else set()
+        return found | {name: replace(found[name], zero_rms=1.0) for name in found.keys() & zero}
+
+    def cost(self, case: Case) -> Cost:
+        """Return the work of both products at the pairs that are seen."""
+        seen = min(case.T, COUNT * BLOCK) + min(case.T, WINDOW)
+        blocks = case.T / BLOCK if case.mode == "decode" else case.T / BLOCK / 2
+        flops = 2 * case.tokens * case.H * (seen + blocks) * (case.K + case.V)
+        if case.mode == "fwd_bwd":
+            flops *= BACKWARD_FACTOR
+        return Cost(float(flops), self.input_bytes(case) + self.output_bytes(case))
