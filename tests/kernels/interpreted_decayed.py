@@ -17,6 +17,7 @@ from linbench_kernels.triton.decayed_attention import (
     decayed_attention_decode,
     decayed_attention_prefill,
 )
+from linbench_kernels.triton.launch import Plan
 
 mend_bfloat16()
 
@@ -152,6 +153,21 @@ def test_without_a_state_and_final_state_with_a_scale() -> None:
         assert x.grad is not None
         assert y.grad is not None
         assert error(x.grad, y.grad) <= TOLERANCE[float32]
+
+
+def test_other_tiles_and_calls_made_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they come about where tiles are chosen by time."""
+
+    def tune(plan: Plan, kernels: str, which: str, q: Tensor, run: Callable[[Plan], None]) -> Plan:
+        del kernels, which, q
+        tuned = plan._replace(
+            keys=plan.keys._replace(chunk=32), values=plan.values._replace(chunk=32, outer=32)
+        )
+        run(tuned)
+        return tuned
+
+    monkeypatch.setattr(calls, "tune", tune)
+    check(inputs(70, 32, 16, bfloat16, "typical"))
 
 
 def test_strided_inputs_and_gates() -> None:

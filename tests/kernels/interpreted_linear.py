@@ -12,6 +12,7 @@ from torch import Tensor
 from triton_interpreter import mend_bfloat16
 
 from linbench_kernels.triton import linear_attention_calls as calls
+from linbench_kernels.triton.launch import Plan
 from linbench_kernels.triton.linear_attention import (
     linear_attention,
     linear_attention_decode,
@@ -129,6 +130,21 @@ def test_without_a_state_and_final_state() -> None:
     assert all(
         float((gradient(x) - gradient(y)).norm()) <= 1e-5 * scale for x, y in zip(rows, exact, strict=True)
     )
+
+
+def test_other_tiles_and_calls_made_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they come about where tiles are chosen by time."""
+
+    def tune(plan: Plan, kernels: str, which: str, q: Tensor, run: Callable[[Plan], None]) -> Plan:
+        del kernels, which, q
+        tuned = plan._replace(
+            keys=plan.keys._replace(chunk=32), values=plan.values._replace(chunk=32, outer=32)
+        )
+        run(tuned)
+        return tuned
+
+    monkeypatch.setattr(calls, "tune", tune)
+    check(inputs(70, 32, 16, bfloat16))
 
 
 def test_strided_inputs() -> None:

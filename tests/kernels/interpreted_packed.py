@@ -13,6 +13,7 @@ from torch import Tensor
 
 from linbench_kernels.triton import decayed_attention_calls, linear_attention_calls
 from linbench_kernels.triton.decayed_attention import decayed_attention, decayed_attention_prefill
+from linbench_kernels.triton.launch import cut
 from linbench_kernels.triton.linear_attention import linear_attention, linear_attention_prefill
 
 float32, bfloat16 = torch.float32, torch.bfloat16
@@ -143,6 +144,7 @@ def test_one_sequence_that_is_all_the_row_is_a_row(length: int, monkeypatch: pyt
         loss = o.square().sum() + other.square().sum() + final[0].sum() + final[1].sum() + other_final.sum()
         return (o, *final, other, other_final, *torch.autograd.grad(loss, (q, k, v, S, z, g)))
 
+    assert cut(q, 128, cu_seqlens).number == 1
     assert all(map(torch.equal, results(cu_seqlens), results(None)))
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import torch
 import triton
-from ahead_of_time import Launch, Operations, check, record
+from ahead_of_time import Launch, Operations, check, compile_launch, record
 from torch import Tensor
 
 from linbench_kernels.triton import decayed_attention as decayed
 from linbench_kernels.triton import decayed_attention_calls as decayed_calls
 from linbench_kernels.triton import linear_attention as linear
 from linbench_kernels.triton import linear_attention_calls as linear_calls
-from linbench_kernels.triton.linear_attention_plan import tiles
+from linbench_kernels.triton.linear_attention_plan import candidates, most_shared_bytes, tiles
 
 pytestmark = pytest.mark.skipif(
     triton.knobs.runtime.interpret, reason="kernels are interpreted, not compiled"
@@ -134,6 +134,20 @@ def test_kernels_of_packed_sequences_compile_and_no_value_is_read_on_the_host(
     assert {launch.name for launch in launches} == (LINEAR if module is linear else DECAYED) - {"decode"}
     for launch in launches:
         check(launch, 90, 0, tmp_path)
+
+
+def test_tiles_to_try_fit_in_the_shared_memory_that_their_bound_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = values = max(
+        candidates(tiles(128, 128, bfloat16, hopper=True), 128, 2, 227 * 1024),
+        key=lambda tile: most_shared_bytes(tile, 2),
+    )
+    monkeypatch.setattr(linear_calls, "tune", lambda plan, *_: plan._replace(keys=keys, values=values))
+    launches = record_launches(monkeypatch, 90, lambda: launch_linear(bfloat16, 128))
+    for launch in launches:
+        if launch.name in ("forward", "query_gradient"):
+            assert launch.settings["num_stages"] == keys.num_stages
+            needed = compile_launch(launch, 90).metadata.shared
+            assert 100 * 1024 < needed <= most_shared_bytes(keys, 2) <= 227 * 1024
 
 
 @pytest.mark.parametrize("module", [linear, decayed])

@@ -138,7 +138,7 @@ def query_gradient(
         S *= tl.exp2(total)
         S += tl.dot(tl.trans(v_tile), k_tile, input_precision=PRECISION, max_num_imprecise_acc=1)
         if DECAY_GRADIENT:  # noqa: SIM102 (decided at compile time)
-            if (first - begin + CHUNK) % DRIFT == 0 or first + CHUNK >= end:
+            if (first - begin + CHUNK) % DRIFT == 0 or first + CHUNK >= stop:
                 address = borders + ((first - begin) // DRIFT).to(tl.int64) * K * V + state_offsets
                 tl.store(address, S, mask=state_valid)
 
@@ -224,22 +224,22 @@ def key_gradient(
 
         R_tile, R_scale = operand(R, v_tile.dtype)
         if DECAY_GRADIENT:  # noqa: SIM102 (decided at compile time)
-            if (first - begin + CHUNK) % DRIFT == 0 or first + CHUNK >= end:
+            if (first - begin + CHUNK) % DRIFT == 0 or first + CHUNK >= stop:
                 # with R as the product below rounds it, so that what the last steps add to both cancels
-                address = borders + ((first - begin) // DRIFT).to(tl.int64) * K * V + state_offsets
+                border = (first - begin) // DRIFT
+                address = borders + border.to(tl.int64) * K * V + state_offsets
                 S = tl.load(address, mask=state_valid, other=0.0)
-                tl.store(crossings + (first - begin) // DRIFT, tl.sum(R_tile.to(tl.float32) * S) * R_scale)
+                tl.store(crossings + border, tl.sum(R_tile.to(tl.float32) * S) * R_scale)
 
-        scores = tl.dot(v_tile, tl.trans(u_tile), input_precision=PRECISION)
-        scores *= anticausal_weights(c, rows) * scale  # [key, query]
         dk_tile = tl.dot(v_tile, R_tile, input_precision=PRECISION)
         dk_tile *= (tl.exp2(total - c) * R_scale)[:, None]
         if DECAY_GRADIENT:
             k_tile = load_rows(k, k_strides[1], first, rows, k_columns, stop, K)  # [C, K]
-            valid = first + rows < stop
-            flow = tl.load(flows + first + rows, mask=valid, other=0.0)
-            flow -= tl.sum(k_tile.to(tl.float32) * dk_tile, 1)
-            tl.store(flows + first + rows, flow, mask=valid)
+            flow = -tl.sum(k_tile.to(tl.float32) * dk_tile, 1)
+            flow += tl.load(flows + first + rows, mask=first + rows < stop, other=0.0)
+            tl.store(flows + first + rows, flow, mask=first + rows < stop)
+        scores = tl.dot(v_tile, tl.trans(u_tile), input_precision=PRECISION)
+        scores *= anticausal_weights(c, rows) * scale  # [key, query]
         dk_tile += tl.dot(scores.to(q_tile.dtype), q_tile, input_precision=PRECISION)
         store_rows(dk, H * K, first, rows, k_columns, stop, K, dk_tile)
 
@@ -306,14 +306,14 @@ def value_gradient(
         first = start + (n_chunks - 1 - i) * CHUNK
         q_tile = load_rows(q, q_strides[1], first, rows, k_columns, stop, K)  # [C, K]
         k_tile = load_rows(k, k_strides[1], first, rows, k_columns, stop, K)  # [C, K]
-        u_tile = load_rows(u, u_strides[1], first, rows, v_columns, stop, V)  # [C, V]
         c, total = chunk_decay(log_decay, decay_strides[1], first, rows, stop)
 
+        scores = tl.dot(k_tile, tl.trans(q_tile), input_precision=PRECISION)
+        scores *= anticausal_weights(c, rows) * scale  # [key, query]
         R_tile, R_scale = operand(R, k_tile.dtype)
         dv_tile = tl.dot(k_tile, tl.trans(R_tile), input_precision=PRECISION)
         dv_tile *= (tl.exp2(total - c) * R_scale)[:, None]
-        scores = tl.dot(k_tile, tl.trans(q_tile), input_precision=PRECISION)
-        scores *= anticausal_weights(c, rows) * scale  # [key, query]
+        u_tile = load_rows(u, u_strides[1], first, rows, v_columns, stop, V)  # [C, V]
         dv_tile += tl.dot(scores.to(u_tile.dtype), u_tile, input_precision=PRECISION)
         store_rows(dv, H * V, first, rows, v_columns, stop, V, dv_tile)
 
@@ -321,7 +321,9 @@ def value_gradient(
         R *= tl.exp2(total)
         R += tl.dot(tl.trans(u_tile), q_tile, input_precision=PRECISION, max_num_imprecise_acc=1)
 
-    if initial_dS is not None:  # noqa: SIM102 (decided at compile time)
+    if initial_dS is not None:
+        if cu_seqlens is not None:
+            begin = tl.load(cu_seqlens + sequence)  # again: to keep it through the loop spills a register
         if start == begin:
             index = (sequence * H + head).to(tl.int64)
             tl.store(initial_dS + index * K * V + state_offsets, R, mask=state_valid)

@@ -1,7 +1,7 @@
 """Launches of the kernels with decay: forward, backward and decode, each an operator of torch too."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import triton
@@ -10,8 +10,9 @@ from torch import Tensor
 from linbench_kernels.triton import decayed_attention_backward as backward_kernels
 from linbench_kernels.triton import decayed_attention_forward as forward_kernels
 from linbench_kernels.triton import decayed_attention_state as state_kernels
-from linbench_kernels.triton.launch import Segments, as_rows, cut, launch_settings, most_segments, strides_of
-from linbench_kernels.triton.linear_attention_plan import Tiles, segment_length, tiles
+from linbench_kernels.triton.autotune import tune
+from linbench_kernels.triton.launch import Plan, as_rows, cut, device_of, most_segments, strides_of
+from linbench_kernels.triton.linear_attention_plan import segment_length, tiles
 
 DRIFT = 256  # steps after which the gradient of decays is summed afresh; a multiple of every chunk
 
@@ -29,15 +30,18 @@ def forward(
     """Returns o, and S after the last step if `final`, else an empty tensor."""
     q, k, v, S = as_rows(q), as_rows(k), as_rows(v), _dense(S)
     o, final_S = _forward_results(q, k, v, log_decay, S, cu_seqlens, scale, final)
-    plan = _plan(q, v, cu_seqlens, scale)
     with torch.cuda.device_of(q):
-        states = _states(plan, k, v, log_decay, S)
-        constants, slices = plan.over_values(q)
-        forward_kernels.forward[plan.grid(slices)](
-            q, k, v, log_decay, o, states, final_S if final else None,
-            strides_of(q), strides_of(k), strides_of(v), _decay_strides(log_decay), scale,
-            *plan.segments, slices, **constants,
-        )  # fmt: skip
+
+        def run(plan: Plan) -> None:
+            states = _states(plan, k, v, log_decay, S)
+            constants, slices = plan.over_values()
+            forward_kernels.forward[plan.grid(slices)](
+                q, k, v, log_decay, o, states, final_S if final else None,
+                strides_of(q), strides_of(k), strides_of(v), _decay_strides(log_decay), scale,
+                *plan.segments, slices, **constants,
+            )  # fmt: skip
+
+        run(tune(_plan(q, v, cu_seqlens), "decayed_attention forward", "values", q, run))
     return o, final_S
 
 
@@ -61,8 +65,12 @@ def backward(
     S, final_dS = _dense(S), _dense(final_dS)
     results = _backward_results(q, k, v, log_decay, S, u, final_dS, cu_seqlens, scale, decay_gradient)
     with torch.cuda.device_of(q):
-        plan = _plan(q, v, cu_seqlens, scale)
-        _launch_backward(plan, q, k, v, log_decay, S, u, final_dS, *results)
+
+        def run(plan: Plan) -> None:
+            _launch_backward(plan, q, k, v, log_decay, S, u, final_dS, scale, *results)
+
+        plan = tune(_plan(q, v, cu_seqlens), "decayed_attention backward", "keys", q, run)
+        run(tune(plan, "decayed_attention backward", "values", q, run))
     return results
 
 
@@ -135,44 +143,8 @@ backward_operator = _operator(backward, _backward_results)
 decode_operator = _operator(decode, _decode_results, "state")
 
 
-class _Plan(NamedTuple):
-    """What the launches of one call share."""
-
-    B: int
-    K: int
-    V: int
-    scale: float
-    segments: Segments
-    dtype: torch.dtype
-    hopper: bool
-
-    def grid(self, slices: int) -> tuple[int]:
-        """Returns the programs of a pass over all segments."""
-        return (self.B * self.segments.H * self.segments.number * slices,)
-
-    def over_values(self, x: Tensor) -> tuple[dict[str, Any], int]:
-        """Returns the constants of a kernel whose programs own slices of V, and the number of slices."""
-        tile = tiles(self.K, self.V, self.dtype, hopper=self.hopper)
-        return self._constants(x, tile, tile.inner, tile.outer), triton.cdiv(self.V, tile.outer)
-
-    def over_keys(self, x: Tensor) -> tuple[dict[str, Any], int]:
-        """Returns the constants of a kernel whose programs own slices of K, and the number of slices.
-
-        Slices are of at most 32: with the sums for the gradient of decays, 64 spill registers.
-        """
-        tile = tiles(self.V, self.K, self.dtype, hopper=self.hopper)
-        tile = tile._replace(outer=min(tile.outer, 32))
-        return self._constants(x, tile, tile.outer, tile.inner), triton.cdiv(self.K, tile.outer)
-
-    def _constants(self, x: Tensor, tile: Tiles, block_k: int, block_v: int) -> dict[str, Any]:
-        return {
-            "K": self.K, "V": self.V,
-            "CHUNK": tile.chunk, "BLOCK_K": block_k, "BLOCK_V": block_v, **launch_settings(x, tile),
-        }  # fmt: skip
-
-
 def _launch_backward(
-    plan: _Plan,
+    plan: Plan,
     q: Tensor,
     k: Tensor,
     v: Tensor,
@@ -180,6 +152,7 @@ def _launch_backward(
     S: Tensor | None,
     u: Tensor,
     final_dS: Tensor | None,
+    scale: float,
     dq: Tensor,
     dk: Tensor,
     dv: Tensor,
@@ -191,7 +164,7 @@ def _launch_backward(
     n_borders = most_segments(T, DRIFT, cu_seqlens)
     decay = _decay_strides(log_decay)
     strides = (strides_of(q), strides_of(k), strides_of(v), strides_of(u), decay)
-    constants, slices = plan.over_keys(q)
+    constants, slices = plan.over_keys()
     constants |= {"DECAY_GRADIENT": dg.numel() > 0, "DRIFT": DRIFT}
     flows = borders = crossings = None
     if dg.numel() > 0:
@@ -201,14 +174,14 @@ def _launch_backward(
 
     states = _states(plan, k, v, log_decay, S)
     backward_kernels.query_gradient[plan.grid(slices)](
-        q, k, v, u, log_decay, dq, flows, borders, states, *strides, plan.scale, plan.B, n_borders,
+        q, k, v, u, log_decay, dq, flows, borders, states, *strides, scale, plan.B, n_borders,
         *plan.segments, slices, **constants,
     )  # fmt: skip
     del states
-    adjoints = _adjoints(plan, q, u, log_decay, final_dS)
+    adjoints = _adjoints(plan, q, u, log_decay, final_dS, scale)
     backward_kernels.key_gradient[plan.grid(slices)](
         q, k, v, u, log_decay, dk, flows, borders, crossings, adjoints,
-        *strides, plan.scale, plan.B, n_borders, *plan.segments, slices, **constants,
+        *strides, scale, plan.B, n_borders, *plan.segments, slices, **constants,
     )  # fmt: skip
     if flows is not None and crossings is not None:
         steps = dg if dg.ndim == 3 else _new(q, plan.B, T, H)
@@ -219,29 +192,31 @@ def _launch_backward(
         if dg.ndim == 1:
             torch.sum(steps, (0, 1), out=dg)
     del flows, borders, crossings
-    constants, slices = plan.over_values(q)
+    constants, slices = plan.over_values()
     backward_kernels.value_gradient[plan.grid(slices)](
         q, k, u, log_decay, dv, None if S is None else dS, adjoints,
-        strides_of(q), strides_of(k), strides_of(u), decay, plan.scale, *plan.segments, slices, **constants,
+        strides_of(q), strides_of(k), strides_of(u), decay, scale, *plan.segments, slices, **constants,
     )  # fmt: skip
 
 
-def _states(plan: _Plan, k: Tensor, v: Tensor, log_decay: Tensor, S: Tensor | None) -> Tensor | None:
+def _states(plan: Plan, k: Tensor, v: Tensor, log_decay: Tensor, S: Tensor | None) -> Tensor | None:
     """Returns the states at the start of segments, [B, segments, H, K, V], or None for zeros."""
     if plan.segments.whole:
         return S
     return _segment_sums(plan, k, v, log_decay, S, scale=1.0, reverse=False)
 
 
-def _adjoints(plan: _Plan, q: Tensor, u: Tensor, log_decay: Tensor, final_dS: Tensor | None) -> Tensor | None:
+def _adjoints(
+    plan: Plan, q: Tensor, u: Tensor, log_decay: Tensor, final_dS: Tensor | None, scale: float
+) -> Tensor | None:
     """Returns the gradients of the states at the end of segments, of the shape of `_states`, or None."""
     if plan.segments.whole:
         return final_dS
-    return _segment_sums(plan, q, u, log_decay, final_dS, scale=plan.scale, reverse=True)
+    return _segment_sums(plan, q, u, log_decay, final_dS, scale=scale, reverse=True)
 
 
 def _segment_sums(
-    plan: _Plan,
+    plan: Plan,
     x: Tensor,
     y: Tensor,
     log_decay: Tensor,
@@ -254,7 +229,7 @@ def _segment_sums(
     _, H, cu_seqlens, n_sequences, *lengths = plan.segments
     sums = _new(x, plan.B, plan.segments.number, H, plan.K, plan.V)
     totals = _new(x, plan.B, plan.segments.number, H)
-    constants, slices = plan.over_values(x)
+    constants, slices = plan.over_values()
     state_kernels.segment_sums[plan.grid(slices)](
         x, y, log_decay, sums, totals, strides_of(x), strides_of(y), _decay_strides(log_decay), scale,
         *plan.segments, slices, REVERSE=reverse, **constants,
@@ -267,18 +242,18 @@ def _segment_sums(
     return sums
 
 
-def _plan(q: Tensor, v: Tensor, cu_seqlens: Tensor | None, scale: float) -> _Plan:
+def _plan(q: Tensor, v: Tensor, cu_seqlens: Tensor | None) -> Plan:
     """Returns the plan of a call on the device of q; segments are a multiple of DRIFT.
 
-    Packed sequences are cut as if one of them had every step.
+    Slices of K are of at most 32: with the sums for the gradient of decays, 64 spill registers. Packed
+    sequences are cut as if one of them had every step.
     """
-    B, T, H, K = q.shape
-    V = v.shape[3]
-    hopper = not q.is_cuda or torch.cuda.get_device_capability(q.device)[0] >= 9
-    processors = torch.cuda.get_device_properties(q.device).multi_processor_count if q.is_cuda else 1
-    programs = B * H * triton.cdiv(V, tiles(K, V, q.dtype, hopper=hopper).outer)
-    length = triton.cdiv(segment_length(T, programs, processors), DRIFT) * DRIFT
-    return _Plan(B, K, V, scale, cut(q, length, cu_seqlens), q.dtype, hopper)
+    (B, T, H, K), V, device = q.shape, v.shape[3], device_of(q)
+    keys, values = (tiles(*sizes, q.dtype, hopper=device.hopper) for sizes in ((V, K), (K, V)))
+    programs = B * H * triton.cdiv(V, values.outer)
+    length = triton.cdiv(segment_length(T, programs, device.processors), DRIFT) * DRIFT
+    keys = keys._replace(outer=min(keys.outer, 32))
+    return Plan(B, K, V, cut(q, length, cu_seqlens), keys, values, q.dtype)
 
 
 def _decay_strides(log_decay: Tensor) -> tuple[int, int, int]:

@@ -1,4 +1,4 @@
-"""What launchers share: how a tensor is handed to a kernel, and the settings of a launch."""
+"""What launchers share: how tensors are handed to kernels, how sequences are cut, and the plan of a call."""
 
 from typing import Any, NamedTuple
 
@@ -9,6 +9,21 @@ from torch import Tensor
 from linbench_kernels.triton.linear_attention_plan import Tiles
 
 
+class Device(NamedTuple):
+    """What tiles and segments depend on: multiprocessors, and whether the compute capability is 9.0 or more."""
+
+    processors: int
+    hopper: bool
+
+
+def device_of(x: Tensor) -> Device:
+    """Returns the device of x; for the CPU, where kernels are interpreted, a Hopper of one processor."""
+    if not x.is_cuda:
+        return Device(1, hopper=True)
+    found = torch.cuda.get_device_properties(x.device)
+    return Device(found.multi_processor_count, found.major >= 9)
+
+
 def as_rows(x: Tensor) -> Tensor:
     """Returns x with contiguous rows, and steps near enough for offsets within a tile to fit in 32 bits."""
     return x if x.stride(3) == 1 and x.stride(1) < 2**24 else x.contiguous()
@@ -17,12 +32,6 @@ def as_rows(x: Tensor) -> Tensor:
 def strides_of(x: Tensor) -> tuple[int, int, int]:
     """Returns the strides of batch, time and head, in elements."""
     return x.stride(0), x.stride(1), x.stride(2)
-
-
-def launch_settings(x: Tensor, tile: Tiles) -> dict[str, Any]:
-    """Returns the settings of a launch that are not sizes."""
-    precision = "ieee" if x.dtype == torch.float32 else "tf32"  # the second is ignored by the half dtypes
-    return {"PRECISION": precision, "num_warps": tile.num_warps, "num_stages": tile.num_stages}
 
 
 class Segments(NamedTuple):
@@ -75,3 +84,46 @@ def cut(x: Tensor, length: int, cu_seqlens: Tensor | None) -> Segments:
 def most_segments(T: int, length: int, cu_seqlens: Tensor | None) -> int:
     """Returns how many segments the sequences in T steps need, whatever the values of cu_seqlens."""
     return int(triton.cdiv(T, length) if cu_seqlens is None else T // length + cu_seqlens.shape[0] - 1)
+
+
+class Plan(NamedTuple):
+    """What the launches of one call share.
+
+    Attributes:
+        B: rows of the batch.
+        K: columns of q and k.
+        V: columns of v.
+        segments: how the sequences are cut.
+        keys: tiles of the kernels whose programs own slices of K.
+        values: tiles of those whose programs own slices of V.
+        dtype: of q, k and v.
+    """
+
+    B: int
+    K: int
+    V: int
+    segments: Segments
+    keys: Tiles
+    values: Tiles
+    dtype: torch.dtype
+
+    def grid(self, slices: int) -> tuple[int]:
+        """Returns the programs of a pass over all segments."""
+        return (self.B * self.segments.H * self.segments.number * slices,)
+
+    def over_keys(self) -> tuple[dict[str, Any], int]:
+        """Returns the constants of a kernel whose programs own slices of K, and the number of slices."""
+        tile = self.keys
+        return self._constants(tile, tile.outer, tile.inner), triton.cdiv(self.K, tile.outer)
+
+    def over_values(self) -> tuple[dict[str, Any], int]:
+        """Returns the constants of a kernel whose programs own slices of V, and the number of slices."""
+        tile = self.values
+        return self._constants(tile, tile.inner, tile.outer), triton.cdiv(self.V, tile.outer)
+
+    def _constants(self, tile: Tiles, block_k: int, block_v: int) -> dict[str, Any]:
+        precision = "ieee" if self.dtype == torch.float32 else "tf32"  # ignored by the half dtypes
+        return {
+            "K": self.K, "V": self.V, "CHUNK": tile.chunk, "BLOCK_K": block_k, "BLOCK_V": block_v,
+            "PRECISION": precision, "num_warps": tile.num_warps, "num_stages": tile.num_stages,
+        }  # fmt: skip

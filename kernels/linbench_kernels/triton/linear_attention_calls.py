@@ -1,6 +1,7 @@
 """Launches of the kernels of linear attention: forward, backward and decode on tensors."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor
 from linbench_kernels.triton import linear_attention_backward as backward_kernels
 from linbench_kernels.triton import linear_attention_forward as forward_kernels
 from linbench_kernels.triton import linear_attention_state as state_kernels
-from linbench_kernels.triton.launch import Segments, as_rows, cut, launch_settings, strides_of
-from linbench_kernels.triton.linear_attention_plan import Tiles, segment_length, tiles
+from linbench_kernels.triton.autotune import tune
+from linbench_kernels.triton.launch import Plan, as_rows, cut, device_of, strides_of
+from linbench_kernels.triton.linear_attention_plan import segment_length, tiles
 
 DECODE_TILE = 8192  # numbers of the state that a program of decode holds at a time, in registers
 
@@ -35,18 +37,18 @@ def forward(
     q, k, v, S, z = as_rows(q), as_rows(k), as_rows(v), _dense(S), _dense(z)
     results = _forward_results(q, k, v, S, z, cu_seqlens, feature_map, normalize, final, gradient)
     o, final_S, final_z, denominators = results
-    (B, _, H, K), V = q.shape, v.shape[3]
     with torch.cuda.device_of(q):
-        segments = _segments(q, v, cu_seqlens)
-        states, normalizers = _states(k, v, S, z, segments, feature_map)
-        tile = _tiles(q, K, V)
-        slices = triton.cdiv(V, tile.outer)
-        forward_kernels.forward[(B * H * segments.number * slices,)](
-            q, k, v, o, _given(denominators), states, normalizers, _given(final_S), _given(final_z),
-            strides_of(q), strides_of(k), strides_of(v), *segments, slices,
-            K=K, V=V, FEATURE_MAP=feature_map, NORMALIZE=normalize,
-            CHUNK=tile.chunk, BLOCK_K=tile.inner, BLOCK_V=tile.outer, **launch_settings(q, tile),
-        )  # fmt: skip
+
+        def run(plan: Plan) -> None:
+            states, normalizers = _states(plan, k, v, S, z, feature_map)
+            constants, slices = plan.over_values()
+            forward_kernels.forward[plan.grid(slices)](
+                q, k, v, o, _given(denominators), states, normalizers, _given(final_S), _given(final_z),
+                strides_of(q), strides_of(k), strides_of(v), *plan.segments, slices,
+                FEATURE_MAP=feature_map, NORMALIZE=normalize, **constants,
+            )  # fmt: skip
+
+        run(tune(_plan(q, v, cu_seqlens), "linear_attention forward", "values", q, run))
     return results
 
 
@@ -71,10 +73,14 @@ def backward(
     q, k, v, g, S, z = as_rows(q), as_rows(k), as_rows(v), as_rows(g), _dense(S), _dense(z)
     results = _backward_results(q, k, v, S, z)
     with torch.cuda.device_of(q):
-        segments = _segments(q, v, cu_seqlens)
-        _launch_backward(
-            q, k, v, S, z, o, denominators, g, final_dS, final_dz, segments, feature_map, *results
-        )
+
+        def run(plan: Plan) -> None:
+            _launch_backward(
+                plan, q, k, v, S, z, o, denominators, g, final_dS, final_dz, feature_map, *results
+            )
+
+        plan = tune(_plan(q, v, cu_seqlens), "linear_attention backward", "keys", q, run)
+        run(tune(plan, "linear_attention backward", "values", q, run))
     return results
 
 
@@ -146,6 +152,7 @@ decode_operator = _operator(decode, _decode_results, "S", "z")
 
 
 def _launch_backward(
+    plan: Plan,
     q: Tensor,
     k: Tensor,
     v: Tensor,
@@ -156,7 +163,6 @@ def _launch_backward(
     g: Tensor,
     final_dS: Tensor | None,
     final_dz: Tensor | None,
-    segments: Segments,
     feature_map: str,
     dq: Tensor,
     dk: Tensor,
@@ -165,109 +171,83 @@ def _launch_backward(
     dz: Tensor,
 ) -> None:
     """Writes the gradients of q, k and v, and of S and z if they were given."""
-    B, _, H, K = q.shape
-    V = v.shape[3]
     strides = (strides_of(q), strides_of(k), strides_of(v), strides_of(g))
     delta = None if o is None else _dot_rows(g, o)
-
-    tile = _tiles(q, V, K)
-    slices = triton.cdiv(K, tile.outer)
-    grid = (B * H * segments.number * slices,)
-    constants: dict[str, Any] = {
-        "K": K, "V": V, "FEATURE_MAP": feature_map,
-        "CHUNK": tile.chunk, "BLOCK_K": tile.outer, "BLOCK_V": tile.inner, **launch_settings(q, tile),
-    }  # fmt: skip
-    states, normalizers = _states(k, v, S, z, segments, feature_map)
-    backward_kernels.query_gradient[grid](
-        q, k, v, g, denominators, delta, dq, states, normalizers, *strides, *segments, slices, **constants
-    )
+    constants, slices = plan.over_keys()
+    states, normalizers = _states(plan, k, v, S, z, feature_map)
+    backward_kernels.query_gradient[plan.grid(slices)](
+        q, k, v, g, denominators, delta, dq, states, normalizers,
+        *strides, *plan.segments, slices, FEATURE_MAP=feature_map, **constants,
+    )  # fmt: skip
     del states, normalizers
-    adjoints, z_adjoints = _adjoints(q, g, denominators, delta, final_dS, final_dz, segments, feature_map)
-    backward_kernels.key_gradient[grid](
-        q,
-        k,
-        v,
-        g,
-        denominators,
-        delta,
-        dk,
-        _given(dz),
-        adjoints,
-        z_adjoints,
-        *strides,
-        *segments,
-        slices,
-        **constants,
-    )
-    tile = _tiles(q, K, V)
-    slices = triton.cdiv(V, tile.outer)
-    backward_kernels.value_gradient[(B * H * segments.number * slices,)](
+    adjoints, z_adjoints = _adjoints(plan, q, g, denominators, delta, final_dS, final_dz, feature_map)
+    backward_kernels.key_gradient[plan.grid(slices)](
+        q, k, v, g, denominators, delta, dk, _given(dz), adjoints, z_adjoints,
+        *strides, *plan.segments, slices, FEATURE_MAP=feature_map, **constants,
+    )  # fmt: skip
+    constants, slices = plan.over_values()
+    backward_kernels.value_gradient[plan.grid(slices)](
         q, k, g, denominators, dv, _given(dS), adjoints,
-        strides_of(q), strides_of(k), strides_of(g), *segments, slices,
-        K=K, V=V, FEATURE_MAP=feature_map,
-        CHUNK=tile.chunk, BLOCK_K=tile.inner, BLOCK_V=tile.outer, **launch_settings(q, tile),
+        strides_of(q), strides_of(k), strides_of(g), *plan.segments, slices,
+        FEATURE_MAP=feature_map, **constants,
     )  # fmt: skip
 
 
 def _states(
-    k: Tensor, v: Tensor, S: Tensor | None, z: Tensor | None, segments: Segments, feature_map: str
+    plan: Plan, k: Tensor, v: Tensor, S: Tensor | None, z: Tensor | None, feature_map: str
 ) -> tuple[Tensor | None, Tensor | None]:
     """Returns states [B, segments, H, K, V] and normalisers at the start of segments, or None for zeros."""
-    if segments.whole:
+    if plan.segments.whole:
         return S, z
-    B, _, H, K = k.shape
-    V = v.shape[3]
-    states = k.new_empty(B, segments.number, H, K, V, dtype=torch.float32)
-    normalizers = k.new_empty(B, segments.number, H, K, dtype=torch.float32)
-    tile = _tiles(k, K, V)
-    slices = triton.cdiv(V, tile.outer)
-    state_kernels.segment_states[(B * H * segments.number * slices,)](
-        k, v, states, normalizers,
-        strides_of(k), strides_of(v), *segments, slices,
-        K=K, V=V, FEATURE_MAP=feature_map,
-        CHUNK=tile.chunk, BLOCK_K=tile.inner, BLOCK_V=tile.outer, **launch_settings(k, tile),
+    states, normalizers = _new_states(plan, k)
+    constants, slices = plan.over_values()
+    state_kernels.segment_states[plan.grid(slices)](
+        k, v, states, normalizers, strides_of(k), strides_of(v), *plan.segments, slices,
+        FEATURE_MAP=feature_map, **constants,
     )  # fmt: skip
-    _scan(states, S, segments, reverse=False)
-    _scan(normalizers, z, segments, reverse=False)
+    _scan(plan, states, S, reverse=False)
+    _scan(plan, normalizers, z, reverse=False)
     return states, normalizers
 
 
 def _adjoints(
+    plan: Plan,
     q: Tensor,
     g: Tensor,
     denominators: Tensor | None,
     delta: Tensor | None,
     final_dS: Tensor | None,
     final_dz: Tensor | None,
-    segments: Segments,
     feature_map: str,
 ) -> tuple[Tensor | None, Tensor | None]:
     """Returns the gradients of the state [B, segments, H, K, V] and normaliser at the end of each segment."""
-    B, _, H, K = q.shape
-    V, N = g.shape[3], segments.sequences
     if final_dS is not None or final_dz is not None:
-        final_dS = g.new_zeros(N, H, K, V, dtype=torch.float32) if final_dS is None else final_dS.contiguous()
-        final_dz = g.new_zeros(N, H, K, dtype=torch.float32) if final_dz is None else final_dz.contiguous()
-    if segments.whole:
+        N, H = plan.segments.sequences, plan.segments.H
+        new_zeros = partial(q.new_zeros, dtype=torch.float32)
+        final_dS = new_zeros((N, H, plan.K, plan.V)) if final_dS is None else final_dS.contiguous()
+        final_dz = new_zeros((N, H, plan.K)) if final_dz is None else final_dz.contiguous()
+    if plan.segments.whole:
         return final_dS, final_dz
-    adjoints = q.new_empty(B, segments.number, H, K, V, dtype=torch.float32)
-    z_adjoints = q.new_empty(B, segments.number, H, K, dtype=torch.float32)
-    tile = _tiles(q, K, V)
-    slices = triton.cdiv(V, tile.outer)
-    backward_kernels.segment_adjoints[(B * H * segments.number * slices,)](
+    adjoints, z_adjoints = _new_states(plan, q)
+    constants, slices = plan.over_values()
+    backward_kernels.segment_adjoints[plan.grid(slices)](
         q, g, denominators, delta, adjoints, z_adjoints,
-        strides_of(q), strides_of(g), *segments, slices,
-        K=K, V=V, FEATURE_MAP=feature_map,
-        CHUNK=tile.chunk, BLOCK_K=tile.inner, BLOCK_V=tile.outer, **launch_settings(q, tile),
+        strides_of(q), strides_of(g), *plan.segments, slices, FEATURE_MAP=feature_map, **constants,
     )  # fmt: skip
-    _scan(adjoints, final_dS, segments, reverse=True)
-    _scan(z_adjoints, final_dz, segments, reverse=True)
+    _scan(plan, adjoints, final_dS, reverse=True)
+    _scan(plan, z_adjoints, final_dz, reverse=True)
     return adjoints, z_adjoints
 
 
-def _scan(sums: Tensor, initial: Tensor | None, segments: Segments, *, reverse: bool) -> None:
+def _new_states(plan: Plan, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns states and normalisers of all segments, not yet computed."""
+    shape = (plan.B, plan.segments.number, plan.segments.H, plan.K)
+    return x.new_empty(*shape, plan.V, dtype=torch.float32), x.new_empty(shape, dtype=torch.float32)
+
+
+def _scan(plan: Plan, sums: Tensor, initial: Tensor | None, *, reverse: bool) -> None:
     """Replaces each segment's sum [B, segments, H, ...] by `initial` and all sums before (after) it."""
-    _, H, cu_seqlens, n_sequences, *lengths = segments
+    _, H, cu_seqlens, n_sequences, *lengths = plan.segments
     size, block = sums[0, 0, 0].numel(), 1024
     state_kernels.scan_segments[(n_sequences * H * triton.cdiv(size, block),)](
         sums, initial, H, cu_seqlens, *lengths, SIZE=size, BLOCK=block, REVERSE=reverse, num_warps=4
@@ -285,19 +265,12 @@ def _dot_rows(x: Tensor, y: Tensor) -> Tensor:
     return products
 
 
-def _segments(q: Tensor, v: Tensor, cu_seqlens: Tensor | None) -> Segments:
-    """Returns how to cut sequences for the device of q: packed ones as if one of them had every step."""
-    B, T, H, K = q.shape
-    tile = _tiles(q, K, v.shape[3])
-    programs = B * H * triton.cdiv(v.shape[3], tile.outer)
-    processors = torch.cuda.get_device_properties(q.device).multi_processor_count if q.is_cuda else 1
-    return cut(q, segment_length(T, programs, processors), cu_seqlens)
-
-
-def _tiles(x: Tensor, inner: int, outer: int) -> Tiles:
-    """Returns the tiles for the dtype and device of x."""
-    hopper = not x.is_cuda or torch.cuda.get_device_capability(x.device)[0] >= 9
-    return tiles(inner, outer, x.dtype, hopper=hopper)
+def _plan(q: Tensor, v: Tensor, cu_seqlens: Tensor | None) -> Plan:
+    """Returns the plan of a call on the device of q; packed sequences are cut as if one had every step."""
+    (B, T, H, K), V, device = q.shape, v.shape[3], device_of(q)
+    keys, values = (tiles(*sizes, q.dtype, hopper=device.hopper) for sizes in ((V, K), (K, V)))
+    length = segment_length(T, B * H * triton.cdiv(V, values.outer), device.processors)
+    return Plan(B, K, V, cut(q, length, cu_seqlens), keys, values, q.dtype)
 
 
 def _dense(x: Tensor | None) -> Tensor | None:

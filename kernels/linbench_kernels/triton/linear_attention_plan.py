@@ -1,5 +1,6 @@
 """How causal linear attention is laid out on a GPU: tile sizes and segments, as functions of sizes alone."""
 
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -50,6 +51,35 @@ def tiles(inner: int, outer: int, dtype: torch.dtype, *, hopper: bool) -> Tiles:
     else:
         chunk, widest, num_warps = 32, 32, 4 if padded <= 64 else 8
     return Tiles(chunk, padded, min(triton.next_power_of_2(outer), widest), num_warps, 2)
+
+
+@cache
+def candidates(default: Tiles, columns: int, itemsize: int, shared_bytes: int) -> tuple[Tiles, ...]:
+    """Returns tiles worth trying in place of `default`, which comes first and stays in.
+
+    They differ from it in one field, by a factor of two, or a stage; they have chunks of 16 to 64 steps, and
+    need by `most_shared_bytes` no more shared memory than there is.
+
+    Args:
+        default: what `tiles` gives.
+        columns: of the output, which a slice need not exceed.
+        itemsize: bytes of a number of q, k and v.
+        shared_bytes: the most that a program may have.
+    """
+    padded = triton.next_power_of_2(columns)
+    others = [
+        *(default._replace(num_stages=n) for n in (default.num_stages + 1, default.num_stages - 1)),
+        *(default._replace(num_warps=n) for n in (4, 8) if n != default.num_warps),
+        *(default._replace(outer=n) for n in (default.outer * 2, default.outer // 2) if 16 <= n <= padded),
+        *(default._replace(chunk=n) for n in (default.chunk * 2, default.chunk // 2) if 16 <= n <= CHUNK_MAX),
+    ]
+    return (default, *(tile for tile in others if most_shared_bytes(tile, itemsize) <= shared_bytes))
+
+
+def most_shared_bytes(tile: Tiles, itemsize: int) -> int:
+    """Returns a bound on a kernel's shared memory: rows of four tensors a stage, the state and the scores."""
+    rows = tile.num_stages * tile.chunk * 2 * (tile.inner + tile.outer)
+    return rows * itemsize + (tile.inner * tile.outer + tile.chunk**2) * 4
 
 
 def segment_length(T: int, programs: int, processors: int) -> int:
