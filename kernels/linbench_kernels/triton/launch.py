@@ -10,7 +10,7 @@ from linbench_kernels.triton.linear_attention_plan import Tiles
 
 
 class Device(NamedTuple):
-    """What tiles and segments depend on: multiprocessors, and whether the compute capability is 9.0 or more."""
+    """What tiles and segments depend on: multiprocessors, and whether its capability is 9.0 or more."""
 
     processors: int
     hopper: bool
