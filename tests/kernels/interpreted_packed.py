@@ -29,7 +29,9 @@ def _unwritten_memory_is_nan() -> Iterator[None]:
 
 
 def starts(lengths: tuple[int, ...]) -> Tensor:
-    return torch.tensor([0, *lengths]).cumsum(0).to(torch.int32)
+    """cu_seqlens, not contiguous."""
+    values = torch.tensor([0, *lengths]).cumsum(0).to(torch.int32)
+    return torch.stack([values, -values], 1)[:, 0]
 
 
 def inputs(lengths: tuple[int, ...], dtype: torch.dtype, K: int = 16, V: int = 16) -> list[Tensor]:

@@ -75,10 +75,12 @@ def check_packed(q: Tensor, cu_seqlens: Tensor | None) -> int:
 def cut(x: Tensor, length: int, cu_seqlens: Tensor | None) -> Segments:
     """Returns the segments of `length` steps of sequences [B, T, H, _]."""
     B, T, H, _ = x.shape
-    if cu_seqlens is not None and length == T:
+    if cu_seqlens is None:
+        return Segments(T, H, None, B, length, most_segments(T, length, None))
+    if length == T:
         length *= 2  # so that N sequences have N segments
-    sequences = B if cu_seqlens is None else cu_seqlens.shape[0] - 1
-    return Segments(T, H, cu_seqlens, sequences, length, most_segments(T, length, cu_seqlens))
+    sequences, number = cu_seqlens.shape[0] - 1, most_segments(T, length, cu_seqlens)
+    return Segments(T, H, cu_seqlens.contiguous(), sequences, length, number)
 
 
 def most_segments(T: int, length: int, cu_seqlens: Tensor | None) -> int:

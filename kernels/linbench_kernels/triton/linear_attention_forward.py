@@ -157,8 +157,9 @@ def decode(
     q_row = tl.where(k_valid, feature_map(q_row, FEATURE_MAP), 0.0)
     k_row = tl.where(k_valid, feature_map(k_row, FEATURE_MAP), 0.0)
     z = tl.load(normalizer + k_columns, mask=k_valid, other=0.0) + k_row
-    tl.store(normalizer + k_columns, z, mask=k_valid)
     d = tl.sum(q_row * z, 0) + EPSILON if NORMALIZE else 1.0
+    tl.debug_barrier()  # z is short: warps hold copies of it, and all must be read before one is stored
+    tl.store(normalizer + k_columns, z, mask=k_valid)
 
     for first in tl.static_range(0, V, BLOCK_V):
         v_columns = first + tl.arange(0, BLOCK_V)
