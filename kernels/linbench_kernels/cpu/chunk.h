@@ -11,10 +11,8 @@
 
 #include "products.h"
 
-#ifndef CHUNK_TOKENS
-#define CHUNK_TOKENS 32
-#endif
-constexpr int C = CHUNK_TOKENS;  // tokens; a multiple of W, small enough that a chunk and a state of 64 x 64 stay near
+constexpr int C = 16;  // tokens; a multiple of W and of R
+constexpr float EPSILON = 1e-6f;
 
 struct Weights {
     Matrix table;  // [C, C], lower triangular
@@ -68,15 +66,23 @@ inline void scale_rows(const Matrix& from, const float* factors, int64_t rows, i
         for (int64_t j = 0; j < columns; j += W) store(to.row(i) + j, load(from.row(i) + j) * factors[i]);
 }
 
-// o[i] for every row of a chunk, and sums[i] = start_i (z . q_i) + sum_j weight_ij (q_i . k_j) unless that is null.
+// What `chunk_outputs` gives besides o, and what that takes; what is not wanted is null.
+struct Sums {
+    const float* z = nullptr;        // [depth], zeros in its padding
+    float* reciprocals = nullptr;    // [C]: 1 / (start_i (z . q_i) + sum_j weight_ij (q_i . k_j) + EPSILON)
+    const Matrix* rows = nullptr;    // [C, columns]
+    float* products = nullptr;       // [C]: rows_i . o_i, less what token i itself adds to o_i
+};
+
+// Calls write(tile, first row, first column) for tiles that cover o.
 //
-// q: [count, depth]; kt: [depth, count]; v: [count, columns]; S: [depth, columns]; z: [depth], zeros in its padding;
-// scores: [R, C] and decayed: [R, depth] are overwritten. meanwhile(first row) is called once for every R rows.
-template <class Meanwhile>
+// q: [count, depth]; kt: [depth, count]; v: [count, columns]; S: [depth, columns]; scores: [R, C] and decayed: [R, depth]
+// are overwritten. meanwhile(first row) is called once for every R rows.
+template <class Write, class Meanwhile>
 INLINE void chunk_outputs(
-    const Matrix& q, const Matrix& kt, const Matrix& v, const Matrix& S, int64_t depth, int64_t columns,
-    int64_t count, const Weights& weights, const Matrix& scores, const Matrix& decayed, const Matrix& o,
-    Meanwhile meanwhile, const float* z = nullptr, float* sums = nullptr
+    const Matrix& q, const Matrix& kt, const Matrix& v, const Matrix& S, int64_t depth, int64_t columns, int64_t count,
+    const Weights& weights, const Matrix& scores, const Matrix& decayed, const Sums& sums, Write write,
+    Meanwhile meanwhile
 ) {
     for (int64_t first = 0; first < count; first += R) {
         meanwhile(first);
@@ -87,17 +93,32 @@ INLINE void chunk_outputs(
             queries = decayed;
         }
         const int64_t seen = first + R < count ? first + R : count;
+        if (sums.reciprocals) {
+            Vector totals[R] = {};
+            for (int i = 0; i < R; i++) {
+                for (int64_t d = 0; d < depth; d += W) totals[i] += load(sums.z + d) * load(queries.row(i) + d);
+                for (int64_t j = 0; j < seen; j += W) totals[i] += load(scores.row(i) + j);
+            }
+            const Vector reciprocals = 1 / (four_sums(totals) + EPSILON);
+            for (int i = 0; i < R; i++) sums.reciprocals[first + i] = reciprocals[i * W / R];
+        }
+        float own[R] = {};
+        for (int i = 0; sums.products && i < R; i++) std::swap(own[i], scores.row(i)[first + i]);
+        Vector products[R] = {};
         for_panels(columns, [&](auto vectors, int64_t column) {
             Tile<vectors> tile;
             tile.add_product(scores.data, scores.ld, v.data + column, v.ld, seen);  // mostly the smaller, so first
             tile.add_product(queries.data, queries.ld, S.data + column, S.ld, depth);
-            tile.each([&](int i, int j, Vector x) { store(o.row(first + i) + column + j, x); });
+            if (sums.products)
+                tile.each([&](int i, int j, Vector& x) {
+                    products[i] += x * load(sums.rows->row(first + i) + column + j);
+                    x += own[i] * load(v.row(first + i) + column + j);
+                });
+            write(tile, first, column);
         });
-        for (int i = 0; sums && i < R; i++) {
-            Vector total{};
-            for (int64_t d = 0; d < depth; d += W) total += load(z + d) * load(queries.row(i) + d);
-            for (int64_t j = 0; j < seen; j += W) total += load(scores.row(i) + j);
-            sums[first + i] = sum(total);
+        if (sums.products) {
+            const Vector total = four_sums(products);
+            for (int i = 0; i < R; i++) sums.products[first + i] = total[i * W / R];
         }
     }
 }
@@ -118,13 +139,14 @@ inline void advance(
 ) {
     for (int64_t first = 0; first < depth; first += R)
         for_panels(columns, [&](auto vectors, int64_t column) {
+            float *sums = S.sum.row(first) + column, *errors = S.errors.row(first) + column;
             Tile<vectors> tile;
+            tile.each([&](int i, int j, Vector& x) { x = load(errors + i * S.errors.ld + j) * total; });
             tile.add_product(kt.row(first), kt.ld, v.data + column, v.ld, count);
             tile.each([&](int i, int j, Vector x) {
-                float *sum = S.sum.row(first + i) + column + j, *error = S.errors.row(first + i) + column + j;
-                const Vector old = load(sum) * total, added = x + load(error) * total, now = old + added;
-                store(sum, now);
-                store(error, added - (now - old));
+                const Vector old = load(sums + i * S.sum.ld + j) * total, now = old + x;
+                store(sums + i * S.sum.ld + j, now);
+                store(errors + i * S.errors.ld + j, x - (now - old));
             });
         });
 }

@@ -12,8 +12,6 @@
 
 #include "problem.h"
 
-constexpr float EPSILON = 1e-6f;
-
 // A matrix that owns its memory: zeros, aligned to cache lines.
 struct Buffer : Matrix {
     Buffer(int64_t rows, int64_t columns) : Matrix{nullptr, columns} {
@@ -34,13 +32,13 @@ struct Pass {
     const Problem& p;
     Head head;
     const int64_t K, V, V1;  // floats of a row in whole vectors; V1 has room for one element after v
-    Buffer q, k, o, scores, decayed, table, start;
+    Buffer q, k, scores, decayed, table, start;
     Weights weights;
     float* decay = nullptr;
 
     explicit Pass(const Problem& p)
         : p(p), head{p, 0, 0}, K(padded(p.K)), V(padded(p.V)), V1(padded(p.V + 1)),
-          q(C, K), k(C, K), o(C, std::max(K, V)), scores(R, C), decayed(R, std::max(K, V1)), table(C, C), start(1, C),
+          q(C, K), k(C, K), scores(R, C), decayed(R, std::max(K, V1)), table(C, C), start(1, C),
           weights{table, start.data} {
         weights.set_ones();
         weights.decayed = p.log_decay.data;
@@ -59,48 +57,47 @@ protected:
         return total;
     }
 
-    // v, and 1 after it.
-    void read_values(const Span& span, const Matrix& to) const {
-        head.read(p.v, span, p.V, to);
-        for (int64_t i = 0; i < span.count; i++) to.row(i)[p.V] = 1;
-    }
-
     void prefetch_upstream(const Span& span, int64_t first) const {
         head.prefetch(p.do_, span, first, p.V);
         if (p.normalize) head.prefetch(p.o, span, first, p.V);
     }
 
     // G = do / denominator, and e = -(G . o) after it; do and 0 if nothing is normalised.
-    void read_upstream(const Span& span, const Matrix& to) {
-        head.read(p.do_, span, p.V, to);
-        if (!p.normalize) return;
-        head.read(p.o, span, p.V, o);
-        for (int64_t i = 0; i < span.count; i++) {
-            float* row = to.row(i);
-            row[p.V] = 0;  // what the chunk before left there
-            const float reciprocal = p.reciprocals[head.index() * p.T + span.token(i)];
-            for (int64_t d = 0; d < V; d += W) store(row + d, load(row + d) * reciprocal);
-            row[p.V] = -dot(row, o.row(i), V);
+    void read_upstream(const Span& span, const Matrix& to) const {
+        if (!p.normalize) return head.read(p.do_, span, p.V, to);
+        const float* reciprocals = p.reciprocals + head.index() * p.T;
+        for (int64_t first = 0; first < span.count; first += R) {
+            Vector products[R] = {};
+            for (int64_t i = 0; i < R && first + i < span.count; i++) {
+                const int64_t t = span.token(first + i);
+                const float *row = p.do_.row(head.b, t, head.h), *o = p.o.row(head.b, t, head.h);
+                for (int64_t d = 0; d < V; d += W) {
+                    const Vector g = load_some(row + d, p.V - d) * reciprocals[t];
+                    store(to.row(first + i) + d, g);
+                    products[i] += g * load_some(o + d, p.V - d);
+                }
+            }
+            const Vector sums = four_sums(products);
+            for (int64_t i = 0; i < R; i++) to.row(first + i)[p.V] = -sums[i * W / R];
         }
     }
 
-    // Writes phi(x) . dphi(x), for the gradient of the decays, and dx.
-    void write_gradient(const Span& span, const Matrix& phi, const Tensor& to, float* products) const {
-        for (int64_t i = 0; products && i < span.count; i++)
-            products[head.index() * p.T + span.token(i)] = dot(phi.row(i), o.row(i), K);
-        head.multiply_slopes(o, phi, span.count);
-        head.write(o, nullptr, to, span, p.K);
+    // Where products of this head's rows with their gradients go, one a token, if they are wanted.
+    void write_products(const Span& span, const float* products, float* to) const {
+        for (int64_t i = 0; to && i < span.count; i++) to[head.index() * p.T + span.token(i)] = products[i];
     }
 };
 
 // o, the denominators and the final state.
 struct Forward : Pass {
     static constexpr bool back_in_time = false;
-    Buffer v, kt, sums;
+    Buffer v, kt, z_added, reciprocals;  // reciprocals: of the denominators, or ones
     State S;  // [K, V]
     float *z = nullptr, *z_errors = nullptr;
 
-    explicit Forward(const Problem& p) : Pass(p), v(C, V), kt(K, C), sums(1, C) {}
+    explicit Forward(const Problem& p) : Pass(p), v(C, V), kt(K, C), z_added(1, K), reciprocals(1, C) {
+        std::fill_n(reciprocals.data, C, 1.0f);
+    }
     static int64_t state_floats(const Problem& p) { return 2 * padded(p.K) * (padded(p.V) + 1) + W; }
 
     void go_to(int64_t index, float* state) {
@@ -126,47 +123,53 @@ struct Forward : Pass {
 
     void step(const Span& span, bool outputs, bool advances) {
         head.read_weights(span, weights);
-        head.read_features(p.k, span, k);
-        transpose(k, span.count, p.K, kt);
+        read_keys(span);
         head.read(p.v, span, p.V, v);
         if (outputs) {
             head.read_features(p.q, span, q);
+            Sums sums;
+            sums.z = z, sums.reciprocals = p.normalize ? reciprocals.data : nullptr;
             chunk_outputs(
-                q, kt, v, S.sum, p.K, V, span.count, weights, scores, decayed, o,
+                q, kt, v, S.sum, p.K, V, span.count, weights, scores, decayed, sums,
+                [&](auto& tile, int64_t first, int64_t column) {
+                    head.write(tile, first, column, p.o, span, p.V, [&](int64_t i, int64_t) { return reciprocals.data[i]; });
+                },
                 [&](int64_t first) {
                     head.prefetch(p.q, span, first, p.K), head.prefetch(p.k, span, first, p.K);
                     head.prefetch(p.v, span, first, p.V), head.prefetch(p.o, span, first, p.V);
-                },
-                z, p.normalize ? sums.data : nullptr
+                }
             );
-            if (p.normalize) divide(span);
-            head.write(o, p.normalize ? sums.data : nullptr, p.o, span, p.V);
+            if (p.reciprocals)
+                for (int64_t i = 0; i < span.count; i++)
+                    p.reciprocals[head.index() * p.T + span.token(i)] = reciprocals.data[i];
         }
         if (!advances) return;
         const float total = pass_chunk(span);
         weigh_to_end(v, V, span.count, weights);
         advance(kt, v, p.K, V, span.count, total, S);
-        advance_normalizer(span.count, total);
+        advance_normalizer(total);
     }
 
 private:
-    // Turns denominators into their reciprocals.
-    void divide(const Span& span) {
-        for (int64_t i = 0; i < span.count; i++) {
-            sums.data[i] = 1 / (sums.data[i] + EPSILON);
-            if (p.reciprocals) p.reciprocals[head.index() * p.T + span.token(i)] = sums.data[i];
-        }
+    // phi(k), transposed, and what it adds to z: sum_j weight_nj phi(k_j).
+    void read_keys(const Span& span) {
+        const float* weight = weights.table.row(span.count - 1);
+        head.with_feature_map([&](auto phi) {
+            head.read_columns(p.k, span, p.K, kt, phi, [&](int64_t first, int64_t d, const Vector* rows) {
+                Vector added = first ? load(z_added.data + d) : Vector{};
+                UNROLL for (int i = 0; i < W; i++) added += rows[i] * weight[first + i];
+                store(z_added.data + d, added);
+            });
+        });
     }
 
-    // z <- total z + sum_j weight_nj phi(k_j), by Kahan's sum.
-    void advance_normalizer(int64_t count, float total) {
-        const float* weight = weights.table.row(count - 1);
+    // z <- total z + z_added, by Kahan's sum.
+    void advance_normalizer(float total) {
         for (int64_t d = 0; d < K; d += W) {
-            Vector added{};
-            for (int64_t j = 0; j < count; j++) added += load(k.row(j) + d) * weight[j];
-            const Vector old = load(z + d) * total, rest = added + load(z_errors + d) * total, now = old + rest;
+            const Vector old = load(z + d) * total, added = load(z_added.data + d) + load(z_errors + d) * total;
+            const Vector now = old + added;
             store(z + d, now);
-            store(z_errors + d, rest - (now - old));
+            store(z_errors + d, added - (now - old));
         }
     }
 };
@@ -174,10 +177,10 @@ private:
 // The gradient of q. Its state is S^T, and z after it: [V + 1, K].
 struct Queries : Pass {
     static constexpr bool back_in_time = false;
-    Buffer v, g, vt;
+    Buffer g, vt, products;
     State St;
 
-    explicit Queries(const Problem& p) : Pass(p), v(C, V1), g(C, V1), vt(V1, C) {}
+    explicit Queries(const Problem& p) : Pass(p), g(C, V1), vt(V1, C), products(1, C) {}
     static int64_t state_floats(const Problem& p) { return 2 * padded(p.V + 1) * padded(p.K) + W; }
 
     void go_to(int64_t index, float* state) {
@@ -197,18 +200,26 @@ struct Queries : Pass {
 
     void step(const Span& span, bool outputs, bool advances) {
         head.read_weights(span, weights);
-        read_values(span, v);
-        transpose(v, span.count, p.V + 1, vt);
+        head.read_columns(p.v, span, p.V, vt, [](Vector x) { return x; }, [](int64_t, int64_t, const Vector*) {});
+        std::fill_n(vt.row(p.V), C, 1.0f);
         head.read_features(p.k, span, k);
         if (outputs) {
             read_upstream(span, g);
-            chunk_outputs(g, vt, k, St.sum, p.V + 1, K, span.count, weights, scores, decayed, o, [&](int64_t first) {
-                head.prefetch(p.q, span, first, p.K), head.prefetch(p.k, span, first, p.K);
-                head.prefetch(p.v, span, first, p.V), head.prefetch(p.dq, span, first, p.K);
-                prefetch_upstream(span, first);
-            });
             head.read_features(p.q, span, q);
-            write_gradient(span, q, p.dq, p.dq_products);
+            Sums sums;
+            sums.rows = &q, sums.products = p.dq_products ? products.data : nullptr;
+            chunk_outputs(
+                g, vt, k, St.sum, p.V + 1, K, span.count, weights, scores, decayed, sums,
+                [&](auto& tile, int64_t first, int64_t column) {
+                    head.write_gradient(tile, first, column, q, p.dq, span);
+                },
+                [&](int64_t first) {
+                    head.prefetch(p.q, span, first, p.K), head.prefetch(p.k, span, first, p.K);
+                    head.prefetch(p.v, span, first, p.V), head.prefetch(p.dq, span, first, p.K);
+                    prefetch_upstream(span, first);
+                }
+            );
+            write_products(span, products.data, p.dq_products);
         }
         if (!advances) return;
         const float total = pass_chunk(span);
@@ -220,10 +231,11 @@ struct Queries : Pass {
 // The gradients of k, v and the initial state. Its state is the gradient of S, transposed, and of z: [V + 1, K].
 struct Keys : Pass {
     static constexpr bool back_in_time = true;
-    Buffer v, g, qt, gt, dS;
+    Buffer v, g, qt, gt, dS, products;
     State dSt;
 
-    explicit Keys(const Problem& p) : Pass(p), v(C, V1), g(C, V1), qt(K, C), gt(V1, C), dS(K, V1) {}
+    explicit Keys(const Problem& p)
+        : Pass(p), v(C, V1), g(C, V1), qt(K, C), gt(V1, C), dS(K, V1), products(1, C) {}
     static int64_t state_floats(const Problem& p) { return Queries::state_floats(p); }
 
     void go_to(int64_t index, float* state) {
@@ -256,17 +268,31 @@ struct Keys : Pass {
             transpose(q, span.count, p.K, qt);
             transpose(dSt.sum, p.V, p.K, dS);
             head.read_features(p.k, span, k);
-            chunk_outputs(k, qt, g, dS, p.K, V, span.count, weights, scores, decayed, o, [&](int64_t first) {
-                head.prefetch(p.q, span, first, p.K), head.prefetch(p.k, span, first, p.K);
-                prefetch_upstream(span, first);
-            });
-            head.write(o, nullptr, p.dv, span, p.V);
-            read_values(span, v);
-            chunk_outputs(v, gt, q, dSt.sum, p.V + 1, K, span.count, weights, scores, decayed, o, [&](int64_t first) {
-                head.prefetch(p.v, span, first, p.V), head.prefetch(p.dv, span, first, p.V);
-                head.prefetch(p.dk, span, first, p.K);
-            });
-            write_gradient(span, k, p.dk, p.dk_products);
+            chunk_outputs(
+                k, qt, g, dS, p.K, V, span.count, weights, scores, decayed, {},
+                [&](auto& tile, int64_t first, int64_t column) {
+                    head.write(tile, first, column, p.dv, span, p.V, [](int64_t, int64_t) { return 1.0f; });
+                },
+                [&](int64_t first) {
+                    head.prefetch(p.q, span, first, p.K), head.prefetch(p.k, span, first, p.K);
+                    prefetch_upstream(span, first);
+                }
+            );
+            head.read(p.v, span, p.V, v);
+            for (int64_t i = 0; i < span.count; i++) v.row(i)[p.V] = 1;
+            Sums sums;
+            sums.rows = &k, sums.products = p.dk_products ? products.data : nullptr;
+            chunk_outputs(
+                v, gt, q, dSt.sum, p.V + 1, K, span.count, weights, scores, decayed, sums,
+                [&](auto& tile, int64_t first, int64_t column) {
+                    head.write_gradient(tile, first, column, k, p.dk, span);
+                },
+                [&](int64_t first) {
+                    head.prefetch(p.v, span, first, p.V), head.prefetch(p.dv, span, first, p.V);
+                    head.prefetch(p.dk, span, first, p.K);
+                }
+            );
+            write_products(span, products.data, p.dk_products);
         }
         if (!advances) return;
         const float total = pass_chunk(span);

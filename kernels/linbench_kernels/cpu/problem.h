@@ -44,29 +44,48 @@ struct Head {
     INLINE void read(const Tensor& from, const Span& span, int64_t width, const Matrix& to, Map map) const {
         for (int64_t i = 0; i < span.count; i++) {
             const float* row = from.row(b, span.token(i), h);
-            float* copy = to.row(i);
             int64_t d = 0;
-            for (; d + W <= width; d += W) store(copy + d, map(load(row + d)));
-            if (d == width) continue;
-            Vector rest{};
-            for (int64_t j = d; j < width; j++) rest[j - d] = row[j];
-            rest = map(rest);
-            for (int64_t j = width; j < d + W; j++) rest[j - d] = 0;
-            store(copy + d, rest);
+            for (; d + W <= width; d += W) store(to.row(i) + d, map(load(row + d)));
+            if (d < width) store(to.row(i) + d, first_lanes(map(load_some(row + d, width - d)), width - d));
         }
     }
     void read(const Tensor& from, const Span& span, int64_t width, const Matrix& to) const {
         read(from, span, width, to, [](Vector x) { return x; });
     }
 
+    // The same as columns, zeros past the last row. look(first row, first column, rows) sees each block of W by W, where
+    // the last row stands for those after it.
+    template <class Map, class Look>
+    INLINE void read_columns(
+        const Tensor& from, const Span& span, int64_t width, const Matrix& to, Map map, Look look
+    ) const {
+        for (int64_t d = 0; d < width; d += W)
+            for (int64_t first = 0; first < span.count; first += W) {
+                Vector x[W];
+                UNROLL for (int i = 0; i < W; i++) {
+                    const int64_t t = span.token(std::min(first + i, span.count - 1));
+                    x[i] = map(load_some(from.row(b, t, h) + d, width - d));
+                }
+                look(first, d, x);
+                transpose(x);
+                UNROLL for (int i = 0; i < W; i++) store(to.row(d + i) + first, first_lanes(x[i], span.count - first));
+            }
+    }
+
+    // Calls body(phi), a function of a vector.
+    template <class Body>
+    INLINE void with_feature_map(Body body) const {
+        if (problem.feature_map == ELU1)
+            body([](Vector x) { return x > Vector{} ? x + 1.0f : exp_negative(x); });
+        else if (problem.feature_map == RELU)
+            body([](Vector x) { return larger(x, Vector{}); });
+        else
+            body([](Vector x) { return x; });
+    }
+
     // phi of rows of q or k.
     void read_features(const Tensor& from, const Span& span, const Matrix& to) const {
-        if (problem.feature_map == ELU1)
-            read(from, span, problem.K, to, [](Vector x) { return x > Vector{} ? x + 1.0f : exp_negative(x); });
-        else if (problem.feature_map == RELU)
-            read(from, span, problem.K, to, [](Vector x) { return larger(x, Vector{}); });
-        else
-            read(from, span, problem.K, to);
+        with_feature_map([&](auto phi) { read(from, span, problem.K, to, phi); });
     }
 
     // Fetches R rows of the chunk after this one: one head's rows lie too far apart for the CPU to foresee them.
@@ -80,27 +99,41 @@ struct Head {
         }
     }
 
-    // Rows times their factors, or once if those are null.
-    void write(const Matrix& from, const float* factors, const Tensor& to, const Span& span, int64_t width) const {
-        for (int64_t i = 0; i < span.count; i++) {
-            float* row = to.row(b, span.token(i), h);
-            const float* given = from.row(i);
-            const float factor = factors ? factors[i] : 1;
-            int64_t d = 0;
-            for (; d + W <= width; d += W) store(row + d, load(given + d) * factor);
-            for (; d < width; d++) row[d] = given[d] * factor;
-        }
+    // Writes a tile of a chunk's rows, each vector times factor(row, column).
+    template <class Tile, class Factor>
+    INLINE void write(
+        Tile& tile, int64_t first, int64_t column, const Tensor& to, const Span& span, int64_t width, Factor factor
+    ) const {
+        const auto write_by = [&](auto store_part) {
+            tile.each([&](int i, int j, Vector x) {
+                const int64_t d = column + j;
+                float* row = to.row(b, span.token(first + i), h);
+                if (first + i < span.count) store_part(row + d, x * factor(first + i, d), width - d);
+            });
+        };
+        if (column + Tile::columns <= width)
+            write_by([](float* to, Vector x, int64_t) { store(to, x); });
+        else
+            write_by(store_some);
     }
 
-    // dx = phi'(x) dphi, in place. phi' follows from phi: e^x below zero is phi itself.
-    void multiply_slopes(const Matrix& gradient, const Matrix& features, int64_t count) const {
-        if (problem.feature_map == IDENTITY) return;
-        for (int64_t i = 0; i < count; i++)
-            for (int64_t d = 0; d < problem.K; d += W) {
-                const Vector phi = load(features.row(i) + d), one = broadcast(1);
-                const Vector slope = problem.feature_map == RELU ? (phi > Vector{} ? one : Vector{}) : smaller(phi, one);
-                store(gradient.row(i) + d, load(gradient.row(i) + d) * slope);
-            }
+    // Writes dx = phi'(x) dphi. phi' follows from phi: e^x below zero is phi itself.
+    template <class Tile>
+    INLINE void write_gradient(
+        Tile& tile, int64_t first, int64_t column, const Matrix& features, const Tensor& to, const Span& span
+    ) const {
+        const auto write_times = [&](auto slope) {
+            write(tile, first, column, to, span, problem.K, [&](int64_t i, int64_t d) {
+                return slope(load(features.row(i) + d));
+            });
+        };
+        const Vector one = broadcast(1);
+        if (problem.feature_map == ELU1)
+            write_times([=](Vector phi) { return smaller(phi, one); });
+        else if (problem.feature_map == RELU)
+            write_times([=](Vector phi) { return phi > Vector{} ? one : Vector{}; });
+        else
+            write_times([=](Vector) { return one; });
     }
 
     // Decays of a chunk. Back in time a token's decay acts one token later: dS_t = q_t do_t^T + e^g_{t+1} dS_{t+1}.

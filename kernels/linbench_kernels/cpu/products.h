@@ -19,6 +19,7 @@ struct Matrix {
 
 template <int N>
 struct Tile {
+    static constexpr int columns = N * W;
     Vector sums[R][N];
 
     INLINE Tile() {
@@ -57,30 +58,13 @@ INLINE void for_panels(int64_t columns, Body body) {
     }
 }
 
-template <std::size_t... I>
-INLINE Vector interleaved(Vector x, Vector y, int half, std::index_sequence<I...>) {
-    constexpr int low[] = {int(I / 2 + I % 2 * W)...};
-#if defined(__clang__)
-    return half ? __builtin_shufflevector(x, y, (low[I] + W / 2)...) : __builtin_shufflevector(x, y, low[I]...);
-#else
-    return half ? __builtin_shuffle(x, y, Bits{(low[I] + W / 2)...}) : __builtin_shuffle(x, y, Bits{low[I]...});
-#endif
-}
-
 // to[j][i] = from[i][j] for i < rows and j < columns, both rounded up to whole blocks of W by W.
 inline void transpose(const Matrix& from, int64_t rows, int64_t columns, const Matrix& to) {
-    constexpr auto lanes = std::make_index_sequence<W>{};
     for (int64_t i = 0; i < rows; i += W)
         for (int64_t j = 0; j < columns; j += W) {
-            Vector x[W], y[W];
-            for (int r = 0; r < W; r++) x[r] = load(from.row(i + r) + j);
-            for (int step = 1; step < W; step *= 2) {  // log2 W shuffles of rows r and r + W / 2
-                for (int r = 0; r < W / 2; r++) {
-                    y[2 * r] = interleaved(x[r], x[r + W / 2], 0, lanes);
-                    y[2 * r + 1] = interleaved(x[r], x[r + W / 2], 1, lanes);
-                }
-                for (int r = 0; r < W; r++) x[r] = y[r];
-            }
-            for (int r = 0; r < W; r++) store(to.row(j + r) + i, x[r]);
+            Vector x[W];
+            UNROLL for (int r = 0; r < W; r++) x[r] = load(from.row(i + r) + j);
+            transpose(x);
+            UNROLL for (int r = 0; r < W; r++) store(to.row(j + r) + i, x[r]);
         }
 }
