@@ -186,6 +186,23 @@ def test_decode_goes_on_where_prefill_ends(decay, sizes):
     assert max(error(state[0], due_S), error(state[1], due_z)) <= TOLERANCE
 
 
+@every_variant
+@pytest.mark.parametrize("shift", [3.0, -4.0, -8.0])
+def test_the_gradient_of_a_decay_is_right_by_its_own_size(shift):
+    """Gates near zero: phi(q) . dphi(q) and phi(k) . dphi(k) are thousands of times their difference."""
+    named = inputs(1, 127, 2, 32, 32, with_state=False)
+    named["log_decay"] = torch.nn.functional.logsigmoid(torch.randn(1, 127, 2) + shift)
+    exact = {name: x.double().requires_grad_() for name, x in named.items()}
+    named = {name: x.requires_grad_() for name, x in named.items()}
+    tensors, keywords = arguments(named)
+    o = linear_attention(*tensors, **keywords, feature_map="identity", normalize=False)
+    due_o, _ = oracle(exact, "identity", False)
+    upstream = torch.randn_like(o)
+    (gradient,) = torch.autograd.grad(o, named["log_decay"], upstream)
+    (due,) = torch.autograd.grad(due_o, exact["log_decay"], upstream.double())
+    assert error(gradient, due) <= 3e-6
+
+
 def test_forgetting_is_exact():
     named = inputs(1, 50, 2, 16, 16, with_state=False)
     decays = torch.zeros(1, 50, 2)

@@ -84,8 +84,9 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Returns the gradients of q, k, v and of the initial S and z, and the products [2, B, H, T].
 
-    The products are phi(q) . dphi(q) and phi(k) . dphi(k): the gradient of log-decays is made of them. dS and
-    dz are those of the final state. What was not given has an empty gradient.
+    The products are phi(q) . dphi(q) and phi(k) . dphi(k), without what a token adds to its own: the gradient
+    of log-decays is made of them. dS and dz are those of the final state. What was not given has an empty
+    gradient.
     """
     q, k, v, S, z = _rows(q), _rows(k), _rows(v), _dense(S), _dense(z)
     do, dS, dz = _rows(do), _dense(dS), _dense(dz)

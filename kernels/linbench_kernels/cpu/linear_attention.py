@@ -30,7 +30,7 @@ def linear_attention(
     o_t = S_t^T phi(q_t) / (phi(q_t) . z_t + 1e-6);  g = 0 without `log_decay`, no quotient without
     `normalize`.
 
-    A head is walked in chunks of C = 32 tokens, its state in cache. Heads run on torch's threads, and so do
+    A head is walked in chunks of C = 16 tokens, its state in cache. Heads run on torch's threads, and so do
     segments of T where heads are too few: the last bits may depend on the number of threads. All sums are
     float32; those of the state, over chunks, are Kahan's. Per token and head, FLOP: 4 K V + C (K + V) forward
     and 14 K V + 4 C (K + V) with the backward, which keeps q, k, v, o and one number a row.
@@ -41,8 +41,7 @@ def linear_attention(
         v: [B, T, H, V].
         feature_map: phi: "elu1" (elu(x) + 1), "relu" or "identity".
         normalize: whether to divide by the denominator.
-        log_decay: g <= 0: [H], one for each head, or [B, T, H]; -inf forgets. The gradient is a difference of
-            sums, exact to rounding of the terms, phi(q) . dphi(q) and phi(k) . dphi(k), and not of itself.
+        log_decay: g <= 0: [H], one for each head, or [B, T, H]; -inf forgets.
         state: S [B, H, K, V] and z [B, H, K] before the first token; zeros if None.
 
     Raises:
@@ -174,7 +173,9 @@ _apply: Callable[..., Any] = _LinearAttention.apply  # torch gives it no type
 def _decay_gradient(products: Tensor, final: Tensor | None, log_decay: Tensor) -> Tensor:
     """Returns dg_t = sum_{i >= t} (phi(q_i) . dphi(q_i) - phi(k_i) . dphi(k_i)) + dS . S + dz . z.
 
-    Every path from a key to a query or to the final state decays between the two, and each ends once.
+    Every path from a key to a query or to the final state decays between the two, and each ends once. Paths
+    from a token to itself, which no decay is on, are in neither product: they would cancel, and leave their
+    rounding errors, by far the largest where decays are strong.
     """
     through = (products[0].double() - products[1]).flip(2).cumsum(2).flip(2)  # [B, H, T]
     if final is not None:

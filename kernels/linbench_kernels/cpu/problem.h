@@ -23,7 +23,7 @@ struct Problem {
     Tensor do_, dq, dk, dv;
     const float *dS_out, *dz_out;
     float *dS_in, *dz_in;
-    float *dq_products, *dk_products;  // [B, H, T]: phi(q) . dphi(q) and phi(k) . dphi(k); null if not wanted
+    float *dq_products, *dk_products;  // [B, H, T]: phi(q) . dphi(q) and phi(k) . dphi(k), less a token's own part; or null
 };
 
 // Tokens first, first + step, ...: of a chunk, in the order of the recurrence, which runs back in time if step is -1.
