@@ -2,8 +2,8 @@
 
 Each contestant has one turn a round, in an order that turns round, and each round gives a ratio: of the
 peer's time to linear/native's. The median of these is printed, with a 95% interval of it. A turn is as many
-calls as fill TURN_SECONDS, so that a short call does not start from caches that another has filled. One thread
-is timed by its CPU time, which other work on the machine disturbs less; more by wall time.
+calls as fill TURN_SECONDS, so that a short call does not start from caches that another has filled. One
+thread is timed by its CPU time, which other work on the machine disturbs less; more by wall time.
 
 Run: python benchmarks/native.py [--threads 1 2] [--T 512 ...]; fast-transformers takes part if installed
 """
