@@ -96,7 +96,7 @@ def _inspected(given: dict[str, Any]) -> Iterator[tuple[str, Any, Inspected]]:
     able = [found.name for found in registry.implementations() if found.compiled is not None]
     name = given["implementation"]
     if name is not None and registry.implementation(name).compiled is None:
-        raise UsageError(f"{name} has no kernels that compile without a GPU; {', '.join(able) or 'none'} has")
+        raise UsageError(f"{name} has no kernels to compile; these have: {', '.join(able) or 'none'}")
     axes = {"dtype": "bfloat16"} | {key: value for key, value in options.axes(given).items() if value}
     plan = make_plan(
         registry,

@@ -98,10 +98,31 @@ def test_the_kernels_of_a_mode_are_inspected_without_a_gpu(loaded, capsys):
     assert [one.kernel.name for one in hook(case, "sm_80")] == ["linear_attention_decode"]
 
 
+@pytest.mark.usefixtures("disassembler")
+def test_kernels_in_triton_are_inspected_as_they_would_be_launched(capsys):
+    if pytest.importorskip("triton").knobs.runtime.interpret:
+        pytest.skip("kernels are interpreted, not compiled")
+    rows = []
+    for name in ("linear/triton", "retention/triton"):
+        words = ["--D", "16", "--arch", "sm_90", "--mode", "decode", "--format", "json"]
+        with pytest.raises(SystemExit):
+            main(["kernels", "inspect", name, *words])
+        rows += [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(row["implementation"], row["name"]) for row in rows] == [
+        ("linear/triton", "decode"),
+        ("retention/triton", "decode"),
+    ]
+    for row in rows:
+        assert "num_warps=" in row["configuration"]
+        assert 0 < row["registers"] <= 255
+        assert row["spills"] == 0
+        assert row["instructions"]["fma"] > 0
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["linear/chunk"], "has no kernels that compile without a GPU; linear/cuda has"),
+        (["linear/chunk"], "has no kernels to compile; these have: lightning/triton, linear/cuda,"),
         (["linear/cuda", "--arch", "sm_9"], "--arch: 'sm_9' is not one of sm_80, sm_90, sm_100"),
         (["linear/cuda", "--D", "24"], "takes multiples of 16 from 16 to 128"),
         (["linear/kuda"], "did you mean linear/cuda"),

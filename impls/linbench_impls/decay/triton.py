@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import implementation, needs
+from linbench_impls.compiled import by_triton
 from linbench_impls.decay.forms import OPERATORS, State
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def decode(q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State) -> tuple
 
 
 for _operator in OPERATORS:
-    _made = implementation(_operator, "triton", why_not=why_not)(triton)
+    _compiled = by_triton(f"{_operator}/triton", "decayed_attention")
+    _made = implementation(_operator, "triton", why_not=why_not, compiled=_compiled)(triton)
     _made.mode("prefill")(prefill)
     _made.mode("decode")(decode)

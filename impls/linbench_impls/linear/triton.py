@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import implementation, needs
+from linbench_impls.compiled import by_triton
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +22,7 @@ why_not = needs(
 )
 
 
-@implementation("linear", "triton", why_not=why_not)
+@implementation("linear", "triton", why_not=why_not, compiled=by_triton("linear/triton", "linear_attention"))
 def triton(
     q: Tensor,
     k: Tensor,
