@@ -93,7 +93,8 @@ INLINE Bits element(Bits of, Bits index) {  // of index modulo W
 #endif
 }
 
-// e^x for x <= 0, within 2 ulp: 2^(n / W) e^r with |r| <= ln 2 / 2 W, the power from a table of one vector.
+// e^x for x <= 0, relative error within 2^-22 + |x| 2^-28: 2^(n / W) e^r with |r| <= ln 2 / 2 W, the power from
+// a table of one vector.
 INLINE Vector exp_negative(Vector x) {
     const float round = 0x1.8p23f;  // adding it leaves the nearest integer in the low bits
     const Vector shifted = x * (W * 0x1.715476p0f) + round, n = shifted - round;
