@@ -16,7 +16,9 @@ def run_interpreted(file: str) -> None:
     cases = Path(__file__).with_name(file)
     old_triton = "ignore:Conversion of an array with ndim > 0:DeprecationWarning"  # numpy, of Triton 3.6
     command = [sys.executable, "-m", "pytest", "-q", "-W", old_triton, "-p", "no:cacheprovider", str(cases)]
-    environment = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    # The tensors are small; handing them to more threads takes longer than the work.
+    environment = os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if run.returncode != 0:
         pytest.fail(run.stdout + run.stderr, pytrace=False)

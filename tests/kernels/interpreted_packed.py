@@ -137,13 +137,19 @@ def test_one_sequence_that_is_all_the_row_is_a_row(length: int, monkeypatch: pyt
         monkeypatch.setattr(calls, "segment_length", lambda *_: length)
     monkeypatch.setattr(decayed_attention_calls, "DRIFT", 64)
     cu_seqlens = starts((128,))
-    q, k, v, S, z = inputs((128,), float32)
+    q, k, v, S, z = inputs((128,), bfloat16)
     g = decayed.DECAYS["typical"](128).requires_grad_()
 
     def results(given: Tensor | None) -> tuple[Tensor, ...]:
         o, final = linear_attention_prefill(q, k, v, state=(S, z), cu_seqlens=given)
         other, other_final = decayed_attention_prefill(q, k, v, g, state=S, cu_seqlens=given)
-        loss = o.square().sum() + other.square().sum() + final[0].sum() + final[1].sum() + other_final.sum()
+        loss = (
+            o.float().square().sum()
+            + other.float().square().sum()
+            + final[0].sum()
+            + final[1].sum()
+            + other_final.sum()
+        )
         return (o, *final, other, other_final, *torch.autograd.grad(loss, (q, k, v, S, z, g)))
 
     assert cut(q, 128, cu_seqlens).number == 1
