@@ -85,6 +85,9 @@ def test_the_linbench_lines_run(linbench, name):
     out, _ = linbench(*words[1:])
     assert "nothing" in out.splitlines()[0]
     assert (linbench.folder / "reports" / "ci.md").is_file()
+    cases = words[words.index("--base") + 2 :]
+    out, _ = linbench("run", "--dry-run", "--impl", "linear/chunk", *cases)
+    assert "linear/chunk" in out
     number = [line.strip() for line in text_of(name).splitlines() if "printf" in line]
     subprocess.run(number[0], shell=True, check=True, cwd=linbench.folder, env=os.environ | {"NUMBER": "7"})
     assert (linbench.folder / "reports" / "number").read_text() == "7\n"
