@@ -79,7 +79,7 @@ def measured(command_line):
 def stored(command_line):
     """The command line in a folder where three implementations have been measured at three lengths."""
     command = command_line("stored")
-    grid = ["--T", "32,64,128", "--H", "2", "--D", "8,16", "--device", "cpu", "--min-time", "20ms"]
+    grid = ["--T", "32,64,128", "--H", "2", "--D", "8,16", "--device", "cpu", "--min-time", "2ms"]
     names = "linear/chunk,linear/naive,linear/cuda,softmax/flash"
     out, _ = command("run", *grid, "--impl", names, "--no-report")
     command.run = out.split()[1].rstrip(":")
