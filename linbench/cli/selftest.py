@@ -92,7 +92,7 @@ def _climb(device: str | None, time_budget: str, picture: str | None, form: str)
         check_picture(Path(picture))
     click.echo(f"measuring injected slowdowns on {device}, for {format.seconds(budget_s)} at most", err=True)
     ladder = climb(
-        device, budget_s, lambda number: click.echo(f"{number} of {PROCESSES} processes", err=True)
+        device, budget_s, lambda number: click.echo(f"{number} of {PROCESSES} processes of each", err=True)
     )
     if picture:
         draw(ladder, Path(picture))
@@ -112,7 +112,8 @@ def _rungs(ladder: Any) -> Iterator[str]:
     load, later = (format.digits(value) for value in ladder.load)
     yield f"{ladder.case}  {format.seconds(ladder.call_s)} a call; load {load} before, {later} after"
     yield (
-        f"{rungs[0].processes} fresh processes of each slowdown in {format.seconds(ladder.wall_s)}; "
+        f"{rungs[-1].processes} fresh processes of each slowdown and {rungs[0].processes} of the same code "
+        f"in {format.seconds(ladder.wall_s)}; "
         f"{ladder.draws} comparisons drawn from them (other tools: one run of each side, one after the other)"
     )
     header = ["CALLED SLOWER", *(f"{rung.extra:.0%}" for rung in rungs)]

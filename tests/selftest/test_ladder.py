@@ -71,7 +71,7 @@ def test_a_rung_says_what_was_measured_and_what_it_took(busy):
 def test_its_lines_hold_every_share_and_json_takes_it(busy):
     text = "\n".join(_rungs(busy))
     assert "CALLED SLOWER" in text
-    assert "40 fresh processes of each slowdown in 60.0 s" in text
+    assert "40 fresh processes of each slowdown and 40 of the same code in 60.0 s" in text
     assert "300 cases of the same code, drawn from its 40 processes: 0 called different" in text
     for name in (OURS, *RULES):
         (line,) = [line for line in text.splitlines() if line.startswith(name)]
@@ -139,16 +139,17 @@ def test_real_processes_are_recorded(monkeypatch):
     monkeypatch.setattr(ladder, "EXTRA_CHUNKS", (0, 10))
     monkeypatch.setattr(ladder, "LEAST_PROCESSES", 2)
     monkeypatch.setattr(ladder, "PROCESSES", 2)
+    monkeypatch.setattr(ladder, "MORE_OF_THE_SAME", 1)
     counted = []
     found = climb("cpu", 600.0, counted.append)
     assert counted == [1, 2]
-    assert [(rung.extra, rung.processes) for rung in found.rungs] == [(0.0, 2), (0.1, 2)]
+    assert [(rung.extra, rung.processes) for rung in found.rungs] == [(0.0, 3), (0.1, 2)]
     assert found.call_s > 0
     assert found.rungs[0].wall_s > 0
 
 
 def test_fewer_processes_than_say_anything_are_refused(monkeypatch):
-    monkeypatch.setattr(ladder, "_recorded", lambda *_: iter([recorded(0, 0, 0, n, 6) for n in range(15)]))
+    monkeypatch.setattr(ladder, "_recorded", lambda *_: iter([[(n, None) for n in range(6)]] * 15))
     with pytest.raises(EnvironmentRefused, match=r"15 processes of each slowdown .* 16 are needed"):
         climb("cpu", 1.0)
 
