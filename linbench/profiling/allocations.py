@@ -13,7 +13,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.profiler import ProfilerActivity, profile
 
 from linbench.measure.call import Call
-from linbench.profiling.record import in_ranges, wait, warm
+from linbench.profiling.record import ALLOCATORS, in_ranges, wait, warm
 from linbench.profiling.timeline import Step, Timeline, timeline
 
 MARK = "linbench "
@@ -56,7 +56,7 @@ def _mark(tensor: Tensor, kind: str) -> None:
 
 
 def _steps(events: Iterable[Any], operator: str, device: str) -> Iterator[Step]:
-    """Yield the steps of a tree of events; an allocation belongs to the innermost operator of torch's."""
+    """Yield the steps of a tree of events; an allocation is the innermost operator's that does more."""
     for event in events:
         name = event.name
         if event.tag == _EventType.Allocation:
@@ -66,4 +66,5 @@ def _steps(events: Iterable[Any], operator: str, device: str) -> Iterator[Step]:
         elif name.startswith(MARK):
             kind, address = name.removeprefix(MARK).split()
             yield Step(event.start_time_ns, int(address), 0, kind=kind)
-        yield from _steps(event.children, name if "::" in name else operator, device)
+        takes = "::" in name and not name.startswith(ALLOCATORS)
+        yield from _steps(event.children, name if takes else operator, device)
