@@ -14,7 +14,7 @@ from linbench.cli import options
 from linbench.cli.text import columns, report_broken
 from linbench.core.errors import UsageError
 from linbench.core.measurement import Status
-from linbench.core.profile import Breakdown, Profile
+from linbench.core.profile import TOOLS, Breakdown, Profile
 from linbench.core.quantity import parse_duration
 from linbench.report import format
 from linbench.report.format import printable
@@ -31,7 +31,7 @@ SHOWN_NAME = 60
 @click.option("--device", metavar="cpu|cuda", help="[default: cuda if there is one]")
 @click.option(
     "--tool",
-    type=click.Choice(["torch", "memory", "all"]),
+    type=click.Choice(TOOLS),
     default="torch",
     show_default=True,
     help="torch: where the time goes; memory: what is allocated when.",

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     GAP = "gap"
 
 
+TOOLS = ("torch", "memory", "all")
 HOST = frozenset({Kind.DISPATCHER, Kind.PYTHON})
 
 
@@ -111,7 +112,7 @@ class Profile:
         operator: Name of the operator.
         implementation: Full name of the implementation.
         case: Where it was profiled.
-        tool: torch, memory or all.
+        tool: One of `TOOLS`.
         status: How it ended.
         reason: One line that says why; only an ok one may have none.
         breakdown: Where the time went; None unless asked for.

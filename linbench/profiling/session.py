@@ -21,7 +21,6 @@ from linbench.profiling.ceiling import Ceiling
 from linbench.profiling.process import answer
 
 CEILINGS_TIMEOUT_S = 600.0
-TOOLS = ("torch", "memory", "all")
 ARTIFACTS = ("trace", "memory")
 
 
@@ -39,7 +38,7 @@ def profile(
     Args:
         registry: Where names are looked up.
         job: The implementation and the case.
-        tool: One of `TOOLS`.
+        tool: One of `linbench.core.profile.TOOLS`.
         plugins: Files to load beside what is installed.
         timeout_s: Give up after this long.
         artifacts: Where files are kept.
