@@ -10,8 +10,22 @@ from pathlib import Path
 
 import pytest
 
+from linbench.cli import _run
+
 pytest.importorskip("matplotlib", reason="matplotlib is in the extra paper")
 EIGHT = ("--where", "D=8")
+
+
+@pytest.fixture
+def typed(stored, monkeypatch, capsys):
+    """The command line without a process of its own, where what was typed is not at issue."""
+    monkeypatch.chdir(stored.folder)
+
+    def run(*words, code=0):
+        assert _run(list(words)) == code
+        return capsys.readouterr()
+
+    return run
 
 
 def test_a_figure_has_its_data_and_its_record_beside_it(stored):
@@ -36,26 +50,26 @@ def test_a_figure_has_its_data_and_its_record_beside_it(stored):
     assert any("needs a CUDA device" in line for line in made["unsupported"])
 
 
-def test_the_latest_run_is_taken_where_none_is_named_and_json_names_the_files(stored):
-    out, _ = stored("plot", "--facet", "D", "--y", "memory", "-o", "m.svg", "--format", "json")
+def test_the_latest_run_is_taken_where_none_is_named_and_json_names_the_files(typed):
+    out, _ = typed("plot", "--facet", "D", "--y", "memory", "-o", "m.svg", "--format", "json")
     assert json.loads(out) == {"figure": "m.svg", "csv": "m.csv", "json": "m.json"}
 
 
-def test_a_table_is_printed_or_written(stored):
-    out, _ = stored("table", *EIGHT, "--y", "error")
+def test_a_table_is_printed_or_written(stored, typed):
+    out, _ = typed("table", *EIGHT, "--y", "error")
     assert out.startswith("% Relative L2 error, by T (D = 8).")
     assert r"\toprule" in out
     assert "linear/chunk & " in out
     assert "unsupported" in out
-    said, _ = stored("table", *EIGHT, "--style", "markdown", "-o", "t.md")
+    said, _ = typed("table", *EIGHT, "--style", "markdown", "-o", "t.md")
     assert said == "t.md, with t.csv and t.json\n"
     assert "| linear/chunk | " in (stored.folder / "t.md").read_text()
     assert json.loads((stored.folder / "t.json").read_text())["chart"]["style"] == "markdown"
 
 
-def test_a_bundle_is_the_same_twice_and_its_script_plans_the_same_run(stored):
+def test_a_bundle_is_the_same_twice_and_its_script_plans_the_same_run(stored, typed):
     for name in ("one", "two"):
-        out, _ = stored("paper", stored.run, "-o", name, "--style", "acl", "--width", "column")
+        out, _ = typed("paper", stored.run, "-o", name, "--style", "acl", "--width", "column")
         assert out.startswith(f"{name}: ")
     first, second = (
         {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -73,7 +87,7 @@ def test_a_bundle_is_the_same_twice_and_its_script_plans_the_same_run(stored):
         check=True,
         env=stored.environment | {"PATH": found},
     )
-    shown = [json.loads(line) for line in stored("show", stored.run, "--format", "json")[0].splitlines()]
+    shown = [json.loads(line) for line in typed("show", stored.run, "--format", "json")[0].splitlines()]
     expected = {(row["implementation"], json.dumps(row["case"], sort_keys=True)) for row in shown}
     lines = [json.loads(line) for line in planned.stdout.splitlines()]
     assert {(line["implementation"], json.dumps(line["case"], sort_keys=True)) for line in lines} == expected
@@ -89,9 +103,9 @@ def shim(folder):
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_a_pgf_is_written_the_same_twice(stored):
+def test_a_pgf_is_written_the_same_twice(stored, typed):
     for name in ("a.pgf", "b.pgf"):
-        stored("plot", *EIGHT, "-o", name)
+        typed("plot", *EIGHT, "-o", name)
     assert (stored.folder / "a.pgf").read_bytes() == (stored.folder / "b.pgf").read_bytes()
 
 
@@ -108,8 +122,8 @@ def test_a_pgf_is_written_the_same_twice(stored):
         (("paper", "-o", "p", "--baseline", "a/x"), "unknown --baseline 'a/x'; known: linear/chunk"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_one_line(stored, words, said):
-    out, err = stored(*words, code=2)
+def test_a_mistake_is_one_line(stored, typed, words, said):
+    out, err = typed(*words, code=2)
     assert said in err
     assert len(err.splitlines()) == 1
     assert out == ""
@@ -117,21 +131,21 @@ def test_a_mistake_is_one_line(stored, words, said):
     assert not Path(stored.folder, "p").exists()
 
 
-def test_a_configured_baseline_is_for_speedups_only(stored):
+def test_a_configured_baseline_is_for_speedups_only(stored, typed):
     settings = stored.folder / "pyproject.toml"
     settings.write_text('[tool.linbench]\nbaseline = "softmax/flash"\n')
     try:
-        assert "speed-up over" not in stored("table", *EIGHT)[0].lower()
-        assert stored("table", *EIGHT, "--y", "speedup")[0].startswith("% Speed-up over softmax/flash, by T")
-        said = stored("table", *EIGHT, "--baseline", "softmax/flash", code=2)[1]
+        assert "speed-up over" not in typed("table", *EIGHT)[0].lower()
+        assert typed("table", *EIGHT, "--y", "speedup")[0].startswith("% Speed-up over softmax/flash, by T")
+        said = typed("table", *EIGHT, "--baseline", "softmax/flash", code=2)[1]
         assert said == "linbench: --baseline goes with --y speedup, not with --y time\n"
     finally:
         settings.unlink()
 
 
-def test_a_place_that_cannot_be_written_is_named(stored):
+def test_a_place_that_cannot_be_written_is_named(stored, typed):
     (stored.folder / "taken.csv").mkdir(exist_ok=True)
-    _, err = stored("table", *EIGHT, "-o", "taken.tex", code=2)
+    _, err = typed("table", *EIGHT, "-o", "taken.tex", code=2)
     assert err == "linbench: -o taken.tex: cannot be written: Is a directory\n"
 
 
