@@ -183,3 +183,16 @@ def test_an_initial_state_is_of_the_size_that_the_tokens_before_leave(loaded, na
     left = operator.expected(case, operator.generate(case, torch.Generator().manual_seed(0)))["S"].value
     (drawn,) = operator.draw_state(case, torch.Generator().manual_seed(1))
     torch.testing.assert_close(drawn.double().std((0, 2, 3)), left.std((0, 2, 3)), rtol=0.25, atol=0)
+
+
+def test_more_random_features_are_nearer_to_softmax(loaded):
+    performer, softmax = loaded.operator("performer"), loaded.operator("softmax")
+    found = []
+    for count in (16, 64, 256):
+        case = performer.complete(Case(4, 96, 4, 16, 16, options={"features": count}))
+        tensors = performer.generate(case, torch.Generator().manual_seed(0)).tensors
+        exact = {name: x.double() / 2 if name in "qk" else x.double() for name, x in tensors.items()}
+        o, _ = performer.reference(exact, None, performer.option_values(case))
+        due, _ = softmax.reference(exact, None, softmax.option_values(softmax.complete(case)))
+        found.append(float(torch.linalg.norm(o - due) / torch.linalg.norm(due)))
+    assert found[0] > 1.5 * found[1] > 1.5**2 * found[2], found  # 1 / sqrt(M), where tails are light
