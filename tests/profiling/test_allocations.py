@@ -1,6 +1,5 @@
 """What a call allocated when: of made-up steps, of real calls against the meter of rows, and as a page."""
 
-import gzip
 import json
 import re
 
@@ -98,14 +97,3 @@ def test_the_areas_lie_on_each_other_and_reach_the_top_at_the_peak():
     heights = [float(corner.split(",")[1]) for corner in drawn["workspace"].points.split()]
     assert min(heights) == 0.0
     assert drawn["saved"].at_peak == 100
-
-
-def test_the_command_draws_and_keeps_the_allocations(linbench):
-    words = ["--T", "64", "--H", "2", "--device", "cpu", "--tool", "memory"]
-    out, _ = linbench("profile", "linear/chunk", *words)
-    assert "At its peak a call holds" in out
-    page = (linbench.folder / "reports/profile-1.html").read_text(encoding="utf-8")
-    assert page.startswith("<!DOCTYPE html>")
-    (kept,) = (linbench.folder / "results/artifacts").iterdir()
-    found = Timeline.from_json(json.loads(gzip.decompress(kept.read_bytes())))
-    assert found.peak()["peak"] > 0

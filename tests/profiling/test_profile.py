@@ -25,6 +25,7 @@ from linbench.profiling import record as recording
 from linbench.profiling.artifact import Artifacts
 from linbench.profiling.record import in_ranges, kind_of, record
 from linbench.profiling.session import profile
+from linbench.profiling.timeline import Timeline
 from linbench.store.profiles import Profiles
 
 OURS = ("linear", "retention", "lightning", "simple_gla", "softmax")
@@ -155,18 +156,18 @@ def profiled(command_line):
     """The command line in a folder where two implementations were profiled."""
     command = command_line("profiled")
     command.environment |= {"OMP_NUM_THREADS": "1"}
-    words = [*CASE, "--mode", "fwd_bwd", "--format", "json"]
-    command.rows = [
-        json.loads(command("profile", name, *words)[0]) for name in ("linear/chunk", "linear/native")
-    ]
+    words = [*CASE, "--mode", "fwd_bwd"]
+    command.row = json.loads(command("profile", "linear/chunk", *words, "--format", "json")[0])
+    command.text, _ = command("profile", "linear/native", *words, "--tool", "all")
+    store = Profiles(str(command.folder / "results/linbench.db"))
+    command.profiles = [store.find(number) for number in "12"]
     return command
 
 
 def test_a_profile_is_kept_with_its_trace(profiled):
-    row = profiled.rows[0]
-    assert row["status"] == "ok"
-    found = Profiles(str(profiled.folder / "results/linbench.db")).find("1")
-    assert found == Profile.from_row(row)
+    found = profiled.profiles[0]
+    assert found.status is Status.OK
+    assert Profile.from_row(profiled.row) == found
     assert found.breakdown.plain_s > 0
     assert found.breakdown.threads == 1
     assert found.environment["libraries"]["torch"]
@@ -179,14 +180,36 @@ def test_a_profile_is_kept_with_its_trace(profiled):
     assert tables.execute("SELECT count(*) FROM measurements").fetchone() == (0,)
 
 
-def test_a_c_kernel_has_a_line_of_its_own(profiled):
-    lines = {(line["phase"], line["name"]): line for line in profiled.rows[1]["breakdown"]["lines"]}
-    if profiled.rows[1]["status"] == "unsupported":
-        pytest.skip(profiled.rows[1]["reason"])
+@pytest.fixture(scope="module")
+def native(profiled):
+    """The profile of linear/native, by time and by memory."""
+    found = profiled.profiles[1]
+    if found.status is Status.UNSUPPORTED:
+        pytest.skip(found.reason)
+    return found
+
+
+def test_a_c_kernel_has_a_line_of_its_own(native):
+    lines = {(line.phase, line.name): line for line in native.breakdown.lines}
     for phase, name in (("fwd", "forward"), ("bwd", "backward")):
         line = lines[phase, f"ctypes::linear_attention_{name}"]
-        assert line["kind"] == "foreign"
-        assert line["calls"] == 1
+        assert (line.kind, line.calls) == (Kind.FOREIGN, 1)
+
+
+def test_text_says_what_it_means(profiled, native):
+    for said in (
+        "of this time is Python and the dispatcher",
+        "page fault",
+        "At its peak a call holds",
+        "page: reports/profile-2.html",
+        f"trace: results/artifacts/{native.artifacts['trace']}.json.gz",
+        f"memory: results/artifacts/{native.artifacts['memory']}.json.gz",
+    ):
+        assert said in profiled.text
+    page = (profiled.folder / "reports/profile-2.html").read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    kept = gzip.decompress(Artifacts(str(profiled.folder / "results/x.db")).read(native.artifacts["memory"]))
+    assert Timeline.from_json(json.loads(kept)).peak() == dict(native.memory)
 
 
 def test_two_profiles_are_compared(profiled):
@@ -198,13 +221,6 @@ def test_two_profiles_are_compared(profiled):
     out, _ = profiled("profile", "--compare", "1", "2", "--format", "json")
     pairs = [json.loads(line) for line in out.splitlines()]
     assert {pair["phase"] for pair in pairs} == {"fwd", "bwd"}
-
-
-def test_text_says_what_it_means(profiled):
-    out, _ = profiled("profile", "linear/chunk", *CASE)
-    assert "of this time is Python and the dispatcher" in out
-    assert "page fault" in out
-    assert "trace: results/artifacts/" in out
 
 
 @pytest.mark.parametrize(
