@@ -207,7 +207,7 @@ LINEAR = [found for found in FORMS if found.name.endswith("/chunk") and found.op
 def test_twice_the_tokens_take_no_more_than_twice_the_memory(found):
     operator = registry.operator(found.operator)
     peaks = []
-    for tokens in (1024, 2048):
+    for tokens in (512, 1024):
         case = operator.complete(Case(1, tokens, 1, 8, 8, mode="fwd_bwd"))
         call = Call(operator, found, case, LaidInputs(operator, case))
         call.prepare()
