@@ -105,7 +105,8 @@ INLINE void chunk_outputs(
         float own[R] = {};
         for (int i = 0; sums.products && i < R; i++) std::swap(own[i], scores.row(i)[first + i]);
         Vector products[R] = {};
-        for_panels(columns, [&](auto vectors, int64_t column) {
+        // A function of its own: inlined, tiles share 16 registers with all around them, and g++ spills accumulators.
+        for_panels(columns, [&](auto vectors, int64_t column) NOINLINE {
             Tile<vectors> tile;
             tile.add_product(scores.data, scores.ld, v.data + column, v.ld, seen);  // mostly the smaller, so first
             tile.add_product(queries.data, queries.ld, S.data + column, S.ld, depth);

@@ -12,6 +12,7 @@ typedef int32_t Bits __attribute__((vector_size(4 * W)));
 typedef float Unaligned __attribute__((vector_size(4 * W), aligned(4)));
 
 #define INLINE inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
 #if defined(__clang__)
 #define UNROLL _Pragma("unroll")
 #else
