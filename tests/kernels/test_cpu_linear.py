@@ -105,6 +105,8 @@ def check(named: dict[str, Tensor], feature_map: str = "elu1", normalize: bool =
     due_of = dict(zip(exact, due_gradients, strict=True))
     size = {name: float(due.detach().norm()) for name, due in due_of.items()}
     terms = {"q": size["v"], "k": size["v"]}  # of the sums that dq and dk are, and in which terms may cancel
+    if normalize and "z" in size:  # dz sums q_t (G_t . o_t) where dS sums q_t G_t^T
+        terms["z"] = size["S"] * float(due_o.detach().norm(dim=-1).mean())
     terms["log_decay"] = sum(float((exact[name] * due_of[name]).detach().norm()) for name in "qk") + size["v"]
     for name, gradient in zip(named, gradients, strict=True):
         gap = float((gradient.double() - due_of[name]).norm())
