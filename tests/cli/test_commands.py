@@ -178,7 +178,7 @@ def test_export_writes_every_row(measured, form):
     if form == "csv":
         assert len(list(csv.DictReader(path.read_text().splitlines()))) == rows
     elif form == "jsonl":
-        assert len(path.read_text().splitlines()) == rows
+        assert len(path.read_text().splitlines()) == 1 + rows  # a head, then the rows
     else:
         assert path.read_bytes()[:4] == b"PAR1"
 

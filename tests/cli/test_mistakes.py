@@ -24,7 +24,7 @@ MISTAKES = {
     "timer-device": (["run", "--timer", "cpu", "--device", "cuda"], 2, f"those on cuda: {TIMERS}"),
     "timer-resume": (["run", "--resume", "latest", "--timer", "cpu"], 2, "leave out --timer"),
     "no-gpu": (["run", "--device", "cuda"], 4, "no CUDA device is visible here"),
-    "option": (["run", "--option", "feature=relu"], 2, "did you mean feature_map"),
+    "option": (["run", "--option", "feature_mp=relu"], 2, "did you mean feature_map"),
     "option-value": (["run", "--option", "feature_map=gelu"], 2, f"linear takes feature_map = {MAPS}"),
     "option-form": (["run", "--option", "relu"], 2, "write NAME=VALUE"),
     "tokens": (["run", "--tokens", "1000", "--T", "512"], 2, "tokens = 1000 is not a multiple of T = 512"),
