@@ -1,7 +1,9 @@
-"""flash-linear-attention: what its kernels take, and how those of simple_gla are registered."""
+"""flash-linear-attention: what its kernels take, and how they are registered."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from linbench import Case, implementation, needs
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 State = tuple["Tensor"]
+Arguments = Callable[..., dict[str, Any]]
 
 why_not = needs(device="cuda", modules=("fla",), dtypes=("float32", "float16", "bfloat16"))
 
@@ -23,45 +26,68 @@ def chunk_why_not(case: Case) -> str | None:
     return reason
 
 
-def register(operator: str, name: str, kernel: str, decay: str, rule: WhyNot) -> Implementation:
-    """Return the implementation of an operator with decay by a simple_gla kernel, with its prefill.
+def wide_why_not(case: Case) -> str | None:
+    """Return why chunk kernels that hold a whole key cannot take a case."""
+    return chunk_why_not(case) or needs(at_most={"K": 256})(case)
+
+
+def half_wide_why_not(case: Case) -> str | None:
+    """Return why chunk kernels that hold a whole key in half types cannot take a case."""
+    return wide_why_not(case) or needs(dtypes=("float16", "bfloat16"))(case)
+
+
+def scaled(*names: str) -> Arguments:
+    """Return how a kernel is given an operator's inputs by name, with the scale K^-1/2."""
+
+    def arguments(*tensors: Tensor) -> dict[str, Any]:
+        return {**dict(zip(names, tensors, strict=True)), "scale": tensors[0].shape[-1] ** -0.5}
+
+    return arguments
+
+
+def register(
+    operator: str, name: str, kernel: str, arguments: Arguments, rule: WhyNot, differentiable: bool = True
+) -> Implementation:
+    """Return the implementation of an operator with one state, S, by a kernel, with its prefill.
 
     Args:
-        operator: The operator, whose inputs are q, k, v and the log-decay, and whose state is S.
+        operator: The operator.
         name: The implementation's own name.
-        kernel: The function in fla.ops.simple_gla.
-        decay: What it calls the log-decay: g, [B, T, H], or g_gamma, [H].
+        kernel: Module and function in fla.ops, as in gla.chunk_gla.
+        arguments: Returns the kernel's keywords from the operator's inputs.
         rule: Says why a case cannot be taken.
+        differentiable: Whether the library has its backward.
     """
+    module, _, function = kernel.partition(".")
 
     def run(tensors: tuple[Tensor, ...], state: State | None, output_final_state: bool) -> Any:
-        from fla.ops import simple_gla
-
-        q, k, v, log_decay = tensors
-        return getattr(simple_gla, kernel)(
-            q,
-            k,
-            v,
-            **{decay: log_decay},
-            scale=q.shape[-1] ** -0.5,
+        return getattr(import_module(f"fla.ops.{module}"), function)(
+            **arguments(*tensors),
             initial_state=None if state is None else state[0],
             output_final_state=output_final_state,
         )
 
-    def fwd(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, *, state: State | None = None) -> Tensor:
-        o: Tensor = run((q, k, v, log_decay), state, output_final_state=False)[0]
+    def fwd(*tensors: Tensor, state: State | None = None) -> Tensor:
+        o: Tensor = run(tensors, state, output_final_state=False)[0]
         return o
 
-    fwd.__doc__ = f"flash-linear-attention's {kernel}."
-    made = implementation(operator, name, why_not=rule)(fwd)
+    fwd.__doc__ = f"flash-linear-attention's {function}."
+    made = implementation(operator, name, why_not=rule, differentiable=differentiable)(fwd)
 
     @made.mode("prefill")
-    def prefill(
-        q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, *, state: State | None = None
-    ) -> tuple[Tensor, State]:
-        o, S = run((q, k, v, log_decay), state, output_final_state=True)
+    def prefill(*tensors: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        o, S = run(tensors, state, output_final_state=True)
         return o, (S,)
 
+    return made
+
+
+def register_recurrent(
+    operator: str, kernel: str, arguments: Arguments, differentiable: bool = True
+) -> Implementation:
+    """Return the implementation fla-fused-recurrent, with its prefill, and decode: a sequence of one."""
+    made = register(operator, "fla-fused-recurrent", kernel, arguments, why_not, differentiable)
+    made.mode("decode")(made.functions["prefill"])
     return made
 
 

@@ -42,6 +42,100 @@ def fla_simple_gla(q, k, v, g=None, g_gamma=None, scale=None, initial_state=None
     return o.to(v.dtype), S if output_final_state else None
 
 
+def stepped(q, k, v, g, a, b, scale, S):
+    """S_t = diag(exp g_t) S_{t-1} + b_t (a_t^T S_{t-1}) + k_t v_t^T, o_t = scale S_t^T q_t in float32."""
+    dtype = v.dtype
+    q, k, v, g, a, b = (x.float() for x in (q, k, v, g, a, b))
+    S = k.new_zeros(*k.shape[:1], *k.shape[2:], v.shape[-1]) if S is None else S.float()
+    outputs = []
+    for t in range(q.shape[1]):
+        removed = torch.einsum("bhkv,bhk,bhl->bhlv", S, a[:, t], b[:, t])
+        S = g[:, t, :, :, None].exp() * S + removed + k[:, t, :, :, None] * v[:, t, :, None]
+        outputs.append(torch.einsum("bhkv,bhk->bhv", S, q[:, t]) * scale)
+    return torch.stack(outputs, 1).to(dtype), S
+
+
+def fla_gla(q, k, v, gate, scale, initial_state, output_final_state):
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    o, S = stepped(q, k, v, gate, torch.zeros_like(k), k, scale, initial_state)
+    return o, S if output_final_state else None
+
+
+def fla_chunk_gla(q, k, v, g, scale=None, initial_state=None, output_final_state=False):
+    return fla_gla(q, k, v, g, scale, initial_state, output_final_state)
+
+
+def fla_recurrent_gla(q, k, v, gk=None, gv=None, scale=None, initial_state=None, output_final_state=False):
+    assert gv is None
+    gk = torch.zeros_like(k) if gk is None else gk
+    return fla_gla(q, k, v, gk, scale, initial_state, output_final_state)
+
+
+def fla_delta(
+    q, k, v, beta, scale=None, initial_state=None, output_final_state=False, use_qk_l2norm_in_kernel=False
+):
+    assert not use_qk_l2norm_in_kernel
+    gate = no_decay(q)
+    return fla_gated_delta(
+        q,
+        k,
+        v,
+        gate,
+        beta=beta,
+        scale=scale,
+        initial_state=initial_state,
+        output_final_state=output_final_state,
+    )
+
+
+def fla_chunk_delta(q, k, v, beta, scale=None, initial_state=None, output_final_state=False):
+    assert q.dtype != torch.float32
+    return fla_delta(q, k, v, beta, scale, initial_state, output_final_state)
+
+
+def fla_gated_delta(q, k, v, g, beta, scale=None, initial_state=None, output_final_state=False):
+    g = (g if g.dim() == 4 else g[..., None]).float().expand(k.shape)
+    written = beta[..., None].float() * k
+    scale = k.shape[-1] ** -0.5 if scale is None else scale
+    o, S = stepped(q, written, v, g, g.exp() * k, -written, scale, initial_state)
+    return o, S if output_final_state else None
+
+
+def fla_chunk_rwkv7(r, w, k, v, a, b, scale=1.0, initial_state=None, output_final_state=False):
+    o, S = stepped(r, k, v, w, a, b, scale, initial_state)
+    return o, S if output_final_state else None
+
+
+def fla_recurrent_rwkv7(r, w, k, v, a, b, scale=None, initial_state=None, output_final_state=True):
+    scale = r.shape[-1] ** -0.5 if scale is None else scale
+    return fla_chunk_rwkv7(r, w, k, v, a, b, scale, initial_state, output_final_state)
+
+
+def fla_log_linear(q, k, v, g, level_scales, scale=1.0):
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    c, tokens = g.float().cumsum(1).transpose(1, 2), q.shape[1]  # [B, H, T]
+    levels = torch.tensor([[(t ^ u).bit_length() for u in range(tokens)] for t in range(tokens)])
+    weights = level_scales.transpose(1, 2).gather(-1, levels.expand(*c.shape[:2], -1, -1))
+    past = torch.ones(tokens, tokens).tril().bool()
+    decay = (c[..., :, None] - c[..., None, :]).masked_fill(~past, -torch.inf).exp()
+    scores = torch.einsum("bthk,buhk->bhtu", q.float(), k.float()) * scale
+    return torch.einsum("bhtu,buhv->bthv", scores * decay * weights, v.float()).to(v.dtype), None
+
+
+def selective_scan(
+    u, delta, A, B, C, D=None, z=None, delta_bias=None, delta_softplus=False, return_last_state=False
+):
+    assert z is delta_bias is None
+    assert not delta_softplus
+    h, outputs = u.new_zeros(*u.shape[:2], A.shape[1]), []
+    for t in range(u.shape[2]):
+        step = delta[:, :, t, None]  # [B, D, 1]
+        h = (step * A).exp() * h + step * B[:, None, :, t] * u[:, :, t, None]
+        outputs.append((h * C[:, None, :, t]).sum(-1))
+    y = torch.stack(outputs, -1) + (0 if D is None else D[:, None] * u)
+    return (y, h) if return_last_state else y
+
+
 def lightning_attn(q, k, v, s=None):
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))
     g = no_decay(q) - (0 if s is None else s)
@@ -105,6 +199,18 @@ LIBRARIES = {
         f"{form}_simple_gla": fla_simple_gla
         for form in ("chunk", "fused_chunk", "fused_recurrent", "parallel")
     },
+    "fla.ops.gla": {"chunk_gla": fla_chunk_gla, "fused_recurrent_gla": fla_recurrent_gla},
+    "fla.ops.delta_rule": {
+        "chunk_delta_rule": fla_chunk_delta,
+        "fused_recurrent_delta_rule": fla_delta,
+    },
+    "fla.ops.gated_delta_rule": {
+        "chunk_gated_delta_rule": fla_gated_delta,
+        "fused_recurrent_gated_delta_rule": fla_gated_delta,
+    },
+    "fla.ops.kda": {"chunk_kda": fla_gated_delta, "fused_recurrent_kda": fla_gated_delta},
+    "fla.ops.rwkv7": {"chunk_rwkv7": fla_chunk_rwkv7, "fused_recurrent_rwkv7": fla_recurrent_rwkv7},
+    "fla.ops.log_linear_attn": {"chunk_log_linear_attn": fla_log_linear},
     "fast_transformers.causal_product": {
         "causal_dot_product": causal_dot_product,
         "causal_dot_product_cuda": None,
@@ -114,6 +220,7 @@ LIBRARIES = {
     "lightning_attn.ops": {"lightning_attn_func": lightning_attn},
     "lightning_attn.ops.triton": {"lightning_attn2_no_decay": lightning_attn},
     "mamba_ssm.ops.triton.ssd_combined": {"mamba_chunk_scan_combined": mamba_scan},
+    "mamba_ssm.ops.selective_scan_interface": {"selective_scan_fn": selective_scan},
     "flash_attn": FLASH,
     "flash_attn_interface": FLASH,
 }

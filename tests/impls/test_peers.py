@@ -29,7 +29,13 @@ CASES = [
     SHORT,
     *(
         SHORT.with_options(o)
-        for o in ({"normalize": False}, {"feature_map": "relu"}, {"initial_state": True})
+        for o in (
+            {"normalize": False},
+            {"feature_map": "relu"},
+            {"initial_state": True},
+            {"negative_eigenvalues": True},
+            {"gates": "near_zero"},
+        )
     ),
     Case(1, 1, 2, 32, 32),
     Case(1, 70, 2, 32, 32, "bfloat16"),
@@ -40,6 +46,12 @@ KEYWORDS = {  # what a library must be told, beside tensors
     "retention/fla-": {"scale": 32**-0.5},
     "lightning/fla-": {"scale": 32**-0.5},
     "simple_gla/fla-": {"scale": 32**-0.5},
+    "gla/fla-": {"scale": 32**-0.5},
+    "delta/fla-": {"scale": 32**-0.5},
+    "gated_delta/fla-": {"scale": 32**-0.5},
+    "kda/fla-": {"scale": 32**-0.5},
+    "rwkv7/fla-": {"scale": 1.0},
+    "log_linear/fla-": {"scale": 64**-0.5},
     "softmax/flash-": {"causal": True},
 }
 
@@ -117,6 +129,12 @@ print(sorted({"torch", "fla", "flash_attn", "fast_transformers", "lightning_attn
         ("softmax/flash-attn-3", {"K": 20, "V": 20, "dtype": "float16"}, "multiples of 8"),
         ("lightning/lightning-attn", {"K": 48}, "multiples of 64"),
         ("lightning/lightning-attn", {"V": 16}, "V from 17"),
+        ("delta/fla-chunk", {}, "takes float16, bfloat16, not float32"),
+        ("gated_delta/fla-chunk", {"K": 512}, "K up to 256"),
+        ("log_linear/fla-chunk", {}, "K in multiples of 64"),
+        ("log_linear/fla-chunk", {"K": 64, "V": 48}, "power of two"),
+        ("log_linear/fla-chunk", {"K": 64, "T": 30}, "T from 31"),
+        ("mamba/mamba-ssm", {"dtype": "bfloat16"}, "takes float32"),
     ],
 )
 def test_what_a_library_refuses_is_unsupported(name, change, reason):

@@ -10,11 +10,9 @@ from linbench_impls import fla
 if TYPE_CHECKING:
     from torch import Tensor
 
-fla.register("lightning", "fla-chunk", "chunk_simple_gla", "g_gamma", fla.chunk_why_not)
-recurrent = fla.register(
-    "lightning", "fla-fused-recurrent", "fused_recurrent_simple_gla", "g_gamma", fla.why_not
-)
-recurrent.mode("decode")(recurrent.functions["prefill"])  # a token is a sequence of one
+INPUTS = fla.scaled("q", "k", "v", "g_gamma")
+fla.register("lightning", "fla-chunk", "simple_gla.chunk_simple_gla", INPUTS, fla.chunk_why_not)
+fla.register_recurrent("lightning", "simple_gla.fused_recurrent_simple_gla", INPUTS)
 
 lightning_needs = needs(
     device="cuda",

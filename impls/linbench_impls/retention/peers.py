@@ -10,12 +10,10 @@ from linbench_impls import fla
 if TYPE_CHECKING:
     from torch import Tensor
 
-fla.register("retention", "fla-chunk", "chunk_simple_gla", "g_gamma", fla.chunk_why_not)
-fla.register("retention", "fla-fused-chunk", "fused_chunk_simple_gla", "g_gamma", fla.why_not)
-recurrent = fla.register(
-    "retention", "fla-fused-recurrent", "fused_recurrent_simple_gla", "g_gamma", fla.why_not
-)
-recurrent.mode("decode")(recurrent.functions["prefill"])  # a token is a sequence of one
+INPUTS = fla.scaled("q", "k", "v", "g_gamma")
+fla.register("retention", "fla-chunk", "simple_gla.chunk_simple_gla", INPUTS, fla.chunk_why_not)
+fla.register("retention", "fla-fused-chunk", "simple_gla.fused_chunk_simple_gla", INPUTS, fla.why_not)
+fla.register_recurrent("retention", "simple_gla.fused_recurrent_simple_gla", INPUTS)
 
 
 @implementation("retention", "fla-parallel", why_not=fla.why_not)

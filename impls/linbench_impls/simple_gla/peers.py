@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 State = tuple["Tensor"]
 MAMBA_CHUNK = 256
 
-fla.register("simple_gla", "fla-chunk", "chunk_simple_gla", "g", fla.chunk_why_not)
-fla.register("simple_gla", "fla-fused-chunk", "fused_chunk_simple_gla", "g", fla.why_not)
-recurrent = fla.register("simple_gla", "fla-fused-recurrent", "fused_recurrent_simple_gla", "g", fla.why_not)
-recurrent.mode("decode")(recurrent.functions["prefill"])  # a token is a sequence of one
+INPUTS = fla.scaled("q", "k", "v", "g")
+fla.register("simple_gla", "fla-chunk", "simple_gla.chunk_simple_gla", INPUTS, fla.chunk_why_not)
+fla.register("simple_gla", "fla-fused-chunk", "simple_gla.fused_chunk_simple_gla", INPUTS, fla.why_not)
+fla.register_recurrent("simple_gla", "simple_gla.fused_recurrent_simple_gla", INPUTS)
 
 
 @implementation("simple_gla", "fla-parallel", why_not=fla.why_not)
