@@ -177,6 +177,7 @@ class RecurrentLinearAttention:
 
 def flash_attn(q, k, v, softmax_scale=None, causal=False):
     scale = q.shape[-1] ** -0.5 if softmax_scale is None else softmax_scale
+    k, v = (x.repeat_interleave(q.shape[2] // x.shape[2], 2) for x in (k, v))
     scores = torch.einsum("bthd,buhd->bhtu", q.float(), k.float()) * scale
     if causal:  # aligned at the last query and the last key
         hidden = torch.ones(q.shape[1], k.shape[1]).triu(k.shape[1] - q.shape[1] + 1).bool()

@@ -41,6 +41,8 @@ OPTIONS = [
     {"block": 16},
     {"causal": False},
     {"group": 3},
+    {"causal": False, "padding": 0.25},
+    {"causal": False, "group": 3, "padding": 0.5},
 ]
 
 

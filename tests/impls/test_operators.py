@@ -25,6 +25,7 @@ def exact(operator, case):
         ("softmax", {}),
         ("softmax", {"causal": False}),
         ("softmax", {"group": 3}),
+        ("softmax", {"causal": False, "padding": 0.25}),
         ("retention", {}),
         ("retention", {"initial_state": True}),
         ("lightning", {"initial_state": True}),
@@ -98,7 +99,16 @@ def test_heads_in_slices_are_heads_at_once(loaded, monkeypatch, name, results):
 
 
 @pytest.mark.parametrize("mode", ["fwd", "fwd_bwd", "prefill", "decode"])
-@pytest.mark.parametrize("options", [{}, {"cache": False}, {"causal": False}, {"group": 3}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"cache": False},
+        {"causal": False},
+        {"group": 3},
+        {"causal": False, "group": 3, "padding": 0.25},
+    ],
+)
 def test_softmax_at_sampled_positions_is_the_whole_oracle_there(loaded, monkeypatch, mode, options):
     operator = loaded.operator("softmax")
     case = operator.complete(Case(2, 150, 3, 8, 12, mode=mode).with_options(options))

@@ -40,6 +40,8 @@ CASES = [
     Case(1, 1, 2, 32, 32),
     Case(1, 70, 2, 32, 32, "bfloat16"),
     Case(1, 33, 2, 64, 64, "float16"),
+    Case(1, 33, 2, 32, 32, "float16", options={"group": 2}),
+    Case(1, 33, 2, 32, 32, "float16", options={"causal": False}),
 ]
 KEYWORDS = {  # what a library must be told, beside tensors
     "linear/fla-": {"scale": 1.0},

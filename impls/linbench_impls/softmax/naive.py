@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
+from linbench_impls.softmax.padding import visible
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +33,9 @@ def quadratic_flops(case: Case) -> float:
 
 
 @implementation("softmax", "naive", layout="BHTD", flops=quadratic_flops, extra_bytes=score_bytes)
-def naive(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = True, group: int = 1) -> Tensor:
+def naive(
+    q: Tensor, k: Tensor, v: Tensor, *, causal: bool = True, group: int = 1, padding: float = 0.0
+) -> Tensor:
     """Softmax of the whole T x T matrix of scores, in the input dtype."""
     import torch
 
@@ -42,6 +45,9 @@ def naive(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = True, group: int = 
     if causal:
         hidden = torch.ones(tokens, tokens, dtype=torch.bool, device=q.device).triu(1)
         scores.masked_fill_(hidden, -math.inf)
+    if padding:
+        seen = visible(q.shape[0], tokens, padding, q.device)[:, None, None, None]
+        scores.masked_fill_(~seen, -math.inf)
     return (scores.softmax(-1) @ v).flatten(1, 2)
 
 

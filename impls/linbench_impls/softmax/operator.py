@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from linbench import Case, Cost, Expected, Inputs, Operator, Option, TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench_impls.forms.sized import SizedSpec
+from linbench_impls.softmax.padding import lengths, visible
 from linbench_impls.softmax.sampled import sampled_gradients, sampled_output, sampled_positions
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ class Softmax(Operator):
     is a cache of keys and values with room for T + 1 tokens; decode writes its token into the last slot.
     With cache=False decode is given all T + 1 tokens and no cache, and computes every row again. With
     group = g (grouped-query attention) k and v have H / g heads, each for g heads of q that stand together.
-    With causal=False u runs over all tokens; there is no prefill and no decode.
+    With causal=False u runs over all tokens; there is no prefill and no decode. With padding = p beside it
+    the last floor(p T) keys of every second sequence are padding, which no token sees; their values are
+    random like the others. What is causal never sees padding that follows it.
     """
 
     name = "softmax"
@@ -60,6 +63,7 @@ class Softmax(Operator):
         "cache": Option(True, (True, False), "decode from a cache of keys and values, or recompute"),
         "causal": Option(True, (True, False), "see what came before, or all tokens"),
         "group": Option(1, (1, 2, 3, 4, 8), "heads of q that share a head of k and v"),
+        "padding": Option(0.0, (0.0, 0.25, 0.5), "share of keys of every second sequence that is padding"),
     }
 
     def complete(self, case: Case) -> Case:
@@ -70,11 +74,15 @@ class Softmax(Operator):
         return found.with_options({name: value for name, value in found.options.items() if name != "cache"})
 
     def why_not(self, case: Case) -> str | None:
-        """Return why heads cannot be grouped, or what makes no sense both ways."""
+        """Return why heads cannot be grouped, what makes no sense both ways, or why nothing is padded."""
         if case.H % group_of(case):
             return f"group = {group_of(case)} takes H in multiples of it, not {case.H}"
         if not case.options.get("causal", True) and case.mode in ("prefill", "decode"):
             return f"causal=false has no {case.mode}: a token sees those after it"
+        if case.options.get("padding") and case.options.get("causal", True):
+            return "padding takes causal=false: what is causal never sees padding that follows it"
+        if case.options.get("padding") and case.B == 1:
+            return "padding takes B from 2: every second sequence is padded"
         return None
 
     def call_tokens(self, case: Case) -> int:
@@ -129,7 +137,7 @@ class Softmax(Operator):
         q, k, v = (tensors[name] for name in "qkv")
         if state is not None:
             k, v = (torch.cat([cache[:, :-1], x], 1) for cache, x in zip(state, (k, v), strict=True))
-        o = attend(q, k, v, bool(options["causal"]))
+        o = attend(q, k, v, bool(options["causal"]), float(options["padding"]))
         if not options["cache"]:
             return o[:, -1:], ()
         room = (0, 0, 0, 0, 0, 0 if state is not None else 1)
@@ -151,12 +159,14 @@ class Softmax(Operator):
         q, k, v = (tensors[name].transpose(1, 2) for name in "qkv")  # [B, H, T, D]
         k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
         tokens = q.shape[2]
+        seen = visible(q.shape[0], tokens, float(options["padding"]), q.device)
         highest = q.new_full((*q.shape[:3], 1), -math.inf)
         total = q.new_zeros((*q.shape[:3], 1))
         o = q.new_zeros((*q.shape[:3], v.shape[-1]))
         for u in range(tokens):
             first = u if options["causal"] else 0
             scores = (q[:, :, first:] * k[:, :, u : u + 1]).sum(-1, keepdim=True) / math.sqrt(q.shape[-1])
+            scores = scores.masked_fill(~seen[:, u, None, None, None], -math.inf)
             new = torch.maximum(highest[:, :, first:], scores)
             shrink, weight = (highest[:, :, first:] - new).exp(), (scores - new).exp()
             o = torch.cat([o[:, :, :first], o[:, :, first:] * shrink + weight * v[:, :, u : u + 1]], 2)
@@ -209,11 +219,12 @@ class Softmax(Operator):
         return sampled_output(case, inputs, positions)
 
     def cost(self, case: Case) -> Cost:
-        """Return the work of both products, of their causal half where it is causal."""
+        """Return the work of both products, of their causal half where it is causal, without padding."""
         rows = 1 if case.mode == "decode" else case.T
         half = 2 if case.options.get("causal", True) else 1
-        scores = case.T if rows == 1 else case.T**2 / half
-        flops = 2 * case.B * case.H * scores * (case.K + case.V)
+        keys = sum(lengths(case.B, case.T, float(case.options.get("padding", 0.0))))
+        scores = keys if rows == 1 else case.T * keys / half
+        flops = 2 * case.H * scores * (case.K + case.V)
         if case.mode == "fwd_bwd":
             flops *= BACKWARD_FACTOR
         return Cost(flops, self.input_bytes(case) + self.output_bytes(case))
@@ -223,10 +234,10 @@ class Softmax(Operator):
         return bool(case.options.get("cache", True))
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, causal: bool, padding: float) -> Tensor:
     """Return softmax attention; all [B, T, H, D], k and v with as many heads as q or a divisor of them.
 
-    Where it is causal the last query of q stands at the last key of k.
+    Where it is causal the last query of q stands at the last key of k; padding is the option.
     """
     import torch
 
@@ -237,4 +248,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
     if causal:
         hidden = torch.ones(rows, columns, dtype=torch.bool, device=q.device).triu(columns - rows + 1)
         scores = scores.masked_fill(hidden, -math.inf)
+    if padding:
+        seen = visible(k.shape[0], columns, padding, q.device)[:, None, None]
+        scores = scores.masked_fill(~seen, -math.inf)
     return torch.einsum("bhtu,buhv->bthv", scores.softmax(-1), v)

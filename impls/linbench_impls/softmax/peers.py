@@ -45,22 +45,24 @@ def flash_why_not(module: str, capability: tuple[int, int]) -> WhyNot:
 def register_flash(name: str, module: str, capability: tuple[int, int]) -> None:
     """Register a flash-attn by its module, with its prefill and decode; its scale is K^-1/2."""
 
-    def fwd(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        o: Tensor = import_module(module).flash_attn_func(q, k, v, causal=True)
+    def fwd(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = True, group: int = 1) -> Tensor:
+        del group  # it takes k with a head for several of q
+        o: Tensor = import_module(module).flash_attn_func(q, k, v, causal=causal)
         return o
 
     fwd.__doc__ = f"{module}.flash_attn_func."
     made = implementation("softmax", name, why_not=flash_why_not(module, capability))(fwd)
 
     @made.mode("prefill")
-    def prefill(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, State]:
+    def prefill(q: Tensor, k: Tensor, v: Tensor, *, group: int = 1) -> tuple[Tensor, State]:
         caches = tuple(x.new_empty(x.shape[0], x.shape[1] + 1, *x.shape[2:]) for x in (k, v))
         for room, x in zip(caches, (k, v), strict=True):
             room[:, :-1] = x
-        return fwd(q, k, v), caches
+        return fwd(q, k, v, group=group), caches
 
     @made.mode("decode")
-    def decode(q: Tensor, k: Tensor, v: Tensor, *, state: State) -> tuple[Tensor, State]:
+    def decode(q: Tensor, k: Tensor, v: Tensor, *, group: int = 1, state: State) -> tuple[Tensor, State]:
+        del group
         keys, values = state
         o = import_module(module).flash_attn_with_kvcache(
             q, keys, values, k=k, v=v, cache_seqlens=keys.shape[1] - 1, causal=True

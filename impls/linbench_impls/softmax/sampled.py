@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from linbench import Case, Expected, Inputs
+from linbench_impls.softmax.padding import lengths
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +36,7 @@ def sampled_output(case: Case, inputs: Inputs, positions: Tensor) -> dict[str, E
         if inputs.state is not None:
             k, v = (torch.cat([cache[:, :-1], x], 1) for cache, x in zip(inputs.state, (k, v), strict=True))
             positions = torch.cat([positions, positions.new_tensor([case.T])])
-        rows = torch.tensor([k.shape[1] - 1], device=q.device)
+        rows = torch.tensor([[k.shape[1] - 1]], device=q.device)
         o = _rows(q[:, -1:], k, v, rows)
         found = {"o": Expected(o)}
     else:
@@ -73,11 +74,11 @@ def sampled_gradients(case: Case, inputs: Inputs, positions: Tensor, group: int)
         gradients.append(torch.autograd.grad(o, queries, upstream[rows][some])[0])
     dq = torch.stack(gradients).sum(0)
     shares = []
+    last = None if case.options.get("causal", True) else int(last_seen(case, positions)[-1, 0])
     for head in range(case.H - group, case.H):
         one = (case.B - 1, slice(None), head)
         q_one, k_one, v_one, do = (x[one].double() for x in (inputs.tensors["q"], k, v, upstream))
-        causal = bool(case.options.get("causal", True))
-        shares.append(_key_gradients(q_one, k_one, v_one, do, positions, causal))
+        shares.append(_key_gradients(q_one, k_one, v_one, do, positions, last))
     dk, dv = (torch.stack(parts).sum(0) for parts in zip(*shares, strict=True))
     keys = (case.B - 1, positions, case.H // group - 1)
     return {
@@ -89,19 +90,22 @@ def sampled_gradients(case: Case, inputs: Inputs, positions: Tensor, group: int)
 
 
 def last_seen(case: Case, positions: Tensor) -> Tensor:
-    """Return the last key that each sampled row sees."""
+    """Return the last key that each sampled row sees, [B or 1, R]."""
     import torch
 
-    return positions if case.options.get("causal", True) else torch.full_like(positions, case.T - 1)
+    if case.options.get("causal", True):
+        return positions[None]
+    ends = lengths(case.B, case.T, float(case.options.get("padding", 0.0)))
+    return torch.tensor(ends, device=positions.device)[:, None].expand(-1, len(positions)) - 1
 
 
 def _rows(q: Tensor, k: Tensor, v: Tensor, positions: Tensor) -> Tensor:
-    """Return rows of o that see the keys to `positions`; q: [B, R, H, K], k and v whole; by a few heads."""
+    """Return rows of o that see the keys to `positions`, [B or 1, R]; q: [B, R, H, K]; by a few heads."""
     import torch
 
     batch, tokens, heads, _ = k.shape
     width = max(1, SLICE_BYTES // (8 * batch * tokens * (q.shape[1] + k.shape[-1] + v.shape[-1])))
-    later = torch.arange(tokens, device=q.device) > positions[:, None]  # [R, T]
+    later = torch.arange(tokens, device=q.device) > positions[:, None, :, None]  # [B or 1, 1, R, T]
     parts = []
     for first in range(0, heads, width):
         some = slice(first, first + width)
@@ -112,9 +116,12 @@ def _rows(q: Tensor, k: Tensor, v: Tensor, positions: Tensor) -> Tensor:
 
 
 def _key_gradients(
-    q: Tensor, k: Tensor, v: Tensor, do: Tensor, positions: Tensor, causal: bool
+    q: Tensor, k: Tensor, v: Tensor, do: Tensor, positions: Tensor, last: int | None
 ) -> tuple[Tensor, Tensor]:
-    """Return dk and dv at the sampled keys of one head; q, k: [T, K], v, do: [T, V], float64."""
+    """Return dk and dv at the sampled keys of one head; q, k: [T, K], v, do: [T, V], float64.
+
+    Every row sees the keys to `last`; where it is None, those to itself.
+    """
     import torch
 
     scale = 1 / math.sqrt(q.shape[-1])
@@ -122,9 +129,9 @@ def _key_gradients(
     dk, dv = torch.zeros_like(some_k), torch.zeros_like(some_v)
     for rows in _row_blocks(q.shape[0]):
         at = torch.arange(rows.start, rows.stop, device=q.device)
-        if not causal:
-            at = torch.full_like(at, len(k) - 1)
-        stop = rows.stop if causal else len(k)
+        if last is not None:
+            at = torch.full_like(at, last)
+        stop = rows.stop if last is None else last + 1
         scores = q[rows] @ k[:stop].T * scale
         scores.masked_fill_(torch.arange(stop, device=q.device) > at[:, None], -math.inf)
         total = scores.logsumexp(-1, keepdim=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from linbench import Case, implementation, needs
 from linbench.core.implementation import WhyNot
+from linbench_impls.softmax.padding import visible
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,8 +27,10 @@ def equal_dims(rule: WhyNot) -> WhyNot:
 
 
 def flash_why_not(case: Case) -> str | None:
-    """Return why the flash backend cannot take a case: on CUDA it takes half types only."""
+    """Return why the flash backend cannot take a case: on CUDA it takes half types only, and no mask."""
     if case.device == "cuda":
+        if case.options.get("padding"):
+            return "takes no mask, so it cannot do padding"
         return needs(dtypes=HALF, at_most={"K": 256}, multiple_of={"K": 8}, capability=(8, 0))(case)
     return None
 
@@ -57,7 +60,9 @@ BACKENDS = {
 }
 
 
-def attend(backend: str, q: Tensor, k: Tensor, v: Tensor, causal: bool, group: int) -> Tensor:
+def attend(
+    backend: str, q: Tensor, k: Tensor, v: Tensor, causal: bool, group: int, padding: float = 0.0
+) -> Tensor:
     """Return attention by one backend of torch, and no other; q: [B, H, T, D], k, v: [B, H / group, T, D].
 
     Raises:
@@ -66,9 +71,12 @@ def attend(backend: str, q: Tensor, k: Tensor, v: Tensor, causal: bool, group: i
     import torch.nn.functional as F
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
+    seen = visible(k.shape[0], k.shape[2], padding, k.device)[:, None, None] if padding else None
     try:
         with sdpa_kernel(getattr(SDPBackend, backend)):
-            return F.scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=group > 1)
+            return F.scaled_dot_product_attention(
+                q, k, v, attn_mask=seen, is_causal=causal, enable_gqa=group > 1
+            )
     except RuntimeError as error:
         if "No available kernel" in str(error) or "No viable backend" in str(error):
             raise NotImplementedError(f"torch's {backend} backend refuses these inputs") from error
@@ -78,8 +86,10 @@ def attend(backend: str, q: Tensor, k: Tensor, v: Tensor, causal: bool, group: i
 def register(name: str, backend: str, rule: WhyNot) -> None:
     """Register the implementation of one backend, with its prefill and decode."""
 
-    def fwd(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = True, group: int = 1) -> Tensor:
-        return attend(backend, q, k, v, causal, group)
+    def fwd(
+        q: Tensor, k: Tensor, v: Tensor, *, causal: bool = True, group: int = 1, padding: float = 0.0
+    ) -> Tensor:
+        return attend(backend, q, k, v, causal, group, padding)
 
     fwd.__doc__ = f"torch's scaled_dot_product_attention, {backend} forced."
     made = implementation(
