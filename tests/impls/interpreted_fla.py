@@ -9,8 +9,10 @@ import warnings
 from dataclasses import replace
 
 import pytest
+import triton.language as tl
 from test_contract import checked
 from triton.runtime.autotuner import Autotuner
+from triton.runtime.errors import InterpreterError
 from triton_interpreter import mend_bfloat16
 
 from linbench import Case
@@ -44,10 +46,16 @@ def counters(*bounds):
     return map(Counter, builtins.range(*map(int, bounds)))
 
 
+def gather(*arguments, **keywords):
+    return tl.gather(*arguments, **keywords)
+
+
 Autotuner.run = run_first
 for module_name, module in list(sys.modules.items()):
     if module_name.startswith("fla.ops"):
         module.range = counters
+        if hasattr(module, "gather"):  # bound before the interpreter put its own in
+            module.gather = gather
 
 KERNELS = [found for found in registry.implementations() if found.name.partition("/")[2].startswith("fla-")]
 SHAPE = Case(1, 65, 2, 16, 24)
@@ -65,6 +73,8 @@ def known_fault(implementation, case):
     """Return what is wrong with flash-linear-attention 0.6.0 at a case, or None."""
     if implementation.operator == "linear" and case.dtype == "float16" and case.mode == "fwd_bwd":
         return "the square of a denominator above 255 leaves float16, so its gradient is lost"
+    if implementation.name == "kda/fla-chunk" and case.dtype == "bfloat16" and case.mode == "fwd_bwd":
+        return "dg of the chunk before a last one of 1 or 2 tokens is out of all bounds; why is not known"
     if implementation.name == "lightning/fla-chunk" and case.mode == "prefill":
         return "rows past T overflow in the decay of the last chunk, so S is NaN"
     if implementation.name == "retention/fla-fused-recurrent" and case.dtype == "float32":
@@ -79,12 +89,15 @@ def parameters():
         operator = registry.operator(implementation.operator)
         for case in {found.id: found for found in map(operator.complete, CASES)}.values():
             if implementation.why_not(operator, replace(case, device="cuda")) is None:
-                reason = known_fault(implementation, case)
-                marks = () if reason is None else pytest.mark.xfail(reason=reason, raises=AssertionError)
+                reason, error = known_fault(implementation, case), AssertionError
+                if implementation.operator == "log_linear":
+                    reason, error = "the interpreter cannot run its kernels", InterpreterError
+                marks = () if reason is None else pytest.mark.xfail(reason=reason, raises=error)
                 yield pytest.param(implementation, case, marks=marks, id=f"{implementation.name} {case}")
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of numpy, where numbers overflow as on a device
+@pytest.mark.filterwarnings("ignore:Triton>3.2.0 detected")  # log_linear warns of its speed
 @pytest.mark.filterwarnings("ignore:Conversion of an array with ndim > 0:DeprecationWarning")  # Triton 3.6
 @pytest.mark.parametrize(("implementation", "case"), list(parameters()))
 def test_every_tensor_is_within_its_budget(implementation, case):
