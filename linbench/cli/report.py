@@ -37,6 +37,7 @@ def write_report(run: Run, output: str | None, baseline: str | None, db: str) ->
         UsageError: The file cannot be written, or the baseline is none of the run's implementations.
     """
     from linbench.compare.history import series_of
+    from linbench.core.registry import registry
     from linbench.report.page import render
     from linbench.store.store import Store
 
@@ -47,8 +48,13 @@ def write_report(run: Run, output: str | None, baseline: str | None, db: str) ->
     check_report_path(path)
     part = path.with_name(path.name + ".part")
     store = Store(db)
+    registry.load(())
     page = render(
-        run, baseline=baseline, series=series_of(store.pasts_of(run.id)), baselines=store.baselines()
+        run,
+        baseline=baseline,
+        series=series_of(store.pasts_of(run.id)),
+        baselines=store.baselines(),
+        operators=registry.operators(),
     )
     try:
         part.write_text(page, encoding="utf-8")

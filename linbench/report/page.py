@@ -14,14 +14,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from linbench.analysis.duel import crossovers
 from linbench.analysis.panel import Panel, option_text, options_text, panels
 from linbench.analysis.verdict import default_baseline, verdicts
 from linbench.compare.history import Series
 from linbench.core.case import Case
 from linbench.core.measurement import FAILURES, Measurement
+from linbench.core.operator import Operator
 from linbench.core.run import Run
 from linbench.report import format, history, words
 from linbench.report.figures import DARK, FIGURES, LIGHT, layout, styles
+from linbench.report.growth import growths, reaches
 from linbench.store.table import frame
 
 CASE_COLUMNS = ("T", "B", "H", "K", "V", "dtype", "mode", "device", "options", "seed")
@@ -37,6 +40,7 @@ def render(
     baseline: str | None = None,
     series: Sequence[Series] = (),
     baselines: Mapping[str, str] | None = None,
+    operators: Sequence[Operator] = (),
 ) -> str:
     """Return the report of a run as one HTML page.
 
@@ -47,7 +51,9 @@ def render(
             counts as none.
         series: What the store's runs found of its cases.
         baselines: Runs of the store by their names.
+        operators: Those whose complexity and cost are known.
     """
+    complexities = {operator.name: operator.complexity for operator in operators}
     found = panels(frame([run]))
     names = _names(run.measurements)
     chosen = baseline if baseline in names else default_baseline(found)
@@ -69,7 +75,7 @@ def render(
         doubts=words.doubts(run, found),
         axis=axis,
         baseline=chosen,
-        verdicts=[_verdict(panel, chosen) for panel in found],
+        verdicts=[_verdict(panel, chosen, complexities) for panel in found],
         filters=_filters(found),
         fixed=_fixed(found),
         implementations=styles(names),
@@ -164,12 +170,17 @@ def _row(row: Measurement, implementation: int, case: int) -> list[Any]:
     ]
 
 
-def _verdict(panel: Panel, baseline: str | None) -> dict[str, Any]:
+def _verdict(panel: Panel, baseline: str | None, complexities: Mapping[str, str]) -> dict[str, Any]:
     ranking = {verdict.x: verdict for verdict in verdicts(panel, baseline)}
+    grown = growths(panel, complexities)
     return {
         "label": words.label(panel.settings),
         "findings": words.findings(panel, baseline),
         "rows": [(x, ranking.get(x), words.failed_at(panel, x)) for x in panel.xs],
+        "crossovers": crossovers(panel),
+        "growths": grown if len(panel.xs) > 1 else [],
+        "broken": [growth.broken for growth in grown if growth.broken],
+        "reaches": reaches(panel),
     }
 
 

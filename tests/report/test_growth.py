@@ -1,0 +1,69 @@
+import pytest
+from synthetic import row, run_of, sweep, table
+
+from linbench.analysis import panels
+from linbench.core.measurement import Status
+from linbench.report.growth import growths, reaches
+from linbench.report.page import render
+
+
+class Linear:
+    name = "linear"
+    complexity = "O(T)"
+
+
+def grown(rows, complexity="O(T)"):
+    return growths(panels(table(rows))[0], {"linear": complexity})
+
+
+def test_a_claim_that_measures_otherwise_is_broken_in_words():
+    (found,) = grown(sweep("linear/x", lambda x: 1e-6 * x**1.4, spread=0.0))
+    assert found.exponent == "1.40 [1.40, 1.40]"
+    assert found.fitted == "512 to 32,768 (7 values)"
+    assert found.claim == "T^1"
+    assert found.broken == (
+        "linear/x grows as T^1.40 [1.40, 1.40] from T = 512 to 32,768: linear can be had in O(T)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("power", "complexity", "mode", "broken"),
+    [
+        (1.0, "O(T)", "fwd", False),
+        (2.0, "O(T^2)", "fwd", False),
+        (0.0, "O(T)", "decode", False),
+        (1.0, "O(T)", "decode", True),
+        (1.0, "O(T^2)", "decode", False),
+        (2.0, "O(T^3.14)", "fwd", False),
+    ],
+)
+def test_a_step_of_decoding_may_cost_one_power_less(power, complexity, mode, broken):
+    rows = sweep("linear/x", lambda x: 1e-6 * x**power, mode=mode)
+    assert bool(grown(rows, complexity)[0].broken) is broken
+
+
+def test_without_three_values_or_without_a_claim_nothing_is_said():
+    (few,) = grown(sweep("linear/x", lambda x: x**2 * 1e-9, xs=(512, 1024)))
+    assert (few.exponent, few.fitted, few.broken) == ("too few values", "", "")
+    (unknown,) = growths(panels(table(sweep("linear/x", lambda x: x**2 * 1e-9)))[0], {})
+    assert (unknown.claim, unknown.broken) == ("", "")
+
+
+def test_reach_is_the_largest_before_out_of_memory():
+    rows = sweep("a/small", lambda x: 1e-6 * x, xs=(512, 1024, 2048))
+    rows += sweep("b/large", lambda x: 1e-6 * x, xs=(512, 1024))
+    rows.append(row("b/large", T=2048, status=Status.OOM, reason="not enough memory"))
+    small, large = reaches(panels(table(rows))[0])
+    assert (small.largest, small.bounded, small.said) == (2048, False, "never out of memory here")
+    assert (large.largest, large.bounded, large.said) == (1024, True, "not at 2,048: not enough memory")
+    assert (small.share, large.share) == (1.0, pytest.approx(2 / 3))
+    assert reaches(panels(table(rows[:3]))[0]) == []
+
+
+def test_the_page_has_the_tables_and_marks_the_broken_claim():
+    rows = sweep("linear/square", lambda x: 1e-9 * x**2) + sweep("linear/line", lambda x: 2.5e-6 * x)
+    html = render(run_of(rows), operators=[Linear()])
+    assert '<li class="failed">linear/square grows as T^2.00' in html
+    assert html.count("✕ grows faster") == 1
+    assert html.count("not contradicted") == 1
+    assert '<tr><th scope="row">linear/line</th><td>linear/square</td><td class="value">2,500 [' in html
