@@ -25,9 +25,11 @@ from linbench.core.run import Run
 from linbench.report import format, history, words
 from linbench.report.figures import DARK, FIGURES, LIGHT, layout, styles
 from linbench.report.growth import growths, reaches
+from linbench.report.means import alike, means
 from linbench.store.table import frame
 
 CASE_COLUMNS = ("T", "B", "H", "K", "V", "dtype", "mode", "device", "options", "seed")
+SCRIPTS = ("page.js", "heatmap.js")
 ROW_COLUMNS = (
     *("implementation", "case", "status", "reason", "median", "low", "high", "n"),
     *("extra", "meter", "errors", "worst", "flags"),
@@ -58,7 +60,7 @@ def render(
     names = _names(run.measurements)
     chosen = baseline if baseline in names else default_baseline(found)
     axis = found[0].axis if found else "T"
-    plotly, script = get_plotlyjs(), _asset("page.js")
+    plotly, script = get_plotlyjs(), "\n".join(map(_asset, SCRIPTS))
     template = Environment(
         loader=PackageLoader("linbench.report"),
         autoescape=True,
@@ -76,6 +78,8 @@ def render(
         axis=axis,
         baseline=chosen,
         verdicts=[_verdict(panel, chosen, complexities) for panel in found],
+        means=means(found, chosen),
+        heatmap=any(len(group) > 1 for group in alike(found)) and chosen is not None,
         filters=_filters(found),
         fixed=_fixed(found),
         implementations=styles(names),

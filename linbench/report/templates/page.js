@@ -13,6 +13,7 @@
   });
   const state = { panel: 0, baseline: data.baseline, tensor: "", hidden: new Set() };
   const PAPER_WIDTH = 660;
+  const drawers = {};
   const byId = (id) => document.getElementById(id);
 
   // Numbers, as linbench.report.format writes them.
@@ -208,6 +209,11 @@
   }
 
   function draw(element) {
+    const other = drawers[element.dataset.figure];
+    if (other) {
+      other(element);
+      return;
+    }
     const figure = data.figures.find(({ id }) => id === element.dataset.figure);
     const found = sorted(figure);
     const colour = theme();
@@ -484,6 +490,9 @@
       target.textContent = "Selected";
     }
   });
+
+  // What the other families of figures draw with.
+  globalThis.linbench = { data, rows, state, count, digits, make, measures, drawers, redraw };
 
   list();
   if (data.panels.length) show(0);
