@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # what is tested is small: threads would wait for each other
+
 HERE = Path(__file__).parent
 PROGRAM = Path(sys.executable).with_name("linbench")
 FAST_FIRST = ("core", "store", "impls", "report")
