@@ -1,6 +1,9 @@
 """How each figure and each implementation is drawn, as plain data for plotly and for style sheets."""
 
+from collections.abc import Sequence
 from typing import Any, Final
+
+from linbench.core.measurement import Measurement
 
 # Seven hues that stay apart under protanopia, deuteranopia and tritanopia, at 3:1 or more to the page.
 LIGHT: Final = ("#1f45c4", "#9a1a00", "#07a269", "#bd138d", "#a07f00", "#8b86f5", "#22262b")
@@ -54,7 +57,57 @@ FIGURES: Final[tuple[dict[str, Any], ...]] = (
         "note": "Distance from the float64 oracle; the dashed line is what the data type allows.",
         "y": "relative L2 error",
     },
+    {
+        "id": "throughput",
+        "title": "Throughput",
+        "note": "Tokens that one call takes in, over its time; a step of decoding takes one a sequence.",
+        "y": "tokens a second",
+    },
+    {
+        "id": "state",
+        "title": "State",
+        "note": "Bytes of the recurrent state or cache that a call is given or returns; lower is better.",
+        "y": "bytes of the state",
+    },
+    {
+        "id": "pareto",
+        "title": "Error against time",
+        "note": "Lower left is better; no other is both as quick and as exact as those on the dotted line.",
+        "x": "time of one call",
+        "y": "relative L2 error",
+    },
+    {
+        "id": "position",
+        "title": "Error along the sequence",
+        "note": "Error of the worst tensor in stretches of equal length, from the first token to the last.",
+        "x": "token",
+        "y": "relative L2 error of a stretch",
+    },
+    {
+        "id": "parts",
+        "title": "Memory in parts",
+        "note": "What the most bytes that one call holds above its inputs are made of; lower is better.",
+        "x": "bytes above the inputs",
+        "y": "",
+    },
 )
+
+
+AT_ONE: Final = ("pareto", "position", "parts")
+"""Figures of one value of the axis."""
+
+
+def figures(rows: Sequence[Measurement]) -> list[dict[str, Any]]:
+    """Return the figures for which some row has anything to draw; the first four always."""
+    memories = [row.memory for row in rows if row.memory]
+    drawn = {
+        "throughput": any(row.time and row.case.mode == "decode" for row in rows),
+        "state": any(memory.state_bytes for memory in memories),
+        "pareto": any(row.time and row.errors for row in rows),
+        "position": any(error.by_position for row in rows for error in row.errors.values()),
+        "parts": any(memory.output_bytes is not None for memory in memories),
+    }
+    return [figure for figure in FIGURES if drawn.get(figure["id"], True)]
 
 
 def styles(names: list[str]) -> list[dict[str, Any]]:
@@ -74,7 +127,11 @@ def styles(names: list[str]) -> list[dict[str, Any]]:
 def layout(figure: dict[str, Any], axis: str) -> dict[str, Any]:
     """Return a figure's plotly layout, less its colours, which follow the reader's theme."""
     return {
-        "xaxis": {"type": "log", "title": {"text": AXES[axis], "standoff": 10}, "anchor": "y"},
+        "xaxis": {
+            "type": "log",
+            "title": {"text": figure.get("x", AXES[axis]), "standoff": 10},
+            "anchor": "y",
+        },
         "yaxis": {"type": "log", "title": {"text": figure["y"]}},
         "margin": {"l": 80, "r": 20, "t": 8, "b": 48},
         "showlegend": False,

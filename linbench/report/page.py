@@ -23,16 +23,18 @@ from linbench.core.measurement import FAILURES, Measurement
 from linbench.core.operator import Operator
 from linbench.core.run import Run
 from linbench.report import format, history, words
-from linbench.report.figures import DARK, FIGURES, LIGHT, layout, styles
+from linbench.report.figures import AT_ONE, DARK, LIGHT, figures, layout, styles
 from linbench.report.growth import growths, reaches
 from linbench.report.means import alike, means
 from linbench.store.table import frame
 
 CASE_COLUMNS = ("T", "B", "H", "K", "V", "dtype", "mode", "device", "options", "seed")
-SCRIPTS = ("page.js", "heatmap.js")
+SCRIPTS = ("page.js", "heatmap.js", "slices.js")
+MEMORY_PARTS = ("extra", "output", "saved", "workspace", "state")
 ROW_COLUMNS = (
     *("implementation", "case", "status", "reason", "median", "low", "high", "n"),
-    *("extra", "meter", "errors", "worst", "flags"),
+    *MEMORY_PARTS,
+    *("meter", "errors", "worst", "along", "flags"),
 )
 
 
@@ -83,7 +85,8 @@ def render(
         filters=_filters(found),
         fixed=_fixed(found),
         implementations=styles(names),
-        figures=FIGURES,
+        figures=figures(run.measurements),
+        at_one=AT_ONE,
         columns=_varying(run.measurements),
         constants=_constants(run.measurements),
         statuses=sorted({str(row.status) for row in run.measurements}),
@@ -122,7 +125,7 @@ def _data(
         "implementations": [style | {"quoted": shlex.quote(style["name"])} for style in styles(names)],
         "baseline": baseline,
         "failures": sorted(FAILURES),
-        "figures": [figure | {"layout": layout(figure, axis)} for figure in FIGURES],
+        "figures": [figure | {"layout": layout(figure, axis)} for figure in figures(rows)],
         "columns": varying,
         "cases": [_case(case) for case in cases],
         "rowColumns": ROW_COLUMNS,
@@ -147,13 +150,15 @@ def _case(case: Case) -> dict[str, Any]:
     seed = f" --seed {case.seed}" if case.seed else ""
     return {name: getattr(case, name) for name in CASE_COLUMNS} | {
         "options": options_text(case.options),
+        "tokens": case.tokens,
         "arguments": f"{shape} {kind}{options}{seed}",
     }
 
 
 def _row(row: Measurement, implementation: int, case: int) -> list[Any]:
     """Return a row in the order of `ROW_COLUMNS`; what is missing or not finite is null."""
-    time = row.time
+    time, memory = row.time, row.memory
+    worst = row.errors.get(row.worst_tensor or "")
     return [
         implementation,
         case,
@@ -163,13 +168,14 @@ def _row(row: Measurement, implementation: int, case: int) -> list[Any]:
         _number(time.ci_low_s) if time else None,
         _number(time.ci_high_s) if time else None,
         time.n if time else 0,
-        row.memory.extra_bytes if row.memory else None,
-        row.memory.meter if row.memory else None,
+        *(getattr(memory, f"{part}_bytes") if memory else None for part in MEMORY_PARTS),
+        memory.meter if memory else None,
         {
             name: [_number(error.rel_l2), _number(error.budget), error.nonfinite]
             for name, error in row.errors.items()
         },
         row.worst_tensor,
+        [None if part is None else _number(part, 3) for part in worst.by_position] if worst else [],
         list(row.flags),
     ]
 
@@ -305,9 +311,9 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _number(value: float) -> float | None:
-    """Return a number with nine significant digits, or None if it is not finite."""
-    return float(f"{value:.9g}") if math.isfinite(value) else None
+def _number(value: float, digits: int = 9) -> float | None:
+    """Return a number with so many significant digits, or None if it is not finite."""
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
 
 
 def _embedded(data: Any) -> Markup:

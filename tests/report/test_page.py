@@ -53,7 +53,8 @@ class TestText:
         text = re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1]
         assert "NaN" not in text
         assert "Infinity" not in text
-        assert embedded(html)["rows"][0][-3] == {"o": [None, None, 3]}
+        data = embedded(html)
+        assert data["rows"][0][data["rowColumns"].index("errors")] == {"o": [None, None, 3]}
 
     def test_what_it_embeds_cannot_end_its_element(self):
         html = render(run_of([row(HOSTILE), row("linear/x", status=Status.ERROR, reason=REASON)]))

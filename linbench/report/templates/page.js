@@ -14,6 +14,7 @@
   const state = { panel: 0, baseline: data.baseline, tensor: "", hidden: new Set() };
   const PAPER_WIDTH = 660;
   const drawers = {};
+  const atShow = [];
   const byId = (id) => document.getElementById(id);
 
   // Numbers, as linbench.report.format writes them.
@@ -45,11 +46,18 @@
     return `${value} B`;
   }
 
+  function rate(value) {
+    const [scale, unit] = [[1e9, " G"], [1e6, " M"], [1e3, " k"]].find(([scale]) => value >= scale) || [1, ""];
+    return `${digits(value / scale)}${unit}`;
+  }
+
   const tickText = {
     time: (value) => interval(value, value, value, SECONDS).split(" [")[0],
     memory: size,
     speedup: (value) => `${digits(value)}×`,
     error: digits,
+    throughput: (value) => rate(value),
+    state: size,
   };
 
   // What a figure shows of a row: {y, low, high, text}, or {why} where it has nothing to draw.
@@ -73,6 +81,15 @@
       const up = Math.hypot(log(base.high, base.median), log(row.median, row.low));
       const [low, high] = row.name === state.baseline ? [1, 1] : [ratio * Math.exp(-down), ratio * Math.exp(up)];
       return { y: ratio, low, high, text: interval(ratio, low, high, [[1, "×"], [0, "×"]]) };
+    },
+    throughput(row) {
+      if (row.median === null) return { why: "it was not timed" };
+      const [y, low, high] = [row.median, row.high, row.low].map((time) => row.case.tokens / time);
+      return { y, low, high, text: `${rate(y)} [${rate(low)}, ${rate(high)}] tokens/s` };
+    },
+    state(row) {
+      if (row.state === null) return { why: "its state was not recorded" };
+      return { y: row.state, text: row.state ? size(row.state) : "without a state" };
     },
     error(row) {
       const name = state.tensor || row.worst;
@@ -208,13 +225,44 @@
     return { tickvals: ticks, ticktext: ticks.map((value) => text(value).replace(/(\.\d*?)0+(?=\D|$)/, "$1").replace(/\.(?=\D|$)/, "")) };
   }
 
+  /** Return a figure's layout in the colours of the reader's theme. */
+  function canvas(figure, colour) {
+    const layout = structuredClone(figure.layout);
+    const axis = { gridcolor: colour("grid"), linecolor: colour("line"), zeroline: false, showline: true, ticks: "outside", tickcolor: colour("line") };
+    Object.assign(layout, {
+      font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("ink") },
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      hoverlabel: { bgcolor: colour("panel"), bordercolor: colour("line"), font: { color: colour("ink"), size: 12 }, align: "left" },
+      dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
+      shapes: [],
+      annotations: [],
+    });
+    if (document.documentElement.classList.contains("printing")) layout.width = PAPER_WIDTH;
+    Object.assign(layout.xaxis, axis);
+    Object.assign(layout.yaxis, axis);
+    return layout;
+  }
+
+  function render(element, figure, traces, layout) {
+    if (!traces.some(({ x }) => x.length) && !layout.annotations.length) {
+      layout.annotations.push({ text: "nothing to draw here", xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false });
+    }
+    Plotly.react(element.querySelector(".plot"), traces, layout, {
+      displaylogo: false,
+      responsive: true,
+      modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
+      toImageButtonOptions: { format: "svg", filename: `linbench-${figure.id}` },
+    });
+  }
+
   function draw(element) {
+    const figure = data.figures.find(({ id }) => id === element.dataset.figure);
     const other = drawers[element.dataset.figure];
     if (other) {
-      other(element);
+      other(element, figure);
       return;
     }
-    const figure = data.figures.find(({ id }) => id === element.dataset.figure);
     const found = sorted(figure);
     const colour = theme();
     const paint = (row) => colour(`series-${row.style.colour}`);
@@ -230,23 +278,11 @@
     for (const marks of groups(wrong, ({ row }) => row.implementation)) traces.push(crosses(marks, null, paint(marks[0].row), false));
     lanes.forEach((marks, lane) => traces.push(crosses(marks, lanes.length - 1 - lane, paint(marks[0].row), wide)));
 
-    const layout = structuredClone(figure.layout);
-    const axis = { gridcolor: colour("grid"), linecolor: colour("line"), zeroline: false, showline: true, ticks: "outside", tickcolor: colour("line") };
+    const layout = canvas(figure, colour);
     const ticks = thinned(found.xs, Math.max(2, Math.floor((plot.clientWidth - 96) / 44)));
-    Object.assign(layout, {
-      font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("ink") },
-      paper_bgcolor: "rgba(0,0,0,0)",
-      plot_bgcolor: "rgba(0,0,0,0)",
-      hoverlabel: { bgcolor: colour("panel"), bordercolor: colour("line"), font: { color: colour("ink"), size: 12 }, align: "left" },
-      dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
-      shapes: [],
-      annotations: [],
-    });
-    if (document.documentElement.classList.contains("printing")) layout.width = PAPER_WIDTH;
     const ends = found.xs.length ? [found.xs[0], found.xs[found.xs.length - 1]].map(Math.log10) : [0, 1];
     const room = Math.max(0.12, (ends[1] - ends[0]) * 0.06);
-    Object.assign(layout.xaxis, axis, { tickvals: ticks, ticktext: ticks.map(shortCount), range: [ends[0] - room, ends[1] + room] });
-    Object.assign(layout.yaxis, axis);
+    Object.assign(layout.xaxis, { tickvals: ticks, ticktext: ticks.map(shortCount), range: [ends[0] - room, ends[1] + room] });
     for (const { name, y } of limits) {
       layout.annotations.push({
         text: name, x: ends[1], y: Math.log10(y.findLast((value) => value)), xanchor: "right", yanchor: "top", yshift: -1,
@@ -254,7 +290,14 @@
       });
     }
     const values = [...found.points, ...limits.flatMap(({ y }) => y.map((y) => ({ y })))].map(({ y }) => y).filter((y) => y > 0);
-    if (values.length) Object.assign(layout.yaxis, logTicks(values, figure.id === "memory" ? 2 : 10, tickText[figure.id]));
+    if (values.length) {
+      // An interval that reaches further than ten times its value is cut, so that it hides no other point.
+      const ends = found.points.flatMap(({ y, low, high }) => [Math.max(low || y, y / 10), Math.min(high || y, 10 * y)]);
+      const seen = [...values, ...ends];
+      const [least, most] = [Math.log10(Math.min(...seen)), Math.log10(Math.max(...seen))];
+      const room = Math.max(0.05, (most - least) * 0.06);
+      Object.assign(layout.yaxis, logTicks(seen, tickText[figure.id] === size ? 2 : 10, tickText[figure.id]), { range: [least - room, most + room] });
+    }
     if (figure.id === "speedup") {
       if (state.baseline) layout.yaxis.title.text = `time of ${escaped(state.baseline)} / time`;
       layout.shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, yref: "y", y0: 1, y1: 1, line: { color: colour("quiet"), width: 1 } });
@@ -280,12 +323,7 @@
     if (!found.points.length && !lanes.length) {
       layout.annotations.push({ text: "nothing to draw here", xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false });
     }
-    Plotly.react(plot, traces, layout, {
-      displaylogo: false,
-      responsive: true,
-      modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
-      toImageButtonOptions: { format: "svg", filename: `linbench-${figure.id}` },
-    });
+    render(element, figure, traces, layout);
     const panel = data.panels[state.panel];
     element.querySelector(".panel").textContent = panel ? panel.label : "";
     plot.setAttribute("aria-label", `${figure.title} against ${data.axis}, ${panel ? panel.label : "no rows"}; the same as a table below`);
@@ -343,6 +381,22 @@
     place.replaceChildren(table);
   }
 
+  /** Return a table of texts; the first of each line is its heading. */
+  function tabled(headings, lines) {
+    const table = make("table"), head = make("thead"), body = make("tbody"), top = make("tr");
+    top.append(...headings.map((text) => make("th", text)));
+    for (const heading of top.children) heading.scope = "col";
+    for (const [name, ...texts] of lines) {
+      const tr = make("tr"), heading = make("th", name);
+      heading.scope = "row";
+      tr.append(heading, ...texts.map((text) => make("td", text, "value")));
+      body.append(tr);
+    }
+    head.append(top);
+    table.append(head, body);
+    return table;
+  }
+
   // Figures are drawn when they come into view, and again when what they show has changed.
 
   const figures = [...document.querySelectorAll("[data-figure]")];
@@ -390,6 +444,7 @@
       return option;
     });
     byId("tensor").replaceChildren(...options);
+    for (const act of atShow) act();
     redraw();
   }
 
@@ -492,8 +547,11 @@
   });
 
   // What the other families of figures draw with.
-  globalThis.linbench = { data, rows, state, count, digits, make, measures, drawers, redraw };
+  globalThis.linbench = {
+    data, rows, state, count, digits, seconds, size, make, measures, drawers, redraw,
+    sorted, listMissing, escaped, hover, theme, canvas, plot: render, logTicks, tabled, panelRows, atShow,
+  };
 
   list();
-  if (data.panels.length) show(0);
+  if (data.panels.length) addEventListener("DOMContentLoaded", () => show(0));
 })();

@@ -1,0 +1,81 @@
+from dataclasses import replace
+
+import pytest
+from synthetic import error, row, run_of
+
+from linbench.analysis import pareto_front
+from linbench.core.measurement import Status
+from linbench.report.figures import figures
+from linbench.report.page import render
+from linbench.store.table import frame
+
+COSTS = {"s/quick": (1e-3, 9e-7), "s/exact": (4e-3, 1e-7), "s/beaten": (5e-3, 3e-7), "s/middle": (2e-3, 5e-7)}
+ALONG = (1e-7, 2e-7, None, 4e-7)
+
+
+def rows():
+    found = []
+    for t in (512, 1024):
+        for name, (time, rel_l2) in COSTS.items():
+            one = row(name, time * t / 1024, T=t, spread=0.0, mode="decode", extra=700)
+            parts = {"output_bytes": 100, "saved_bytes": 200, "workspace_bytes": 400, "state_bytes": 64}
+            found.append(
+                replace(
+                    one,
+                    errors={"o": replace(error(rel_l2), by_position=ALONG)},
+                    memory=replace(one.memory, **parts),
+                )
+            )
+    return [*found, row("s/gone", T=1024, mode="decode", status=Status.OOM, reason="not enough memory")]
+
+
+def test_a_figure_is_there_where_a_row_has_what_it_draws():
+    assert [figure["id"] for figure in figures(rows())][4:] == [
+        *("throughput", "state", "pareto", "position", "parts")
+    ]
+    assert [figure["id"] for figure in figures([row("a/x", status=Status.OOM)])] == [
+        *("time", "memory", "speedup", "error")
+    ]
+
+
+@pytest.fixture(scope="module")
+def opened(open_page):
+    return open_page(render(run_of(rows())))
+
+
+@pytest.mark.browser
+class TestSlices:
+    def test_the_front_is_that_of_the_analysis(self, opened):
+        front = opened.figure("pareto")[0]
+        run = run_of(one for one in rows() if one.case.T == 1024)
+        expected = pareto_front(frame([run]))
+        assert front["x"] == list(expected["median_s"]) == [1e-3, 2e-3, 4e-3]
+        assert front["y"] == pytest.approx(list(expected["rel_l2"] / 2e-6))
+        assert "s/gone, oom at T = 1,024: not enough memory" in opened.page.text_content(
+            "#figure-pareto .missing"
+        )
+        lines = opened.page.locator("#figure-pareto .numbers tbody tr").all_text_contents()
+        assert [line.endswith("no") for line in lines if line.startswith("s/beaten")] == [True]
+
+    def test_the_chosen_length_is_drawn(self, opened):
+        opened.page.select_option("#at", "512")
+        assert opened.figure("pareto")[0]["x"] == [5e-4, 1e-3, 2e-3]
+        opened.page.select_option("#at", "1024")
+
+    def test_error_lies_at_the_middle_of_its_stretch(self, opened):
+        line = opened.figure("position")[0]
+        assert line["x"] == [128.5, 384.5, 640.5, 896.5]
+        assert line["y"] == list(ALONG)
+
+    def test_the_parts_of_the_memory_are_stacked(self, opened):
+        assert {bar["name"]: bar["x"] for bar in opened.figure("parts")} == {
+            "outputs": [100] * 4,
+            "kept for backward": [200] * 4,
+            "workspace": [400] * 4,
+        }
+
+    def test_a_step_of_decoding_is_one_token(self, opened):
+        line = next(trace for trace in opened.figure("throughput") if trace["name"] == "s/exact")
+        assert line["y"] == pytest.approx([500, 250])
+        assert opened.figure("state")[0]["y"] == [64, 64]
+        assert opened.complaints == []
