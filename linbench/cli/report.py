@@ -27,6 +27,8 @@ def command(run: str, output: str | None, baseline: str | None, db: str) -> None
 def write_report(run: Run, output: str | None, baseline: str | None, db: str) -> Path:
     """Write the report of a run, whole or not at all, and return its path.
 
+    In reports/ the index of the reports there is written anew.
+
     Args:
         run: The run.
         output: Where to; reports/RUN.html if not given.
@@ -38,6 +40,7 @@ def write_report(run: Run, output: str | None, baseline: str | None, db: str) ->
     """
     from linbench.compare.history import series_of
     from linbench.core.registry import registry
+    from linbench.report.index import NAME, entries, render_index
     from linbench.report.page import render
     from linbench.store.store import Store
 
@@ -46,7 +49,6 @@ def write_report(run: Run, output: str | None, baseline: str | None, db: str) ->
         raise unknown("--baseline", baseline, names)
     path = Path(output) if output else Path("reports") / f"{run.id}.html"
     check_report_path(path)
-    part = path.with_name(path.name + ".part")
     store = Store(db)
     registry.load(())
     page = render(
@@ -56,12 +58,19 @@ def write_report(run: Run, output: str | None, baseline: str | None, db: str) ->
         baselines=store.baselines(),
         operators=registry.operators(),
     )
+    _write(path, page)
+    if output is None:
+        _write(path.with_name(NAME), render_index(entries(path.parent)))
+    return path
+
+
+def _write(path: Path, page: str) -> None:
+    part = path.with_name(path.name + ".part")
     try:
         part.write_text(page, encoding="utf-8")
         part.replace(path)
     except OSError as error:
         raise UsageError(f"{path}: the report cannot be written: {error.strerror}") from None
-    return path
 
 
 def check_report_path(path: Path) -> None:

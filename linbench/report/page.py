@@ -29,7 +29,7 @@ from linbench.report.means import alike, means
 from linbench.store.table import frame
 
 CASE_COLUMNS = ("T", "B", "H", "K", "V", "dtype", "mode", "device", "options", "seed")
-SCRIPTS = ("page.js", "heatmap.js", "slices.js")
+SCRIPTS = ("page.js", "heatmap.js", "slices.js", "download.js")
 MEMORY_PARTS = ("extra", "output", "saved", "workspace", "state")
 ROW_COLUMNS = (
     *("implementation", "case", "status", "reason", "median", "low", "high", "n"),
@@ -73,6 +73,7 @@ def render(
     return template.render(
         run=run,
         title=_title(run),
+        record=json.dumps(_summary(run)),
         command=_command(run),
         tally=_tally(run),
         machine=_machine(run.environment),
@@ -104,6 +105,18 @@ def render(
     )
 
 
+def _summary(run: Run) -> dict[str, str]:
+    """Return what an index of reports says of a run; see `linbench.report.index`."""
+    return {
+        "run": run.id,
+        "title": _title(run),
+        "created_at": run.created_at,
+        "tally": _tally(run),
+        "machine": _machine(run.environment),
+        "command": _command(run) or "",
+    }
+
+
 def _names(rows: Sequence[Measurement]) -> list[str]:
     """Return the implementations by name; those never timed come last, after the clearest colours."""
     timed = {row.implementation for row in rows if row.time}
@@ -120,6 +133,7 @@ def _data(
     case_number = {case: number for number, case in enumerate(cases)}
     varying = _varying(rows)
     return {
+        "run": run.id,
         "axis": axis,
         "again": shlex.join(["linbench", "run", *plugins]),
         "implementations": [style | {"quoted": shlex.quote(style["name"])} for style in styles(names)],
@@ -128,6 +142,7 @@ def _data(
         "figures": [figure | {"layout": layout(figure, axis)} for figure in figures(rows)],
         "columns": varying,
         "cases": [_case(case) for case in cases],
+        "memoryParts": MEMORY_PARTS,
         "rowColumns": ROW_COLUMNS,
         "rows": [_row(row, names.index(row.implementation), case_number[row.case]) for row in rows],
         "panels": [

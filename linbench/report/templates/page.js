@@ -549,7 +549,7 @@
   // What the other families of figures draw with.
   globalThis.linbench = {
     data, rows, state, count, digits, seconds, size, make, measures, drawers, redraw,
-    sorted, listMissing, escaped, hover, theme, canvas, plot: render, logTicks, tabled, panelRows, atShow,
+    sorted, listMissing, escaped, hover, theme, canvas, plot: render, logTicks, tabled, panelRows, atShow, listed, command,
   };
 
   list();

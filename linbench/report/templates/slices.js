@@ -113,8 +113,8 @@
       hoverinfo: "text", hovertext: points.map(({ row, text }) => hover(row, text)), textposition: "none",
     }));
     const layout = canvas(figure, colour);
-    Object.assign(layout, { barmode: "stack", showlegend: true, legend: { orientation: "h", y: 1.12, x: 0 }, bargap: 0.35 });
-    layout.margin = { ...layout.margin, l: 10, t: 30 };
+    Object.assign(layout, { barmode: "stack", showlegend: true, legend: { orientation: "h", yanchor: "bottom", y: 1.01, x: 0 }, bargap: 0.35 });
+    layout.margin = { ...layout.margin, l: 10, t: 66 };
     const most = Math.max(1, ...points.map(({ y }) => y)), step = 2 ** Math.ceil(Math.log2(most / 5));
     const ticks = Array.from({ length: Math.ceil(most / step) + 1 }, (_, index) => index * step);
     Object.assign(layout.xaxis, { type: "linear", rangemode: "tozero", tickvals: ticks, ticktext: ticks.map((value) => size(value).replace(/\.0+(?= )/, "")) });
