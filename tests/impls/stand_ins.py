@@ -175,12 +175,15 @@ class RecurrentLinearAttention:
         return (q[..., None, :] @ S).squeeze(-2) / ((q * z).sum(-1, keepdim=True) + self.eps), [S, z]
 
 
-def flash_attn(q, k, v, softmax_scale=None, causal=False):
+def flash_attn(q, k, v, softmax_scale=None, causal=False, window_size=(-1, -1)):
     scale = q.shape[-1] ** -0.5 if softmax_scale is None else softmax_scale
     k, v = (x.repeat_interleave(q.shape[2] // x.shape[2], 2) for x in (k, v))
     scores = torch.einsum("bthd,buhd->bhtu", q.float(), k.float()) * scale
     if causal:  # aligned at the last query and the last key
         hidden = torch.ones(q.shape[1], k.shape[1]).triu(k.shape[1] - q.shape[1] + 1).bool()
+        scores = scores.masked_fill(hidden, -torch.inf)
+    if window_size[0] >= 0:
+        hidden = torch.ones(q.shape[1], k.shape[1]).tril(k.shape[1] - q.shape[1] - window_size[0] - 1).bool()
         scores = scores.masked_fill(hidden, -torch.inf)
     return torch.einsum("bhtu,buhd->bthd", scores.softmax(-1), v.float()).to(q.dtype)
 

@@ -42,6 +42,7 @@ CASES = [
     Case(1, 33, 2, 64, 64, "float16"),
     Case(1, 33, 2, 32, 32, "float16", options={"group": 2}),
     Case(1, 33, 2, 32, 32, "float16", options={"causal": False}),
+    Case(1, 33, 2, 32, 32, "float16", options={"window": 16}),
 ]
 KEYWORDS = {  # what a library must be told, beside tensors
     "linear/fla-": {"scale": 1.0},
@@ -55,6 +56,7 @@ KEYWORDS = {  # what a library must be told, beside tensors
     "rwkv7/fla-": {"scale": 1.0},
     "log_linear/fla-": {"scale": 64**-0.5},
     "softmax/flash-": {"causal": True},
+    "sliding_window/flash-": {"causal": True, "window_size": (15, 0)},
 }
 
 

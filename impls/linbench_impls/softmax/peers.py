@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from linbench import Case, implementation, needs
-from linbench.core.implementation import WhyNot
+from linbench_impls import flash
 
 if TYPE_CHECKING:
     import torch
@@ -22,26 +22,6 @@ FLEX_BLOCK = 128
 FLEX_SHAPES = 4096
 
 
-def flash_why_not(module: str, capability: tuple[int, int]) -> WhyNot:
-    """Return the rule of a flash-attn: K = V, in multiples of 8 up to 256, half types."""
-    rule = needs(
-        device="cuda",
-        modules=(module,),
-        dtypes=HALF,
-        multiple_of={"K": 8},
-        at_most={"K": 256},
-        capability=capability,
-    )
-
-    def why_not(case: Case) -> str | None:
-        reason = rule(case)
-        if reason is None and case.K != case.V:
-            return f"takes K = V, not K = {case.K} and V = {case.V}"
-        return reason
-
-    return why_not
-
-
 def register_flash(name: str, module: str, capability: tuple[int, int]) -> None:
     """Register a flash-attn by its module, with its prefill and decode; its scale is K^-1/2."""
 
@@ -51,7 +31,7 @@ def register_flash(name: str, module: str, capability: tuple[int, int]) -> None:
         return o
 
     fwd.__doc__ = f"{module}.flash_attn_func."
-    made = implementation("softmax", name, why_not=flash_why_not(module, capability))(fwd)
+    made = implementation("softmax", name, why_not=flash.why_not_of(module, capability))(fwd)
 
     @made.mode("prefill")
     def prefill(q: Tensor, k: Tensor, v: Tensor, *, group: int = 1) -> tuple[Tensor, State]:
@@ -70,8 +50,8 @@ def register_flash(name: str, module: str, capability: tuple[int, int]) -> None:
         return o, state
 
 
-register_flash("flash-attn-2", "flash_attn", (8, 0))
-register_flash("flash-attn-3", "flash_attn_interface", (9, 0))
+for _name, _library in flash.LIBRARIES.items():
+    register_flash(_name, *_library)
 
 cuda_flex_needs = needs(
     modules=("triton",), dtypes=("float32", *HALF), at_least={"K": 16, "V": 16}, capability=(8, 0)
