@@ -178,9 +178,10 @@ def test_flex_is_compiled_and_right():
     reason = flex.why_not(operator, CASES[0])
     if reason is not None:
         pytest.skip(f"softmax/flex {reason}")
-    for mode in ("fwd", "prefill", "decode"):
-        found, _ = checked(flex, Case(1, 300, 2, 16, 16, mode=mode))
-        assert complaint(found) is None, (mode, found)
+    both_ways = {"causal": False, "group": 2}
+    for mode, options in (("fwd", {}), ("fwd", both_ways), ("prefill", {}), ("decode", {"group": 2})):
+        found, _ = checked(flex, Case(1, 300, 2, 16, 16, mode=mode, options=options))
+        assert complaint(found) is None, (mode, options, found)
     assert "no backward on the CPU" in flex.why_not(operator, replace(CASES[0], mode="fwd_bwd"))
     q = torch.randn(1, 2, 300, 16)
     with pytest.raises(torch._dynamo.exc.TorchDynamoException):  # never run uncompiled

@@ -71,26 +71,27 @@ def flex_why_not(case: Case) -> str | None:
 
 
 @implementation("softmax", "flex", layout="BHTD", why_not=flex_why_not)
-def flex(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def flex(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = True, group: int = 1) -> Tensor:
     """flex_attention of torch, compiled for each shape, its causal block mask made once a shape."""
-    return compiled_flex()(q, k, v, block_mask=causal_blocks(q.shape[2], q.device))
+    seen = causal_blocks(q.shape[2], q.device) if causal else None
+    return compiled_flex()(q, k, v, block_mask=seen, enable_gqa=group > 1)
 
 
 @flex.mode("prefill")
-def prefill(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, State]:
+def prefill(q: Tensor, k: Tensor, v: Tensor, *, group: int = 1) -> tuple[Tensor, State]:
     """Return the output and a cache of keys and values with room for one more token."""
     caches = tuple(x.new_empty(*x.shape[:2], x.shape[2] + 1, x.shape[3]) for x in (k, v))
     for room, x in zip(caches, (k, v), strict=True):
         room[:, :, :-1] = x
-    return flex.functions["fwd"](q, k, v), caches
+    return flex.functions["fwd"](q, k, v, group=group), caches
 
 
 @flex.mode("decode")
-def decode(q: Tensor, k: Tensor, v: Tensor, *, state: State) -> tuple[Tensor, State]:
+def decode(q: Tensor, k: Tensor, v: Tensor, *, group: int = 1, state: State) -> tuple[Tensor, State]:
     """Return the output of one token, which sees the whole cache, so that no mask is needed."""
     keys, values = state
     keys[:, :, -1:], values[:, :, -1:] = k, v
-    return compiled_flex()(q, keys, values), state
+    return compiled_flex()(q, keys, values, enable_gqa=group > 1), state
 
 
 @cache
