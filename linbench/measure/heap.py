@@ -6,20 +6,21 @@ import ctypes
 
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
-M_MMAP_MAX = -4
 NEVER = -1
-DEFAULT_MMAPS = 65536
 SMALL_BYTES = 128 * 1024
+LARGE_BYTES = 32 * 1024**2  # the most that glibc takes as a threshold
 
 
 def keep_freed() -> None:
-    """Have the process keep all memory that it frees, as torch's allocator does on CUDA.
+    """Have the process keep what it frees, blocks of 32 MiB and more apart, as torch's allocator does on CUDA.
 
     By default glibc gives blocks back to the system by thresholds that move with what the process freed
     before. The same call then meets no page fault in one process and hundreds in the next, where it takes up
-    to twice as long, for as long as that process lives. Another C library than glibc is left as it is.
+    to twice as long, for as long as that process lives. A block of 32 MiB or more is mapped afresh each time,
+    as in every process that glibc serves: kept, it would be cut up, and the process grow by more than a call
+    needs. Another C library than glibc is left as it is.
     """
-    _set({M_TRIM_THRESHOLD: NEVER, M_MMAP_MAX: 0})
+    _set({M_TRIM_THRESHOLD: NEVER, M_MMAP_THRESHOLD: LARGE_BYTES})
 
 
 def return_freed() -> None:
@@ -27,7 +28,7 @@ def return_freed() -> None:
 
     The resident set is then what is in use.
     """
-    _set({M_TRIM_THRESHOLD: SMALL_BYTES, M_MMAP_THRESHOLD: SMALL_BYTES, M_MMAP_MAX: DEFAULT_MMAPS})
+    _set({M_TRIM_THRESHOLD: SMALL_BYTES, M_MMAP_THRESHOLD: SMALL_BYTES})
     trim()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from linbench.measure import heap
 def touch():
-    torch.ones(10 * 2**20)  # 40 MB
+    torch.ones(5 * 2**20)  # 20 MiB
 def resident_bytes():
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 def faults(call):
@@ -20,7 +20,7 @@ def faults(call):
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 getattr(heap, sys.argv[1])()
 start = resident_bytes()
-for _ in range(3):
+for _ in range(12):  # blocks of a freed one that are a little too short are joined in the end
     touch()
 print(faults(touch), resident_bytes() - start)
 """
@@ -28,7 +28,7 @@ print(faults(touch), resident_bytes() - start)
 
 @pytest.mark.parametrize(
     ("setting", "most_faults", "least_faults", "kept"),
-    [("keep_freed", 20, 0, True), ("return_freed", 11_000, 10, False)],
+    [("keep_freed", 20, 0, True), ("return_freed", 6_000, 10, False)],
 )
 def test_freed_memory(setting, most_faults, least_faults, kept):
     done = subprocess.run(
@@ -36,4 +36,4 @@ def test_freed_memory(setting, most_faults, least_faults, kept):
     )
     faults, held_bytes = map(int, done.stdout.split())
     assert least_faults <= faults <= most_faults
-    assert (held_bytes > 35_000_000) is kept
+    assert (held_bytes > 15_000_000) is kept
