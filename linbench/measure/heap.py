@@ -12,7 +12,7 @@ LARGE_BYTES = 32 * 1024**2  # the most that glibc takes as a threshold
 
 
 def keep_freed() -> None:
-    """Have the process keep what it frees, blocks of 32 MiB and more apart, as torch's allocator does on CUDA.
+    """Have the process keep what it frees, but for blocks of 32 MiB and more, as torch does on CUDA.
 
     By default glibc gives blocks back to the system by thresholds that move with what the process freed
     before. The same call then meets no page fault in one process and hundreds in the next, where it takes up
