@@ -10,8 +10,8 @@ from sqlalchemy import func, insert, select
 
 from linbench.core.errors import UsageError
 from linbench.store.database import open_engine, reading, shown, transaction
+from linbench.store.row import pack, unpack
 from linbench.store.schema import pytest_benchmarks, pytest_sessions
-from linbench.store.store import pack, unpack
 
 PREFIX = "pytest-"
 RECORD_COLUMNS = ("fullname", "name", "group", "param", "params", "extra_info", "options", "stats")

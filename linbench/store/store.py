@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import sys
-from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,10 +15,10 @@ from linbench.core.errors import StoreError, UsageError, unknown
 from linbench.core.measurement import Measurement
 from linbench.core.run import Run
 from linbench.store.database import open_engine, reading, shown, transaction
-from linbench.store.schema import BESIDE_SAMPLES, baselines, measurements, runs, samples
+from linbench.store.row import CASE_COLUMNS, SAMPLE_COLUMNS, measurement, pack, sequences, storable
+from linbench.store.row import problems as row_problems
+from linbench.store.schema import baselines, measurements, runs, samples
 
-CASE_COLUMNS = ("B", "T", "H", "K", "V", "dtype", "mode", "device", "options", "seed")
-SAMPLE_COLUMNS = ("samples_s", *BESIDE_SAMPLES)
 HEAD_COLUMNS = ("id", "created_at", "finished_at", "environment", "plan", "imported_from")
 MOST_NAME = 64
 BEGUN = (runs.c.number, runs.c.created_at, runs.c.id)
@@ -208,11 +206,11 @@ class Store:
             if with_samples:
                 wanted = select(samples).join(measurements).where(measurements.c.run == run)
                 for blobs in connection.execute(wanted).mappings():
-                    taken[blobs["measurement"]] = _sequences(dict(blobs))
+                    taken[blobs["measurement"]] = sequences(dict(blobs))
         found = []
         for row in rows:
             try:
-                found.append(_measurement(dict(row), taken.get(row["id"])))
+                found.append(measurement(dict(row), taken.get(row["id"])))
             except (KeyError, TypeError, ValueError) as error:
                 raise StoreError(
                     f"database {self.place}: row {row['id']} is damaged: {error}; see `linbench db check`"
@@ -337,7 +335,7 @@ class Store:
                 .outerjoin(runs)
             )
             for row in connection.execute(joined).mappings():
-                found += [f"row {row['id']}: {problem}" for problem in _row_problems(dict(row))]
+                found += [f"row {row['id']}: {problem}" for problem in row_problems(dict(row))]
         return found
 
 
@@ -345,33 +343,11 @@ def _insert(connection: Connection, run: str, rows: Iterable[Measurement]) -> No
     for row in rows:
         values = row.to_row(run)
         values |= values.pop("case")
-        values["reason"] = _storable(row.reason)
+        values["reason"] = storable(row.reason)
         key = connection.execute(insert(measurements).values(values)).inserted_primary_key
         if row.time is not None and row.time.samples_s and key is not None:
             blobs = {name: pack(getattr(row.time, name)) for name in SAMPLE_COLUMNS}
             connection.execute(insert(samples).values(measurement=key[0], **blobs))
-
-
-def pack(values: Sequence[float]) -> bytes:
-    """Return samples as little-endian float32."""
-    packed = array("f", values)
-    if sys.byteorder == "big":
-        packed.byteswap()
-    return packed.tobytes()
-
-
-def unpack(blob: bytes) -> list[float]:
-    """Return the samples that `pack` packed."""
-    packed = array("f")
-    packed.frombytes(blob)
-    if sys.byteorder == "big":
-        packed.byteswap()
-    return packed.tolist()
-
-
-def _storable(text: str | None) -> str | None:
-    """Return a text with NUL and lone surrogates spelled out: a database takes neither."""
-    return text and text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _new_id(now: datetime) -> str:
@@ -391,33 +367,3 @@ def _is_latest() -> Any:
         )
         .exists()
     )
-
-
-def _sequences(blobs: Mapping[str, Any]) -> dict[str, Sequence[float]]:
-    found: dict[str, Sequence[float]] = {name: tuple(unpack(blobs[name] or b"")) for name in SAMPLE_COLUMNS}
-    return found | {"switches": tuple(map(int, found["switches"]))}
-
-
-def _measurement(row: Mapping[str, Any], taken: Mapping[str, Sequence[float]] | None) -> Measurement:
-    case = {name: row[name] for name in CASE_COLUMNS}
-    return Measurement.from_row({**row, "case": case}, taken)
-
-
-def _row_problems(row: Mapping[str, Any]) -> list[str]:
-    found = []
-    try:
-        _measurement(row, None)
-    except (KeyError, TypeError, ValueError) as error:
-        found.append(f"cannot be read: {error}")
-    blob = row["samples_s"]
-    left_out = blob is None and row["imported_from"] is not None  # a file may hold no samples
-    if (blob is None) != (row["median_s"] is None) and not left_out:
-        found.append("has a median and no samples" if blob is None else "has samples and no median")
-    if blob is not None:
-        if len(blob) != 4 * row["n"]:
-            found.append(f"has {len(blob) // 4} samples where {row['n']} are named")
-        for name in BESIDE_SAMPLES:
-            beside = row[name] or b""
-            if len(beside) not in (0, len(blob)):
-                found.append(f"has {len(beside) // 4} of {name} where {row['n']} are due")
-    return found

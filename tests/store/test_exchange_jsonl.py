@@ -16,7 +16,8 @@ from linbench.core.errors import UsageError
 from linbench.core.measurement import Status
 from linbench.store.exchange import importing, jsonl, untrusted
 from linbench.store.exchange.export import write_run
-from linbench.store.store import Store, pack, unpack
+from linbench.store.row import pack, unpack
+from linbench.store.store import Store
 
 SCHEMA = json.loads(files("linbench.store.exchange").joinpath("linbench-run.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

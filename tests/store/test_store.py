@@ -19,8 +19,9 @@ from linbench.core.errors import StoreError, UsageError
 from linbench.core.measurement import Kernel, Measurement, Memory, Status, TensorError, Time
 from linbench.store import database
 from linbench.store import store as store_module
+from linbench.store.row import pack, unpack
 from linbench.store.schema import REVISION, metadata
-from linbench.store.store import Store, pack, unpack
+from linbench.store.store import Store
 
 PLAN = {"grid": {"name": "axes"}, "device": "cpu"}
 

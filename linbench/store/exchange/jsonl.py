@@ -20,7 +20,7 @@ from linbench.core.quantity import LARGEST_COUNT
 from linbench.core.run import Run
 from linbench.store.exchange import untrusted
 from linbench.store.exchange.untrusted import Outside, parse, validated
-from linbench.store.store import pack, unpack
+from linbench.store.row import pack, unpack
 
 VERSION: Final = 1
 RUN_ID: Final = r"^[0-9]{8}-[0-9]{6}-[0-9a-f]{4}$"

@@ -22,8 +22,8 @@ from linbench.core.run import Run
 from linbench.store.exchange import untrusted
 from linbench.store.exchange.export import label, why_no_time
 from linbench.store.exchange.untrusted import Outside, validated
+from linbench.store.row import pack, unpack
 from linbench.store.sessions import PREFIX, Benchmark, Session
-from linbench.store.store import pack, unpack
 
 KNOWN_VERSIONS: Final = ("3", "4", "5")
 FORMAT_VERSION: Final = "5.1.0"  # of pytest-benchmark, whose fields an exported run has
