@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from linbench import Case, Cost, Operator, TensorSpec, implementation, operator
-from linbench.core.case import Scalar
+from linbench import Case, Cost, implementation, operator
 from linbench.selftest import EXTRA_CHUNKS
+from linbench.selftest.product import CausalProduct
 
 CHUNKS = 100
 
 
 @operator
-class Rungs(Operator):
+class Rungs(CausalProduct):
     """Causal product: o_t = sum_{u <= t} (q_t . k_u) v_u."""
 
     name = "rungs"
     title = "Causal product in a hundred chunks, with extra ones"
     complexity = "O(T)"
-    inputs = (TensorSpec("q", "BTHK"), TensorSpec("k", "BTHK"), TensorSpec("v", "BTHV"))
-
-    def reference(
-        self, tensors: Mapping[str, Tensor], state: tuple[Tensor, ...] | None, options: Mapping[str, Scalar]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the output; there is no state."""
-        del state, options
-        q, k, v = (tensors[name].transpose(1, 2) for name in "qkv")
-        return ((q @ k.transpose(-1, -2)).tril() @ v).transpose(1, 2), ()
 
     def cost(self, case: Case) -> Cost:
         """Return the work of the chunked form."""
