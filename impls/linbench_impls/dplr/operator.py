@@ -10,7 +10,14 @@ from linbench.core.case import Scalar
 from linbench.core.tensor import TensorSpec, normal
 from linbench_impls.dplr.rules import RULES
 from linbench_impls.forms import dplr
-from linbench_impls.forms.operator import INITIAL_STATE, Recurrence, State, keys_of_unit_length
+from linbench_impls.forms.operator import (
+    GATES,
+    INITIAL_STATE,
+    Recurrence,
+    State,
+    keys_of_unit_length,
+    softplus_gates,
+)
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -68,3 +75,17 @@ class DeltaRule(Recurrence):
     def token_flops(self, case: Case) -> float:
         """Return 6KV: what the state says of a key, its correction and the readout."""
         return 6 * case.K * case.V
+
+
+class GatedDeltaRule(DeltaRule):
+    """A delta rule behind gates g, log-decays <= 0 in float32, drawn as those of simple_gla."""
+
+    options: ClassVar[Mapping[str, Option]] = {**DeltaRule.options, "gates": GATES}
+
+    def draw(
+        self, spec: TensorSpec, shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]
+    ) -> Tensor:
+        """Return random inputs, the gates among them."""
+        if spec.name == "g":
+            return softplus_gates(shape, generator, options)
+        return super().draw(spec, shape, generator, options)
