@@ -1,9 +1,7 @@
 """Timers, on clocks that are told what to say and on a device that is made up."""
 
-import os
 import subprocess
 import sys
-import time
 from itertools import count
 from types import SimpleNamespace
 
@@ -19,7 +17,6 @@ from linbench.execution.worker import failure
 from linbench.measure.accuracy import complaint, errors
 from linbench.measure.call import Call, LaidInputs
 from linbench.measure.hygiene import copied
-from linbench.measure.scheduling import Standing, contended, standing
 from linbench.measure.timers import (
     CUDA_TIMERS,
     REPLAYS,
@@ -63,103 +60,6 @@ def test_a_timer_of_another_device_is_refused_with_the_names_that_are_not(name, 
 def test_names_are_known_without_torch():
     code = "import sys, linbench.core.timer; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-# The CPU
-
-
-def stood(switches=0, thread_switches=0, thread_cpu_s=0.0, thread_waited_s=0.0):
-    return Standing(switches, thread_switches, thread_cpu_s, thread_waited_s)
-
-
-def test_the_cpu_timer_reads_its_clocks_around_the_call_alone():
-    events = []
-
-    def told(name, *answers):
-        answers = iter(answers)
-
-        def read():
-            events.append(name)
-            return next(answers)
-
-        return read
-
-    def call():
-        events.append("call")
-        return 1
-
-    def keep(returned):
-        events.append("keep")
-        return returned + 1
-
-    timer = CpuTimer(
-        told("clock", 1_000, 5_000), told("process", 2_000, 9_000), told("standing", stood(3), stood(5))
-    )
-    sample = timer.bind(call)(keep)
-    assert events == ["standing", "process", "clock", "call", "clock", "process", "keep", "standing"]
-    assert sample == Sample(pytest.approx(4e-6), False, 2, pytest.approx(7e-6), 2, None)
-
-
-def test_the_cpu_time_is_of_every_thread():
-    x = torch.rand(600, 600)
-    threads = torch.get_num_threads()
-    sample = CpuTimer().bind(lambda: [x @ x for _ in range(20)])()
-    assert 0 < sample.cpu_s <= sample.seconds * threads * 1.5
-
-
-def test_sleep_takes_no_cpu_time():
-    sample = CpuTimer().bind(lambda: time.sleep(0.05))()
-    assert sample.seconds >= 0.05
-    assert sample.cpu_s < 0.02
-
-
-@pytest.mark.parametrize(
-    ("after", "wall_s", "due"),
-    [
-        (stood(9, 1, 0.9, 0.05), 1.0, True),
-        (stood(9, 0, 0.9, 0.05), 1.0, False),  # another thread was switched out
-        (stood(9, 1, 0.9, 0.02), 1.0, False),  # it waited for no more than 2%
-        (stood(9, 1, 0.2, 0.0), 1.0, False),  # it slept of its own will
-        (stood(9, 1, 0.2, None), 1.0, True),  # the kernel tells no waiting: sleep counts as such
-        (stood(9, 0, 0.2, None), 1.0, False),
-        (stood(9, 1, 0.99, None), 1.0, False),
-    ],
-)
-def test_contended_is_switched_out_and_waiting(after, wall_s, due):
-    assert contended(stood(), after, wall_s) is due
-
-
-def test_a_kernel_without_schedstat_tells_no_waiting(tmp_path):
-    assert standing(tmp_path / "none").thread_waited_s is None
-    (tmp_path / "empty").write_text("")
-    assert standing(tmp_path / "empty").thread_waited_s is None
-    (tmp_path / "one").write_text("7 2000000000 3\n")
-    assert standing(tmp_path / "one").thread_waited_s == pytest.approx(2)
-
-
-def test_a_hog_on_the_same_processor_is_seen():
-    before = os.sched_getaffinity(0)
-    one = {min(before)}
-
-    def work():
-        return sum(range(3_000_000))
-
-    os.sched_setaffinity(0, one)
-    hog = subprocess.Popen(
-        [sys.executable, "-c", "print(flush=True)\nwhile True: pass"], stdout=subprocess.PIPE
-    )
-    try:
-        hog.stdout.readline()
-        sample = CpuTimer().bind(work)
-        taken = [sample() for _ in range(5)]
-    finally:
-        hog.kill()
-        hog.communicate()
-        os.sched_setaffinity(0, before)
-    assert any(sample.contended for sample in taken)
-    disturbed = next(sample for sample in taken if sample.contended)
-    assert disturbed.switches >= 1
-    assert disturbed.cpu_s < disturbed.seconds
 
 
 # CUDA events
