@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from linbench.measure import heap
 def touch():
-    torch.ones(5 * 2**20)  # 20 MiB
+    [torch.ones(5 * 2**20) for _ in range(4)]  # 20 MiB each; glibc by itself returns what is on top
 def resident_bytes():
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 def faults(call):
@@ -34,7 +34,7 @@ print(faults(touch), resident_bytes() - start)
 
 @pytest.mark.parametrize(
     ("setting", "most_faults", "least_faults", "kept"),
-    [("keep_freed", 20, 0, True), ("serve", 20, 0, True), ("return_freed", 6_000, 10, False)],
+    [("keep_freed", 20, 0, True), ("serve", 20, 0, True), ("return_freed", 24_000, 10, False)],
 )
 def test_freed_memory(setting, most_faults, least_faults, kept):
     done = subprocess.run(
@@ -42,4 +42,4 @@ def test_freed_memory(setting, most_faults, least_faults, kept):
     )
     faults, held_bytes = map(int, done.stdout.split())
     assert least_faults <= faults <= most_faults
-    assert (held_bytes > 15_000_000) is kept
+    assert (held_bytes > 60_000_000) is kept
