@@ -29,7 +29,10 @@ from linbench.report.means import alike, means
 from linbench.store.table import frame
 
 CASE_COLUMNS = ("T", "B", "H", "K", "V", "dtype", "mode", "device", "options", "seed")
-SCRIPTS = ("page.js", "heatmap.js", "slices.js", "download.js")
+SCRIPTS = (
+    *("numbers.js", "data.js", "canvas.js", "stage.js"),
+    *("curves.js", "heatmap.js", "slices.js", "rows.js", "download.js"),
+)
 MEMORY_PARTS = ("extra", "output", "saved", "workspace", "state")
 ROW_COLUMNS = (
     *("implementation", "case", "status", "reason", "median", "low", "high", "n"),
