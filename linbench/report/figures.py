@@ -93,10 +93,6 @@ FIGURES: Final[tuple[dict[str, Any], ...]] = (
 )
 
 
-AT_ONE: Final = ("pareto", "position", "parts")
-"""Figures of one value of the axis."""
-
-
 def figures(rows: Sequence[Measurement]) -> list[dict[str, Any]]:
     """Return the figures for which some row has anything to draw; the first four always."""
     memories = [row.memory for row in rows if row.memory]

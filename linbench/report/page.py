@@ -23,7 +23,8 @@ from linbench.core.measurement import FAILURES, Measurement
 from linbench.core.operator import Operator
 from linbench.core.run import Run
 from linbench.report import format, history, words
-from linbench.report.figures import AT_ONE, DARK, LIGHT, figures, layout, styles
+from linbench.report.families import families, fastest
+from linbench.report.figures import DARK, LIGHT, figures, layout, styles
 from linbench.report.growth import growths, reaches
 from linbench.report.means import alike, means
 from linbench.store.table import frame
@@ -33,6 +34,8 @@ SCRIPTS = (
     *("numbers.js", "data.js", "canvas.js", "stage.js"),
     *("curves.js", "heatmap.js", "slices.js", "rows.js", "download.js"),
 )
+MANY = 12
+"""More lines than this are told apart badly: a figure then begins with one an operator."""
 MEMORY_PARTS = ("extra", "output", "saved", "workspace", "state")
 ROW_COLUMNS = (
     *("implementation", "case", "status", "reason", "median", "low", "high", "n"),
@@ -60,7 +63,7 @@ def render(
         baselines: Runs of the store by their names.
         operators: Those whose complexity and cost are known.
     """
-    complexities = {operator.name: operator.complexity for operator in operators}
+    known = {operator.name: operator for operator in operators}
     found = panels(frame([run]))
     names = _names(run.measurements)
     chosen = baseline if baseline in names else default_baseline(found)
@@ -83,14 +86,15 @@ def render(
         doubts=words.doubts(run, found),
         axis=axis,
         baseline=chosen,
-        verdicts=[_verdict(panel, chosen, complexities) for panel in found],
+        verdicts=[_verdict(panel, chosen, known) for panel in found],
         means=means(found, chosen),
         heatmap=any(len(group) > 1 for group in alike(found)) and chosen is not None,
         filters=_filters(found),
         fixed=_fixed(found),
         implementations=styles(names),
+        members=_members(names),
         figures=figures(run.measurements),
-        at_one=AT_ONE,
+        MANY=MANY,
         columns=_varying(run.measurements),
         constants=_constants(run.measurements),
         statuses=sorted({str(row.status) for row in run.measurements}),
@@ -126,6 +130,14 @@ def _names(rows: Sequence[Measurement]) -> list[str]:
     return sorted({row.implementation for row in rows}, key=lambda name: (name not in timed, name))
 
 
+def _members(names: Sequence[str]) -> dict[str, list[int]]:
+    """Return by operator the numbers of its implementations, for the legend."""
+    found: dict[str, list[int]] = {}
+    for number in sorted(range(len(names)), key=lambda number: names[number]):
+        found.setdefault(names[number].partition("/")[0], []).append(number)
+    return found
+
+
 def _data(
     run: Run, found: Sequence[Panel], names: list[str], baseline: str | None, axis: str
 ) -> dict[str, Any]:
@@ -153,6 +165,7 @@ def _data(
                 "label": words.label(panel.settings),
                 "settings": panel.settings,
                 "rows": [int(number) for number in panel.rows.index],
+                "fastest": [names.index(name) for name in fastest(panel).values()],
             }
             for panel in found
         ],
@@ -198,13 +211,14 @@ def _row(row: Measurement, implementation: int, case: int) -> list[Any]:
     ]
 
 
-def _verdict(panel: Panel, baseline: str | None, complexities: Mapping[str, str]) -> dict[str, Any]:
+def _verdict(panel: Panel, baseline: str | None, operators: Mapping[str, Operator]) -> dict[str, Any]:
     ranking = {verdict.x: verdict for verdict in verdicts(panel, baseline)}
-    grown = growths(panel, complexities)
+    grown = growths(panel, {name: operator.complexity for name, operator in operators.items()})
     return {
         "label": words.label(panel.settings),
         "findings": words.findings(panel, baseline),
         "rows": [(x, ranking.get(x), words.failed_at(panel, x)) for x in panel.xs],
+        "families": families(panel, operators),
         "crossovers": crossovers(panel),
         "growths": grown if len(panel.xs) > 1 else [],
         "broken": [growth.broken for growth in grown if growth.broken],

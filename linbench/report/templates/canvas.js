@@ -54,12 +54,14 @@
   }
 
   function plot(element, figure, traces, layout) {
-    if (!traces.some(({ x }) => x.length)) {
+    const picture = element.querySelector(".plot"), empty = !traces.some(({ x }) => x.length);
+    picture.classList.toggle("empty", empty);
+    if (empty) {
       layout.xaxis.visible = layout.yaxis.visible = false;
       layout.shapes = [];
       layout.annotations.push({ text: "nothing to draw here", xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false });
     }
-    Plotly.react(element.querySelector(".plot"), traces, layout, {
+    Plotly.react(picture, traces, layout, {
       displaylogo: false,
       responsive: true,
       modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],

@@ -13,7 +13,7 @@
     row.failed = data.failures.includes(row.status);
     return row;
   });
-  const state = { panel: 0, baseline: data.baseline, tensor: "", hidden: new Set() };
+  const state = { panel: 0, baseline: data.baseline, tensor: "", lines: "every", hidden: new Set() };
 
   // What a figure shows of a row: {y, low, high, text}, or {why} where it has nothing to draw.
 
@@ -63,6 +63,12 @@
     return [...found.values()];
   }
 
+  /** Return whether an implementation is among those that the choice of lines offers. */
+  function offered(number) {
+    if (state.lines === "fastest") return data.panels[state.panel].fastest.includes(number);
+    return state.lines === "every" || `of ${data.implementations[number].name.split("/")[0]}` === state.lines;
+  }
+
   function panelRows() {
     const panel = data.panels[state.panel];
     return panel ? panel.rows.map((number) => rows[number]) : [];
@@ -74,7 +80,7 @@
     const baseline = new Map(all.filter((row) => row.name === state.baseline && row.median > 0).map((row) => [row.x, row]));
     const found = { points: [], marks: [], absent: [], xs: [...new Set(all.map((row) => row.x))].sort((a, b) => a - b) };
     for (const row of all) {
-      if (state.hidden.has(row.implementation)) continue;
+      if (!offered(row.implementation) || state.hidden.has(row.implementation)) continue;
       const value = measures[figure.id](row, { baseline });
       if (value.y > 0 && Number.isFinite(value.y)) found.points.push({ row, ...value });
       else if (row.failed) found.marks.push({ row });
@@ -84,5 +90,5 @@
     return found;
   }
 
-  Object.assign(globalThis.linbench, { data, rows, state, measures, groups, panelRows, sorted });
+  Object.assign(globalThis.linbench, { data, rows, state, measures, groups, panelRows, offered, sorted });
 })();

@@ -1,7 +1,7 @@
 "use strict";
 // Figures are drawn when they come into view, and again when what they show has changed.
 (() => {
-  const { data, state, panelRows, make } = globalThis.linbench;
+  const { data, state, offered, panelRows, make } = globalThis.linbench;
   // By figure, what draws it; and what is to be done when another panel is shown.
   const drawers = {}, atShow = [];
   const byId = (id) => document.getElementById(id);
@@ -33,6 +33,7 @@
   // Controls.
 
   const selects = [...document.querySelectorAll("[data-setting]")];
+  const boxes = [...document.querySelectorAll(".legend input")], lines = byId("lines");
 
   /** Show the panel that has the setting just chosen and shares the most others with what was shown. */
   function choose(changed) {
@@ -56,14 +57,22 @@
       return option;
     });
     byId("tensor").replaceChildren(...options);
+    offer();
     for (const act of atShow) act();
     redraw();
+  }
+
+  /** Keep in the legend what the choice of lines offers. */
+  function offer() {
+    if (lines) state.lines = lines.value;
+    for (const box of boxes) box.parentElement.hidden = !offered(Number(box.value));
   }
 
   for (const select of selects) select.addEventListener("change", () => choose(select));
   byId("baseline").addEventListener("change", (event) => { state.baseline = event.target.value; redraw(); });
   byId("tensor").addEventListener("change", (event) => { state.tensor = event.target.value; redraw(); });
-  for (const box of document.querySelectorAll(".legend input")) {
+  lines?.addEventListener("change", () => { offer(); redraw(); });
+  for (const box of boxes) {
     box.addEventListener("change", () => {
       state.hidden[box.checked ? "delete" : "add"](Number(box.value));
       redraw();

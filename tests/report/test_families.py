@@ -1,0 +1,92 @@
+from dataclasses import replace
+
+import pytest
+from synthetic import row, run_of, sweep, table
+
+from linbench.analysis import panels
+from linbench.core.measurement import Status
+from linbench.report.families import families, fastest
+from linbench.report.page import MANY, render
+
+LENGTHS = (512, 1024, 2048)
+
+
+class Linear:
+    name = "linear"
+    kind = "exact recurrence"
+    complexity = "O(T)"
+
+
+def rows():
+    """A linear operator whose parallel form is quicker at first, one that fails, and one of many forms."""
+    found = sweep("linear/chunk", lambda x: 1e-6 * x, xs=LENGTHS, spread=0.0)
+    found += sweep("linear/naive", lambda x: 1e-9 * x**2, xs=LENGTHS[:2], spread=0.0)
+    found.append(row("linear/naive", T=2048, status=Status.OOM, reason="not enough memory"))
+    found += [row("nsa/chunk", T=x, status=Status.ERROR) for x in LENGTHS]
+    for number in range(MANY):
+        found += sweep(f"softmax/form{number}", lambda x, n=number: 1e-9 * (n + 1) * x**2, xs=LENGTHS)
+    return [
+        replace(one, memory=replace(one.memory, state_bytes=4096)) if one.memory else one for one in found
+    ]
+
+
+def panel():
+    return panels(table(rows()))[0]
+
+
+def test_an_operator_stands_by_what_is_fastest_where_it_got_furthest():
+    assert fastest(panel()) == {"linear": "linear/chunk", "softmax": "softmax/form0"}
+    linear, nsa, softmax = families(panel(), {"linear": Linear()})
+    assert (linear.implementation, linear.at, linear.time) == (
+        "linear/chunk",
+        "2,048",
+        "2.05 ms [2.05, 2.05]",
+    )
+    assert (linear.kind, linear.complexity, linear.exponent) == (
+        "exact recurrence",
+        "O(T)",
+        "1.00 [1.00, 1.00]",
+    )
+    assert (linear.error, linear.memory, linear.state, linear.failed) == ("0.150", "1.00 MiB", "4.00 KiB", 1)
+    assert (nsa.implementation, nsa.time, nsa.failed) == ("", "", 3)
+    assert (softmax.kind, softmax.complexity, softmax.failed) == ("", "", 0)
+
+
+def test_one_operator_alone_needs_no_line():
+    assert families(panels(table(sweep("a/x", lambda x: x * 1e-6)))[0], {}) == []
+
+
+@pytest.fixture(scope="module")
+def opened(open_page):
+    return open_page(render(run_of(rows()), operators=[Linear()]))
+
+
+@pytest.mark.browser
+class TestLines:
+    """Which lines the figures show."""
+
+    def lines(self, opened):
+        return {trace["name"].removesuffix(" failed") for trace in opened.figure("time")}
+
+    def legend(self, opened):
+        labels = opened.page.locator(".legend label:visible")
+        return {text.strip() for text in labels.all_inner_texts()}
+
+    def test_many_implementations_begin_with_one_an_operator(self, opened):
+        assert self.lines(opened) == self.legend(opened) == {"linear/chunk", "softmax/form0"}
+
+    def test_the_implementations_of_one_operator(self, opened):
+        opened.page.select_option("#lines", "of linear")
+        assert self.lines(opened) == self.legend(opened) == {"linear/chunk", "linear/naive"}
+
+    def test_all_of_them_less_one_that_is_unticked(self, opened):
+        opened.page.select_option("#lines", "every")
+        assert len(self.lines(opened)) == len(self.legend(opened)) == MANY + 3
+        opened.page.locator(".legend label", has_text="linear/naive").locator("input").uncheck()
+        assert "linear/naive" not in self.lines(opened)
+        assert "linear/naive" in self.legend(opened)
+        assert opened.complaints == []
+
+    def test_few_implementations_begin_with_all(self, open_page):
+        few = open_page(render(run_of(rows()[:9])))
+        assert self.lines(few) == {"linear/chunk", "linear/naive", "nsa/chunk"}
