@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from linbench.core.profile import Profile
 from linbench.profiling.timeline import KINDS, Level, Timeline, levels
-from linbench.report import format
+from linbench.report import format, html
 
 POINTS = 600
 WIDTH, HEIGHT = 960, 320
@@ -46,14 +44,7 @@ def render(profile: Profile, found: Timeline) -> str:
     """Return the page of a profile's timeline."""
     peak, peak_s = found.peak(), found.peak_s()
     standing = sorted(found.alive(peak_s), key=lambda one: -one.bytes)
-    template = Environment(
-        loader=PackageLoader("linbench.profiling"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    ).get_template("memory.html.j2")
-    return template.render(
+    return html.template("memory.html.j2", "linbench.profiling").render(
         profile=profile,
         areas=areas(levels(found, POINTS), peak),
         peak=peak["peak"],

@@ -6,12 +6,10 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html.parser import HTMLParser
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from linbench.report import html
 
 NAME: Final = "index.html"
 HEAD_CHARACTERS: Final = 16384
@@ -67,8 +65,4 @@ def entries(folder: Path) -> list[Entry]:
 
 def render_index(found: Iterable[Entry]) -> str:
     """Return the index as one HTML page without a script."""
-    template = Environment(
-        loader=PackageLoader("linbench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    ).get_template("index.html.j2")
-    css = files("linbench.report").joinpath("templates", "page.css").read_text(encoding="utf-8")
-    return template.render(entries=list(found), css=Markup(css))
+    return html.template("index.html.j2").render(entries=list(found), css=html.asset("page.css"))

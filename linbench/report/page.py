@@ -1,16 +1,12 @@
 """The page: one HTML file that holds a run, its analysis and its figures, and needs no network."""
 
-import base64
-import hashlib
 import json
 import math
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
@@ -22,7 +18,7 @@ from linbench.core.case import Case
 from linbench.core.measurement import FAILURES, Measurement
 from linbench.core.operator import Operator
 from linbench.core.run import Run
-from linbench.report import format, history, words
+from linbench.report import format, history, html, words
 from linbench.report.families import families, fastest
 from linbench.report.figures import DARK, LIGHT, figures, layout, styles
 from linbench.report.growth import growths, reaches
@@ -68,15 +64,8 @@ def render(
     names = _names(run.measurements)
     chosen = baseline if baseline in names else default_baseline(found)
     axis = found[0].axis if found else "T"
-    plotly, script = get_plotlyjs(), "\n".join(map(_asset, SCRIPTS))
-    template = Environment(
-        loader=PackageLoader("linbench.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    ).get_template("page.html.j2")
-    return template.render(
+    plotly, script = get_plotlyjs(), "\n".join(map(html.asset, SCRIPTS))
+    return html.template("page.html.j2").render(
         run=run,
         title=_title(run),
         record=json.dumps(_summary(run)),
@@ -102,12 +91,12 @@ def render(
         history=history.history(run, series, baselines or {}),
         width=history.WIDTH,
         height=history.HEIGHT,
-        data=_embedded(_data(run, found, names, chosen, axis)),
+        data=html.embedded(_data(run, found, names, chosen, axis)),
         palette=[("light", LIGHT), ("dark", DARK)],
-        css=Markup(_asset("page.css")),
+        css=html.asset("page.css"),
         plotly=Markup(plotly),
         script=Markup(script),
-        hashes=[_hash(plotly), _hash(script)],
+        hashes=[html.hashed(plotly), html.hashed(script)],
         format=format,
     )
 
@@ -346,19 +335,3 @@ def _text(value: Any) -> str:
 def _number(value: float, digits: int = 9) -> float | None:
     """Return a number with so many significant digits, or None if it is not finite."""
     return float(f"{value:.{digits}g}") if math.isfinite(value) else None
-
-
-def _embedded(data: Any) -> Markup:
-    """Return data as JSON that cannot end the script element it stands in."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
-
-
-def _asset(name: str) -> str:
-    return files("linbench.report").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _hash(script: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
