@@ -211,6 +211,11 @@ class Operator(ABC):
         for tensor, original in zip(live, kept, strict=True):
             tensor.copy_(original)
 
+    def alike(self, case: Case) -> str:
+        """Return along which axes the inputs may be reversed, and every result comes out reversed: H, B."""
+        del case
+        return "HB"
+
     def expected(self, case: Case, inputs: Inputs) -> dict[str, Expected]:
         """Return the exact value of everything that a call at this case returns.
 

@@ -177,8 +177,8 @@ class Call:
 
     @property
     def mirror_axis(self) -> str | None:
-        """The axis along which the inputs can be reversed and the results with them; None if B = H = 1."""
-        return next((axis for axis in "HB" if getattr(self.case, axis) > 1), None)
+        """The axis along which the inputs can be reversed and the results with them; None as if B = H = 1."""
+        return next((axis for axis in self.operator.alike(self.case) if getattr(self.case, axis) > 1), None)
 
     @contextmanager
     def mirrored(self, axis: str) -> Iterator[None]:

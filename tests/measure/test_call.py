@@ -23,14 +23,14 @@ def taken():
         operator = registry.operator(implementation.operator)
         for shape in SHAPES:
             for mode in MODES:
-                for options in ({}, {"initial_state": True}):
+                for options in ({}, {"initial_state": True}, {"causal": False, "padding": 0.25}):
                     case = operator.complete(replace(shape, mode=mode, options=options))
                     if options and not case.options:
                         continue
                     if (
                         implementation.why_not(operator, case) is None
                         and implementation.name != "acme_delta/undamped"  # wrong on purpose
-                        and implementation.name != "softmax/flex"  # compiles for seconds a shape
+                        and not implementation.name.endswith("/flex")  # compiles for seconds a shape
                     ):
                         yield pytest.param(implementation, case, id=f"{implementation.name} {case}")
 
@@ -49,7 +49,8 @@ def test_the_honest_are_right_for_other_inputs_and_get_theirs_back(implementatio
     call = Call(operator, implementation, case, laid)
     before = bits(laid, implementation)
     axis = call.mirror_axis
-    assert axis == ("H" if case.H > 1 else "B" if case.B > 1 else None)
+    alike = "padding" not in case.options
+    assert axis == ("H" if case.H > 1 else "B" if case.B > 1 and alike else None)
     if axis is not None:
         call.prepare()
         with call.mirrored(axis):

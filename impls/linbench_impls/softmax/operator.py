@@ -85,6 +85,10 @@ class Softmax(Operator):
             return "padding takes B from 2: every second sequence is padded"
         return None
 
+    def alike(self, case: Case) -> str:
+        """Return that sequences are not alike where every second one is padded."""
+        return "H" if case.options.get("padding") else "HB"
+
     def call_tokens(self, case: Case) -> int:
         """Return 1 in decode with a cache, T + 1 without one, else T."""
         if case.mode == "decode" and not self._cached(case):
