@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from linbench import Case, implementation, needs
 from linbench.core.implementation import Implementation, WhyNot
+from linbench_impls.forms.packed import starts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,15 +61,18 @@ def register(
     """
     module, _, function = kernel.partition(".")
 
-    def run(tensors: tuple[Tensor, ...], state: State | None, output_final_state: bool) -> Any:
+    def run(
+        tensors: tuple[Tensor, ...], state: State | None, output_final_state: bool, packed: int = 1
+    ) -> Any:
         return getattr(import_module(f"fla.ops.{module}"), function)(
             **arguments(*tensors),
+            **cu_seqlens(tensors[0], packed),
             initial_state=None if state is None else state[0],
             output_final_state=output_final_state,
         )
 
-    def fwd(*tensors: Tensor, state: State | None = None) -> Tensor:
-        o: Tensor = run(tensors, state, output_final_state=False)[0]
+    def fwd(*tensors: Tensor, packed: int = 1, state: State | None = None) -> Tensor:
+        o: Tensor = run(tensors, state, output_final_state=False, packed=packed)[0]
         return o
 
     fwd.__doc__ = f"flash-linear-attention's {function}."
@@ -89,6 +93,13 @@ def register_recurrent(
     made = register(operator, "fla-fused-recurrent", kernel, arguments, why_not, differentiable)
     made.mode("decode")(made.functions["prefill"])
     return made
+
+
+def cu_seqlens(q: Tensor, sequences: int) -> dict[str, Tensor]:
+    """Return how a kernel is told where the sequences of q, [1, T, H, K], begin; nothing if it is one."""
+    import torch
+
+    return {} if sequences == 1 else {"cu_seqlens": starts(q.shape[1], sequences, q.device, torch.int64)}
 
 
 def parallel(q: Tensor, k: Tensor, v: Tensor, g: Tensor) -> Tensor:

@@ -24,6 +24,27 @@ def no_decay(q):
     return q.new_zeros(q.shape[:3], dtype=torch.float32)
 
 
+def packs(kernel):
+    """Return a kernel that takes the sequences of one row by themselves if it is told where they begin."""
+
+    def each(q, k, v, *others, cu_seqlens=None, **keywords):
+        if cu_seqlens is None:
+            return kernel(q, k, v, *others, **keywords)
+        assert cu_seqlens.dtype == torch.int64
+        assert q.shape[0] == 1
+        sizes = cu_seqlens.diff().tolist()
+        long = {name: x for name, x in keywords.items() if torch.is_tensor(x) and x.dim() == 3}
+        parts = zip(*(x.split(sizes, 1) for x in (q, k, v, *long.values())), strict=True)
+        found = []
+        for part in parts:
+            some = dict(zip(long, part[3:], strict=True))
+            found.append(kernel(*part[:3], *others, **keywords | some)[0])
+        return torch.cat(found, 1), None
+
+    return each
+
+
+@packs
 def fla_linear(q, k, v, scale=None, initial_state=None, output_final_state=False, normalize=True):
     scale = k.shape[-1] ** -0.5 if scale is None else scale
     S, z = initial_state if isinstance(initial_state, tuple) else (initial_state, None)
@@ -36,6 +57,7 @@ def fla_linear(q, k, v, scale=None, initial_state=None, output_final_state=False
     return o.to(v.dtype if z is None else z.dtype), (S, sums[:, -1:])
 
 
+@packs
 def fla_simple_gla(q, k, v, g=None, g_gamma=None, scale=None, initial_state=None, output_final_state=False):
     log_decay = no_decay(q) + (0 if g is None else g.float()) + (0 if g_gamma is None else g_gamma)
     o, S = recurrence(q, k, v, log_decay, k.shape[-1] ** -0.5 if scale is None else scale, initial_state)
@@ -194,7 +216,24 @@ def flash_attn_with_kvcache(q, k_cache, v_cache, k=None, v=None, cache_seqlens=N
     return flash_attn(q, k_cache[:, :end], v_cache[:, :end], causal=causal)
 
 
-FLASH = {"flash_attn_func": flash_attn, "flash_attn_with_kvcache": flash_attn_with_kvcache}
+def flash_attn_varlen(q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k, causal=False):
+    assert q.dim() == k.dim() == v.dim() == 3
+    sizes = [edges.diff().tolist() for edges in (cu_seqlens_q, cu_seqlens_k)]
+    for edges, longest, size in zip(
+        (cu_seqlens_q, cu_seqlens_k), (max_seqlen_q, max_seqlen_k), sizes, strict=True
+    ):
+        assert edges.dtype == torch.int32
+        assert type(longest) is int
+        assert longest == max(size)
+    parts = zip(*(x.split(size) for x, size in zip((q, k, v), (*sizes, sizes[1]), strict=True)), strict=True)
+    return torch.cat([flash_attn(*(x[None] for x in part), causal=causal)[0] for part in parts])
+
+
+FLASH = {
+    "flash_attn_func": flash_attn,
+    "flash_attn_varlen_func": flash_attn_varlen,
+    "flash_attn_with_kvcache": flash_attn_with_kvcache,
+}
 LIBRARIES = {
     "fla.ops.linear_attn": {
         f"{form}_linear_attn": fla_linear for form in ("chunk", "fused_chunk", "fused_recurrent")

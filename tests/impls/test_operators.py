@@ -1,9 +1,12 @@
 """The oracle itself: its two forms agree, and a sample of it is the whole of it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from linbench import Case
+from linbench_impls.forms import packed
 from linbench_impls.softmax import operator as softmax_operator
 
 DEFAULT = Case(2, 67, 3, 16, 24, "float64")
@@ -26,6 +29,11 @@ def exact(operator, case):
         ("softmax", {"causal": False}),
         ("softmax", {"group": 3}),
         ("softmax", {"causal": False, "padding": 0.25}),
+        ("softmax", {"packed": 3}),
+        ("softmax", {"causal": False, "packed": 8}),
+        ("linear", {"packed": 3}),
+        ("retention", {"packed": 3}),
+        ("simple_gla", {"packed": 8}),
         ("retention", {}),
         ("retention", {"initial_state": True}),
         ("lightning", {"initial_state": True}),
@@ -107,11 +115,14 @@ def test_heads_in_slices_are_heads_at_once(loaded, monkeypatch, name, results):
         {"causal": False},
         {"group": 3},
         {"causal": False, "group": 3, "padding": 0.25},
+        {"packed": 3},
+        {"causal": False, "group": 3, "packed": 8},
     ],
 )
 def test_softmax_at_sampled_positions_is_the_whole_oracle_there(loaded, monkeypatch, mode, options):
     operator = loaded.operator("softmax")
-    case = operator.complete(Case(2, 150, 3, 8, 12, mode=mode).with_options(options))
+    batch = 1 if "packed" in options else 2
+    case = operator.complete(Case(batch, 150, 3, 8, 12, mode=mode).with_options(options))
     reason = operator.why_not(case)
     if reason is not None:
         pytest.skip(reason)
@@ -148,6 +159,36 @@ def test_cost_of_long_linear_attention_is_linear_in_t(loaded):
     flops = [operator.cost(Case(1, T, 8, 64, 64)).flops for T in (4096, 8192)]
     assert flops[1] == 2 * flops[0] == 2 * 4 * 4096 * 8 * 64 * 64
     assert loaded.operator("softmax").cost(Case(1, 8192, 8, 64, 64)).flops == 8 * 8192**2 * 128
+
+
+def test_packed_sequences_cost_what_each_costs_by_itself(loaded):
+    case = Case(1, 96, 2, 64, 64, mode="fwd_bwd")
+    sizes = packed.lengths(96, 8)
+    assert packed.lengths(96, 8) == sizes
+    assert packed.lengths(97, 8) != sizes
+    for name in ("softmax", "linear", "retention"):
+        operator = loaded.operator(name)
+        found = operator.cost(case.with_options({"packed": 8})).flops
+        each = sum(operator.cost(replace(case, T=size)).flops for size in sizes)
+        assert found == pytest.approx(each)
+        assert found < operator.cost(case).flops
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"B": 2}, "packed=3 takes B = 1, not 2"),
+        ({"T": 5}, "packed=3 takes T from 6, not 5"),
+        ({"mode": "prefill"}, "have no prefill"),
+        ({"mode": "decode"}, "have no decode"),
+        ({"options": {"packed": 3, "initial_state": True}}, "leave initial_state out"),
+    ],
+)
+@pytest.mark.parametrize("name", ["softmax", "linear", "lightning"])
+def test_what_cannot_be_packed_says_why(loaded, name, change, reason):
+    case = replace(Case(1, 6, 2, 8, 8, options={"packed": 3}), **change)
+    assert reason in loaded.operator(name).why_not(case)
+    assert loaded.operator(name).why_not(replace(case, B=1, T=6, mode="fwd", options={"packed": 3})) is None
 
 
 def test_constant_decays_are_those_of_the_papers(loaded):

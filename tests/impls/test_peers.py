@@ -9,19 +9,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from stand_ins import install
+from stand_ins import flash_attn_varlen, install
 from test_contract import checked
 
 from linbench import Case
 from linbench.core.registry import registry
 from linbench.measure.accuracy import complaint
+from linbench_impls.forms import packed
 from linbench_impls.softmax import peers as softmax_peers
 
 registry.load()
 PEERS = {
     found.name: found
     for found in registry.implementations()
-    if Path(found.origin).name in ("peers.py", "fla.py") and found.name != "softmax/flex"
+    if Path(found.origin).name in ("peers.py", "fla.py") and not found.name.endswith("/flex")
 }
 SHORT = Case(1, 17, 2, 32, 64)
 CASES = [
@@ -43,6 +44,11 @@ CASES = [
     Case(1, 33, 2, 32, 32, "float16", options={"group": 2}),
     Case(1, 33, 2, 32, 32, "float16", options={"causal": False}),
     Case(1, 33, 2, 32, 32, "float16", options={"window": 16}),
+    *(
+        Case(1, 33, 2, 32, 32, dtype, options=options | {"packed": 3})
+        for dtype in ("float32", "float16")
+        for options in ({}, {"causal": False, "group": 2}, {"normalize": False})
+    ),
 ]
 KEYWORDS = {  # what a library must be told, beside tensors
     "linear/fla-": {"scale": 1.0},
@@ -157,35 +163,82 @@ def test_fast_transformers_without_its_cuda_kernels_is_unsupported():
         PEERS["linear/fast-transformers"].functions["fwd"](q.as_subclass(OnCuda), q, q)
 
 
-@pytest.mark.parametrize("tokens", [1, 127, 128, 129, 300, 1024])
-def test_the_block_mask_of_flex_is_causal(tokens):
-    from torch.nn.attention.flex_attention import create_block_mask
+def is_causal(row, column):
+    return row >= column
 
-    made = softmax_peers.causal_blocks(tokens, torch.device("cpu"))
-    due = create_block_mask(softmax_peers.is_causal, None, None, tokens, tokens, device="cpu")
-    assert torch.equal(made.to_dense(), due.to_dense())
+
+def of_one_sequence(tokens, sequences, causal):
+    owner = torch.repeat_interleave(torch.tensor(packed.lengths(tokens, sequences)))
+    return lambda row, column: (owner[row] == owner[column]) & ((row >= column) | (not causal))
+
+
+@pytest.mark.parametrize(
+    ("made", "given", "seen"),
+    [
+        *((softmax_peers.blocks, (tokens, True, 1), is_causal) for tokens in (1, 127, 128, 129, 300, 1024)),
+        *(
+            (softmax_peers.blocks, (tokens, causal, count), of_one_sequence(tokens, count, causal))
+            for tokens, count in ((300, 3), (1024, 2), (1024, 32))
+            for causal in (True, False)
+        ),
+    ],
+)
+def test_a_block_mask_of_flex_is_what_torch_makes_of_the_whole(made, given, seen):
+    from torch.nn.attention.flex_attention import create_block_mask, create_mask
+
+    tokens = given[0]
+    mask = made(*given, torch.device("cpu"))
+    due = create_block_mask(lambda _b, _h, row, column: seen(row, column), None, None, tokens, tokens, "cpu")
+    assert torch.equal(mask.to_dense(), due.to_dense())
+    at = torch.arange(tokens)
+    assert torch.equal(
+        create_mask(mask.mask_mod, None, None, tokens, tokens, "cpu")[0, 0], seen(at[:, None], at)
+    )
     for counts, indices in (("kv_num_blocks", "kv_indices"), ("full_kv_num_blocks", "full_kv_indices")):
-        assert torch.equal(getattr(made, counts), getattr(due, counts))
-        for row, count in enumerate(getattr(made, counts)[0, 0].tolist()):
-            one, other = (getattr(mask, indices)[0, 0, row, :count].tolist() for mask in (made, due))
+        assert torch.equal(getattr(mask, counts), getattr(due, counts))
+        for row, count in enumerate(getattr(mask, counts)[0, 0].tolist()):
+            one, other = (getattr(some, indices)[0, 0, row, :count].tolist() for some in (mask, due))
             assert set(one) == set(other)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what torch.compile imports
 def test_flex_is_compiled_and_right():
-    flex = registry.implementation("softmax/flex")
-    operator = registry.operator("softmax")
-    reason = flex.why_not(operator, CASES[0])
+    case = Case(1, 300, 2, 16, 16)
+    reason = registry.implementation("softmax/flex").why_not(registry.operator("softmax"), case)
     if reason is not None:
         pytest.skip(f"softmax/flex {reason}")
-    both_ways = {"causal": False, "group": 2}
-    for mode, options in (("fwd", {}), ("fwd", both_ways), ("prefill", {}), ("decode", {"group": 2})):
-        found, _ = checked(flex, Case(1, 300, 2, 16, 16, mode=mode, options=options))
-        assert complaint(found) is None, (mode, options, found)
-    assert "no backward on the CPU" in flex.why_not(operator, replace(CASES[0], mode="fwd_bwd"))
+    for name, mode, options in (
+        ("softmax", "fwd", {"causal": False, "group": 2}),
+        ("softmax", "fwd", {"packed": 3}),
+        ("softmax", "prefill", {}),
+        ("softmax", "decode", {"group": 2}),
+    ):
+        found, _ = checked(registry.implementation(f"{name}/flex"), replace(case, mode=mode, options=options))
+        assert complaint(found) is None, (name, mode, options, found)
+    for name in ("softmax",):
+        flex = registry.implementation(f"{name}/flex")
+        assert "no backward on the CPU" in flex.rule(replace(case, mode="fwd_bwd"))
     q = torch.randn(1, 2, 300, 16)
     with pytest.raises(torch._dynamo.exc.TorchDynamoException):  # never run uncompiled
         flex.functions["fwd"](q, q.requires_grad_(), q)
+
+
+def test_torch_is_told_of_packed_sequences_what_its_varlen_attn_asks_for(monkeypatch):
+    def varlen_attn(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, window_size, enable_gqa):
+        assert enable_gqa == (query.shape[1] != key.shape[1])
+        assert window_size in ((-1, 0), (-1, -1))
+        causal = window_size == (-1, 0)
+        return flash_attn_varlen(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, causal)
+
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", varlen_attn)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    varlen, operator = registry.implementation("softmax/varlen"), registry.operator("softmax")
+    for options in ({}, {"packed": 3}, {"packed": 2, "causal": False}, {"packed": 3, "group": 2}):
+        case = Case(1, 33, 2, 32, 32, "float16", options=options)
+        assert varlen.why_not(operator, replace(case, device="cuda")) is None
+        found, _ = checked(varlen, case)
+        assert complaint(found) is None, (options, found)
+    assert "B = 1, not 2" in varlen.rule(Case(2, 33, 2, 32, 32, "float16", device="cuda"))
 
 
 @pytest.mark.skipif(find_spec("fla") is None, reason="flash-linear-attention is not installed")

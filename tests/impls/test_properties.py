@@ -12,7 +12,7 @@ from linbench.measure.call import Call, LaidInputs
 from linbench.measure.memory import weigh
 from linbench_impls.dplr.rules import RULES
 from linbench_impls.features import maps
-from linbench_impls.forms import dplr, scan
+from linbench_impls.forms import dplr, packed, scan
 from linbench_impls.log_linear import forms as log_linear
 from linbench_impls.mlstm import forms as mlstm
 
@@ -56,17 +56,20 @@ def over_options():
         for name, option in operator.options.items():
             for value in option.allowed if not isinstance(option.default, int | str) else option.allowed[:3]:
                 options = {name: value} | ({"causal": False} if name == "padding" else {})
-                case = operator.complete(Case(2, 8, 2, 4, 4, "float64", options=options))
+                case = operator.complete(
+                    Case(1 if name == "packed" else 2, 8, 2, 4, 4, "float64", options=options)
+                )
                 if case.options and operator.why_not(case) is None:
                     yield operator.name, options
         if operator.why_not(Case(1, 8, 2, 4, 4)) is None:
             yield operator.name, {}
+    yield "softmax", {"causal": False, "packed": 3}
 
 
 @pytest.mark.parametrize(("name", "options"), list(over_options()))
 def test_both_forms_of_an_oracle_agree_and_so_do_their_gradients(name, options):
     operator = registry.operator(name)
-    case = replace(drawn(name, options=options), B=2, H=2)
+    case = replace(drawn(name, options=options), B=1 if "packed" in options else 2, H=2)
     given = operator.generate(case, torch.Generator().manual_seed(case.seed))
     tensors = {key: value.double() for key, value in given.tensors.items()}
     leaves = [tensors[spec.name].requires_grad_() for spec in operator.inputs if spec.differentiable]
@@ -116,6 +119,33 @@ def test_two_halves_with_the_state_handed_over_are_the_whole(found):
     near(torch.cat([first, second], 1), whole, 1e-11)
     for one, other in zip(end, final, strict=True):
         near(one, other.double(), 1e-11)
+
+
+PACKED = [
+    found
+    for found in registry.implementations()
+    if found.accepts("fwd", "packed")
+    and "packed" in registry.operator(found.operator).options
+    and not found.name.endswith("/flex")  # compiles for seconds a shape: test_peers.py
+    and found.why_not(registry.operator(found.operator), Case(1, 83, 2, 8, 8, options={"packed": 3})) is None
+]
+
+
+@pytest.mark.parametrize("found", PACKED, ids=lambda found: found.name)
+def test_packed_sequences_are_what_each_is_by_itself(found):
+    case = Case(1, 83, 2, 8, 8)
+    specs = registry.operator(found.operator).inputs
+    given = registry.operator(found.operator).generate(case, torch.Generator().manual_seed(0)).tensors
+    sizes = packed.lengths(case.T, 3)
+    assert len(set(sizes)) == 3
+    assert sum(sizes) == case.T
+    parts = zip(
+        *(given[spec.name].split(sizes, 1) if "T" in spec.axes else [given[spec.name]] * 3 for spec in specs),
+        strict=True,
+    )
+    whole = found(*given.values(), packed=3)
+    near(whole, torch.cat([found(*some) for some in parts], 1), 1e-6)
+    assert not torch.allclose(whole, found(*given.values()), rtol=1e-2)
 
 
 def chunk_forms():

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING
 from linbench import implementation
 from linbench_impls.decay import forms
 from linbench_impls.decay.forms import OPERATORS, State
+from linbench_impls.forms.packed import each
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def chunk(q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State | None = None) -> Tensor:
-    """Chunked form in torch: O(T) time and memory; states in float32."""
-    return prefill(q, k, v, g, state=state)[0]
+def chunk(
+    q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, packed: int = 1, state: State | None = None
+) -> Tensor:
+    """Chunked form in torch: O(T) time and memory; states in float32; packed sequences one by one."""
+    g = forms.steps(g, q.shape[2])
+    return each(lambda q, k, v, g: forms.chunked(q, k, v, g, state)[0], (q, k, v, g), packed, axis=2)
 
 
 def prefill(

@@ -12,6 +12,7 @@ import math
 from typing import TYPE_CHECKING
 
 from linbench import Case
+from linbench_impls.forms.packed import flops_of_each
 
 if TYPE_CHECKING:
     import torch
@@ -154,6 +155,7 @@ def chunk_bytes(case: Case) -> float:
     return case.tokens * case.H * per_token * (1.5 if case.mode == "fwd_bwd" else 1)
 
 
+@flops_of_each
 def chunk_flops(case: Case) -> float:
     """Return the operations of the chunked form, in the masked half of a chunk too; of a step in decode."""
     scores = 0 if case.mode == "decode" else 2 * CHUNK * (case.K + case.V)
@@ -166,6 +168,7 @@ def step_bytes(case: Case) -> float:
     return 3 * 4 * case.tokens * case.H * case.K * case.V if case.mode == "fwd_bwd" else 0
 
 
+@flops_of_each
 def step_flops(case: Case) -> float:
     """Return the operations of T steps, of one in decode; what states lose by decay is not counted."""
     return 4 * case.tokens * case.H * case.K * case.V * (AUTOGRAD if case.mode == "fwd_bwd" else 1)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from linbench import Case, implementation, needs
 from linbench_impls.decay.forms import OPERATORS, State
+from linbench_impls.forms.packed import each, flops_of_each
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +26,7 @@ def why_not(case: Case) -> str | None:
     return compiler_why_not()
 
 
+@flops_of_each
 def chunk_flops(case: Case) -> float:
     """Return the operations of the chunked form; of a chunk's scores only the lower half is computed."""
     states, scores = 2 * case.K * case.V, CHUNK * (case.K + case.V)
@@ -32,9 +34,12 @@ def chunk_flops(case: Case) -> float:
     return case.tokens * case.H * (factor[0] * states + factor[1] * scores)
 
 
-def native(q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State | None = None) -> Tensor:
+def native(
+    q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, packed: int = 1, state: State | None = None
+) -> Tensor:
     """Chunked C++ kernels for AVX-512, AVX2 or any CPU, threads of torch; float32."""
-    return prefill(q, k, v, g, state=state)[0]
+    g = g.expand(q.shape[:3]) if packed > 1 else g
+    return each(lambda q, k, v, g: prefill(q, k, v, g, state=state)[0], (q, k, v, g), packed, axis=1)
 
 
 def prefill(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from linbench import Case, Cost, Operator, Option, TensorSpec
 from linbench.core.case import Scalar
 from linbench_impls.decay import forms
+from linbench_impls.forms import packed
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -30,12 +31,17 @@ class Decay(Operator):
     """Causal linear attention whose state decays, S_t = exp(g_t) S_{t-1} + k_t v_t^T, o_t = K^-1/2 S_t^T q_t.
 
     q, k: [B, T, H, K]; v, o: [B, T, H, V]; S: [B, H, K, V], float32. The last input is the log-decay, one a
-    head ([H]) or one a head and step ([B, T, H]), never above 0, float32.
+    head ([H]) or one a head and step ([B, T, H]), never above 0, float32. With packed = n, B = 1, the row
+    holds n sequences of different lengths, each of which starts from nothing; fwd and fwd_bwd alone.
     """
 
     inputs = (*QKV, LOG_GAMMA)
     state = (TensorSpec("S", "BHKV"),)
-    options: ClassVar[Mapping[str, Option]] = {"initial_state": INITIAL_STATE}
+    options: ClassVar[Mapping[str, Option]] = {"initial_state": INITIAL_STATE, "packed": packed.PACKED}
+
+    def why_not(self, case: Case) -> str | None:
+        """Return why sequences cannot be packed."""
+        return packed.why_not(case)
 
     @abstractmethod
     def memory(self, case: Case, generator: Generator) -> Tensor:
@@ -54,6 +60,7 @@ class Decay(Operator):
         last = tensors[self.inputs[-1].name]
         return last if last.dim() > 1 else last.expand(1, tensors["q"].shape[1], -1)
 
+    @packed.by_sequence
     def reference(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
     ) -> tuple[Tensor, State]:
@@ -85,15 +92,19 @@ class Decay(Operator):
         """Return output and final state token by token, as the definition says."""
         import torch
 
-        del options
         q, k, v = (tensors[name] for name in "qkv")
-        S = q.new_zeros(q.shape[0], *q.shape[2:], v.shape[-1]) if state is None else state[0]
+        nothing = q.new_zeros(q.shape[0], *q.shape[2:], v.shape[-1])
+        S = nothing if state is None else state[0]
+        begins = packed.begins(q.shape[1], int(options["packed"]))
         outputs = []
         for t, g in enumerate(self.steps(tensors).unbind(1)):
+            if t in begins:
+                S = nothing
             S = g.exp()[..., None, None] * S + torch.einsum("bhk,bhv->bhkv", k[:, t], v[:, t])
             outputs.append(torch.einsum("bhkv,bhk->bhv", S, q[:, t]))
         return torch.stack(outputs, 1) / math.sqrt(q.shape[-1]), (S,)
 
+    @packed.by_sequence
     def plain(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
     ) -> tuple[Tensor, State]:
@@ -103,6 +114,7 @@ class Decay(Operator):
         g = self.steps(tensors).transpose(1, 2)
         return forms.parallel(q, k, v, g, state).transpose(1, 2), forms.last_state(k, v, g, state)
 
+    @packed.cost_of_each
     def cost(self, case: Case) -> Cost:
         """Return the work of the cheaper of the recurrent and the parallel form, decays not counted."""
         tokens = self.call_tokens(case)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from linbench import implementation, needs
 from linbench_impls.compiled import by_triton
 from linbench_impls.decay.forms import OPERATORS, State
+from linbench_impls.forms.packed import cu_seqlens
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,11 +22,14 @@ why_not = needs(
 )
 
 
-def triton(q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State | None = None) -> Tensor:
+def triton(
+    q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, packed: int = 1, state: State | None = None
+) -> Tensor:
     """Chunked Triton kernels, forward and backward; the state in registers."""
     from linbench_kernels.triton.decayed_attention import decayed_attention
 
-    return decayed_attention(q, k, v, g, state=None if state is None else state[0])
+    before = None if state is None else state[0]
+    return decayed_attention(q, k, v, g, state=before, cu_seqlens=cu_seqlens(q, packed))
 
 
 def prefill(

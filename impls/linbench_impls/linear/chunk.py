@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
+from linbench_impls.forms.packed import each, flops_of_each
 from linbench_impls.linear import mathematics
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ CHUNK = 64
 BEFORE_FIRST = ((0, 0, 0, 0, 1, 0), (0, 0, 1, 0))  # pads of S and z that put a zero before the first chunk
 
 
+@flops_of_each
 def chunk_flops(case: Case) -> float:
     """Return the operations of the chunked form, in the masked half of a chunk too; of a step in decode."""
     scores = 0 if case.mode == "decode" else 2 * CHUNK * (case.K + case.V)
@@ -36,11 +38,15 @@ def chunk(
     *,
     feature_map: str = "elu1",
     normalize: bool = True,
+    packed: int = 1,
     state: State | None = None,
 ) -> Tensor:
-    """Chunked form in torch: O(T) time and memory; sums between chunks in float32."""
-    o, _ = prefill(q, k, v, feature_map=feature_map, normalize=normalize, state=state)
-    return o
+    """Chunked form in torch: O(T) time and memory; sums between chunks in float32; packed ones one by one."""
+
+    def form(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return prefill(q, k, v, feature_map=feature_map, normalize=normalize, state=state)[0]
+
+    return each(form, (q, k, v), packed, axis=2)
 
 
 @chunk.mode("prefill")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation, needs
+from linbench_impls.forms.packed import each, flops_of_each
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +26,7 @@ def why_not(case: Case) -> str | None:
     return compiler_why_not()
 
 
+@flops_of_each
 def chunk_flops(case: Case) -> float:
     """Return the operations of the chunked form; of a chunk's scores only the lower half is computed.
 
@@ -48,12 +50,16 @@ def native(
     *,
     feature_map: str = "elu1",
     normalize: bool = True,
+    packed: int = 1,
     state: State | None = None,
 ) -> Tensor:
     """Chunked C++ kernels for AVX-512, AVX2 or any CPU, threads of torch; all fused, float32."""
     from linbench_kernels.cpu.linear_attention import linear_attention
 
-    return linear_attention(q, k, v, feature_map=feature_map, normalize=normalize, state=state)
+    def form(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return linear_attention(q, k, v, feature_map=feature_map, normalize=normalize, state=state)
+
+    return each(form, (q, k, v), packed, axis=1)
 
 
 @native.mode("prefill")

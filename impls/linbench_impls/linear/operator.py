@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from linbench import Case, Cost, Expected, Inputs, Operator, Option, TensorSpec, operator
 from linbench.core.case import Scalar
+from linbench_impls.forms import packed
 from linbench_impls.linear.mathematics import EPSILON, FEATURE_MAPS, feature_map, last_state, parallel
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ class Linear(Operator):
 
     S_t = S_{t-1} + phi(k_t) v_t^T, z_t = z_{t-1} + phi(k_t), o_t = S_t^T phi(q_t) / (phi(q_t) . z_t + 1e-6);
     no scale. With normalize=False the denominator is 1. q, k: [B, T, H, K]; v, o: [B, T, H, V];
-    S: [B, H, K, V] and z: [B, H, K], float32.
+    S: [B, H, K, V] and z: [B, H, K], float32. With packed = n, B = 1, the row holds n sequences of different
+    lengths, each of which starts from nothing; fwd and fwd_bwd alone.
     """
 
     name = "linear"
@@ -40,14 +42,15 @@ class Linear(Operator):
         "initial_state": Option(
             False, (True, False), "start fwd, fwd_bwd and prefill from a given state", of_inputs=True
         ),
+        "packed": packed.PACKED,
     }
 
     def why_not(self, case: Case) -> str | None:
-        """Return why phi = identity is not normalised: the denominator passes through zero."""
+        """Return why phi = identity is not normalised (its denominator crosses zero), or nothing packed."""
         options = self.option_values(case)
         if options["feature_map"] == "identity" and options["normalize"]:
             return "feature_map=identity has denominators of either sign; ask for normalize=false with it"
-        return None
+        return packed.why_not(case)
 
     def draw_state(self, case: Case, generator: Generator) -> State:
         """Return S and z as random keys and values would leave them after T tokens."""
@@ -61,6 +64,7 @@ class Linear(Operator):
         spread = math.sqrt(case.T * (square - mean**2))
         return kv * size**2 * math.sqrt(case.T * square), size * (key * spread + case.T * mean)
 
+    @packed.by_sequence
     def reference(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
     ) -> tuple[Tensor, State]:
@@ -84,6 +88,7 @@ class Linear(Operator):
         o = o.reshape(batch, heads, -1, o.shape[-1])[:, :, :tokens].transpose(1, 2)
         return o, (S0 + sums[:, :, -1], z0 + key_sums[:, :, -1])
 
+    @packed.by_sequence
     def plain(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
     ) -> tuple[Tensor, State]:
@@ -103,9 +108,13 @@ class Linear(Operator):
         q, k = (feature_map(tensors[name], phi) for name in ("q", "k"))
         v = tensors["v"]
         batch, tokens, heads, keys = k.shape
-        S, z = state or (k.new_zeros(batch, heads, keys, v.shape[-1]), k.new_zeros(batch, heads, keys))
+        nothing = (k.new_zeros(batch, heads, keys, v.shape[-1]), k.new_zeros(batch, heads, keys))
+        S, z = state or nothing
+        begins = packed.begins(tokens, int(options["packed"]))
         outputs = []
         for t in range(tokens):
+            if t in begins:
+                S, z = nothing
             S = S + torch.einsum("bhk,bhv->bhkv", k[:, t], v[:, t])
             z = z + k[:, t]
             o = torch.einsum("bhkv,bhk->bhv", S, q[:, t])
@@ -126,6 +135,7 @@ class Linear(Operator):
                 found[name] = replace(found[name], zero_rms=1.0)
         return found
 
+    @packed.cost_of_each
     def cost(self, case: Case) -> Cost:
         """Return the work of the cheaper of the recurrent and the parallel form."""
         tokens = self.call_tokens(case)

@@ -28,6 +28,7 @@ def fla_attend(
     normalize: bool,
     state: State | None,
     output_final_state: bool,
+    packed: int = 1,
 ) -> tuple[Tensor, Any]:
     """Return output and final state of one of the library's kernels; the state is (S, z) if normalised.
 
@@ -47,6 +48,7 @@ def fla_attend(
         initial_state=initial,
         output_final_state=output_final_state,
         normalize=normalize,
+        **fla.cu_seqlens(q, packed),
     )
     return o.to(v.dtype), final
 
@@ -61,9 +63,10 @@ def register_fla(name: str, kernel: str, rule: WhyNot) -> Implementation:
         *,
         feature_map: str = "elu1",
         normalize: bool = True,
+        packed: int = 1,
         state: State | None = None,
     ) -> Tensor:
-        return fla_attend(kernel, (q, k, v), feature_map, normalize, state, output_final_state=False)[0]
+        return fla_attend(kernel, (q, k, v), feature_map, normalize, state, False, packed)[0]
 
     fwd.__doc__ = f"flash-linear-attention's {kernel}; feature map by torch."
     made = implementation("linear", name, why_not=rule)(fwd)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
+from linbench_impls.forms.packed import each, flops_of_each
 from linbench_impls.linear import mathematics
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 State = tuple["Tensor", "Tensor"]
 
 
+@flops_of_each
 def step_flops(case: Case) -> float:
     """Return the operations of T steps, of one in decode."""
     steps = 4 * case.tokens * case.H * case.K * case.V
@@ -34,11 +36,15 @@ def recurrent(
     *,
     feature_map: str = "elu1",
     normalize: bool = True,
+    packed: int = 1,
     state: State | None = None,
 ) -> Tensor:
-    """Recurrent form: one step a token, the state in float32."""
-    o, _ = prefill(q, k, v, feature_map=feature_map, normalize=normalize, state=state)
-    return o
+    """Recurrent form: one step a token, the state in float32; packed sequences one by one."""
+
+    def form(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return prefill(q, k, v, feature_map=feature_map, normalize=normalize, state=state)[0]
+
+    return each(form, (q, k, v), packed, axis=0)
 
 
 @recurrent.mode("prefill")

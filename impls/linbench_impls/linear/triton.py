@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from linbench import implementation, needs
 from linbench_impls.compiled import by_triton
+from linbench_impls.forms.packed import cu_seqlens
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,12 +31,16 @@ def triton(
     *,
     feature_map: str = "elu1",
     normalize: bool = True,
+    packed: int = 1,
     state: State | None = None,
 ) -> Tensor:
     """Chunked Triton kernels, forward and backward; feature map and normaliser fused."""
     from linbench_kernels.triton.linear_attention import linear_attention
 
-    return linear_attention(q, k, v, feature_map=feature_map, normalize=normalize, state=state)
+    row = cu_seqlens(q, packed)
+    return linear_attention(
+        q, k, v, feature_map=feature_map, normalize=normalize, state=state, cu_seqlens=row
+    )
 
 
 @triton.mode("prefill")

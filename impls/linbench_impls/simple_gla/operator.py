@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from linbench import Case, Expected, Inputs, Option, TensorSpec, operator
 from linbench.core.case import Scalar
-from linbench_impls.decay.operator import INITIAL_STATE, QKV, Decay
+from linbench_impls.decay.operator import QKV, Decay
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -31,7 +31,7 @@ class SimpleGLA(Decay):
     source = "Dao and Gu 2024, Transformers are SSMs, arXiv:2405.21060"
     inputs = (*QKV, TensorSpec("g", "BTH", exact=True))
     options: ClassVar[Mapping[str, Option]] = {
-        "initial_state": INITIAL_STATE,
+        **Decay.options,
         "gates": Option("typical", tuple(GATES), "how much of the state a step keeps", of_inputs=True),
     }
 

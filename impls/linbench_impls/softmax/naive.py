@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
+from linbench_impls.forms.packed import pairs
 from linbench_impls.softmax.padding import visible
 
 if TYPE_CHECKING:
@@ -34,15 +35,24 @@ def quadratic_flops(case: Case) -> float:
 
 @implementation("softmax", "naive", layout="BHTD", flops=quadratic_flops, extra_bytes=score_bytes)
 def naive(
-    q: Tensor, k: Tensor, v: Tensor, *, causal: bool = True, group: int = 1, padding: float = 0.0
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    causal: bool = True,
+    group: int = 1,
+    padding: float = 0.0,
+    packed: int = 1,
 ) -> Tensor:
-    """Softmax of the whole T x T matrix of scores, in the input dtype."""
+    """Softmax of the whole T x T matrix of scores, in the input dtype; packed sequences as blocks of it."""
     import torch
 
     tokens = q.shape[-2]
     q, k, v = by_group(q, k, v, group)
     scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.transpose(-1, -2)
-    if causal:
+    if packed > 1:
+        scores.masked_fill_(~pairs(tokens, packed, causal, q.device), -math.inf)
+    elif causal:
         hidden = torch.ones(tokens, tokens, dtype=torch.bool, device=q.device).triu(1)
         scores.masked_fill_(hidden, -math.inf)
     if padding:

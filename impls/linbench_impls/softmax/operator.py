@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from linbench import Case, Cost, Expected, Inputs, Operator, Option, TensorSpec, operator
 from linbench.core.case import Scalar
+from linbench_impls.forms import packed
 from linbench_impls.forms.sized import SizedSpec
 from linbench_impls.softmax.padding import lengths, visible
 from linbench_impls.softmax.sampled import sampled_gradients, sampled_output, sampled_positions
@@ -42,7 +43,8 @@ class Softmax(Operator):
     group = g (grouped-query attention) k and v have H / g heads, each for g heads of q that stand together.
     With causal=False u runs over all tokens; there is no prefill and no decode. With padding = p beside it
     the last floor(p T) keys of every second sequence are padding, which no token sees; their values are
-    random like the others. What is causal never sees padding that follows it.
+    random like the others. What is causal never sees padding that follows it. With packed = n, B = 1, the row
+    holds n sequences of different lengths, and u runs over the tokens of t's own; fwd and fwd_bwd alone.
     """
 
     name = "softmax"
@@ -64,6 +66,7 @@ class Softmax(Operator):
         "causal": Option(True, (True, False), "see what came before, or all tokens"),
         "group": Option(1, (1, 2, 3, 4, 8), "heads of q that share a head of k and v"),
         "padding": Option(0.0, (0.0, 0.25, 0.5), "share of keys of every second sequence that is padding"),
+        "packed": packed.PACKED,
     }
 
     def complete(self, case: Case) -> Case:
@@ -83,7 +86,7 @@ class Softmax(Operator):
             return "padding takes causal=false: what is causal never sees padding that follows it"
         if case.options.get("padding") and case.B == 1:
             return "padding takes B from 2: every second sequence is padded"
-        return None
+        return packed.why_not(case)
 
     def alike(self, case: Case) -> str:
         """Return that sequences are not alike where every second one is padded."""
@@ -141,7 +144,7 @@ class Softmax(Operator):
         q, k, v = (tensors[name] for name in "qkv")
         if state is not None:
             k, v = (torch.cat([cache[:, :-1], x], 1) for cache, x in zip(state, (k, v), strict=True))
-        o = attend(q, k, v, bool(options["causal"]), float(options["padding"]))
+        o = attend(q, k, v, bool(options["causal"]), float(options["padding"]), int(options["packed"]))
         if not options["cache"]:
             return o[:, -1:], ()
         room = (0, 0, 0, 0, 0, 0 if state is not None else 1)
@@ -167,15 +170,17 @@ class Softmax(Operator):
         highest = q.new_full((*q.shape[:3], 1), -math.inf)
         total = q.new_zeros((*q.shape[:3], 1))
         o = q.new_zeros((*q.shape[:3], v.shape[-1]))
-        for u in range(tokens):
-            first = u if options["causal"] else 0
-            scores = (q[:, :, first:] * k[:, :, u : u + 1]).sum(-1, keepdim=True) / math.sqrt(q.shape[-1])
+        sizes = packed.lengths(tokens, int(options["packed"]))
+        spans = [(sum(sizes[:i]), sum(sizes[: i + 1])) for i, size in enumerate(sizes) for _ in range(size)]
+        for u, (begin, end) in enumerate(spans):
+            rows = slice(u if options["causal"] else begin, end)
+            scores = (q[:, :, rows] * k[:, :, u : u + 1]).sum(-1, keepdim=True) / math.sqrt(q.shape[-1])
             scores = scores.masked_fill(~seen[:, u, None, None, None], -math.inf)
-            new = torch.maximum(highest[:, :, first:], scores)
-            shrink, weight = (highest[:, :, first:] - new).exp(), (scores - new).exp()
-            o = torch.cat([o[:, :, :first], o[:, :, first:] * shrink + weight * v[:, :, u : u + 1]], 2)
-            total = torch.cat([total[:, :, :first], total[:, :, first:] * shrink + weight], 2)
-            highest = torch.cat([highest[:, :, :first], new], 2)
+            new = torch.maximum(highest[:, :, rows], scores)
+            shrink, weight = (highest[:, :, rows] - new).exp(), (scores - new).exp()
+            o = _put(o, rows, o[:, :, rows] * shrink + weight * v[:, :, u : u + 1])
+            total = _put(total, rows, total[:, :, rows] * shrink + weight)
+            highest = _put(highest, rows, new)
         room = (0, 0, 0, 0, 0, 1)
         caches = tuple(torch.nn.functional.pad(tensors[name], room) for name in "kv")
         return (o / total).transpose(1, 2), caches
@@ -222,6 +227,7 @@ class Softmax(Operator):
             return sampled_gradients(case, inputs, positions, group)
         return sampled_output(case, inputs, positions)
 
+    @packed.cost_of_each
     def cost(self, case: Case) -> Cost:
         """Return the work of both products, of their causal half where it is causal, without padding."""
         rows = 1 if case.mode == "decode" else case.T
@@ -238,15 +244,15 @@ class Softmax(Operator):
         return bool(case.options.get("cache", True))
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, causal: bool, padding: float) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, causal: bool, padding: float, sequences: int) -> Tensor:
     """Return softmax attention; all [B, T, H, D], k and v with as many heads as q or a divisor of them.
 
-    Where it is causal the last query of q stands at the last key of k; padding is the option.
+    Where it is causal the last query of q stands at the last key of k; padding and packed sequences are
+    those of the options.
     """
     import torch
 
     k, v = (x.repeat_interleave(q.shape[2] // x.shape[2], 2) for x in (k, v))
-
     rows, columns = q.shape[1], k.shape[1]
     scores = torch.einsum("bthk,buhk->bhtu", q, k) / math.sqrt(q.shape[-1])
     if causal:
@@ -255,4 +261,15 @@ def attend(q: Tensor, k: Tensor, v: Tensor, causal: bool, padding: float) -> Ten
     if padding:
         seen = visible(k.shape[0], columns, padding, q.device)[:, None, None]
         scores = scores.masked_fill(~seen, -math.inf)
+    if sequences > 1:
+        sizes = packed.lengths(columns, sequences)
+        same = torch.block_diag(*(q.new_ones(size, size) for size in sizes)).bool()
+        scores = scores.masked_fill(~same, -math.inf)
     return torch.einsum("bhtu,buhv->bthv", scores.softmax(-1), v)
+
+
+def _put(x: Tensor, rows: slice, new: Tensor) -> Tensor:
+    """Return x, [B, H, T, D], with other rows in the place of some."""
+    import torch
+
+    return torch.cat([x[:, :, : rows.start], new, x[:, :, rows.stop :]], 2)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from linbench import Case, Expected, Inputs
+from linbench_impls.forms import packed
 from linbench_impls.softmax.padding import lengths
 
 if TYPE_CHECKING:
@@ -36,13 +37,11 @@ def sampled_output(case: Case, inputs: Inputs, positions: Tensor) -> dict[str, E
         if inputs.state is not None:
             k, v = (torch.cat([cache[:, :-1], x], 1) for cache, x in zip(inputs.state, (k, v), strict=True))
             positions = torch.cat([positions, positions.new_tensor([case.T])])
-        rows = torch.tensor([[k.shape[1] - 1]], device=q.device)
-        o = _rows(q[:, -1:], k, v, rows)
-        found = {"o": Expected(o)}
+        last = torch.tensor([[k.shape[1] - 1]], device=q.device)
+        found = {"o": Expected(_rows(q[:, -1:], k, v, torch.zeros_like(last), last))}
     else:
-        found = {
-            "o": Expected(_rows(q[:, positions], k, v, last_seen(case, positions)), (slice(None), positions))
-        }
+        o = _rows(q[:, positions], k, v, *seen(case, positions))
+        found = {"o": Expected(o, (slice(None), positions))}
     if case.mode == "prefill" or inputs.state is not None:
         slots = (slice(None), positions)
         found |= {
@@ -69,16 +68,15 @@ def sampled_gradients(case: Case, inputs: Inputs, positions: Tensor, group: int)
     outputs, gradients = [], []
     for head in range(case.H):  # a head at a time: the graph holds the scores of the sampled rows
         some = (slice(None), slice(None), slice(head, head + 1))
-        o = _rows(queries[some], k[some], v[some], last_seen(case, positions))
+        o = _rows(queries[some], k[some], v[some], *seen(case, positions))
         outputs.append(o.detach())
         gradients.append(torch.autograd.grad(o, queries, upstream[rows][some])[0])
     dq = torch.stack(gradients).sum(0)
     shares = []
-    last = None if case.options.get("causal", True) else int(last_seen(case, positions)[-1, 0])
     for head in range(case.H - group, case.H):
         one = (case.B - 1, slice(None), head)
         q_one, k_one, v_one, do = (x[one].double() for x in (inputs.tensors["q"], k, v, upstream))
-        shares.append(_key_gradients(q_one, k_one, v_one, do, positions, last))
+        shares.append(_key_gradients(case, q_one, k_one, v_one, do, positions))
     dk, dv = (torch.stack(parts).sum(0) for parts in zip(*shares, strict=True))
     keys = (case.B - 1, positions, case.H // group - 1)
     return {
@@ -89,39 +87,44 @@ def sampled_gradients(case: Case, inputs: Inputs, positions: Tensor, group: int)
     }
 
 
-def last_seen(case: Case, positions: Tensor) -> Tensor:
-    """Return the last key that each sampled row sees, [B or 1, R]."""
+def seen(case: Case, at: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the first and the last key that rows of each sequence of the batch see, [B or 1, R] each."""
     import torch
 
+    edges = packed.starts(case.T, packed.count(case), at.device, torch.int64)
+    owner = torch.searchsorted(edges, at, right=True) - 1
+    first, end = edges[owner][None], edges[owner + 1][None]
     if case.options.get("causal", True):
-        return positions[None]
-    ends = lengths(case.B, case.T, float(case.options.get("padding", 0.0)))
-    return torch.tensor(ends, device=positions.device)[:, None].expand(-1, len(positions)) - 1
+        return first, at[None]
+    ends = torch.tensor(lengths(case.B, case.T, float(case.options.get("padding", 0.0))), device=at.device)
+    return first, torch.minimum(end, ends[:, None]) - 1
 
 
-def _rows(q: Tensor, k: Tensor, v: Tensor, positions: Tensor) -> Tensor:
-    """Return rows of o that see the keys to `positions`, [B or 1, R]; q: [B, R, H, K]; by a few heads."""
+def _rows(q: Tensor, k: Tensor, v: Tensor, first: Tensor, last: Tensor) -> Tensor:
+    """Return rows of o that see the keys from first to last, [B or 1, R]; q: [B, R, H, K]; by a few heads."""
     import torch
 
     batch, tokens, heads, _ = k.shape
     width = max(1, SLICE_BYTES // (8 * batch * tokens * (q.shape[1] + k.shape[-1] + v.shape[-1])))
-    later = torch.arange(tokens, device=q.device) > positions[:, None, :, None]  # [B or 1, 1, R, T]
+    hidden = _hidden(torch.arange(tokens, device=q.device), first, last)[:, None]  # [B or 1, 1, R, T]
     parts = []
-    for first in range(0, heads, width):
-        some = slice(first, first + width)
+    for start in range(0, heads, width):
+        some = slice(start, start + width)
         scores = torch.einsum("brhk,buhk->bhru", q[:, :, some].double(), k[:, :, some].double())
-        weights = (scores / math.sqrt(q.shape[-1])).masked_fill(later, -math.inf).softmax(-1)
+        weights = (scores / math.sqrt(q.shape[-1])).masked_fill(hidden, -math.inf).softmax(-1)
         parts.append(torch.einsum("bhru,buhv->brhv", weights, v[:, :, some].double()))
     return torch.cat(parts, 2)
 
 
-def _key_gradients(
-    q: Tensor, k: Tensor, v: Tensor, do: Tensor, positions: Tensor, last: int | None
-) -> tuple[Tensor, Tensor]:
-    """Return dk and dv at the sampled keys of one head; q, k: [T, K], v, do: [T, V], float64.
+def _hidden(keys: Tensor, first: Tensor, last: Tensor) -> Tensor:
+    """Return which keys lie before the first or after the last that a row sees, [..., R, keys]."""
+    return (keys < first[..., None]) | (keys > last[..., None])
 
-    Every row sees the keys to `last`; where it is None, those to itself.
-    """
+
+def _key_gradients(
+    case: Case, q: Tensor, k: Tensor, v: Tensor, do: Tensor, positions: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return dk and dv at the sampled keys of a head of the last sequence, float64; q, k, v, do: [T, D]."""
     import torch
 
     scale = 1 / math.sqrt(q.shape[-1])
@@ -129,14 +132,14 @@ def _key_gradients(
     dk, dv = torch.zeros_like(some_k), torch.zeros_like(some_v)
     for rows in _row_blocks(q.shape[0]):
         at = torch.arange(rows.start, rows.stop, device=q.device)
-        if last is not None:
-            at = torch.full_like(at, last)
-        stop = rows.stop if last is None else last + 1
+        first, last = (edge[-1] for edge in seen(case, at))
+        stop = int(last.max()) + 1
         scores = q[rows] @ k[:stop].T * scale
-        scores.masked_fill_(torch.arange(stop, device=q.device) > at[:, None], -math.inf)
+        scores.masked_fill_(_hidden(torch.arange(stop, device=q.device), first, last), -math.inf)
         total = scores.logsumexp(-1, keepdim=True)
         o = (scores - total).exp_() @ v[:stop]
-        weights = (q[rows] @ some_k.T * scale - total).exp().masked_fill(positions > at[:, None], 0.0)
+        hidden = _hidden(positions, first, last)
+        weights = (q[rows] @ some_k.T * scale - total).exp().masked_fill(hidden, 0.0)
         dv += weights.T @ do[rows]
         slopes = weights * (do[rows] @ some_v.T - (do[rows] * o).sum(-1, keepdim=True))
         dk += slopes.T @ q[rows] * scale

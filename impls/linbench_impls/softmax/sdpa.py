@@ -4,35 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from linbench import Case, implementation, needs
+from linbench import Case, implementation
 from linbench.core.implementation import WhyNot
+from linbench_impls.forms.packed import pairs
+from linbench_impls.sdpa import BACKENDS, attend, mask_why_not
 from linbench_impls.softmax.padding import visible
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 State = tuple["Tensor", ...]
-HALF = ("float16", "bfloat16")
 
 
-def equal_dims(rule: WhyNot) -> WhyNot:
-    """Return a rule that also asks for K = V."""
+def why_not_of(name: str, rule: WhyNot) -> WhyNot:
+    """Return the rule of a backend, which is asked for a mask where keys are padded or sequences packed."""
 
     def why_not(case: Case) -> str | None:
-        if case.K != case.V:
-            return f"takes K = V, not K = {case.K} and V = {case.V}"
-        return rule(case)
+        masked = [option for option in ("padding", "packed") if option in case.options]
+        reason = mask_why_not(name, case) if masked else None
+        return rule(case) if reason is None else f"{reason}, so it cannot do {masked[0]}"
 
     return why_not
-
-
-def flash_why_not(case: Case) -> str | None:
-    """Return why the flash backend cannot take a case: on CUDA it takes half types only, and no mask."""
-    if case.device == "cuda":
-        if case.options.get("padding"):
-            return "takes no mask, so it cannot do padding"
-        return needs(dtypes=HALF, at_most={"K": 256}, multiple_of={"K": 8}, capability=(8, 0))(case)
-    return None
 
 
 def math_bytes(case: Case) -> float:
@@ -49,54 +41,32 @@ def math_flops(case: Case) -> float:
     return passes * 2 * case.B * case.H * rows * case.T * (case.K + case.V)
 
 
-BACKENDS = {
-    "flash": ("FLASH_ATTENTION", equal_dims(flash_why_not)),
-    "efficient": ("EFFICIENT_ATTENTION", needs(device="cuda", dtypes=("float32", *HALF))),
-    "cudnn": (
-        "CUDNN_ATTENTION",
-        needs(device="cuda", dtypes=HALF, at_most={"K": 128}, multiple_of={"K": 8}, capability=(8, 0)),
-    ),
-    "math": ("MATH", needs()),
-}
-
-
-def attend(
-    backend: str, q: Tensor, k: Tensor, v: Tensor, causal: bool, group: int, padding: float = 0.0
-) -> Tensor:
-    """Return attention by one backend of torch, and no other; q: [B, H, T, D], k, v: [B, H / group, T, D].
-
-    Raises:
-        NotImplementedError: The backend refuses these inputs.
-    """
-    import torch.nn.functional as F
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-
-    seen = visible(k.shape[0], k.shape[2], padding, k.device)[:, None, None] if padding else None
-    try:
-        with sdpa_kernel(getattr(SDPBackend, backend)):
-            return F.scaled_dot_product_attention(
-                q, k, v, attn_mask=seen, is_causal=causal, enable_gqa=group > 1
-            )
-    except RuntimeError as error:
-        if "No available kernel" in str(error) or "No viable backend" in str(error):
-            raise NotImplementedError(f"torch's {backend} backend refuses these inputs") from error
-        raise
-
-
 def register(name: str, backend: str, rule: WhyNot) -> None:
     """Register the implementation of one backend, with its prefill and decode."""
 
     def fwd(
-        q: Tensor, k: Tensor, v: Tensor, *, causal: bool = True, group: int = 1, padding: float = 0.0
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        *,
+        causal: bool = True,
+        group: int = 1,
+        padding: float = 0.0,
+        packed: int = 1,
     ) -> Tensor:
-        return attend(backend, q, k, v, causal, group, padding)
+        tokens, seen = q.shape[2], None
+        if packed > 1:
+            seen = pairs(tokens, packed, causal, q.device)
+        elif padding:
+            seen = visible(q.shape[0], tokens, padding, q.device)[:, None, None]
+        return attend(backend, q, k, v, causal=causal and seen is None, group=group, seen=seen)
 
     fwd.__doc__ = f"torch's scaled_dot_product_attention, {backend} forced."
     made = implementation(
         "softmax",
         name,
         layout="BHTD",
-        why_not=rule,
+        why_not=why_not_of(name, rule),
         flops=math_flops if name == "math" else None,
         extra_bytes=math_bytes if name == "math" else None,
     )(fwd)
@@ -106,13 +76,13 @@ def register(name: str, backend: str, rule: WhyNot) -> None:
         caches = tuple(x.new_empty(*x.shape[:2], x.shape[2] + 1, x.shape[3]) for x in (k, v))
         for cache, x in zip(caches, (k, v), strict=True):
             cache[:, :, :-1] = x
-        return attend(backend, q, k, v, True, group), caches
+        return attend(backend, q, k, v, causal=True, group=group), caches
 
     @made.mode("decode")
     def decode(q: Tensor, k: Tensor, v: Tensor, *, group: int = 1, state: State) -> tuple[Tensor, State]:
         keys, values = state
         keys[:, :, -1:], values[:, :, -1:] = k, v
-        return attend(backend, q, keys, values, False, group), state
+        return attend(backend, q, keys, values, group=group), state
 
 
 for _name, (_backend, _rule) in BACKENDS.items():

@@ -1,0 +1,52 @@
+"""softmax/varlen: torch's varlen_attn, its flash-attn on packed sequences."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, cast
+
+from linbench import Case, implementation
+from linbench_impls import flash
+from linbench_impls.forms.packed import lengths, starts
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+flash_why_not = flash.why_not_of("torch.nn.attention.varlen", (8, 0))
+
+
+def why_not(case: Case) -> str | None:
+    """Return why torch's varlen_attn cannot take a case: it takes one row, and is young."""
+    reason = flash_why_not(case)
+    if reason is None and case.B > 1:
+        return f"takes one row of tokens, B = 1, not {case.B}"
+    if reason is None:
+        from torch.nn.attention.varlen import varlen_attn
+
+        if "window_size" not in inspect.signature(varlen_attn).parameters:
+            return "needs a torch whose varlen_attn takes a window_size"
+    return reason
+
+
+@implementation("softmax", "varlen", why_not=why_not)
+def varlen(
+    q: Tensor, k: Tensor, v: Tensor, *, causal: bool = True, group: int = 1, packed: int = 1
+) -> Tensor:
+    """torch.nn.attention.varlen.varlen_attn; half types on CUDA."""
+    import torch
+    from torch.nn.attention.varlen import varlen_attn
+
+    tokens = q.shape[1]
+    edges, longest = starts(tokens, packed, q.device, torch.int32), max(lengths(tokens, packed))
+    o = varlen_attn(
+        q.squeeze(0),
+        k.squeeze(0),
+        v.squeeze(0),
+        edges,
+        edges,
+        longest,
+        longest,
+        window_size=(-1, 0 if causal else -1),
+        enable_gqa=group > 1,
+    )
+    return cast("Tensor", o)[None]  # it returns more only where it is asked to
