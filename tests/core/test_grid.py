@@ -8,7 +8,7 @@ from linbench.core.grid import Grid, grid_names, load_grid, parse_grid, typed_ax
 def test_every_shipped_grid_expands_on_both_devices():
     assert set(grid_names()) == {
         "quick", "long-seq", "batch", "head-dim", "decode", "constant-tokens", "paper", "accuracy", "decay",
-        "field", "family-features", "family-gated", "family-delta", "family-softmax",
+        "field", "family-features", "family-gated", "family-delta", "family-softmax", "packed", "padding",
     }  # fmt: skip
     for name in grid_names():
         grid = load_grid(name)
