@@ -229,6 +229,19 @@ def flash_attn_varlen(q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seq
     return torch.cat([flash_attn(*(x[None] for x in part), causal=causal)[0] for part in parts])
 
 
+def na1d(query, key, value, kernel_size, stride=1, dilation=1, is_causal=False, scale=None):
+    assert stride == dilation == 1
+    assert 1 < kernel_size <= query.shape[1]
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    tokens = query.shape[1]
+    at = torch.arange(tokens)
+    start = at - kernel_size + 1 if is_causal else (at - kernel_size // 2).clamp(0, tokens - kernel_size)
+    seen = (at >= start[:, None]) & (at < start[:, None] + kernel_size)
+    scores = torch.einsum("bthd,buhd->bhtu", query.float(), key.float()) * scale
+    weights = scores.masked_fill(~seen, -torch.inf).softmax(-1)
+    return torch.einsum("bhtu,buhd->bthd", weights, value.float()).to(query.dtype)
+
+
 FLASH = {
     "flash_attn_func": flash_attn,
     "flash_attn_varlen_func": flash_attn_varlen,
@@ -264,6 +277,7 @@ LIBRARIES = {
     "lightning_attn.ops.triton": {"lightning_attn2_no_decay": lightning_attn},
     "mamba_ssm.ops.triton.ssd_combined": {"mamba_chunk_scan_combined": mamba_scan},
     "mamba_ssm.ops.selective_scan_interface": {"selective_scan_fn": selective_scan},
+    "natten": {"na1d": na1d},
     "flash_attn": FLASH,
     "flash_attn_interface": FLASH,
 }

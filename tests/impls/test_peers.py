@@ -16,6 +16,7 @@ from linbench import Case
 from linbench.core.registry import registry
 from linbench.measure.accuracy import complaint
 from linbench_impls.forms import packed
+from linbench_impls.sliding_window import peers as window_peers
 from linbench_impls.softmax import peers as softmax_peers
 
 registry.load()
@@ -63,6 +64,7 @@ KEYWORDS = {  # what a library must be told, beside tensors
     "log_linear/fla-": {"scale": 64**-0.5},
     "softmax/flash-": {"causal": True},
     "sliding_window/flash-": {"causal": True, "window_size": (15, 0)},
+    "sliding_window/natten": {"is_causal": True, "kernel_size": 16},
 }
 
 
@@ -145,6 +147,8 @@ print(sorted({"torch", "fla", "flash_attn", "fast_transformers", "lightning_attn
         ("log_linear/fla-chunk", {"K": 64, "V": 48}, "power of two"),
         ("log_linear/fla-chunk", {"K": 64, "T": 30}, "T from 31"),
         ("mamba/mamba-ssm", {"dtype": "bfloat16"}, "takes float32"),
+        ("sliding_window/natten", {"T": 63}, "takes T from the window, 64, not 63"),
+        ("sliding_window/natten", {"V": 20}, "V in multiples of 8"),
     ],
 )
 def test_what_a_library_refuses_is_unsupported(name, change, reason):
@@ -167,6 +171,10 @@ def is_causal(row, column):
     return row >= column
 
 
+def in_window(size):
+    return lambda row, column: (row >= column) & (row - column < size)
+
+
 def of_one_sequence(tokens, sequences, causal):
     owner = torch.repeat_interleave(torch.tensor(packed.lengths(tokens, sequences)))
     return lambda row, column: (owner[row] == owner[column]) & ((row >= column) | (not causal))
@@ -180,6 +188,10 @@ def of_one_sequence(tokens, sequences, causal):
             (softmax_peers.blocks, (tokens, causal, count), of_one_sequence(tokens, count, causal))
             for tokens, count in ((300, 3), (1024, 2), (1024, 32))
             for causal in (True, False)
+        ),
+        *(
+            (window_peers.blocks, (tokens, window), in_window(window))
+            for tokens, window in ((300, 16), (1024, 128), (1000, 512), (512, 1024))
         ),
     ],
 )
@@ -212,10 +224,11 @@ def test_flex_is_compiled_and_right():
         ("softmax", "fwd", {"packed": 3}),
         ("softmax", "prefill", {}),
         ("softmax", "decode", {"group": 2}),
+        ("sliding_window", "fwd", {"window": 16}),
     ):
         found, _ = checked(registry.implementation(f"{name}/flex"), replace(case, mode=mode, options=options))
         assert complaint(found) is None, (name, mode, options, found)
-    for name in ("softmax",):
+    for name in ("softmax", "sliding_window"):
         flex = registry.implementation(f"{name}/flex")
         assert "no backward on the CPU" in flex.rule(replace(case, mode="fwd_bwd"))
     q = torch.randn(1, 2, 300, 16)

@@ -1,15 +1,17 @@
-"""sliding_window/flash-attn-2 and flash-attn-3, if installed."""
+"""sliding_window/flash-attn-2, flash-attn-3 and natten, if installed, and flex: torch's flex_attention."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from linbench import implementation
-from linbench_impls import flash
-from linbench_impls.sliding_window.operator import WINDOW
+from linbench import Case, implementation, needs
+from linbench_impls import flash, flex
+from linbench_impls.sliding_window.operator import WINDOW, window
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 DEFAULT = int(WINDOW.default)
@@ -28,3 +30,45 @@ def register(name: str, module: str, capability: tuple[int, int]) -> None:
 
 for _name, _library in flash.LIBRARIES.items():
     register(_name, *_library)
+
+natten_needs = needs(
+    device="cuda",
+    modules=("natten",),
+    dtypes=("float32", "float16", "bfloat16"),
+    multiple_of={"K": 8, "V": 8},
+)
+
+
+def natten_why_not(case: Case) -> str | None:
+    """Return why NATTEN cannot take a case: its window may be no longer than the row."""
+    reason = natten_needs(case)
+    if reason is None and window(case) > case.T:
+        return f"takes T from the window, {window(case)}, not {case.T}"
+    return reason
+
+
+@implementation("sliding_window", "natten", why_not=natten_why_not)
+def natten(q: Tensor, k: Tensor, v: Tensor, *, window: int = DEFAULT) -> Tensor:
+    """NATTEN's na1d, causal, whose window then ends at a token's own key; even windows from its 0.20."""
+    from natten import na1d
+
+    o: Tensor = na1d(q, k, v, kernel_size=window, is_causal=True)
+    return o
+
+
+@implementation("sliding_window", "flex", layout="BHTD", why_not=flex.why_not)
+def flexible(q: Tensor, k: Tensor, v: Tensor, *, window: int = DEFAULT) -> Tensor:
+    """flex_attention of torch, compiled for each shape, its block mask of the band made once a shape."""
+    return flex.compiled()(q, k, v, block_mask=blocks(q.shape[2], window, q.device))
+
+
+@lru_cache(maxsize=1)
+def blocks(tokens: int, size: int, device: torch.device) -> Any:
+    """Return the block mask of a row of T tokens that see the last `size` keys."""
+    import torch
+
+    def seen(batch: Tensor, head: Tensor, row: Tensor, column: Tensor) -> Tensor:
+        return flex.is_causal(batch, head, row, column) & (row - column < size)
+
+    at = torch.arange(tokens, device=device)
+    return flex.block_mask((at - size + 1).clamp_min(0), at, seen)

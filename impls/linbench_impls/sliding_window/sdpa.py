@@ -1,0 +1,72 @@
+"""sliding_window/flash, efficient, cudnn and math: torch's SDPA with a band mask, each backend forced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from linbench import Case, implementation
+from linbench.core.implementation import WhyNot
+from linbench_impls.sdpa import BACKENDS, attend, mask_why_not
+from linbench_impls.sliding_window.operator import WINDOW
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+DEFAULT = int(WINDOW.default)
+
+
+@lru_cache(maxsize=1)
+def band(tokens: int, window: int, device: torch.device) -> Tensor:
+    """Return which rows see which columns, [T, T], bool; made by the first call of a case."""
+    import torch
+
+    return torch.ones(tokens, tokens, dtype=torch.bool, device=device).tril().triu(1 - window)
+
+
+def flops_of(name: str) -> Callable[[Case], float]:
+    """Return what counts the operations of a backend: whole products, since a mask skips none.
+
+    In backward the math backend makes two products of each; a fused one computes the scores once more.
+    """
+    factor = 3.0 if name == "math" else 3.5
+
+    def flops(case: Case) -> float:
+        passes = factor if case.mode == "fwd_bwd" else 1
+        return passes * 2 * case.B * case.H * case.T**2 * (case.K + case.V)
+
+    return flops
+
+
+def math_bytes(case: Case) -> float:
+    """Return the bytes of the scores and weights that the math backend makes."""
+    copies = 5 if case.mode == "fwd_bwd" else 3
+    return copies * case.B * case.H * case.T**2 * max(case.item_bytes, 4)
+
+
+def register(name: str, backend: str, rule: WhyNot) -> None:
+    """Register the implementation of one backend."""
+
+    def fwd(q: Tensor, k: Tensor, v: Tensor, *, window: int = DEFAULT) -> Tensor:
+        return attend(backend, q, k, v, seen=band(q.shape[2], window, q.device))
+
+    def why_not(case: Case) -> str | None:
+        return mask_why_not(name, case) or rule(case)
+
+    fwd.__doc__ = (
+        f"torch's scaled_dot_product_attention with a mask of the band, {backend} forced; O(T^2) time."
+    )
+    implementation(
+        "sliding_window",
+        name,
+        layout="BHTD",
+        why_not=why_not,
+        flops=flops_of(name),
+        extra_bytes=math_bytes if name == "math" else None,
+    )(fwd)
+
+
+for _name, (_backend, _rule) in BACKENDS.items():
+    register(_name, _backend, _rule)
