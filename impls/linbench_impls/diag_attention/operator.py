@@ -1,4 +1,4 @@
-"""Operator diag_attention: softmax in blocks that do not overlap."""
+"""Operator diag_attention: softmax over the keys of a token's own block."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ def room(case: Case) -> int:
 
 @operator
 class DiagAttention(Local):
-    """Causal softmax in blocks of b: first(t) = b floor(t / b); the rest as in `Local`.
+    """DiagAttention of TransNormer, the half that stands in its lower layers, causal.
 
-    It is the half of TransNormer that stands in its lower layers.
+    o_t = sum_{u = b floor(t / b)}^t softmax_u(q_t . k_u / sqrt(K)) v_u; q, k: [B, T, H, K]; v, o:
+    [B, T, H, V]. The state is a cache of the T mod b keys and values of the block that has begun, with room
+    for one more. Its other half, linear attention under an RMS norm, is the operator transnormer.
     """
 
     name = "diag_attention"

@@ -20,11 +20,7 @@ State = tuple["Tensor", ...]
 
 
 class Local(Cached):
-    """Softmax over keys nearby, o_t = sum_{u = first(t)}^t softmax_u(q_t . k_u / sqrt(K)) v_u.
-
-    q, k: [B, T, H, K]; v, o: [B, T, H, V]. The state is a cache of the keys and values that the next token
-    sees, with room for its own; decode writes them into the last slot.
-    """
+    """Softmax over the keys from first(t) to t; the state is a cache of those that the next token sees."""
 
     complexity = "O(T w)"
     inputs: ClassVar[tuple[TensorSpec, ...]] = QKV

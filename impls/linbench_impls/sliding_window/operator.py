@@ -29,9 +29,11 @@ def room(case: Case) -> int:
 
 @operator
 class SlidingWindow(Local):
-    """Softmax over the last w keys: first(t) = max(0, t - w + 1); the rest as in `Local`.
+    """Sliding-window attention, causal and without dilation or global tokens.
 
-    As an approximation of softmax it leaves out all that lies farther back, which random keys do not favour.
+    o_t = sum_{u = max(0, t - w + 1)}^t softmax_u(q_t . k_u / sqrt(K)) v_u; q, k: [B, T, H, K]; v, o:
+    [B, T, H, V]. The state is a cache of the last w - 1 keys and values, with room for one more. As an
+    approximation of softmax it leaves out all that lies farther back, which random keys do not favour.
     """
 
     name = "sliding_window"
