@@ -36,6 +36,8 @@ def figures(row: Measurement) -> str:
         parts.append(format.seconds_interval(row.time.median_s, row.time.ci_low_s, row.time.ci_high_s))
     if row.memory is not None:
         parts.append(f"+{format.size(row.memory.extra_bytes)}")
+    if row.approximation:
+        parts.append(f"approximation {max(row.approximation.values()):.1e}")
     if row.errors:
         parts.append(f"error {max(error.rel_l2 for error in row.errors.values()):.1e}")
     return "  ".join([*parts, *row.flags])

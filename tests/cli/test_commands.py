@@ -61,7 +61,7 @@ def test_a_json_line_has_what_it_should(measured):
 def test_plain_output_is_a_line_a_row_without_escape_codes(measured, linbench):
     out, err = measured.output
     rows = [line for line in out.splitlines() if line.startswith(("ok ", "unsupported "))]
-    assert len(rows) == 2 * 4 * 20  # lengths, modes, implementations, one of them a stranger's
+    assert len(rows) == 2 * 4 * 21  # lengths, modes, implementations, one of them a stranger's
     for text in (out, err):
         assert "\x1b" not in text
     words = ["--impl", "linear/chunk", "--T", "16", "--once", "--no-report", "--device", "cpu"]
@@ -77,6 +77,21 @@ def test_json_format_keeps_stdout_for_rows(linbench):
     assert row["status"] == "ok"
     assert row["median_s"] is None  # --once times nothing
     assert "report: reports/" in err
+
+
+def test_a_sweep_over_features_shows_the_error_of_the_approximation_beside_the_numerical_one(linbench):
+    shape = ["--T", "64", "--H", "2", "--D", "8", "--mode", "fwd", "--device", "cpu"]
+    names = ["--impl", "performer/chunk,softmax/naive", "--option", "features=16,64,256"]
+    linbench("run", "--grid", "family-features", *names, *shape, "--once", "--no-report")
+    rows = [line for line in linbench("show")[0].splitlines() if line.startswith("ok ")]
+    assert len([row for row in rows if "  approximation " in row and "  error " in row]) == 3
+    assert len(rows) == 4  # features is no option of softmax, which approximates nothing
+    stored = lines_of(linbench("show", "--format", "json")[0])
+    found = {row["case"]["options"].get("features", 64): row for row in stored if row["approximation"]}
+    assert set(found) == {16, 64, 256}
+    assert len({row["approximation"]["o"] for row in found.values()}) == 3
+    for row in found.values():
+        assert row["approximation"]["o"] > 1000 * row["errors"]["o"]["rel_l2"] > 0
 
 
 def test_on_a_terminal_a_live_bar_is_drawn(linbench):
