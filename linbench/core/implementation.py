@@ -15,6 +15,7 @@ from linbench.core.errors import unknown
 from linbench.core.measurement import Kernel
 from linbench.core.operator import Operator
 from linbench.core.tensor import TensorSpec
+from linbench.core.work import Work
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,6 +111,12 @@ class Implementation:
     def algorithmic_flops(self, operator: Operator, case: Case) -> float:
         """Return the operations that a call at a case does, useful or not."""
         return self.flops(case) if self.flops else operator.cost(case).flops
+
+    def work(self, operator: Operator, case: Case) -> Work:
+        """Return what a call at a case has to do, and what this algorithm does if it declares it."""
+        least = operator.cost(case)
+        declared = float(self.flops(case)) if self.flops else None
+        return Work(float(least.flops), declared, round(least.bytes))
 
     def lacks(self, operator: Operator, case: Case) -> str | None:
         """Return which mode, option or state of a case it does not have, in one line, or None."""

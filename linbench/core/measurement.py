@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Final, Self
 
 from linbench.core.case import Case
+from linbench.core.work import WORK, Work
 
 
 class Status(StrEnum):
@@ -180,6 +181,7 @@ class Measurement:
         deterministic: Whether the same inputs gave the same bits twice; None where it was not tried.
         kernels: What the call launched, as far as it can be told: Triton's kernels, and what the
             implementation says of its own.
+        work: What the call has to do; only an ok row has it, and none that was stored before it was kept.
         approximation: By tensor, relative L2 distance of this operator's oracle from that of the operator
             which it approximates; empty where it approximates none. The numerical error is in `errors`.
         telemetry: Clocks, temperature, power, load and other processes before, during and after, as
@@ -199,6 +201,7 @@ class Measurement:
     first_call_s: float | None = None
     deterministic: bool | None = None
     kernels: tuple[Kernel, ...] = ()
+    work: Work | None = None
     approximation: Mapping[str, float] = field(default_factory=dict)
     telemetry: Mapping[str, Any] = field(default_factory=dict, repr=False)
     flags: tuple[str, ...] = ()
@@ -206,8 +209,8 @@ class Measurement:
 
     def __post_init__(self) -> None:
         if self.status is not Status.OK:
-            if self.time is not None or self.memory is not None:
-                raise ValueError(f"a measurement that is {self.status} cannot carry a time or memory")
+            if self.time is not None or self.memory is not None or self.work is not None:
+                raise ValueError(f"a measurement that is {self.status} cannot carry a time, memory or work")
             if not self.reason:
                 raise ValueError(f"a measurement that is {self.status} must say why")
 
@@ -253,6 +256,7 @@ class Measurement:
             "kernels": [asdict(kernel) for kernel in self.kernels],
             **{name: getattr(memory, name) if memory else None for name in MEMORY_BYTES},
             "memory_meter": memory.meter if memory else None,
+            **{name: getattr(self.work, name, None) for name in WORK},
             "errors": {name: error.to_json() for name, error in self.errors.items()},
             "approximation": dict(self.approximation),
             "telemetry": dict(self.telemetry),
@@ -268,7 +272,7 @@ class Measurement:
             row: The object.
             samples: samples_s, cpu_s, switches and kernels_s, where they were read.
         """
-        time = memory = None
+        time = memory = work = None
         if row["median_s"] is not None:
             time = Time(
                 timer=row["timer"],
@@ -283,6 +287,8 @@ class Measurement:
             )
         if row["peak_bytes"] is not None:
             memory = Memory(meter=row["memory_meter"], **{name: row[name] for name in MEMORY_BYTES})
+        if row.get("useful_flops") is not None:  # a line written before work was kept has no such key
+            work = Work(**{name: row[name] for name in WORK})
         return cls(
             operator=row["operator"],
             implementation=row["implementation"],
@@ -295,6 +301,7 @@ class Measurement:
             first_call_s=row["first_call_s"],
             deterministic=row["deterministic"],
             kernels=tuple(Kernel(**kernel) for kernel in row["kernels"]),
+            work=work,
             approximation=row["approximation"],
             telemetry=row["telemetry"],
             flags=tuple(row["flags"]),

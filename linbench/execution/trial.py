@@ -10,6 +10,7 @@ from typing import Any
 
 from linbench.core.measurement import Kernel, Measurement, Memory, Status, TensorError, Time
 from linbench.core.statistics import median_interval, process_interval
+from linbench.core.work import Work
 from linbench.execution.plan import Job
 from linbench.measure.telemetry import Reading, disturbance, summary, throttling
 
@@ -154,6 +155,7 @@ class Trial:
             first_call_s=answer.get("first_call_s"),
             deterministic=answer.get("deterministic"),
             kernels=tuple(Kernel(**kernel) for kernel in answer.get("kernels", ())),
+            work=Work(**answer["work"]) if ok and "work" in answer else None,
             approximation=self.approximation if judged else {},
             telemetry=self._telemetry(),
             flags=self._flags(time) if time is not None else (),

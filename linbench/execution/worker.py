@@ -114,7 +114,14 @@ class Worker:
         answer = opened.judge_whole(call, kept) | {"first_call_s": first_call_s}
         if view_of is not None:
             return blamed(answer, f"returns a view of its input {view_of}")
-        if answer["status"] != Status.OK or message["once"]:
+        if answer["status"] != Status.OK:
+            return answer
+        try:
+            answer |= {"work": asdict(implementation.work(opened.operator, opened.case))}
+        except Exception as error:  # a stranger's cost or flops may raise anything
+            reason = f"its cost or flops failed: {type(error).__name__}: {error}"
+            return {"status": Status.ERROR, "reason": reason}
+        if message["once"]:
             return answer
         if message["study"]:
             answer |= self._repeat(opened, call, kept)

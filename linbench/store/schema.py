@@ -23,7 +23,7 @@ TIMES = (
     *("cpu_median_s", "kernels_median_s", "anchor_median_s"),
 )
 BESIDE_SAMPLES = ("cpu_s", "switches", "kernels_s")
-REVISION = "0006"
+REVISION = "0007"
 
 metadata = MetaData()
 
@@ -63,6 +63,9 @@ measurements = Table(
     Column("kernels", JSON, nullable=False, server_default="[]"),
     *(Column(name, BigInteger) for name in MEMORY_BYTES),
     Column("memory_meter", String(16)),
+    Column("useful_flops", Float),
+    Column("algorithmic_flops", Float),
+    Column("fewest_bytes", BigInteger),
     Column("errors", JSON, nullable=False),
     Column("approximation", JSON, nullable=False, server_default="{}"),
     Column("telemetry", JSON, nullable=False, server_default="{}"),

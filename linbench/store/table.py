@@ -22,7 +22,9 @@ COLUMNS: Final = {
     **dict.fromkeys(("cpu_median_s", "kernels_median_s", "anchor_median_s"), "float64"),
     **{"samples": "int64", "processes": "int64", "first_call_s": "float64", "deterministic": "boolean"},
     **dict.fromkeys(MEMORY_BYTES, "Int64"),
-    **{"memory_meter": "", "worst_tensor": "", "rel_l2": "float64", "budget": "float64"},
+    "memory_meter": "",
+    **{"useful_flops": "float64", "algorithmic_flops": "float64", "fewest_bytes": "Int64"},
+    **{"worst_tensor": "", "rel_l2": "float64", "budget": "float64"},
     **dict.fromkeys(("flags", "measured_at", "kernels", "telemetry"), ""),
 }
 

@@ -26,6 +26,10 @@ def test_the_blocks_run_on_a_real_store(stored, monkeypatch, capsys):
     assert 1 <= len(found["front"]) <= 3
     assert (found["share"]["share"] > 0).all()
     assert len(found["share"]) == (found["frame"]["status"] == Status.OK).sum() == 18
+    ok = found["frame"][found["frame"]["status"] == Status.OK]
+    assert (ok["algorithmic_flops"] >= ok["useful_flops"]).sum() == 12  # naive and chunk
+    assert (ok["fewest_bytes"] > 0).all()
+    assert found["frame"].loc[found["frame"]["status"] != Status.OK, "useful_flops"].isna().all()
     assert isinstance(found["crossovers"], pd.DataFrame)
     assert isinstance(found["scaling"], pd.DataFrame)
     said = capsys.readouterr().out

@@ -88,6 +88,40 @@ def test_a_turn_answers_what_its_timer_told_of_each_sample(worker):
     assert answer["kernels_s"] == []
 
 
+@pytest.mark.parametrize("once", [False, True])
+def test_what_is_checked_says_its_work(worker, once):
+    operator, made = registry.operator("linear"), registry.implementation("linear/naive")
+    case = operator.complete(Case(1, 16, 1, 4, 4))
+    answer = worker.answer(CHECK | {"once": once, "study": True})
+    assert answer["work"] == {
+        "useful_flops": 4 * 16 * 4 * 4,
+        "algorithmic_flops": made.flops(case),
+        "fewest_bytes": 4 * 4 * 16 * 4,  # q, k, v and o
+    }
+
+
+def test_an_implementation_that_declares_no_operations_has_none(worker, monkeypatch):
+    monkeypatch.setattr(registry.implementation("linear/naive"), "flops", None)
+    work = worker.answer(CHECK | {"once": True, "study": True})["work"]
+    assert work["algorithmic_flops"] is None
+    assert work["useful_flops"] == 4 * 16 * 4 * 4
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        (lambda case: case.T / 0, "ZeroDivisionError: division by zero"),
+        (lambda _: -1, "flops is -1.0, where"),
+    ],
+)
+def test_operations_that_cannot_be_are_an_error(worker, monkeypatch, declared, said):
+    monkeypatch.setattr(registry.implementation("linear/naive"), "flops", declared)
+    answer = worker.answer(CHECK | {"once": True, "study": True})
+    assert answer["status"] == "error"
+    assert answer["reason"].startswith("its cost or flops failed: ")
+    assert said in answer["reason"]
+
+
 def test_the_anchor_is_timed_for_a_few_milliseconds(worker):
     first, second = (
         worker.answer({"do": "anchor", "timer": "cpu", "device": "cpu"})["anchor_s"] for _ in range(2)

@@ -7,6 +7,7 @@ from test_store import full_row, ok_row
 from linbench.core.case import Case
 from linbench.core.measurement import Measurement, Status, TensorError
 from linbench.core.run import Run
+from linbench.core.work import Work
 
 ENVIRONMENT = {
     "host": {"cpu": "A CPU", "cores": 2, "memory_bytes": 2**34, "system": "Linux 6", "python": "3.11.7"},
@@ -30,7 +31,8 @@ def failed(status, T, reason="it failed", **more):
 
 
 def rows():
-    once = replace(ok_row(), time=None, memory=None, case=Case(1, 32, 2, 16, 16))
+    undeclared = Work(1e6, None, 2**12)
+    once = replace(ok_row(), time=None, memory=None, work=undeclared, case=Case(1, 32, 2, 16, 16))
     seeded = replace(ok_row(median=4.0), case=replace(ok_row().case, seed=7))
     full = replace(full_row(), case=Case(1, 1024, 2, 16, 16))
     wrong = failed(Status.WRONG, 512, "o is off", errors={"o": TensorError(1.0, 2.0, 3.0, 0.0, 3, 1e-5)})

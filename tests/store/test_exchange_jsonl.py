@@ -14,6 +14,7 @@ from test_store import full_row
 
 from linbench.core.errors import UsageError
 from linbench.core.measurement import Status
+from linbench.core.work import WORK
 from linbench.store.exchange import importing, jsonl, untrusted
 from linbench.store.exchange.export import write_run
 from linbench.store.row import pack, unpack
@@ -73,6 +74,15 @@ def test_without_samples_the_rows_come_back(lines, tmp_path):
     assert Store(db).problems() == []
 
 
+def test_a_file_of_before_work_was_kept_is_read(lines, tmp_path):
+    lines[0]["linbench"] = 1
+    for line in lines[1:]:
+        for name in WORK:
+            del line[name]
+    found = importing.read(written(tmp_path, lines))
+    assert found == replace(RUN, measurements=tuple(replace(row, work=None) for row in RUN.measurements))
+
+
 def test_the_same_twice_is_no_change_and_another_under_its_id_is_refused(path, lines, tmp_path):
     db = tmp_path / "x.db"
     assert importing.add(importing.read(path), str(db))
@@ -120,7 +130,7 @@ def test_every_field_of_a_row_is_in_the_schema():
 OK, FULL, ONCE, WRONG = 1, 3, 4, 5
 WRONG_LINES = {
     "no head": (0, lambda head: head.pop("linbench"), "is neither"),
-    "newer": (0, lambda head: head.update(linbench=2), "line 1: is of version 2; this linbench knows 1"),
+    "newer": (0, lambda head: head.update(linbench=3), "line 1: is of version 3; .* knows 1 and 2"),
     "id is a path": (0, lambda head: head["run"].update(id="../../x"), "line 1: run.id: "),
     "no moment": (0, lambda head: head["run"].update(created_at="yesterday"), "line 1: run.created_at"),
     "a grid that is none": (0, lambda head: head["run"]["plan"].update(grid=3), "line 1: run.plan.grid"),
@@ -133,6 +143,10 @@ WRONG_LINES = {
     "negative time": (OK, lambda row: row.update(median_s=-1.0), "line 2: median_s"),
     "unknown status": (OK, lambda row: row.update(status="superb"), "line 2: status"),
     "a failure with a time": (OK, lambda row: row.update(status="oom", reason="x"), "line 2: .*cannot carry"),
+    "a failure with work": (
+        WRONG, lambda row: row.update(useful_flops=1.0, fewest_bytes=1), "line 6: .*cannot carry .* work",
+    ),
+    "negative work": (FULL, lambda row: row.update(useful_flops=-1.0), "line 4: useful_flops"),
     "a failure without reason": (WRONG, lambda row: row.update(reason=None), "line 6: .*must say why"),
     "no such mode": (OK, lambda row: row["case"].update(mode="sideways"), "line 2: case.mode"),
 }  # fmt: skip
@@ -142,6 +156,8 @@ WRONG_TOGETHER = {
     "half an interval": (OK, lambda row: row.update(ci_low_s=None), "line 2: timer, median_s"),
     "ends swapped": (OK, lambda row: row.update(ci_low_s=9.0), "line 2: ci_low_s is above"),
     "half a memory": (OK, lambda row: row.update(peak_bytes=None), "line 2: peak_bytes, extra_bytes"),
+    "half of the work": (FULL, lambda row: row.update(fewest_bytes=None), "line 4: useful_flops and fewest"),
+    "work of nothing": (OK, lambda row: row.update(algorithmic_flops=1.0), "line 2: there are algorithmic"),
     "n": (OK, lambda row: row.update(n=4), "line 2: n is not the sum"),
     "samples": (OK, lambda row: row["samples"]["samples_s"].pop(), "line 2: samples has 2"),
     "beside samples": (FULL, lambda row: row["samples"]["cpu_s"].pop(), "line 4: samples has as many cpu_s"),

@@ -128,6 +128,7 @@ LATER = {
             "telemetry",
         ),
         *("output_bytes", "saved_bytes", "workspace_bytes", "state_bytes", "reserved_bytes"),
+        *("useful_flops", "algorithmic_flops", "fewest_bytes"),
     ),
     "samples": ("cpu_s", "switches", "kernels_s"),
 }

@@ -17,6 +17,7 @@ import pytest
 from linbench.core.case import Case
 from linbench.core.errors import StoreError, UsageError
 from linbench.core.measurement import Kernel, Measurement, Memory, Status, TensorError, Time
+from linbench.core.work import Work
 from linbench.store import database
 from linbench.store import store as store_module
 from linbench.store.row import pack, unpack
@@ -48,6 +49,7 @@ def full_row():
         errors={"o": TensorError(1e-7, 1e-6, 1e-5, 1.0, 0, 1e-5, (1e-8, 2e-7))},
         deterministic=False,
         kernels=(Kernel("forward", "num_warps=4", "0a1b", 255, 0, 2**16), Kernel("scan", "", "ff")),
+        work=Work(2.0**70, 2.0**71, 2**40),
         approximation={"o": 0.25},
         telemetry={"before": {"load": 0.5}, "rounds_again": 2},
     )

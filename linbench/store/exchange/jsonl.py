@@ -18,11 +18,13 @@ from linbench.core.errors import UsageError
 from linbench.core.measurement import MEMORY_BYTES, Measurement
 from linbench.core.quantity import LARGEST_COUNT
 from linbench.core.run import Run
+from linbench.core.work import WORK
 from linbench.store.exchange import untrusted
 from linbench.store.exchange.untrusted import Outside, parse, validated
 from linbench.store.row import pack, unpack
 
-VERSION: Final = 1
+VERSION: Final = 2
+KNOWN_VERSIONS: Final = (1, 2)  # the rows of the first carry no work
 RUN_ID: Final = r"^[0-9]{8}-[0-9]{6}-[0-9a-f]{4}$"
 MOST_SAMPLES: Final = 1_000_000
 INTEGER_COLUMN: Final = 2**31 - 1
@@ -35,6 +37,7 @@ Natural = Annotated[int, Field(ge=0, le=INTEGER_COLUMN)]
 Bytes = Annotated[int, Field(ge=0, le=untrusted.LARGEST_INTEGER)]
 Seconds = Annotated[float, Field(ge=0, le=1e12)]
 Distance = Annotated[float, Field(ge=0)]
+Operations = Annotated[float, Field(ge=0)]
 Moment = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9:]+)$", max_length=32)]
 Scalar = bool | int | float | str
 
@@ -91,7 +94,7 @@ NOT_OK_CARRIES_NOTHING: Final[dict[str, Any]] = {
     "then": {
         "properties": {
             "reason": {"type": "string", "minLength": 1},
-            **{name: {"type": "null"} for name in ("median_s", "timer", "peak_bytes", "memory_meter")},
+            **{name: {"type": "null"} for name in ("median_s", "timer", "peak_bytes", "memory_meter", *WORK)},
             "n": {"const": 0},
             "samples": {"type": "null"},
         }
@@ -100,7 +103,7 @@ NOT_OK_CARRIES_NOTHING: Final[dict[str, Any]] = {
 
 
 class RowLine(Outside):
-    """A measurement; only one that is ok has a time, memory or samples."""
+    """A measurement; only one that is ok has a time, memory, work or samples."""
 
     model_config = ConfigDict(json_schema_extra=NOT_OK_CARRIES_NOTHING)
 
@@ -133,6 +136,9 @@ class RowLine(Outside):
     state_bytes: Bytes | None
     reserved_bytes: Bytes | None
     memory_meter: Annotated[str, Field(max_length=16)] | None
+    useful_flops: Operations | None = None
+    algorithmic_flops: Operations | None = None
+    fewest_bytes: Bytes | None = None
     errors: dict[Name, ErrorLine]
     approximation: dict[Name, Distance]
     telemetry: dict[str, Any]
@@ -158,6 +164,10 @@ class RowLine(Outside):
             raise ValueError("peak_bytes, extra_bytes and memory_meter stand together or not at all")
         if self.peak_bytes is None and any(getattr(self, name) is not None for name in MEMORY_BYTES):
             raise ValueError("there are parts of memory beside a peak_bytes that is null")
+        if len({value is None for value in (self.useful_flops, self.fewest_bytes)}) > 1:
+            raise ValueError("useful_flops and fewest_bytes stand together or not at all")
+        if self.useful_flops is None and self.algorithmic_flops is not None:
+            raise ValueError("there are algorithmic_flops beside useful_flops that are null")
         if self.samples is not None:
             if len(self.samples.samples_s) != self.n:
                 raise ValueError(f"samples has {len(self.samples.samples_s)} samples_s where n is {self.n}")
@@ -242,7 +252,7 @@ class RunLine(Outside):
 class HeadLine(Outside):
     """The first line of a file."""
 
-    linbench: Literal[1]
+    linbench: Literal[1, 2]
     run: RunLine
 
 
@@ -296,10 +306,10 @@ def read(text: str, name: str, imported_from: str) -> Run:
         where = f"{name}: line {number}"
         data = parse(line, where)
         if start is None:
-            if is_head(data) and data["linbench"] != VERSION:
+            if is_head(data) and data["linbench"] not in KNOWN_VERSIONS:
                 raise UsageError(
                     f"{where}: is of version {untrusted.shortened(data['linbench'])}; this linbench knows "
-                    f"{VERSION}; upgrade it, or export anew"
+                    f"{' and '.join(map(str, KNOWN_VERSIONS))}; upgrade it, or export anew"
                 )
             start, raw = validated(HeadLine, data, where).run, data["run"]
             continue
