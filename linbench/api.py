@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from linbench.core import environment
 from linbench.core.case import DEVICES
+from linbench.core.ceiling import Ceiling
 from linbench.core.errors import EnvironmentRefused, StoreError, UsageError
 from linbench.core.grid import Grid, load_grid, typed_axes
 from linbench.core.implementation import Implementation
@@ -19,7 +20,6 @@ from linbench.core.run import Run
 from linbench.execution.lock import exclusive
 from linbench.execution.plan import DEFAULT_PROCESSES, Job, Plan, Protocol, make_plan, plan_from_json
 from linbench.execution.runner import Observer, Runner
-from linbench.profiling.ceiling import Ceiling
 from linbench.profiling.ceiling import keep as keep_ceilings
 from linbench.profiling.ceiling import kept as kept_ceilings
 from linbench.profiling.session import find_ceilings

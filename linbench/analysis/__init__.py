@@ -1,18 +1,18 @@
 """Analysis: what a table of measurements says, as pure functions on the frame of `linbench.load`."""
 
 from linbench.analysis.capacity import Capacity, capacities
-from linbench.analysis.ceiling import Ceiling, speed_of_light
 from linbench.analysis.duel import Crossover, Duel, crossovers, duel, duels
 from linbench.analysis.estimate import Estimate, product, speedup
 from linbench.analysis.mean import Means, geometric_means
+from linbench.analysis.occupation import occupation
 from linbench.analysis.panel import Panel, panels, tabulate
 from linbench.analysis.pareto import pareto_front
 from linbench.analysis.scaling import Scaling, claimed_exponent, scaling, scalings
+from linbench.analysis.speed_of_light import speed_of_light
 from linbench.analysis.verdict import Verdict, default_baseline, verdicts
 
 __all__ = [
     "Capacity",
-    "Ceiling",
     "Crossover",
     "Duel",
     "Estimate",
@@ -27,6 +27,7 @@ __all__ = [
     "duel",
     "duels",
     "geometric_means",
+    "occupation",
     "panels",
     "pareto_front",
     "product",

@@ -16,7 +16,7 @@ from linbench.report import format
 from linbench.report.format import printable
 
 if TYPE_CHECKING:
-    from linbench.profiling.ceiling import Ceiling
+    from linbench.core.ceiling import Ceiling
 
 HEADER = ("CEILING", "DEVICE", "THREADS", "BEST", "MEDIAN", "WORST", "OF")
 PROBES = {"cpu": "float32", "cuda": "bfloat16"}

@@ -8,6 +8,7 @@ import click
 
 from linbench.core.measurement import Measurement
 from linbench.core.registry import Registry
+from linbench.core.roof import Bound
 from linbench.report import format
 from linbench.report.format import printable
 
@@ -22,12 +23,18 @@ def columns(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     ]
 
 
-def row_line(row: Measurement, names: int) -> str:
-    """Return one line for a measurement; `names` is the width of the implementation's column."""
-    return printable(f"{row.status:<13} {row.implementation:<{names}} {row.case}  {figures(row)}")
+def row_line(row: Measurement, names: int, bound: Bound | None = None) -> str:
+    """Return one line for a measurement.
+
+    Args:
+        row: The measurement.
+        names: Width of the implementation's column.
+        bound: The least time that the machine leaves to its work, where it is known.
+    """
+    return printable(f"{row.status:<13} {row.implementation:<{names}} {row.case}  {figures(row, bound)}")
 
 
-def figures(row: Measurement) -> str:
+def figures(row: Measurement, bound: Bound | None) -> str:
     """Return what was measured in words, or why not."""
     if row.reason is not None:
         return row.reason
@@ -40,6 +47,10 @@ def figures(row: Measurement) -> str:
         parts.append(f"approximation {max(row.approximation.values()):.1e}")
     if row.errors:
         parts.append(f"error {max(error.rel_l2 for error in row.errors.values()):.1e}")
+    if row.time is not None and row.time.median_s and bound is not None:
+        time = row.time
+        shares = (bound.seconds / end_s for end_s in (time.median_s, time.ci_high_s, time.ci_low_s))
+        parts.append(f"{format.share_interval(*shares)} of the speed of light ({bound.limit})")
     return "  ".join([*parts, *row.flags])
 
 

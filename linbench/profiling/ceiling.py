@@ -1,59 +1,21 @@
-"""Ceiling: the most that this machine was seen to do, kept beside the database for the runs that follow."""
+"""Ceilings: the most that this machine was seen to do, kept beside the database for the runs that follow."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from linbench.core.ceiling import Ceiling
 from linbench.core.environment import cpu_name, gpus
 from linbench.core.errors import StoreError, UsageError
 from linbench.store import DEFAULT_DB
 
 FILE = "ceilings.json"
-MEMORY = "memory"
-
-
-@dataclass(frozen=True)
-class Ceiling:
-    """One ceiling, of several repetitions.
-
-    Attributes:
-        name: As in copy.memory, matmul.float32, dispatch or timer.
-        device: cpu or cuda.
-        threads: Of the host, all busy with the same; 1 for latencies.
-        unit: B/s, FLOP/s or s.
-        best: The highest rate, or the shortest time.
-        median: Of the repetitions.
-        worst: The lowest rate, or the longest time.
-        command: What was run.
-    """
-
-    name: str
-    device: str
-    threads: int
-    unit: str
-    best: float
-    median: float
-    worst: float
-    command: str
-
-
-def limits(found: Sequence[Ceiling], device: str, dtype: str) -> tuple[float, float] | None:
-    """Return the operations and the bytes a second that a device does at most, or None if not measured.
-
-    They are the fastest matrix product in a dtype and the fastest copy in memory, with any number of threads.
-    """
-    rates = {
-        name: max((one.best for one in found if one.device == device and one.name == name), default=0.0)
-        for name in (f"matmul.{dtype}", f"copy.{MEMORY}")
-    }
-    flops, moved = rates.values()
-    return (flops, moved) if flops and moved else None
 
 
 def keep(found: Sequence[Ceiling], db: str) -> Path:
@@ -98,11 +60,6 @@ def kept(db: str) -> dict[str, Any]:
         raise UsageError(
             f"{path}: cannot be read: {error}; `linbench doctor --ceilings` makes it anew"
         ) from None
-
-
-def ceilings_of(environment: Mapping[str, Any]) -> list[Ceiling]:
-    """Return the ceilings that a run's environment was given; none if they had not been measured."""
-    return [Ceiling(**one) for one in environment.get("ceilings", {}).get("found", ())]
 
 
 def _path(db: str) -> Path:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +18,8 @@ import torch
 from numpy.lib.stride_tricks import as_strided
 
 from linbench.core.case import DTYPES
-from linbench.profiling.ceiling import MEMORY, Ceiling
+from linbench.core.ceiling import Ceiling
+from linbench.core.roof import MEMORY
 
 REPETITIONS = 7
 FEWEST = 3
@@ -93,7 +95,8 @@ def _copy(level: str, size: int, threads: int) -> Ceiling:
             if number:  # the first meets pages that are not there yet
                 rates.append(threads * times * 2 * half / took_s)
     command = f"numpy.copyto of {half} bytes, {times} times over, in each thread; bytes read and written"
-    return _rate(f"copy.{level}", "cpu", threads, "B/s", rates, command)
+    holds = None if level == MEMORY else 2 * size * threads
+    return replace(_rate(f"copy.{level}", "cpu", threads, "B/s", rates, command), holds_bytes=holds)
 
 
 def _matmul(dtype: str, threads: int) -> Ceiling:

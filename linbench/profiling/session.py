@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from linbench.core import environment
+from linbench.core.ceiling import Ceiling
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Status
 from linbench.core.profile import Breakdown, Profile
@@ -17,7 +18,6 @@ from linbench.execution.estimate import job_bytes
 from linbench.execution.plan import Job
 from linbench.execution.process import safe_memory_bytes
 from linbench.profiling.artifact import SUFFIX, Artifacts
-from linbench.profiling.ceiling import Ceiling
 from linbench.profiling.process import answer
 
 CEILINGS_TIMEOUT_S = 600.0

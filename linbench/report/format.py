@@ -65,6 +65,11 @@ def ratio_interval(value: float, low: float, high: float) -> str:
     return f"{digits(value)}{TIMES} [{digits(low)}, {digits(high)}]"
 
 
+def share_interval(value: float, low: float, high: float) -> str:
+    """Return a share and its interval: 12.3% [11.9, 12.8]."""
+    return f"{digits(100 * value)}% [{digits(100 * low)}, {digits(100 * high)}]"
+
+
 def plural(number: int, noun: str) -> str:
     """Return a number and its noun: 1 row, 2 rows."""
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"

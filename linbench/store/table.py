@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
+from linbench.core.ceiling import ceilings_of
 from linbench.core.measurement import MEMORY_BYTES, Measurement
+from linbench.core.roof import Roofs, bound_of, roofs_of
 from linbench.core.run import Run
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ COLUMNS: Final = {
     **dict.fromkeys(MEMORY_BYTES, "Int64"),
     "memory_meter": "",
     **{"useful_flops": "float64", "algorithmic_flops": "float64", "fewest_bytes": "Int64"},
+    **{"bound_s": "float64", "limit": "", "share": "float64"},
     **{"worst_tensor": "", "rel_l2": "float64", "budget": "float64"},
     **dict.fromkeys(("flags", "measured_at", "kernels", "telemetry"), ""),
 }
@@ -33,21 +36,29 @@ def frame(found: Iterable[Run]) -> pd.DataFrame:
     """Return the rows of runs as a tidy frame, one row a measurement; docs/notebook.md has its columns."""
     import pandas as pd
 
-    records = [_record(row, run.id) for run in found for row in run.measurements]
+    records = []
+    for run in found:
+        roofs = roofs_of(ceilings_of(run.environment))
+        records += [_record(row, run.id, roofs) for row in run.measurements]
     table = pd.DataFrame(records, columns=None if records else [*COLUMNS])
     return table.astype({name: kind for name, kind in COLUMNS.items() if kind})
 
 
-def _record(measurement: Measurement, run: str) -> dict[str, Any]:
+def _record(measurement: Measurement, run: str, roofs: Roofs) -> dict[str, Any]:
     """Return a row flat: axes as columns, what is nested as JSON, the errors of each tensor at the end."""
     row = measurement.to_row(run)
     case, errors, approximation = row.pop("case"), row.pop("errors"), row.pop("approximation")
     worst = measurement.errors.get(measurement.worst_tensor or "")
+    bound = bound_of(roofs, measurement.case, measurement.work)
+    time_s = measurement.time.median_s if measurement.time else 0.0
     row |= case | {
         "options": json.dumps(case["options"], sort_keys=True),
         "tokens": measurement.case.tokens,
         "samples": row.pop("n"),
         "processes": len(row["processes"]),
+        "bound_s": bound.seconds if bound else None,
+        "limit": bound.limit if bound else None,
+        "share": bound.seconds / time_s if bound and time_s else None,
         "worst_tensor": measurement.worst_tensor,
         "rel_l2": worst.rel_l2 if worst else None,
         "budget": worst.budget if worst else None,

@@ -24,8 +24,9 @@ def test_the_blocks_run_on_a_real_store(stored, monkeypatch, capsys):
     assert len(found["means"].points) == 6
     assert set(found["means"].speedups) == {"linear/chunk", "linear/naive", "softmax/flash"}
     assert 1 <= len(found["front"]) <= 3
-    assert (found["share"]["share"] > 0).all()
-    assert len(found["share"]) == (found["frame"]["status"] == Status.OK).sum() == 18
+    assert (found["rates"][["share_low", "share_high", "bytes_per_s"]] > 0).all().all()
+    assert len(found["rates"]) == (found["frame"]["status"] == Status.OK).sum() == 18
+    assert (found["waiting"]["busy_cores"] > 0).all()
     ok = found["frame"][found["frame"]["status"] == Status.OK]
     assert (ok["algorithmic_flops"] >= ok["useful_flops"]).sum() == 12  # naive and chunk
     assert (ok["fewest_bytes"] > 0).all()

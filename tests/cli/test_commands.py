@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import pty
+import re
 import resource
 import select
 import subprocess
@@ -68,6 +69,14 @@ def test_plain_output_is_a_line_a_row_without_escape_codes(measured, linbench):
     out, err = linbench("run", *words, FORCE_COLOR="1", CLICOLOR_FORCE="1")
     assert "\x1b" not in out + err
     assert "1 ok" in out
+
+
+def test_show_says_the_share_of_the_speed_of_light_where_ceilings_were_measured(stored, measured):
+    shown = [line for line in stored("show")[0].splitlines() if line.startswith("ok ")]
+    assert len(shown) == 18
+    for line in shown:
+        assert re.search(r"% \[[\d.e-]+, [\d.e-]+\] of the speed of light \((compute|memory)\)", line), line
+    assert "speed of light" not in measured("show", measured.run)[0]
 
 
 def test_json_format_keeps_stdout_for_rows(linbench):

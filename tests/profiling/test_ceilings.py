@@ -5,10 +5,11 @@ import json
 import pytest
 
 from linbench import api
+from linbench.core.ceiling import Ceiling, ceilings_of
 from linbench.core.errors import EnvironmentRefused, UsageError
 from linbench.execution.plan import Protocol
 from linbench.profiling import ceiling, extremes, process
-from linbench.profiling.ceiling import Ceiling, ceilings_of, keep, kept, limits
+from linbench.profiling.ceiling import keep, kept
 from linbench.profiling.session import find_ceilings
 
 
@@ -24,12 +25,6 @@ FOUND = [
     rate("matmul.float32", 3e10, 2),
     rate("copy.memory", 3e12, device="cuda"),
 ]
-
-
-def test_the_limits_of_a_machine_are_its_fastest_product_and_copy():
-    assert limits(FOUND, "cpu", "float32") == (5e10, 2e10)
-    assert limits(FOUND, "cpu", "float64") is None
-    assert limits(FOUND, "cuda", "float32") is None
 
 
 @pytest.fixture
@@ -71,6 +66,11 @@ def test_every_ceiling_is_measured(monkeypatch):
         assert one.best > 0
     (step,) = (one for one in found if one.name == "timer")
     assert step.best < 1e-3
+
+
+def test_a_cache_holds_twice_what_every_thread_copies_and_the_memory_whatever_there_is():
+    assert [extremes._copy("L2", 4096, threads).holds_bytes for threads in (1, 2)] == [8192, 16384]
+    assert extremes._copy("memory", 4096, 2).holds_bytes is None
 
 
 def test_the_copy_reads_and_writes_what_it_says():

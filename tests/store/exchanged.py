@@ -15,6 +15,15 @@ ENVIRONMENT = {
     "libraries": {"linbench": "0.1.0", "torch": "2.13.0"},
     "git": {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False},
     "variables": {"OMP_NUM_THREADS": "2"},
+    "ceilings": {
+        "measured_at": "2026-11-22T14:00:00+00:00",
+        "found": [
+            {
+                "name": "copy.L2", "device": "cpu", "threads": 2, "unit": "B/s", "best": 3e10, "median": 2e10,
+                "worst": 1e10, "command": "a copy", "holds_bytes": 2**21,
+            },
+        ],
+    },
 }  # fmt: skip
 PLAN = {
     "grid": {"name": "axes", "description": "", "operators": [], "axes": {"T": [64]}, "device": {}},

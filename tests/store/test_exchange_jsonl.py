@@ -136,6 +136,10 @@ WRONG_LINES = {
     "a grid that is none": (0, lambda head: head["run"]["plan"].update(grid=3), "line 1: run.plan.grid"),
     "plugins": (0, lambda head: head["run"]["plan"].update(plugins="x.py"), "line 1: run.plan.plugins"),
     "host": (0, lambda head: head["run"]["environment"].pop("host"), "line 1: run.environment.host"),
+    "ceilings": (0, lambda head: head["run"]["environment"]["ceilings"].update(found=3), "ceilings.found"),
+    "a ceiling": (
+        0, lambda head: head["run"]["environment"]["ceilings"]["found"][0].pop("best"), "found.0.best: Field",
+    ),
     "unknown key": (OK, lambda row: row.update(colour="red"), "line 2: colour: Extra inputs"),
     "missing key": (OK, lambda row: row.pop("flags"), "line 2: flags: Field required"),
     "text for a number": (OK, lambda row: row.update(median_s="2"), "line 2: median_s: .*, not '2'"),

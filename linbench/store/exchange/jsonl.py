@@ -206,6 +206,26 @@ class GitLine(Open):
     dirty: bool
 
 
+class CeilingLine(Outside):
+    """The most that the machine was seen to do, of one kind."""
+
+    name: Name
+    device: Literal["cpu", "cuda"]
+    threads: Count
+    unit: Literal["B/s", "FLOP/s", "s"]
+    best: Distance
+    median: Distance
+    worst: Distance
+    command: str
+    holds_bytes: Bytes | None = None
+
+
+class CeilingsLine(Open):
+    """The ceilings of the machine."""
+
+    found: Annotated[list[CeilingLine], Field(max_length=1000)]
+
+
 class EnvironmentLine(Open):
     """Where the run was measured."""
 
@@ -214,6 +234,7 @@ class EnvironmentLine(Open):
     libraries: dict[str, str]
     git: GitLine | None
     variables: dict[str, str]
+    ceilings: CeilingsLine = Field(default_factory=lambda: CeilingsLine(found=[]))
 
 
 class GridLine(Open):

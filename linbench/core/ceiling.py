@@ -1,0 +1,39 @@
+"""Ceiling: the most that a machine was seen to do, of one kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """One ceiling, of several repetitions.
+
+    Attributes:
+        name: As in copy.L2, copy.memory, matmul.float32, dispatch or timer.
+        device: cpu or cuda.
+        threads: Of the host, all busy with the same; 1 for latencies.
+        unit: B/s, FLOP/s or s.
+        best: The highest rate, or the shortest time.
+        median: Of the repetitions.
+        worst: The lowest rate, or the longest time.
+        command: What was run.
+        holds_bytes: What the cache that was copied in holds, over these threads; None for all else.
+    """
+
+    name: str
+    device: str
+    threads: int
+    unit: str
+    best: float
+    median: float
+    worst: float
+    command: str
+    holds_bytes: int | None = None
+
+
+def ceilings_of(environment: Mapping[str, Any]) -> list[Ceiling]:
+    """Return the ceilings that a run's environment was given; none if they had not been measured."""
+    return [Ceiling(**one) for one in environment.get("ceilings", {}).get("found", ())]
