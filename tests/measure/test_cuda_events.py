@@ -1,0 +1,66 @@
+"""The timer by CUDA events, on a device that is made up."""
+
+import pytest
+from fake_device import HIT_S_A_BYTE, LAUNCH_S, MISS_S_A_BYTE, FakeCall, FakeDevice, NotThere
+
+from linbench.measure.timers import CudaEventsColdTimer, Sample
+
+
+def launches(device, n, seconds):
+    def call():
+        for _ in range(n):
+            device.busy(seconds)
+        return "o"
+
+    return call
+
+
+def test_the_spin_hides_the_launches_of_short_kernels(monkeypatch):
+    device = FakeDevice()
+    call = launches(device, 10, 1e-6)
+    assert CudaEventsColdTimer(device).bind(call)().seconds == pytest.approx(10e-6)
+    monkeypatch.setattr(device, "spin", lambda _: None)
+    assert CudaEventsColdTimer(device).bind(call)().seconds == pytest.approx(10 * LAUNCH_S + LAUNCH_S)
+
+
+def test_a_host_that_is_slower_than_the_spin_shows():
+    device = FakeDevice()
+
+    def call():
+        device.think(1e-3)
+        device.busy(1e-6)
+
+    assert CudaEventsColdTimer(device).bind(call)().seconds > 0.8e-3
+
+
+def test_every_sample_is_flushed_waited_for_and_between_its_events_alone():
+    device = FakeDevice()
+    call = FakeCall(device)
+    sample = CudaEventsColdTimer(device).bind(call)
+
+    def keep(returned):
+        device.log.append("keep")
+        return f"copy of {returned}"
+
+    once = ["flush", "synchronize", "spin_kernel", "event", "kernel", "event"]
+    assert sample(keep).returned == f"copy of o{call.buffer}"
+    assert device.log == [*once, "keep", "synchronize"]
+    device.log.clear()
+    found = sample()
+    assert device.log == [*once, "synchronize"]
+    assert found == Sample(pytest.approx(100 * MISS_S_A_BYTE), False, f"o{call.buffer}", None, 0, None)
+
+
+def test_without_a_flush_the_input_would_be_in_cache(monkeypatch):
+    device = FakeDevice()
+    sample = CudaEventsColdTimer(device).bind(FakeCall(device))
+    assert [sample().seconds for _ in range(2)] == [pytest.approx(100 * MISS_S_A_BYTE)] * 2
+    monkeypatch.setattr(device, "flush", lambda: None)
+    assert sample().seconds == pytest.approx(100 * HIT_S_A_BYTE)
+
+
+def test_an_event_that_was_not_waited_for_cannot_be_read(monkeypatch):
+    device = FakeDevice()
+    monkeypatch.setattr(device, "synchronize", lambda: None)
+    with pytest.raises(NotThere):
+        CudaEventsColdTimer(device).bind(FakeCall(device))()

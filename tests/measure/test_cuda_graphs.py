@@ -1,0 +1,151 @@
+"""The timers by CUDA graphs, hot and cold, on a device that is made up."""
+
+import pytest
+import torch
+from fake_device import HIT_S_A_BYTE, MISS_S_A_BYTE, FakeCall, FakeDevice
+
+from linbench import Case
+from linbench.core.registry import registry
+from linbench.execution.worker import failure
+from linbench.measure.call import Call, LaidInputs
+from linbench.measure.timers import (
+    REPLAYS,
+    CannotCapture,
+    CannotTime,
+    CudaGraphColdTimer,
+    CudaGraphHotTimer,
+    Sample,
+    timer_for,
+)
+
+
+def test_hot_replays_find_their_input_in_cache():
+    device = FakeDevice()
+    call = FakeCall(device)
+    sample = CudaGraphHotTimer(device).bind(call)
+    device.log.clear()
+    device.cached.clear()
+    found = sample(lambda returned: device.log.append("keep") or returned)
+    name = f"o{call.buffer}"
+    assert device.log == [
+        "replay", f"spoil {name}", "synchronize", "spin_kernel", "event",
+        *["replay"] * REPLAYS, "event", "keep", "synchronize",
+    ]  # fmt: skip
+    assert found == Sample(pytest.approx(100 * HIT_S_A_BYTE), False, name, None, 0, None)
+
+
+@pytest.mark.parametrize("input_bytes", [30, 100, 333, 900, 2000, 10_000])
+def test_cold_replays_never_find_their_input_in_cache(input_bytes):
+    device = FakeDevice()
+    sample = CudaGraphColdTimer(device).bind(FakeCall(device, input_bytes))
+    for _ in range(3):
+        assert sample().seconds == pytest.approx(input_bytes * MISS_S_A_BYTE)
+
+
+@pytest.mark.parametrize(("input_bytes", "copies"), [(30, 68), (100, 21), (1999, 3), (2000, 2), (10**6, 2)])
+def test_cold_rotates_over_copies_beyond_twice_the_cache(input_bytes, copies):
+    device = FakeDevice()
+    call = FakeCall(device, input_bytes)
+    rotated = CudaGraphColdTimer(device).calls(call)
+    assert len(rotated) == copies
+    assert (copies - 1) * input_bytes >= 2 * device.l2_bytes
+    assert call not in rotated
+
+
+def test_a_cold_sample_is_of_thirty_calls_at_least_and_gives_back_the_last():
+    device = FakeDevice()
+    call = FakeCall(device, 2000)
+    sample = CudaGraphColdTimer(device).bind(call)
+    device.log.clear()
+    found = sample()
+    assert device.log.count("replay") == 15  # of two calls each
+    assert device.log.index("flush") < device.log.index("synchronize") < device.log.index("event")
+    assert found.returned == f"o{call.buffer + 2}"
+    assert f"spoil {found.returned}" in device.log
+
+
+def test_a_state_is_put_back_on_every_copy_and_advanced_once_a_sample():
+    device = FakeDevice()
+    call = FakeCall(device, 2000, advances=True)
+    sample = CudaGraphColdTimer(device).bind(call)
+    for _ in range(2):
+        call.log.clear()
+        device.log.clear()
+        sample()
+        assert [one for _, one in call.log] == [call.buffer + 1 + n for n in range(REPLAYS)]
+        assert device.log.count("replay") == 1
+
+
+def test_what_cannot_be_timed_so_is_refused_and_the_timer_named():
+    device = FakeDevice()
+    with pytest.raises(CannotTime, match=r"cuda_graph_hot .* use cuda_graph_cold"):
+        CudaGraphHotTimer(device).bind(FakeCall(device, advances=True))
+    tiny = FakeDevice(l2_bytes=50_000_000)
+    with pytest.raises(CannotTime, match="cuda_graph_cold needs 100,001 copies of inputs as small as 1,000"):
+        CudaGraphColdTimer(tiny).bind(FakeCall(tiny, 1000))
+
+
+class Waits(FakeCall):
+    def __call__(self):
+        self.device.synchronize()
+
+    def rotated(self, n):
+        return [Waits(self.device) for _ in range(n)]
+
+
+class Poor(FakeCall):
+    def rotated(self, _):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate it")
+
+
+class Undone(FakeCall):
+    def __call__(self):
+        raise NotImplementedError("not in graphs")
+
+
+@pytest.mark.parametrize(
+    ("timer", "kind", "said"),
+    [
+        (
+            CudaGraphHotTimer,
+            Waits,
+            "cuda_graph_hot cannot capture the call: RuntimeError: operation not",
+        ),
+        (
+            CudaGraphColdTimer,
+            Waits,
+            "cuda_graph_cold cannot capture the call: RuntimeError: operation not",
+        ),
+        (
+            CudaGraphColdTimer,
+            Poor,
+            "cuda_graph_cold cannot capture the call: OutOfMemoryError: CUDA out",
+        ),
+        (CudaGraphHotTimer, Undone, "cuda_graph_hot cannot capture the call: NotImplementedError: not in"),
+    ],
+)
+def test_a_call_that_cannot_be_captured_gives_no_time_and_names_the_timer(timer, kind, said):
+    device = FakeDevice()
+    with pytest.raises(CannotCapture, match=said) as caught:
+        timer(device).bind(kind(device))
+    answer = failure(caught.value)
+    assert answer == {"status": "oom" if kind is Poor else "unsupported", "reason": str(caught.value)}
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("timer", ["cuda_graph_hot", "cuda_graph_cold"])
+def test_a_call_that_waits_for_a_cuda_device_is_not_captured(timer):
+    registry.load()
+    operator, implementation = registry.operator("linear"), registry.implementation("linear/chunk")
+    case = operator.complete(Case(1, 1024, 8, 64, 64, "float32", "fwd", "cuda"))
+
+    class Waiting(Call):
+        def __call__(self):
+            returned = super().__call__()
+            returned.sum().item()
+            return returned
+
+    call = Waiting(operator, implementation, case, LaidInputs(operator, case))
+    with pytest.raises(CannotCapture, match=f"{timer} cannot capture the call"):
+        timer_for(timer, "cuda").bind(call)
