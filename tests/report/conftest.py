@@ -1,6 +1,7 @@
 import base64
 import os
 import shutil
+import subprocess
 from dataclasses import dataclass, field
 
 import pytest
@@ -29,16 +30,40 @@ COUNT_COLOURS = """async (source) => {
 def browser():
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found is None:
-        reason = f"none of {', '.join(BROWSERS)} is installed"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing(f"none of {', '.join(BROWSERS)} is installed")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
         yield launched
         launched.close()
+
+
+@pytest.fixture(scope="session")
+def latex():
+    """Return what compiles a document with a package by pdflatex; a warning about a letter fails too."""
+
+    def compiled(package, text, path):
+        for command in ("pdflatex", "kpsewhich"):
+            if shutil.which(command) is None:
+                missing(f"{command} is not installed")
+        if subprocess.run(["kpsewhich", package], capture_output=True).returncode:
+            missing(f"LaTeX has no {package}")
+        path.write_text(text, encoding="utf-8")
+        done = subprocess.run(
+            ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", path.name],
+            cwd=path.parent, capture_output=True, text=True, errors="replace", timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout[-3000:]
+        assert "LaTeX Warning: Command" not in done.stdout
+        assert "Missing character" not in path.with_suffix(".log").read_text(errors="replace")
+
+    return compiled
+
+
+def missing(reason):
+    """Skip a test for want of a program; in CI that is a failure."""
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
 
 
 @dataclass

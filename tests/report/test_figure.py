@@ -12,6 +12,7 @@ from linbench.core.measurement import FAILURES, Status
 from linbench.report.figures import LIGHT
 from linbench.report.paper.chart import chart
 from linbench.report.paper.figure import MARKERS, _settings, draw, save_figure
+from linbench.report.paper.tex import plain
 from linbench.report.paper.venue import VENUES, venue, width_in
 from linbench.store.table import frame
 
@@ -32,7 +33,7 @@ def small():
 def drawn(shown, name="icml", width="column"):
     venue = VENUES[name]
     with _settings(venue):
-        figure = draw(shown, venue, venue.widths_in[width])
+        figure = draw(shown, venue, venue.widths_in[width], plain)
         figure.draw_without_rendering()
         return figure
 

@@ -1,7 +1,4 @@
-import os
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 
 import pytest
@@ -90,18 +87,7 @@ def test_an_unknown_style_is_named():
         write_style("latex")
 
 
-@pytest.fixture(scope="module")
-def pdflatex():
-    found = shutil.which("pdflatex")
-    if found is None:
-        reason = "pdflatex is not installed"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
-
-
-def test_pdflatex_takes_what_is_written(pdflatex, tmp_path):
+def test_pdflatex_takes_what_is_written(latex, tmp_path):
     many = frame([realistic()])
     hostile = [
         row(name, K=k, V=k, mode=mode, options={"f_m": "x_y%"} if name == HOSTILE else {})
@@ -117,11 +103,5 @@ def test_pdflatex_takes_what_is_written(pdflatex, tmp_path):
     ]
     body = "\n\n".join(booktabs(one) for one in charts)
     text = "\\documentclass[landscape]{article}\\usepackage{booktabs}\\begin{document}\\tiny\n"
-    (tmp_path / "t.tex").write_text(text + body + "\\end{document}\n", encoding="utf-8")
-    done = subprocess.run(
-        [pdflatex, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "t.tex"],
-        cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=60,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert "LaTeX Warning: Command" not in done.stdout
+    latex("booktabs.sty", text + body + "\\end{document}\n", tmp_path / "t.tex")
     assert (tmp_path / "t.pdf").stat().st_size > 10_000

@@ -14,6 +14,7 @@ from linbench.core.measurement import Status
 from linbench.report.figures import LIGHT
 from linbench.report.paper.chart import NUMBERS, Chart
 from linbench.report.paper.scale import ENDINGS, X_TITLES, most_failures, x_axis, y_axis, y_limits, y_title
+from linbench.report.paper.tex import Letters, plain, typeset
 from linbench.report.paper.venue import Venue
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def save_figure(chart: Chart, venue: Venue, width_in: float, path: Path) -> None
     """
     form = figure_form(path)
     with _settings(venue):
-        figure = draw(chart, venue, width_in)
+        figure = draw(chart, venue, width_in, typeset if form == "pgf" else plain)
         try:
             figure.savefig(path, format=form, dpi=200, **SAVING[form])
         except RuntimeError as error:
@@ -62,11 +63,17 @@ def save_figure(chart: Chart, venue: Venue, width_in: float, path: Path) -> None
             raise UsageError(f"{path}: a .pgf needs pdflatex; install it, or write .pdf: {error}") from None
 
 
-def draw(chart: Chart, venue: Venue, width_in: float) -> Figure:
+def draw(chart: Chart, venue: Venue, width_in: float, letters: Letters) -> Figure:
     """Return a chart as a figure: a panel a facet, log axes, intervals as bars, failures at the top edge.
 
     Failures and skipped rows are marks at their x, in the colour of their series, with a legend of their
     own; unsupported ones have none.
+
+    Args:
+        chart: What to draw.
+        venue: Where it will stand.
+        width_in: How wide, inches.
+        letters: What makes letters of a name for what the figure is saved as.
     """
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -74,7 +81,7 @@ def draw(chart: Chart, venue: Venue, width_in: float) -> Figure:
     em = venue.size_pt / 72
     grid = _grid(chart, max(1, min(MOST_COLUMNS, int(width_in / (LEAST_PANEL_EM * em)))))
     rows, columns = len(grid), max(len(line) for line in grid)
-    legend = _legend(chart, venue, width_in)
+    legend = _legend(chart, venue, width_in, letters)
     wide = (width_in - 4 * em) / columns
     panel = min(max(0.72 * wide, 9 * em), 20 * em)
     height = rows * (panel + (1.6 if chart.facets else 0.4) * em) + (3 + 1.55 * legend["lines"]) * em
@@ -88,6 +95,9 @@ def draw(chart: Chart, venue: Venue, width_in: float) -> Figure:
             axes.set_visible(False)
             continue
         _panel(axes, chart, venue, facet, step)
+        if facet:
+            title = ", ".join(_named(*one) for one in zip(chart.facets, facet, strict=True))
+            axes.set_title(letters(title), pad=0.4 * venue.size_pt)
     first = every.flat[0]
     x_axis(first, chart, venue, wide)
     y_axis(first, chart, limits)
@@ -98,7 +108,7 @@ def draw(chart: Chart, venue: Venue, width_in: float) -> Figure:
             axes.tick_params(axis="y", which="minor", left=False)
     figure.supxlabel(X_TITLES[chart.x], fontsize=venue.size_pt)
     for axes in every[:, 0]:
-        axes.set_ylabel(y_title(chart))
+        axes.set_ylabel(y_title(chart, letters))
     figure.legend(
         handles=legend["handles"],
         loc="outside upper center",
@@ -207,15 +217,11 @@ def _panel(axes: Axes, chart: Chart, venue: Venue, facet: tuple[Any, ...], step:
             )
     if chart.y == "speedup":
         axes.axhline(1, color="#888888", linewidth=0.8 * venue.line_pt, zorder=0.5)
-    if facet:
-        title = ", ".join(_named(*one) for one in zip(chart.facets, facet, strict=True))
-        axes.set_title(title, pad=0.4 * venue.size_pt)
 
 
 def _named(name: str, value: Any) -> str:
     """Return a value of a facet or hue with its name where it would say nothing without: D = 64, fwd."""
-    text = f"{name} = {value}" if name in NUMBERS or name in ("seed", "options") else str(value)
-    return text.replace("$", r"\$")  # no formula
+    return f"{name} = {value}" if name in NUMBERS or name in ("seed", "options") else str(value)
 
 
 def _style(chart: Chart, hue: str) -> dict[str, Any]:
@@ -228,7 +234,7 @@ def _style(chart: Chart, hue: str) -> dict[str, Any]:
     }
 
 
-def _legend(chart: Chart, venue: Venue, width_in: float) -> dict[str, Any]:
+def _legend(chart: Chart, venue: Venue, width_in: float, letters: Letters) -> dict[str, Any]:
     """Return the handles of the legend, in as many columns as fit, and how many lines they make."""
     from matplotlib.lines import Line2D
 
@@ -236,7 +242,7 @@ def _legend(chart: Chart, venue: Venue, width_in: float) -> dict[str, Any]:
     failed = [status for status in ENDINGS if (chart.points["status"] == status).any()]
     drawn |= set(chart.points.loc[chart.points["status"].isin(failed), chart.hue].map(str))
     handles = [
-        Line2D([], [], label=_named(chart.hue, hue), markeredgewidth=0, **_style(chart, hue))
+        Line2D([], [], label=letters(_named(chart.hue, hue)), markeredgewidth=0, **_style(chart, hue))
         for hue in chart.hues
         if hue in drawn
     ]
@@ -253,8 +259,8 @@ def _legend(chart: Chart, venue: Venue, width_in: float) -> dict[str, Any]:
         )
         for status in failed
     ]
-    letters = max((len(str(handle.get_label())) for handle in handles), default=1)
-    each = (venue.letter_em * letters + 3.4) * venue.size_pt / 72
+    longest = max((len(str(handle.get_label())) for handle in handles), default=1)
+    each = (venue.letter_em * longest + 3.4) * venue.size_pt / 72
     columns = max(1, min(len(handles), int(width_in / each)))
     lines = math.ceil(len(handles) / columns)
     return {"handles": handles, "columns": math.ceil(len(handles) / max(lines, 1)) or 1, "lines": lines}

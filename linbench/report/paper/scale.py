@@ -10,6 +10,7 @@ import pandas as pd
 from linbench.core.measurement import Status
 from linbench.report import format
 from linbench.report.paper.chart import Chart
+from linbench.report.paper.tex import Letters
 from linbench.report.paper.venue import Venue
 
 if TYPE_CHECKING:
@@ -140,12 +141,12 @@ def _unit(chart: Chart) -> tuple[float, str]:
     return format.decimal_unit(middle)
 
 
-def y_title(chart: Chart) -> str:
+def y_title(chart: Chart, letters: Letters) -> str:
     """Return what stands on the y axis, with its unit."""
-    _, unit = _unit(chart)
+    unit = letters(_unit(chart)[1])
     title = chart.quantity.title
     if chart.y == "throughput":
         return f"throughput ({unit} tokens/s)" if unit else "throughput (tokens/s)"
     if chart.y == "speedup":
-        return f"speed-up over {chart.baseline}".replace("$", r"\$")
+        return f"speed-up over {letters(str(chart.baseline))}"
     return f"{title} ({unit})" if unit else title

@@ -1,6 +1,10 @@
-"""TeX: text that LaTeX sets letter by letter, with no package beside its own."""
+"""TeX: text that LaTeX, or matplotlib, sets letter by letter, with no package beside its own."""
 
+from collections.abc import Callable
 from typing import Final
+
+Letters = Callable[[str], str]
+"""What makes letters of a text, whatever is in it."""
 
 LETTERS: Final = "\u00b5\u00d7\u2013"
 TEX: Final = str.maketrans(
@@ -10,9 +14,10 @@ TEX: Final = str.maketrans(
         "^": r"\textasciicircum{}",
         "<": r"\textless{}",
         ">": r"\textgreater{}",
+        "$": r"\textdollar{}",  # matplotlib takes the stroke from \$
         "|": r"\textbar{}",
-        '"': r"\textquotedbl{}",
-        **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+        '"': "''",  # of which every encoding of letters has one
+        **{letter: f"\\{letter}" for letter in "&%#_{}"},
         "\u00b5": r"$\mu$",
         "\u00d7": r"$\times$",
     }
@@ -35,3 +40,8 @@ def one_line(text: str) -> str:
 def typeset(text: str) -> str:
     """Return a text as LaTeX sets it letter by letter."""
     return printable(text).translate(TEX).replace("--", "-{}-").replace("\u2013", "--")
+
+
+def plain(text: str) -> str:
+    r"""Return a text as matplotlib sets it letter by letter: \$ begins no formula."""
+    return one_line(text).replace("$", r"\$")

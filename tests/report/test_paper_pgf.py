@@ -1,0 +1,48 @@
+"""A figure as .pgf: what pdflatex takes, whatever the names are made of."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from synthetic import error, realistic, row, sweep, table
+
+from linbench.core.measurement import Status
+from linbench.report.paper.chart import chart
+from linbench.report.paper.figure import save_figure
+from linbench.report.paper.venue import VENUES
+from linbench.store.table import frame
+
+pytest.importorskip("matplotlib", reason="matplotlib is in the extra paper")
+HOSTILE = "c/100%_#1 & \\input{/etc/passwd} $x^2~{}$ |'\"` *b* <i> \u4e2d\x07"
+PREAMBLE = "\\documentclass{article}\n\\usepackage{pgf}\n\\begin{document}\n"
+
+
+def charts():
+    rows = [
+        replace(one, errors={"o": error(1e-7 * one.case.K)} if one.time else {})
+        for k in (8, 16)
+        for one in (
+            *sweep(HOSTILE, lambda t: 1e-6 * t, (512, 1024), K=k, V=k, options={"f_m": "x_y%$"}),
+            *sweep("a/--x", lambda t: 2e-6 * t, (512,), K=k, V=k),
+            row("a/--x", T=1024, K=k, V=k, status=Status.OOM),
+        )
+    ]
+    hostile = table(rows)
+    yield chart(hostile, y="speedup", baseline=HOSTILE, facets=["D"])
+    yield chart(hostile, y="error", hue="options", facets=["D"], where={"implementation": [HOSTILE]})
+    yield chart(hostile, facets=["implementation"], hue="D")
+    yield chart(frame([realistic()]), facets=["mode"])
+    yield chart(frame([realistic()]), y="throughput", where={"mode": ["decode"]})
+
+
+def test_pdflatex_takes_a_pgf_and_every_letter_of_its_names(latex, tmp_path):
+    paths = [tmp_path / f"{number}.pgf" for number in range(5)]
+    for path, shown in zip(paths, charts(), strict=True):
+        save_figure(shown, VENUES["icml"], 3.25, path)
+    body = "\n\n".join(f"\\input{{{path.name}}}" for path in paths)
+    latex("pgf.sty", PREAMBLE + body + "\n\\end{document}\n", tmp_path / "t.tex")
+    assert (tmp_path / "t.pdf").stat().st_size > 10_000
+    first = paths[0].read_text(encoding="utf-8")
+    assert r"speed-up over c/100\%\_\#1 \& \textbackslash{}input\{/etc/passwd\} \textdollar{}x" in first
+    assert r"a/-{}-x" in first
+    assert re.search(r"\\pgfpathrectangle\{\\pgfpointorigin\}\{\\pgfqpoint\{3.25\d*in\}", first)
