@@ -17,6 +17,7 @@ from linbench.core.registry import Registry
 from linbench.execution.lock import exclusive
 from linbench.execution.plan import Plan
 from linbench.execution.process import Launch, safe_memory_bytes
+from linbench.measure.telemetry import gpu_sm_mhz
 
 
 def comparisons(pair: tuple[Side, Side], plan: Plan) -> list[Comparison]:
@@ -68,7 +69,8 @@ def live(pair: tuple[Side, Side], plan: Plan, registry: Registry, folder: Path) 
             imports = Imports(repository, sources(registry, plan.plugins))
             trees = stack.enter_context(Trees(repository))
         started = launches(pair, launch, imports, trees)
-        yield stack.enter_context(Turns(started, plan.device, plan.protocol))
+        clock_mhz = lambda: gpu_sm_mhz(uuids[0]) if uuids else None  # noqa: E731
+        yield stack.enter_context(Turns(started, plan.device, plan.protocol, clock_mhz=clock_mhz))
 
 
 def sources(registry: Registry, plugins: Sequence[str]) -> list[Path]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from linbench.compare.verdict import LEAST_EFFECT
+from linbench.compare.verdict import LEAST_EFFECT, is_clock
 from linbench.core.environment import difference
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Measurement
@@ -43,6 +43,27 @@ class Suspicion:
         """`suspect`, or that there is no sign of a change; times apart are never proof."""
         return "suspect" if self.suspect else "no sign"
 
+    @property
+    def mhz(self) -> tuple[float, float] | None:
+        """Clock of the GPU while A was timed and while B was, in the median, MHz; None if not read."""
+        a, b = (row.telemetry.get("during", {}).get("gpu_sm_mhz") for row in (self.a, self.b))
+        return (float(a[1]), float(b[1])) if a and b else None
+
+    @property
+    def in_cycles(self) -> float | None:
+        """How many more cycles of the GPU B takes, relative; None where its clock or a time is missing."""
+        if self.effect is None or self.mhz is None:
+            return None
+        a_mhz, b_mhz = self.mhz
+        return (1 + self.effect) * b_mhz / a_mhz - 1
+
+    @property
+    def clock(self) -> bool:
+        """Whether times are suspect and cycles are not: the GPU's clock was another."""
+        if self.effect is None or self.in_cycles is None:
+            return False
+        return self.suspect and is_clock(self.effect, self.in_cycles)
+
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON data."""
         return {
@@ -54,6 +75,10 @@ class Suspicion:
             "effect": self.effect,
             "low": self.low,
             "high": self.high,
+            "mhz_a": self.mhz[0] if self.mhz else None,
+            "mhz_b": self.mhz[1] if self.mhz else None,
+            "in_cycles": self.in_cycles,
+            "clock": self.clock,
         }
 
 

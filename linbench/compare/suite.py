@@ -8,7 +8,7 @@ from itertools import islice
 from statistics import median
 from typing import Any, Final
 
-from linbench.compare.turns import Comparison, Ended, Rounds, Studied, Turns
+from linbench.compare.turns import Comparison, Ended, Rounds, Studied, Turns, log_mean
 from linbench.compare.verdict import (
     CONFIRM,
     LOOKS,
@@ -18,6 +18,8 @@ from linbench.compare.verdict import (
     Verdict,
     changed,
     confirmed,
+    interval,
+    is_clock,
     judge,
     paired,
     worth_confirming,
@@ -79,6 +81,33 @@ class Compared:
         return {name: pair for name, pair in pairs.items() if changed(*pair, ERROR_ROUNDING)}
 
     @property
+    def mhz(self) -> tuple[float, float] | None:
+        """Clock of the GPU in A's turns and B's, median of the processes' medians, MHz; None if not read."""
+        if not self.processes or not all(rounds.a_mhz and rounds.b_mhz for rounds in self.processes):
+            return None
+        a_mhz = median(median(rounds.a_mhz) for rounds in self.processes)
+        return a_mhz, median(median(rounds.b_mhz) for rounds in self.processes)
+
+    @property
+    def in_cycles(self) -> float | None:
+        """How many more cycles of the GPU's clock B takes, relative; None where the clock was not read."""
+        if self.verdict is None or self.mhz is None:
+            return None
+        pairs = [
+            replace(pair, log_ratio=pair.log_ratio + log_mean(rounds.b_mhz) - log_mean(rounds.a_mhz))
+            for pair, rounds in zip(_pairs(self), self.processes, strict=True)
+        ]
+        return interval(pairs)[0]
+
+    @property
+    def clock(self) -> bool:
+        """Whether B is slower or faster in time but not in cycles: the GPU had another clock in its turns."""
+        if self.verdict is None or self.in_cycles is None:
+            return False
+        called = self.verdict.answer in (Answer.SLOWER, Answer.FASTER)
+        return called and is_clock(self.verdict.effect, self.in_cycles)
+
+    @property
     def regressions(self) -> tuple[str, ...]:
         """Why a gate fails here: slower, heavier, or the status of B where A is ok; mostly nothing."""
         found = []
@@ -111,6 +140,10 @@ class Compared:
                 )
             },
             "verdict": asdict(self.verdict) if self.verdict else None,
+            "mhz_a": self.mhz[0] if self.mhz else None,
+            "mhz_b": self.mhz[1] if self.mhz else None,
+            "in_cycles": self.in_cycles,
+            "clock": self.clock,
             "memory_change_bytes": self.memory_change_bytes,
             "changed_errors": list(self.changed_errors),
             "regressions": list(self.regressions),

@@ -65,11 +65,15 @@ class Rounds:
         log_ratios: log(B / A) of each round, where the two turns of a side give their geometric mean.
         a_s: Time of one call of A in each turn, in order, seconds.
         b_s: The same of B.
+        a_mhz: Clock of the GPU's multiprocessors as each turn of A ended, MHz; empty where it is not read.
+        b_mhz: The same of B.
     """
 
     log_ratios: list[float] = field(default_factory=list)
     a_s: list[float] = field(default_factory=list)
     b_s: list[float] = field(default_factory=list)
+    a_mhz: list[float] = field(default_factory=list)
+    b_mhz: list[float] = field(default_factory=list)
 
 
 class Ended(Exception):
@@ -178,13 +182,28 @@ class Turns:
     interpreters differ; on CUDA they are spawned.
     """
 
-    def __init__(self, launches: Sequence[Launch], device: str, protocol: Protocol, seed: int = 0) -> None:
+    def __init__(
+        self,
+        launches: Sequence[Launch],
+        device: str,
+        protocol: Protocol,
+        seed: int = 0,
+        clock_mhz: Callable[[], float | None] = lambda: None,
+    ) -> None:
         """Begin to start workers.
+
+        Args:
+            launches: One that holds both sides, or one a side.
+            device: cpu or cuda.
+            protocol: The timer, and what a worker may take.
+            seed: Of the order of turns.
+            clock_mhz: Reads the clock of the GPU; None where there is none, or it does not tell.
 
         Raises:
             EnvironmentRefused: An interpreter cannot be run.
         """
         self._order = random.Random(seed)
+        self._clock_mhz = clock_mhz
         self._stack = ExitStack()
         starts: list[Callable[[], WorkerProcess]] = []
         zygotes: dict[str, Zygote] = {}
@@ -266,6 +285,8 @@ class Turns:
             for side in self._order.choice(MIRRORED):
                 doing()
                 samples_s = live.turn(side, comparison.jobs[side], later=bool(found.log_ratios))
+                if (mhz := self._clock_mhz()) is not None:
+                    (found.a_mhz, found.b_mhz)[side].append(mhz)
                 times[side].append(median(samples_s))
                 spent_s += sum(samples_s)
             found.a_s.extend(times[0])

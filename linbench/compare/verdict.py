@@ -197,6 +197,16 @@ def confirmed(cases: Sequence[Sequence[Paired]]) -> list[Verdict]:
     return [judge(pairs, alpha) for pairs in cases]
 
 
+def is_clock(effect: float, in_cycles: float) -> bool:
+    """Return whether a difference in time is none in cycles of the clock: less than 1% the same way.
+
+    Args:
+        effect: How much longer B takes, relative.
+        in_cycles: How many more cycles it takes, relative.
+    """
+    return in_cycles < LEAST_EFFECT if effect > 0 else in_cycles > -LEAST_EFFECT
+
+
 def changed(a: float, b: float, rounding: float) -> bool:
     """Return whether a quantity that does not vary, bytes or an error, is another in B than in A.
 

@@ -236,6 +236,11 @@ def gpu_state(uuid: str) -> dict[str, Any]:
     return found
 
 
+def gpu_sm_mhz(uuid: str) -> float | None:
+    """Return the clock of a GPU's multiprocessors, MHz, or None where NVML does not tell."""
+    return gpu_state(uuid).get("gpu_sm_mhz")
+
+
 def throttle_names(mask: int) -> tuple[str, ...]:
     """Return the throttle reasons that NVML's mask names; idleness and clocks asked for are none."""
     import pynvml

@@ -29,7 +29,19 @@ def effect(found: Compared) -> str:
     verdict = found.verdict
     if verdict is None:
         return reasons(found)
-    return f"{percent(verdict.effect)} [{100 * verdict.low:+.1f}, {100 * verdict.high:+.1f}]"
+    said = f"{percent(verdict.effect)} [{100 * verdict.low:+.1f}, {100 * verdict.high:+.1f}]"
+    return f"{said} {clock(found)}".rstrip()
+
+
+def clock(found: Compared | Suspicion) -> str:
+    """Return the label of a difference in time that is none in cycles, or nothing.
+
+    It is as in (clock: +0.1% in cycles, 1,980 → 1,755 MHz).
+    """
+    if not found.clock or found.mhz is None or found.in_cycles is None:
+        return ""
+    a, b = (format.count(round(mhz)) for mhz in found.mhz)
+    return f"(clock: {percent(found.in_cycles)} in cycles, {a} \u2192 {b} MHz)"
 
 
 def evidence(found: Compared) -> str:
@@ -92,4 +104,5 @@ def suspicion_line(found: Suspicion) -> str:
     head = f"{found.answer:<11} {found.b.implementation} {found.b.case}"
     if found.effect is None or found.low is None or found.high is None:
         return f"{head}  {found.a.status} \u2192 {found.b.status}, not timed by one timer on both sides"
-    return f"{head}  {percent(found.effect)} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+    said = f"{head}  {percent(found.effect)} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+    return f"{said} {clock(found)}".rstrip()

@@ -7,6 +7,7 @@ from linbench.core.case import Case
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Measurement, Status, Time
 from linbench.core.run import Run
+from linbench.report.comparison import suspicion_line
 
 HOST = {"cpu": "Zen", "cores": 2}
 GPU = {"name": "H100", "driver": "550"}
@@ -17,9 +18,11 @@ def run(name, rows, gpus=(), cpu="Zen"):
     return Run(name, "2026", None, environment, {}, tuple(rows))
 
 
-def row(low, middle, high, timer="cpu", T=16):
+def row(low, middle, high, timer="cpu", T=16, mhz=None):
     time = Time(timer, middle, low, high, (5, 5))
-    return Measurement("linear", "linear/x", Case(1, T, 1, 4, 4), Status.OK, time=time)
+    telemetry = {"during": {"gpu_sm_mhz": [mhz - 300, mhz, mhz + 15]}} if mhz else {}
+    case = Case(1, T, 1, 4, 4)
+    return Measurement("linear", "linear/x", case, Status.OK, time=time, telemetry=telemetry)
 
 
 def answer(a, b):
@@ -38,6 +41,21 @@ def test_another_status_is_suspect_and_another_timer_says_nothing():
     wrong = Measurement("linear", "linear/x", Case(1, 16, 1, 4, 4), Status.WRONG, reason="off")
     assert answer(row(0.9, 1.0, 1.1), wrong) == "suspect"
     assert answer(row(0.9, 1.0, 1.1), row(9, 9.5, 10, timer="cupti")) == "no sign"
+
+
+@pytest.mark.parametrize(
+    ("b", "label"),
+    [
+        (row(1.19, 1.2, 1.21, mhz=1653), " (clock: +0.2% in cycles, 1,980 \u2192 1,653 MHz)"),
+        (row(1.19, 1.2, 1.21, mhz=1980), ""),
+        (row(1.19, 1.2, 1.21), ""),  # not read
+        (row(0.99, 1.0, 1.01, mhz=1653), ""),  # no difference in time to explain
+    ],
+)
+def test_a_suspicion_that_is_none_in_cycles_is_labelled_clock(b, label):
+    (found,) = suspicions(run("a", [row(0.99, 1.0, 1.01, mhz=1980)]), run("b", [b]))
+    assert found.clock is found.to_json()["clock"] is bool(label)
+    assert suspicion_line(found).endswith("]" + label)
 
 
 def test_rows_are_matched_by_implementation_and_case():

@@ -11,6 +11,7 @@ from linbench.compare.turns import Comparison, Ended, Rounds, Studied
 from linbench.core.case import Case
 from linbench.core.measurement import Memory, Status
 from linbench.execution.plan import Job
+from linbench.report import comparison as words
 
 OK = Studied(Status.OK, None, {"o": 1e-7}, Memory(10_000, 4_000, "allocator"), {})
 
@@ -23,8 +24,9 @@ def comparisons(number):
 class Turns:
     """Gives each case processes whose log-ratios scatter around an effect."""
 
-    def __init__(self, effects, noise=0.002, b=OK, ends_after=None):
+    def __init__(self, effects, noise=0.002, b=OK, ends_after=None, mhz=None):
         self.effects = effects
+        self.mhz = mhz
         self.noise = noise
         self.b = b
         self.ends_after = ends_after
@@ -46,7 +48,8 @@ class Turns:
             batch[-1] += 1
             effect = self.effects.get(comparison.a.case.T, 0.0)
             ratio = math.log1p(effect) + self.source.gauss(0, self.noise)
-            yield Rounds([ratio] * 12, [1e-3] * 24, [1e-3 * math.exp(ratio)] * 24)
+            clocks = [[mhz] * 24 for mhz in self.mhz or ()]
+            yield Rounds([ratio] * 12, [1e-3] * 24, [1e-3 * math.exp(ratio)] * 24, *clocks)
 
 
 def test_a_clear_case_needs_ten_processes():
@@ -96,6 +99,33 @@ def test_what_is_not_ok_is_not_timed():
     turns = Turns({}, b=Studied(Status.WRONG, "off"))
     (found,) = compare(turns, comparisons(1))
     assert (found.answer, found.regressions, turns.taken) == ("wrong", ("wrong",), {})
+
+
+@pytest.mark.parametrize(
+    ("effect", "mhz", "in_cycles", "label"),
+    [
+        (0.05, (1980, 1980 / 1.05), 0.0, True),  # all of it is the clock
+        (0.05, (1980, 1980 / 1.03), 1.05 / 1.03 - 1, False),  # 2% are not
+        (-0.05, (1980 * 0.95, 1980), 0.0, True),
+        (-0.05, (1980, 1980), -0.05, False),
+        (0.05, (1980, 1500), 1.05 * 1500 / 1980 - 1, True),  # fewer cycles, and slower all the same
+        (0.0, (1980, 1500), 1500 / 1980 - 1, False),  # no difference in time to explain
+        (0.05, None, None, False),
+    ],
+)
+def test_a_difference_in_time_that_is_none_in_cycles_is_labelled_clock(effect, mhz, in_cycles, label):
+    (found,) = compare(Turns({16: effect}, mhz=mhz), comparisons(1))
+    assert found.clock is label
+    assert found.to_json()["clock"] is label
+    assert (found.mhz, found.to_json()["mhz_b"]) == (mhz, mhz and mhz[1])
+    assert found.in_cycles == (None if in_cycles is None else pytest.approx(in_cycles, abs=0.003))
+    assert found.regressions == (("slower",) if effect > 0 else ())  # seconds are waited for
+    assert ("(clock: " in words.line(found)) is label
+
+
+def test_the_label_has_the_clock_of_both_sides():
+    (found,) = compare(Turns({16: 0.05}, noise=1e-5, mhz=(1980, 1890)), comparisons(1))
+    assert words.effect(found) == "+5.0% [+5.0, +5.0] (clock: +0.2% in cycles, 1,980 \u2192 1,890 MHz)"
 
 
 def side(status=Status.OK, extra=4_000, error=1e-7, meter="allocator"):

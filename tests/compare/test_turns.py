@@ -81,13 +81,13 @@ def workers(monkeypatch):
     return Zygote
 
 
-def turns(two=False):
+def turns(two=False, **clock):
     launches = [Launch(("a",), GIB), Launch(("b",), GIB)] if two else [Launch((), GIB)]
-    return Turns(launches, "cpu", Protocol(timer="cpu"))
+    return Turns(launches, "cpu", Protocol(timer="cpu"), **clock)
 
 
-def one_process(two=False):
-    with turns(two) as made:
+def one_process(two=False, **clock):
+    with turns(two, **clock) as made:
         studied = made.study(PAIR)
         assert [side.status for side in studied] == ["ok", "ok"]
         return next(made.processes(PAIR, studied))
@@ -104,6 +104,18 @@ def test_rounds_are_mirrored_both_ways_and_give_the_log_ratio(workers):
     asked = [name[-1] for _, do, name, _ in workers.log if do == "turn"]
     rounds = {"".join(asked[place : place + 4]) for place in range(0, len(asked), 4)}
     assert rounds == {"abba", "baab"}
+
+
+def test_the_clock_is_read_as_each_turn_ends_and_kept_with_its_side(workers):
+    def clock_mhz():
+        _, do, name, _ = workers.log[-1]
+        assert do == "turn"
+        return {"linear/a": 1980.0, "linear/b": 1755.0}[name]
+
+    found = one_process(clock_mhz=clock_mhz)
+    assert (found.a_mhz, found.b_mhz) == ([1980.0] * 24, [1755.0] * 24)
+    without = one_process()
+    assert (without.a_mhz, without.b_mhz) == ([], [])
 
 
 def test_a_drift_within_a_round_cancels(workers):
