@@ -1,23 +1,26 @@
-"""docs/notebook.md is run, block after block, and its table of columns is complete."""
+"""docs/notebook.md is run, block after block; its examples and its table of columns are complete."""
 
+import inspect
 import re
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
+from linbench import analysis
 from linbench.core.measurement import Status
 from linbench.store.table import COLUMNS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "notebook.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_the_blocks_run_on_a_real_store(stored, monkeypatch, capsys):
     monkeypatch.chdir(stored.folder)
     found = {}
-    blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    for block in blocks:
+    for block in BLOCKS:
         exec(compile(block, "docs/notebook.md", "exec"), found)
-    assert len(blocks) == 5
+    assert len(BLOCKS) == 6
     assert len(found["frame"]) == 24
     assert [panel.settings["K/V"] for panel in found["panels"]] == ["8", "16"]
     assert set(found["capacity"]["implementation"]) == {"linear/chunk", "linear/naive", "softmax/flash"}
@@ -31,11 +34,24 @@ def test_the_blocks_run_on_a_real_store(stored, monkeypatch, capsys):
     assert (ok["algorithmic_flops"] >= ok["useful_flops"]).sum() == 12  # naive and chunk
     assert (ok["fewest_bytes"] > 0).all()
     assert found["frame"].loc[found["frame"]["status"] != Status.OK, "useful_flops"].isna().all()
+    assert set(found["faster"]) == {32, 64, 128}
+    times = found["panel"].series
+    chunk = times["linear/chunk"]
+    assert found["faster"][64] == analysis.speedup(chunk[64], times["softmax/flash"][64])
+    assert found["growth"].value == pytest.approx(chunk[128].value / chunk[32].value)
+    assert found["claim"] == 1.0
+    assert {found["pair"].first, found["pair"].second} < set(times)
     assert isinstance(found["crossovers"], pd.DataFrame)
     assert isinstance(found["scaling"], pd.DataFrame)
     said = capsys.readouterr().out
     assert "T {'mode': 'fwd'" in said
     assert re.search(r"linear/chunk: [\d.]+ \[[\d.]+, .*\] over 6 points", said)
+
+
+def test_every_public_function_has_an_example():
+    functions = {name for name in analysis.__all__ if inspect.isfunction(getattr(analysis, name))}
+    shown = set(re.findall(r"\banalysis\.(\w+)", "".join(BLOCKS)))
+    assert functions <= shown
 
 
 def test_every_column_is_in_the_table():
