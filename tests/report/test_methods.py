@@ -29,7 +29,8 @@ def test_it_is_one_paragraph_from_what_was_recorded():
         "The run is 20261122-143000-1a2b, begun 2026-11-22T14:30:00Z.",
         "The timer is cpu: wall time of a call.",
         "Each time comes from 1 process and 40 samples.",
-        "order statistics over the samples of its one process",
+        "order statistics over the samples of its one process; what changes from process to process is",
+        "fwd_bwd is the forward and the gradient of every differentiable input and decode is one token",
         "by torch's allocator record",
         "3 oom", "4 timeout", "1 wrong", "3 skipped", "42 unsupported",
         "Failures are shown as such and enter no mean.",
@@ -50,7 +51,8 @@ def test_what_was_not_recorded_is_not_said():
 def test_the_protocol_is_told_as_far_as_the_plan_has_it():
     text = told(row("a/x"), plan=PLAN | {"protocol": PROTOCOL})
     assert (
-        "500 ms of timed calls at least, up to 1.00 s until the half width of the interval is 1.00%" in text
+        "Asked for were, of each row over all its processes, 5 processes at most, "
+        "500 ms of timed calls, up to 1.00 s until the half width of the interval is 1.00%" in text
     )
     assert "no more than 2,000 calls" in text
     assert "given up after 120 s in one process" in text
@@ -63,6 +65,38 @@ def test_several_processes_have_an_interval_over_them_and_a_mixture_says_so():
     mixed = told(many, row("b/y"))
     assert "from 1 to 3 processes and 18 to 40 samples" in mixed
     assert "or of order statistics" in mixed
+    assert "less sure" not in mixed
+
+
+def test_one_process_with_few_samples_has_their_range():
+    few = replace(row("a/x"), time=time(1.0, n=5))
+    assert "(of fewer than 6 samples their range, which is less sure)" in told(few)
+    assert "their range" not in told(replace(row("a/x"), time=time(1.0, n=6)))
+
+
+def test_a_run_on_cuda_tells_of_its_gpu_alone():
+    during = {"gpu_sm_mhz": [1755, 1980, 1980], "gpu_c": [41, 44, 47], "gpu_w": [90.2, 310.0, 355.4]}
+    rows = [
+        replace(
+            row(name, mode="fwd_bwd", dtype="bfloat16", device="cuda"),
+            time=replace(time(1e-3, timer="cuda_events_cold"), processes=(40, 41, 39)),
+            telemetry={"during": during},
+        )
+        for name in ("a/x", "b/y")
+    ]
+    text = told(*rows, plan=PLAN | {"protocol": PROTOCOL | {"processes": 3, "timer": "cuda_events_cold"}})
+    for part in (
+        "mode = fwd_bwd; dtype = bfloat16;",
+        "Here fwd_bwd is the forward and the gradient of every differentiable input.",
+        "cuda_events_cold: time between two CUDA events around a call, with the L2 cache flushed before.",
+        "Each time comes from 3 processes and 120 samples.",
+        "3 processes at most",
+        "over processes (Student's t",
+        "multiprocessors was 1,755 to 1,980 MHz, the GPU's temperature was 41 to 47 degrees Celsius, ",
+        "the GPU's power was 90 to 355 W.",
+    ):
+        assert part in text, part
+    assert "processors' mean clock" not in text
 
 
 def test_clocks_are_those_of_timed_rows():

@@ -8,6 +8,7 @@ from typing import Any, Final
 from linbench.core.measurement import FAILURES, Measurement, Status, Time
 from linbench.core.run import Run
 from linbench.report import format
+from linbench.report.words import SAMPLES_FOR_95
 
 TIMERS: Final = {
     "cpu": "wall time of a call",
@@ -19,6 +20,11 @@ TIMERS: Final = {
 METERS: Final = {
     "allocator": "torch's allocator record",
     "rss": "the resident set of a fresh process",
+}
+MODES: Final = {
+    "fwd_bwd": "the forward and the gradient of every differentiable input",
+    "prefill": "the forward that also returns the state",
+    "decode": "one token from a state or a cache",
 }
 CLOCKS: Final = {
     "cpu_mhz": ("the processors' mean clock", "MHz"),
@@ -44,9 +50,11 @@ def _what(run: Run) -> str:
         shown = [format.count(value) for value in sorted(values)] if name in "BTHKV" else values
         axes.append(f"{name} = {', '.join(shown)}")
     seeds = sorted({row.case.seed for row in rows})
+    modes = [f"{mode} is {MODES[mode]}" for mode in MODES if any(row.case.mode == mode for row in rows)]
     return (
         f"We measured {format.plural(len(names), 'implementation')} ({', '.join(names)}) "
         f"at {'; '.join(axes)}, on random inputs of seed {', '.join(map(str, seeds))}."
+        + (f" Here {format.listing(modes)}." if modes else "")
     )
 
 
@@ -101,8 +109,10 @@ def _timing(run: Run) -> Iterator[str]:
 def _protocol(protocol: Mapping[str, Any]) -> Iterator[str]:
     """Yield what was asked for, as far as the plan has it."""
     asked = []
+    if "processes" in protocol:
+        asked.append(f"{_span([protocol['processes']], 'process', 'processes')} at most")
     if "min_time_s" in protocol:
-        asked.append(f"{format.seconds(protocol['min_time_s'])} of timed calls at least")
+        asked.append(f"{format.seconds(protocol['min_time_s'])} of timed calls")
     if "precision" in protocol and "max_time_s" in protocol:
         asked.append(
             f"up to {format.seconds(protocol['max_time_s'])} until the half width of the interval is "
@@ -111,7 +121,7 @@ def _protocol(protocol: Mapping[str, Any]) -> Iterator[str]:
     if "max_samples" in protocol:
         asked.append(f"no more than {format.count(protocol['max_samples'])} calls")
     if asked:
-        yield f"Asked for were, over all processes of an implementation at a point, {', '.join(asked)}."
+        yield f"Asked for were, of each row over all its processes, {', '.join(asked)}."
     if "timeout_s" in protocol:
         yield f"A row was given up after {format.seconds(protocol['timeout_s'])} in one process."
 
@@ -121,11 +131,16 @@ def _estimate(times: Sequence[Time]) -> str:
     several = sum(len(time.processes) > 1 for time in times)
     if several == len(times):
         return f"{text} with a 95% interval over processes (Student's t on the logarithms of their medians)."
+    few = any(len(time.processes) == 1 and time.n < SAMPLES_FOR_95 for time in times)
+    ends = f" (of fewer than {SAMPLES_FOR_95} samples their range, which is less sure)" if few else ""
     if several == 0:
-        return f"{text} with a 95% interval of order statistics over the samples of its one process."
+        return (
+            f"{text} with a 95% interval of order statistics over the samples of its one process{ends}; "
+            "what changes from process to process is not in it."
+        )
     return (
         f"{text} with a 95% interval: over processes (Student's t on the logarithms of their medians), or of "
-        "order statistics over samples where there is one process only."
+        f"order statistics over samples where there is one process only{ends}."
     )
 
 
@@ -146,8 +161,9 @@ def _checks(rows: Sequence[Measurement]) -> Iterator[str]:
     ]
     if shares:
         yield (
-            "Every result was compared with the operator's definition in float64; the largest relative L2 "
-            f"error of a tensor of a row that counts is {format.digits(max(shares))} of the error allowed."
+            "Every result was compared with the operator's definition in float64, whole or at sampled "
+            "positions; the largest relative L2 error of a tensor of a row that counts is "
+            f"{format.digits(max(shares))} of the error allowed."
         )
 
 
