@@ -2,10 +2,11 @@ import builtins
 import re
 import struct
 import zlib
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from synthetic import realistic, row, sweep, table
+from synthetic import error, realistic, row, sweep, table
 
 from linbench.core.errors import UsageError
 from linbench.core.measurement import FAILURES, Status
@@ -117,6 +118,34 @@ def test_error_bars_are_the_intervals():
     (bars,) = axes.collections
     ends = [sorted(path.vertices[:, 1]) for path in bars.get_paths()]
     assert ends == [pytest.approx([t * 0.8e-6, t * 1.2e-6]) for t in (512, 1024)]
+
+
+@pytest.mark.parametrize("values", [(2.3e-7,), (7e-8, 3.1e-7), (1e-9, 1e-2)])
+def test_ticks_of_an_error_are_three_to_six_and_say_where_they_are(values):
+    rows = [replace(row("a/x", T=2**n), errors={"o": error(value)}) for n, value in enumerate(values)]
+    (axes,) = drawn(chart(table(rows), y="error")).axes
+    bottom, top = axes.get_ylim()
+    ticks = [tick for tick in axes.get_yticks() if bottom <= tick <= top]
+    assert 3 <= len(ticks) <= 6
+    said = [text.get_text() for text in axes.get_yticklabels()]
+    number = [float(re.sub(r"\$(?:([\d.]+)\\times )?10\^\{(-\d+)\}\$", scientific, text)) for text in said]
+    assert number == pytest.approx(ticks)
+
+
+def scientific(found):
+    return f"{found[1] or 1}e{found[2]}"
+
+
+def test_an_interval_is_cut_below_the_marks_of_failures():
+    rows = sweep("a/x", lambda t: 1e-6 * t, (512, 1024), spread=0.9999)
+    rows += [row(name, T=1024, status=Status.OOM) for name in ("b/y", "c/z")]
+    (axes,) = drawn(chart(table(rows))).axes
+    marks = [line for line in axes.lines if line.get_marker() == "x" and len(line.get_xdata()) == 1]
+    lowest = min(line.get_transform().transform((1024, line.get_ydata()[0]))[1] for line in marks)
+    assert len(marks) == 2
+    bars = axes.collections[0]
+    assert bars.get_clip_box().y1 < lowest - marks[0].get_markersize() / 2
+    assert bars.get_clip_box().y1 > axes.bbox.y0 + axes.bbox.height / 2
 
 
 def test_intervals_without_bound_leave_the_values_apart():

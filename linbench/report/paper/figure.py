@@ -28,7 +28,7 @@ SAVING: Final[dict[str, dict[str, Any]]] = {  # what would change from day to da
     "png": {"metadata": {"Software": None}},
     "pgf": {},
 }
-MARKERS: Final = ("o", "s", "D", "^", "v", "P", "*", "p", "X", "h")
+MARKERS: Final = ("o", "s", "D", "^", "v", "P", "X", "p", "h", "*")
 MOST_COLUMNS: Final = 3
 LEAST_PANEL_EM: Final = 11
 MOST_MARKS: Final = 4
@@ -89,12 +89,13 @@ def draw(chart: Chart, venue: Venue, width_in: float, letters: Letters) -> Figur
     figure = Figure(figsize=(width_in, height), layout=engine)
     every = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     step = 1.5 * venue.marker_pt / 72 / panel
-    limits = y_limits(chart, min(most_failures(chart), MOST_MARKS) * step)
+    room = min(most_failures(chart), MOST_MARKS) * step
+    limits = y_limits(chart, room)
     for axes, facet in zip(every.flat, (one for line in grid for one in _padded(line, columns)), strict=True):
         if facet is None:
             axes.set_visible(False)
             continue
-        _panel(axes, chart, venue, facet, step)
+        _panel(axes, chart, venue, facet, step, room)
         if facet:
             title = ", ".join(_named(*one) for one in zip(chart.facets, facet, strict=True))
             axes.set_title(letters(title), pad=0.4 * venue.size_pt)
@@ -179,7 +180,19 @@ def _padded(line: list[tuple[Any, ...]], columns: int) -> list[tuple[Any, ...] |
     return [*line, *[None] * (columns - len(line))]
 
 
-def _panel(axes: Axes, chart: Chart, venue: Venue, facet: tuple[Any, ...], step: float) -> None:
+def _panel(axes: Axes, chart: Chart, venue: Venue, facet: tuple[Any, ...], step: float, room: float) -> None:
+    """Draw the rows of a facet.
+
+    Args:
+        axes: Where.
+        chart: Of which.
+        venue: Where it will stand.
+        facet: The values of the facets.
+        step: Share of the panel's height from one mark of a failure to the next.
+        room: Share of it that is kept for them at the top.
+    """
+    from matplotlib.patches import Rectangle
+
     points = chart.points
     for name, value in zip(chart.facets, facet, strict=True):
         points = points[points[name] == value]
@@ -190,7 +203,7 @@ def _panel(axes: Axes, chart: Chart, venue: Venue, facet: tuple[Any, ...], step:
         # A line breaks where a row failed.
         axes.plot(part[chart.x], part[value], **style, markeredgewidth=0)
         known = part[part[low].notna() & part[high].notna()]
-        axes.errorbar(
+        bars = axes.errorbar(
             known[chart.x],
             known[value],
             yerr=[known[value] - known[low], (known[high] - known[value]).clip(upper=known[value] * 1e6)],
@@ -199,7 +212,10 @@ def _panel(axes: Axes, chart: Chart, venue: Venue, facet: tuple[Any, ...], step:
             elinewidth=0.8 * venue.line_pt,
             capsize=0.5 * venue.marker_pt,
             capthick=0.8 * venue.line_pt,
+            zorder=1.9,  # below every line and marker
         )
+        for artist in (*bars.lines[1], *bars.lines[2]):
+            artist.set_clip_path(Rectangle((0, 0), 1, 1 - room, transform=axes.transAxes))
         for x, status in zip(part[chart.x], part["status"], strict=True):
             if status not in ENDINGS:
                 continue

@@ -25,6 +25,12 @@ ENDINGS: Final = {
     Status.COMPILE_ERROR: ("4", "did not compile"),
     Status.SKIPPED: ("|", "skipped"),
 }
+LEAST_TICKS: Final = 3
+MOST_TICKS: Final = 6
+STEPS: Final = (
+    *((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)),
+    *([round(1 + step / parts, 1) for step in range(9 * parts)] for parts in (2, 5, 10)),
+)
 X_TITLES: Final = {
     "T": "sequence length T (tokens)",
     "B": "batch size B",
@@ -89,42 +95,41 @@ def x_axis(axes: Axes, chart: Chart, venue: Venue, wide_in: float) -> None:
 
 def y_axis(axes: Axes, chart: Chart, limits: tuple[float, float]) -> None:
     """Give a panel a log axis with round numbers in the unit of its title."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import NullFormatter
 
     bottom, top = limits
     axes.set_yscale("log")
     axes.set_ylim(bottom, top)
     scale, _ = _unit(chart)
-    decades = math.log10(top / bottom)
-    if chart.y == "error":
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2 else (1,)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
-    else:
-        ticks = _ticks(bottom / scale, top / scale)
-        axes.set_yticks([tick * scale for tick in ticks], [f"{tick:,g}" for tick in ticks])
+    ticks = _ticks(bottom / scale, top / scale)
+    texts = [_power(tick) if chart.y == "error" else f"{tick:,g}" for tick in ticks]
+    axes.set_yticks([tick * scale for tick in ticks], texts)
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _ticks(bottom: float, top: float) -> list[float]:
-    """Return round numbers between two ends, at most six: of 1, 2 and 5, of 1 and 3, or of whole decades."""
+    """Return round numbers between two ends, three to six: the coarsest steps that give so many."""
     first, last = math.floor(math.log10(bottom)), math.ceil(math.log10(top))
     found: list[float] = []
-    for steps in ((1, 1.5, 2, 3, 4, 5, 7), (1, 2, 5), (1, 3), (1,)):
-        found = [
+    for steps in STEPS:
+        finer = [
             float(f"{step * 10.0**power:.3g}")
             for power in range(first, last + 1)
             for step in steps
             if bottom <= step * 10.0**power <= top
         ]
-        if len(found) <= 6:
-            return found
-    return found[:: math.ceil(len(found) / 6)]
+        if found and len(finer) > MOST_TICKS:
+            break
+        found = finer
+        if len(found) >= LEAST_TICKS:
+            break
+    return found[:: math.ceil(len(found) / MOST_TICKS) or 1]
 
 
 def _power(value: float) -> str:
-    mantissa, exponent = f"{value:.0e}".split("e")
+    mantissa, exponent = f"{value:.2e}".split("e")
     base = f"10^{{{int(exponent)}}}"
-    return f"${base}$" if mantissa == "1" else rf"${mantissa}\times {base}$"
+    return f"${base}$" if float(mantissa) == 1 else rf"${float(mantissa):g}\times {base}$"
 
 
 def _unit(chart: Chart) -> tuple[float, str]:
