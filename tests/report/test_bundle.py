@@ -1,3 +1,4 @@
+import json
 import shlex
 import subprocess
 from dataclasses import replace
@@ -84,6 +85,28 @@ def test_axes_that_one_figure_cannot_hold_are_figures_apart(tmp_path):
     ]
     names = {name for name in written(run_of(rows), tmp_path / "a") if name.startswith("figures/time")}
     assert names == {f"figures/time-{b}.{form}" for b in (1, 2) for form in ("pdf", "csv", "json")}
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_more_series_than_a_figure_can_tell_apart_are_figures_by_operator_and_one_table(tmp_path):
+    names = [*(f"a/{n:02}" for n in range(12)), "b/x", "b/y"]
+    rows = [row(name, 1e-3, T=t) for name in names for t in (1, 2)]
+    found = written(run_of(rows), tmp_path / "a", baseline="a/03")
+    figures = {name for name in found if name.endswith(".pdf")}
+    parts = ("a", "a-2", "b")
+    assert figures == {
+        f"figures/{y}-{part}.pdf" for y in ("time", "memory", "error", "speedup") for part in parts
+    }
+
+    def shown(name):
+        table = pd.read_csv(tmp_path / "a" / "figures" / f"{name}.csv")
+        return list(dict.fromkeys(table["implementation"]))
+
+    assert [shown(f"time-{part}") for part in parts] == [names[:10], names[10:12], names[12:]]
+    assert shown("speedup-b") == ["a/03", "b/x", "b/y"]
+    assert shown("speedup-a-2") == ["a/03", "a/10", "a/11"]
+    assert "implementation=b/x,b/y" in json.loads(found["figures/time-b.json"])["command"]
+    assert all(f"\n{name} & ".encode() in found["tables/time.tex"] for name in names)
 
 
 @pytest.mark.usefixtures("undrawn")

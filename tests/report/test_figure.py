@@ -112,6 +112,22 @@ def test_seventy_series_differ_in_colour_or_marker():
     assert len({(LIGHT[n % len(LIGHT)], MARKERS[n % len(MARKERS)]) for n in range(70)}) == 70
 
 
+def test_more_series_than_can_be_told_apart_are_refused_with_what_to_type(tmp_path):
+    names = [f"{operator}/x{n}" for operator in "ab" for n in range(6)]
+    rows = [row(name, status=Status.OOM if name == "a/x0" else Status.OK) for name in names]
+    rows += [row("c/none", status=Status.UNSUPPORTED)]
+    with pytest.raises(UsageError) as caught:
+        save_figure(chart(table(rows)), VENUES["icml"], 3.25, tmp_path / "a.svg")
+    assert str(caught.value) == (
+        "a figure can tell 10 series apart, and implementation has 12 values here; choose with "
+        "--where operator=a, or --where implementation=a/x1,a/x2; `linbench table` has room for all"
+    )
+    save_figure(chart(table(rows), where={"operator": ["a"]}), VENUES["icml"], 3.25, tmp_path / "a.svg")
+    heads = [row("a/x", H=h) for h in range(1, 12)]
+    with pytest.raises(UsageError, match=r"choose with --where H=1,2; "):
+        save_figure(chart(table(heads), hue="H"), VENUES["icml"], 3.25, tmp_path / "b.svg")
+
+
 def test_error_bars_are_the_intervals():
     shown = chart(table(sweep("a/x", lambda t: 1e-6 * t, (512, 1024), spread=0.2)))
     (axes,) = drawn(shown).axes

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -16,7 +16,7 @@ from linbench.core.errors import UsageError, unknown
 from linbench.core.run import Run
 from linbench.report.paper.again import grid_toml, rerun_script
 from linbench.report.paper.chart import Chart, chart, readable
-from linbench.report.paper.figure import save_figure
+from linbench.report.paper.figure import MOST_SERIES, drawn, save_figure
 from linbench.report.paper.methods import methods
 from linbench.report.paper.record import record, versions, write_beside
 from linbench.report.paper.table import booktabs, markdown
@@ -66,11 +66,12 @@ def write_bundle(run: Run, folder: Path, look: Look, baseline: str | None = None
         (folder / name).mkdir()
     for name, asked in _charts(readable(rows), baseline):
         shown = chart(rows, **asked)
-        path = folder / "figures" / f"{name}.pdf"
-        save_figure(shown, page, inches, path)
-        words = ["linbench", "plot", run.id, "--style", look.style, "--width", look.width, *_words(shown)]
-        made = record(shown, [run], [*words, "-o", f"figures/{name}.pdf"], style=look.style, width_in=inches)
-        write_beside(path, shown, made)
+        for part, some in _parts(rows, asked, shown):
+            path = folder / "figures" / f"{name}{part}.pdf"
+            save_figure(some, page, inches, path)
+            words = ["linbench", "plot", run.id, "--style", look.style, "--width", look.width, *_words(some)]
+            words += ["-o", f"figures/{path.name}"]
+            write_beside(path, some, record(some, [run], words, style=look.style, width_in=inches))
         (folder / "tables" / f"{name}.tex").write_text(booktabs(shown), encoding="utf-8")
         (folder / "tables" / f"{name}.md").write_text(markdown(shown), encoding="utf-8")
     text = methods(run)
@@ -126,6 +127,23 @@ def _charts(rows: pd.DataFrame, baseline: str | None) -> Iterator[tuple[str, dic
             name = re.sub(r"[^A-Za-z0-9_.=-]+", "-", "-".join([y, *map(str, values)]))
             over = {"baseline": baseline} if y == "speedup" else {}
             yield name, {"x": axis, "y": y, "facets": facets, "where": where, **over}
+
+
+def _parts(rows: pd.DataFrame, asked: Mapping[str, Any], shown: Chart) -> Iterator[tuple[str, Chart]]:
+    """Yield a chart, or parts by operator where it is too much for a figure, with the end of each name."""
+    names = drawn(shown)
+    if len(names) <= MOST_SERIES:
+        yield "", shown
+        return
+    beside = [shown.baseline] if shown.baseline else []
+    over = {"baseline": shown.baseline} if shown.baseline else {}
+    room = MOST_SERIES - len(beside)
+    for operator in dict.fromkeys(name.partition("/")[0] for name in names):
+        own = [name for name in names if name.partition("/")[0] == operator and name not in beside]
+        for start in range(0, len(own), room):
+            number = f"-{start // room + 1}" if start else ""
+            where = asked["where"] | {"implementation": [*beside, *own[start : start + room]]}
+            yield f"-{operator}{number}", chart(rows, **{**asked, **over, "where": where})
 
 
 def _layout(rows: pd.DataFrame) -> tuple[str, list[str], list[str]]:

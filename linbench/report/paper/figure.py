@@ -32,6 +32,7 @@ MARKERS: Final = ("o", "s", "D", "^", "v", "P", "X", "p", "h", "*")
 MOST_COLUMNS: Final = 3
 LEAST_PANEL_EM: Final = 11
 MOST_MARKS: Final = 4
+MOST_SERIES: Final = 10
 
 
 def figure_form(path: Path) -> str:
@@ -50,9 +51,11 @@ def save_figure(chart: Chart, venue: Venue, width_in: float, path: Path) -> None
     """Draw a chart into a file; the same chart gives the same bytes.
 
     Raises:
-        UsageError: matplotlib is not installed, the file's ending is not known, or LaTeX is missing for .pgf.
+        UsageError: The chart has more series than can be told apart, matplotlib is not installed, the file's
+            ending is not known, or LaTeX is missing for .pgf.
     """
     form = figure_form(path)
+    _few_series(chart)
     with _settings(venue):
         figure = draw(chart, venue, width_in, typeset if form == "pgf" else plain)
         try:
@@ -121,6 +124,26 @@ def draw(chart: Chart, venue: Venue, width_in: float, letters: Letters) -> Figur
         handlelength=1.8,
     )
     return figure
+
+
+def drawn(chart: Chart) -> list[str]:
+    """Return the series that a figure of a chart has: those with a value, or with the mark of a failure."""
+    points = chart.points
+    shown = points[chart.columns[0]].notna() | points["status"].isin(list(ENDINGS))
+    there = set(points.loc[shown, chart.hue].map(str))
+    return [hue for hue in chart.hues if hue in there]
+
+
+def _few_series(chart: Chart) -> None:
+    """Raise UsageError if a figure would have more series than can be told apart."""
+    names = drawn(chart)
+    if len(names) > MOST_SERIES:
+        operator = names[0].partition("/")[0]
+        fewer = f"--where operator={operator}, or " if chart.hue == "implementation" else ""
+        raise UsageError(
+            f"a figure can tell {MOST_SERIES} series apart, and {chart.hue} has {len(names)} values here; "
+            f"choose with {fewer}--where {chart.hue}={','.join(names[:2])}; `linbench table` has room for all"
+        )
 
 
 @contextmanager
@@ -254,13 +277,10 @@ def _legend(chart: Chart, venue: Venue, width_in: float, letters: Letters) -> di
     """Return the handles of the legend, in as many columns as fit, and how many lines they make."""
     from matplotlib.lines import Line2D
 
-    drawn = set(chart.points.loc[chart.points[chart.columns[0]].notna(), chart.hue].map(str))
     failed = [status for status in ENDINGS if (chart.points["status"] == status).any()]
-    drawn |= set(chart.points.loc[chart.points["status"].isin(failed), chart.hue].map(str))
     handles = [
         Line2D([], [], label=letters(_named(chart.hue, hue)), markeredgewidth=0, **_style(chart, hue))
-        for hue in chart.hues
-        if hue in drawn
+        for hue in drawn(chart)
     ]
     handles += [
         Line2D(
