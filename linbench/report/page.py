@@ -27,7 +27,7 @@ from linbench.store.table import frame
 
 CASE_COLUMNS = ("T", "B", "H", "K", "V", "dtype", "mode", "device", "options", "seed")
 SCRIPTS = (
-    *("numbers.js", "data.js", "canvas.js", "stage.js"),
+    *("numbers.js", "data.js", "canvas.js", "traces.js", "stage.js"),
     *("curves.js", "heatmap.js", "slices.js", "rows.js", "download.js"),
 )
 MANY = 12

@@ -2,8 +2,8 @@
 // Figures along the axis: a line an implementation, and crosses where it failed.
 (() => {
   const {
-    data, state, count, shortCount, digits, interval, SECONDS, size, rate, groups, sorted,
-    make, listMissing, escaped, hover, theme, canvas, plot, logTicks, drawers,
+    data, state, count, digits, interval, SECONDS, size, rate, groups, sorted, make, listMissing, escaped,
+    theme, canvas, plot, drawers, line, crosses, setLane, measuredAxis, valueAxis,
   } = globalThis.linbench;
 
   const tickText = {
@@ -14,54 +14,6 @@
     throughput: (value) => rate(value),
     state: size,
   };
-
-  /** Return the line of one implementation; it breaks where a value of the axis has no point. */
-  function line(points, xs, colour) {
-    const style = points[0].row.style;
-    const at = new Map(points.map((point) => [point.row.x, point]));
-    const along = (pick) => xs.map((x) => (at.has(x) ? pick(at.get(x)) : null));
-    const symbol = (point) => style.marker + (point.row.flags.length ? "-open" : "");
-    return {
-      type: "scatter",
-      mode: "lines+markers",
-      name: escaped(style.name),
-      x: xs,
-      y: along((point) => point.y),
-      error_y: {
-        type: "data",
-        symmetric: false,
-        array: along((point) => (Number.isFinite(point.high) ? point.high - point.y : 0)),
-        arrayminus: along((point) => (Number.isFinite(point.low) ? point.y - point.low : 0)),
-        thickness: 1.2,
-        width: 4,
-        color: colour,
-      },
-      line: { color: colour, width: 1.6, dash: style.dash },
-      marker: { color: colour, size: 9, symbol: xs.map((x) => (at.has(x) ? symbol(at.get(x)) : style.marker)) },
-      hoverinfo: "text",
-      hovertext: along((point) => hover(point.row, point.text)),
-    };
-  }
-
-  /** Return crosses for rows that failed: at their value where they have one, else in a lane at the top edge. */
-  function crosses(marks, lane, colour, text) {
-    const style = marks[0].row.style;
-    return {
-      type: "scatter",
-      mode: lane === null || !text ? "markers" : "markers+text",
-      name: escaped(`${style.name} failed`),
-      x: marks.map(({ row }) => row.x),
-      y: marks.map(({ y }) => (lane === null ? y : lane)),
-      yaxis: lane === null ? "y" : "y2",
-      marker: { color: colour, size: 8, symbol: "x-thin", line: { color: colour, width: 2 } },
-      text: marks.map(({ row }) => escaped(row.status)),
-      textposition: "middle left",
-      textfont: { size: 10, color: colour },
-      cliponaxis: false,
-      hoverinfo: "text",
-      hovertext: marks.map(({ row }) => hover(row, `${row.status}: ${row.reason}`)),
-    };
-  }
 
   /** Return the budget of each operator as a dashed line; of the worst tensors' shares it is 1. */
   function budgets(points, xs, colour) {
@@ -77,12 +29,6 @@
     }).filter(({ y }) => y.some((value) => value));
   }
 
-  /** Return at most `most` of the values, always with a regular step. */
-  function thinned(values, most) {
-    const step = Math.ceil(values.length / most);
-    return values.filter((_, index) => (values.length - 1 - index) % step === 0);
-  }
-
   function draw(element, figure) {
     const found = sorted(figure);
     const colour = theme();
@@ -93,32 +39,22 @@
     const right = found.points.filter(({ row }) => !row.failed);
     const wrong = found.points.filter(({ row }) => row.failed);
     const lanes = groups(found.marks, ({ row }) => row.implementation);
-    const traces = groups(right, ({ row }) => row.implementation).map((points) => line(points, found.xs, paint(points[0].row)));
+    const traces = groups(right, ({ row }) => row.implementation).map((points) => line(points, found.xs, paint(points[0].row), ({ row }) => row.flags.length));
     const limits = figure.id === "error" ? budgets(found.points, found.xs, colour("quiet")) : [];
     traces.unshift(...limits);
     for (const marks of groups(wrong, ({ row }) => row.implementation)) traces.push(crosses(marks, null, paint(marks[0].row), false));
     lanes.forEach((marks, lane) => traces.push(crosses(marks, lanes.length - 1 - lane, paint(marks[0].row), wide)));
 
     const layout = canvas(figure, colour);
-    const ticks = thinned(found.xs, Math.max(2, Math.floor((picture.clientWidth - 96) / 44)));
-    const ends = found.xs.length ? [found.xs[0], found.xs[found.xs.length - 1]].map(Math.log10) : [0, 1];
-    const room = Math.max(0.12, (ends[1] - ends[0]) * 0.06);
-    Object.assign(layout.xaxis, { tickvals: ticks, ticktext: ticks.map(shortCount), range: [ends[0] - room, ends[1] + room] });
+    Object.assign(layout.xaxis, measuredAxis(found.xs, picture));
     for (const { name, y } of limits) {
       layout.annotations.push({
-        text: name, x: ends[1], y: Math.log10(y.findLast((value) => value)), xanchor: "right", yanchor: "top", yshift: -1,
+        text: name, x: Math.log10(found.xs[found.xs.length - 1]), y: Math.log10(y.findLast((value) => value)), xanchor: "right", yanchor: "top", yshift: -1,
         showarrow: false, font: { size: 11, color: colour("quiet") },
       });
     }
-    const values = [...found.points, ...limits.flatMap(({ y }) => y.map((y) => ({ y })))].map(({ y }) => y).filter((y) => y > 0);
-    if (values.length) {
-      // An interval that reaches further than ten times its value is cut, so that it hides no other point.
-      const ends = found.points.flatMap(({ y, low, high }) => [Math.max(low || y, y / 10), Math.min(high || y, 10 * y)]);
-      const seen = [...values, ...ends];
-      const [least, most] = [Math.log10(Math.min(...seen)), Math.log10(Math.max(...seen))];
-      const room = Math.max(0.05, (most - least) * 0.06);
-      Object.assign(layout.yaxis, logTicks(seen, tickText[figure.id] === size ? 2 : 10, tickText[figure.id]), { range: [least - room, most + room] });
-    }
+    const seen = [...found.points, ...limits.flatMap(({ y }) => y.map((y) => ({ y })))];
+    Object.assign(layout.yaxis, valueAxis(seen, tickText[figure.id] === size ? 2 : 10, tickText[figure.id]));
     if (figure.id === "speedup") {
       if (state.baseline) layout.yaxis.title.text = `time of ${escaped(state.baseline)} / time`;
       layout.shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, yref: "y", y0: 1, y1: 1, line: { color: colour("quiet"), width: 1 } });
@@ -126,21 +62,7 @@
     if (figure.id === "error") {
       layout.yaxis.title.text = state.tensor ? `relative L2 error of ${escaped(state.tensor)}` : "error of the worst tensor / budget";
     }
-    if (lanes.length) {
-      const share = Math.min(0.4, Math.max(34, 13 * lanes.length) / (picture.clientHeight - 60));
-      layout.yaxis.domain = [0, 1 - share - 0.015];
-      layout.yaxis2 = {
-        domain: [1 - share, 1], range: [-0.7, lanes.length - 0.3], fixedrange: true, showgrid: false, zeroline: false,
-        showticklabels: false, linecolor: colour("line"), showline: true,
-      };
-      layout.annotations.push({
-        text: "failed", xref: "paper", yref: "paper", x: 0, y: 1 - share / 2, xanchor: "right", yanchor: "middle", xshift: -8, showarrow: false,
-      });
-      layout.shapes.push({
-        type: "rect", xref: "paper", yref: "paper", x0: 0, x1: 1, y0: 1 - share, y1: 1, layer: "below",
-        line: { width: 0 }, fillcolor: colour("panel"),
-      });
-    }
+    if (lanes.length) setLane(layout, lanes.length, picture, colour);
     plot(element, figure, traces, layout);
     const panel = data.panels[state.panel];
     element.querySelector(".panel").textContent = panel ? panel.label : "";
