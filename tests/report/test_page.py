@@ -221,6 +221,14 @@ class TestBrowser:
                 assert value + line["error_y"]["array"][number] == pytest.approx(expected.high, rel=1e-4)
                 assert value - line["error_y"]["arrayminus"][number] == pytest.approx(expected.low, rel=1e-4)
         assert "linear/recurrent has no time there" in opened.page.text_content("#figure-speedup .missing")
+        cells = opened.page.locator("#figure-speedup .numbers td").all_text_contents()
+        expected = speedup(series["softmax/flash"][512], series["linear/recurrent"][512])
+        slower = speedup(series["linear/recurrent"][512], series["softmax/flash"][512])
+        assert format.ratio_interval(expected.value, expected.low, expected.high) in cells
+        opened.page.select_option("#baseline", "softmax/flash")
+        opened.figure("speedup")
+        cells = opened.page.locator("#figure-speedup .numbers td").all_text_contents()
+        assert format.ratio_interval(slower.value, slower.low, slower.high) in cells
 
     def test_the_error_of_each_tensor_has_its_budget(self, opened):
         opened.choose("mode", "fwd_bwd")

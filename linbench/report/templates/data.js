@@ -35,7 +35,7 @@
       const down = Math.hypot(log(base.median, base.low), log(row.high, row.median));
       const up = Math.hypot(log(base.high, base.median), log(row.median, row.low));
       const [low, high] = row.name === state.baseline ? [1, 1] : [ratio * Math.exp(-down), ratio * Math.exp(up)];
-      return { y: ratio, low, high, text: interval(ratio, low, high, [[1, "×"], [0, "×"]]) };
+      return { y: ratio, low, high, text: interval(ratio, low, high, [[1, "×"]]) };
     },
     throughput(row) {
       if (row.median === null) return { why: "it was not timed" };
