@@ -33,7 +33,7 @@ def test_a_figure_is_there_where_a_row_has_what_it_draws():
     assert [figure["id"] for figure in figures(rows())][4:] == [
         *("throughput", "state", "pareto", "position", "parts")
     ]
-    assert [figure["id"] for figure in figures([row("a/x", status=Status.OOM)])] == [
+    assert [figure["id"] for figure in figures([row("a/x", status=Status.CRASHED)])] == [
         *("time", "memory", "speedup", "error")
     ]
 
@@ -68,11 +68,21 @@ class TestSlices:
         assert line["y"] == list(ALONG)
 
     def test_the_parts_of_the_memory_are_stacked(self, opened):
-        assert {bar["name"]: bar["x"] for bar in opened.figure("parts")} == {
+        bars = [trace for trace in opened.figure("parts") if trace["name"] != "s/gone failed"]
+        assert {bar["name"]: bar["x"] for bar in bars} == {
             "outputs": [100] * 4,
             "kept for backward": [200] * 4,
             "workspace": [400] * 4,
         }
+
+    def test_what_failed_is_a_cross_with_its_reason_in_each(self, opened):
+        for name, axis in (("pareto", "y2"), ("position", "y2"), ("parts", "y")):
+            (cross,) = [trace for trace in opened.figure(name) if trace["name"] == "s/gone failed"]
+            assert (cross["yaxis"], cross["marker"]["symbol"]) == (axis, "x-thin")
+            assert "oom: not enough memory" in cross["hovertext"][0]
+            assert opened.page.locator(f"#figure-{name} .textpoint", has_text="oom").count() == 1
+            assert "oom" in opened.page.locator(f"#figure-{name} .numbers").text_content()
+        assert cross["y"] == ["s/gone"]
 
     def test_a_step_of_decoding_is_one_token(self, opened):
         line = next(trace for trace in opened.figure("throughput") if trace["name"] == "s/exact")

@@ -60,6 +60,8 @@
       layout.xaxis.visible = layout.yaxis.visible = false;
       layout.shapes = [];
       layout.annotations.push({ text: "nothing to draw here", xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false });
+    } else if (traces.every(({ x, yaxis }) => !x.length || yaxis === "y2")) {
+      layout.yaxis.visible = false;
     }
     Plotly.react(picture, traces, layout, {
       displaylogo: false,

@@ -3,9 +3,10 @@
 (() => {
   const {
     data, state, count, digits, seconds, size, make, measures, drawers, redraw,
-    sorted, listMissing, escaped, hover, theme, canvas, plot, logTicks, tabled, panelRows, atShow,
+    sorted, listMissing, escaped, hover, theme, canvas, plot, logTicks, tabled, panelRows, atShow, crosses, setLane, thinned,
   } = globalThis.linbench;
   const select = document.getElementById("at");
+  const LETTER_WIDTH = 5.6, TICK_WIDTH = 80, UP = 10;  // pixels, pixels, ticks
   const PARTS = [["output", "outputs", ""], ["saved", "kept for backward", "/"], ["workspace", "workspace", "x"]];
 
   measures.pareto = (row, context) => {
@@ -42,12 +43,30 @@
     element.querySelector(".numbers .scroll").replaceChildren(tabled(headings, lines));
   }
 
-  /** Return ticks for a log axis, and a range from the tick below every value to the one above. */
-  function snug(values, text) {
+  /** Return at most `most` ticks for a log axis, and a range from the tick below every value to the one above. */
+  function snug(values, text, most) {
     const found = logTicks(values, 10, text);
     const low = found.tickvals.findLast((tick) => tick <= Math.min(...values));
     const high = found.tickvals.find((tick) => tick >= Math.max(...values));
-    return { ...found, range: [Math.log10(low) - 0.04, Math.log10(high) + 0.04] };
+    const within = found.tickvals.filter((tick) => tick >= low && tick <= high);
+    const shown = (tick) => found.ticktext[found.tickvals.indexOf(tick)];
+    return { tickvals: thinned(within, most), ticktext: thinned(within, most).map(shown), range: [Math.log10(low) - 0.04, Math.log10(high) + 0.04] };
+  }
+
+  /** Return crosses in a lane at the top edge, one an implementation that failed, with its name and status. */
+  function failed(marks, element, layout, colour) {
+    if (!marks.length) return [];
+    const picture = element.querySelector(".plot");
+    const texts = marks.map(({ row }) => `\u00a0${row.name} ${row.status}`);
+    const width = 28 + LETTER_WIDTH * Math.max(...texts.map(({ length }) => length));
+    const most = Math.max(1, Math.floor((picture.clientWidth - layout.margin.l - layout.margin.r) / width));
+    const lines = Math.ceil(marks.length / most), columns = Math.ceil(marks.length / lines);
+    setLane(layout, lines, picture, colour);
+    layout.xaxis2 = { anchor: "y2", range: [-0.1, columns - 0.1], visible: false, fixedrange: true };
+    return marks.map((mark, index) => ({
+      ...crosses([mark], lines - 1 - Math.floor(index / columns), paint(mark.row, colour), true),
+      x: [index % columns], xaxis: "x2", text: [escaped(texts[index])], textposition: "middle right",
+    }));
   }
 
   const paint = (row, colour) => colour(`series-${row.style.colour}`);
@@ -70,14 +89,20 @@
       });
     }
     const layout = canvas(figure, colour);
+    traces.push(...failed(here.marks, element, layout, colour));
+    layout.xaxis.visible = points.length > 0;
     if (points.length) {
-      Object.assign(layout.xaxis, snug(points.map(({ row }) => row.median), (value) => seconds({ median: value, low: value, high: value }).split(" [")[0]));
-      Object.assign(layout.yaxis, snug(points.map(({ y }) => y), digits));
+      const across = Math.max(2, Math.floor(element.querySelector(".plot").clientWidth / TICK_WIDTH));
+      Object.assign(layout.xaxis, snug(points.map(({ row }) => row.median), (value) => seconds({ median: value, low: value, high: value }).split(" [")[0], across));
+      Object.assign(layout.yaxis, snug(points.map(({ y }) => y), digits, UP));
     }
     layout.yaxis.title.text = state.tensor ? `relative L2 error of ${escaped(state.tensor)}` : "error of the worst tensor / budget";
     plot(element, figure, traces, layout);
     finish(element, figure, here, ["Implementation", "Time [95%]", "Error", "On the front"],
-      points.map((point) => [point.row.name, seconds(point.row), measures.error(point.row).text, front.includes(point) ? "yes" : "no"]));
+      [
+        ...points.map((point) => [point.row.name, seconds(point.row), measures.error(point.row).text, front.includes(point) ? "yes" : "no"]),
+        ...here.marks.map(({ row }) => [row.name, row.status, "–", "no"]),
+      ]);
   };
 
   /** Return the first and the last token of a stretch of T. */
@@ -87,21 +112,27 @@
 
   drawers.position = (element, figure) => {
     const here = found(figure), { points } = here, colour = theme();
+    const cross = (row) => ({ color: paint(row, colour), size: 8, symbol: "x-thin", line: { color: paint(row, colour), width: 2 } });
+    const ended = (row) => (row.failed ? `; ${row.status}: ${row.reason}` : "");
     const traces = points.map(({ row }) => ({
       type: "scatter", mode: "lines+markers", name: escaped(row.name),
       x: row.along.map((_, index) => stretch(index, row.along.length).reduce((a, b) => a + b) / 2), y: row.along,
-      line: { color: paint(row, colour), width: 1.6, dash: row.style.dash }, marker: { ...dot(row, colour), size: 7 },
+      line: { color: paint(row, colour), width: 1.6, dash: row.style.dash }, marker: row.failed ? cross(row) : { ...dot(row, colour), size: 7 },
       hoverinfo: "text",
-      hovertext: row.along.map((value, index) => hover(row, `${row.worst}, tokens ${stretch(index, row.along.length).map(count).join(" to ")}: ${digits(value)}`)),
+      hovertext: row.along.map((value, index) => hover(row, `${row.worst}, tokens ${stretch(index, row.along.length).map(count).join(" to ")}: ${digits(value)}${ended(row)}`)),
     }));
     const layout = canvas(figure, colour);
+    traces.push(...failed(here.marks, element, layout, colour));
+    layout.xaxis.visible = points.length > 0;
     layout.xaxis.type = "linear";
     const values = points.flatMap(({ row }) => row.along).filter((value) => value > 0);
-    if (values.length) Object.assign(layout.yaxis, snug(values, digits));
+    if (values.length) Object.assign(layout.yaxis, snug(values, digits, UP));
     plot(element, figure, traces, layout);
     const most = Math.max(0, ...points.map(({ row }) => row.along.length));
-    finish(element, figure, here, ["Tokens", ...points.map(({ row }) => `${row.name}, ${row.worst}`)],
-      Array.from({ length: most }, (_, index) => [stretch(index, most).map(count).join(" to "), ...points.map(({ row }) => (row.along[index] === undefined ? "–" : digits(row.along[index] ?? NaN)))]));
+    const heading = ({ row }) => [row.name, row.worst, row.failed ? row.status : ""].filter(Boolean).join(", ");
+    const value = (row, index) => (row.along[index] === undefined ? "–" : digits(row.along[index] ?? NaN));
+    finish(element, figure, here, ["Tokens", ...[...points, ...here.marks].map(heading)],
+      Array.from({ length: most }, (_, index) => [stretch(index, most).map(count).join(" to "), ...[...points, ...here.marks].map(({ row }) => value(row, index))]));
   };
 
   drawers.parts = (element, figure) => {
@@ -112,16 +143,26 @@
       marker: { color: colour(`series-${index}`), pattern: { shape, fillmode: "overlay", fgcolor: colour("page"), fgopacity: 0.55, size: 6 } },
       hoverinfo: "text", hovertext: points.map(({ row, text }) => hover(row, text)), textposition: "none",
     }));
+    const most = Math.max(1, ...points.map(({ y }) => y)), step = 2 ** Math.ceil(Math.log2(most / 5));
+    const names = [...here.marks, ...points].map(({ row }) => escaped(row.name));
+    for (const mark of here.marks) {
+      traces.push({
+        ...crosses([mark], null, paint(mark.row, colour), false), x: [most / 60], y: [escaped(mark.row.name)],
+        mode: "markers+text", text: [`\u00a0${mark.row.status}`], textposition: "middle right", showlegend: false,
+      });
+    }
     const layout = canvas(figure, colour);
     Object.assign(layout, { barmode: "stack", showlegend: true, legend: { orientation: "h", yanchor: "bottom", y: 1.01, x: 0 }, bargap: 0.35 });
     layout.margin = { ...layout.margin, l: 10, t: 66 };
-    const most = Math.max(1, ...points.map(({ y }) => y)), step = 2 ** Math.ceil(Math.log2(most / 5));
     const ticks = Array.from({ length: Math.ceil(most / step) + 1 }, (_, index) => index * step);
     Object.assign(layout.xaxis, { type: "linear", rangemode: "tozero", tickvals: ticks, ticktext: ticks.map((value) => size(value).replace(/\.0+(?= )/, "")) });
-    Object.assign(layout.yaxis, { type: "category", automargin: true, title: { text: "" } });
+    Object.assign(layout.yaxis, { type: "category", categoryorder: "array", categoryarray: names, automargin: true, title: { text: "" } });
     plot(element, figure, traces, layout);
     finish(element, figure, here, ["Implementation", "Above the inputs", ...PARTS.map(([, text]) => text), "state, given or returned"],
-      points.map(({ row }) => [row.name, size(row.extra), ...PARTS.map(([name]) => size(row[name])), row.state === null ? "–" : size(row.state)]));
+      [
+        ...points.map(({ row }) => [row.name, size(row.extra), ...PARTS.map(([name]) => size(row[name])), row.state === null ? "–" : size(row.state)]),
+        ...here.marks.map(({ row }) => [row.name, row.status, ...PARTS.map(() => "–"), "–"]),
+      ]);
   };
 
   /** Offer the values of the panel that is shown; keep the chosen one where it is there. */

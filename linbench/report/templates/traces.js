@@ -94,5 +94,5 @@
     return { ...logTicks(seen, base, text), range: [least - room, most + room] };
   }
 
-  Object.assign(globalThis.linbench, { line, crosses, setLane, measuredAxis, valueAxis });
+  Object.assign(globalThis.linbench, { line, crosses, setLane, thinned, measuredAxis, valueAxis });
 })();
