@@ -27,13 +27,18 @@ class Capacity:
     reason: str
 
 
+def refuses(status: str, reason: str | None) -> bool:
+    """Return whether a row was out of memory, or was skipped because it was predicted to be."""
+    predicted = status == Status.SKIPPED and (reason or "").startswith(PREDICTED)
+    return status == Status.OOM or predicted
+
+
 def capacities(panel: Panel) -> tuple[Capacity, ...]:
     """Return how far each implementation gets before it is out of memory; those never tried are left out."""
     found = []
     rows = panel.rows[panel.rows["status"] != Status.UNSUPPORTED]
     for name, part in rows.sort_values(panel.axis).groupby("implementation"):
-        predicted = (part["status"] == Status.SKIPPED) & part["reason"].str.startswith(PREDICTED)
-        out = part[(part["status"] == Status.OOM) | predicted]
+        out = part[list(map(refuses, part["status"], part["reason"]))]
         refused = int(out[panel.axis].iloc[0]) if len(out) else None
         ok = part.loc[part["status"] == Status.OK, panel.axis]
         reached = ok if refused is None else ok[ok < refused]

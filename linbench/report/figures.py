@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from linbench.analysis.capacity import refuses
 from linbench.core.measurement import Measurement
 
 # Seven hues that stay apart under protanopia, deuteranopia and tritanopia, at 3:1 or more to the page.
@@ -70,6 +71,12 @@ FIGURES: Final[tuple[dict[str, Any], ...]] = (
         "y": "bytes of the state",
     },
     {
+        "id": "reach",
+        "title": "Reach before out of memory",
+        "note": "The largest that fits; \u2715 where memory was not enough, \u25b8 where it always was.",
+        "y": "",
+    },
+    {
         "id": "pareto",
         "title": "Error against time",
         "note": "Lower left is better; no other is both as quick and as exact as those on the dotted line.",
@@ -99,6 +106,7 @@ def figures(rows: Sequence[Measurement]) -> list[dict[str, Any]]:
     drawn = {
         "throughput": any(row.time and row.case.mode == "decode" for row in rows),
         "state": any(memory.state_bytes for memory in memories),
+        "reach": any(refuses(row.status, row.reason) for row in rows),
         "pareto": any(row.time and row.errors for row in rows),
         "position": any(error.by_position for row in rows for error in row.errors.values()),
         "parts": any(memory.output_bytes is not None for memory in memories),

@@ -1,12 +1,10 @@
-"""Growth: how times grow along an axis against what the operator claims, and how far each one gets."""
+"""Growth: how times grow along an axis against what the operator claims."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from linbench.analysis.capacity import capacities
 from linbench.analysis.panel import Panel
 from linbench.analysis.scaling import Scaling, claimed_exponent, scaling
 from linbench.report.format import count
@@ -32,25 +30,6 @@ class Growth:
     fitted: str
     claim: str
     broken: str
-
-
-@dataclass(frozen=True)
-class Reach:
-    """How far one implementation gets along the axis before it is out of memory.
-
-    Attributes:
-        implementation: Its full name.
-        largest: The largest value at which it was ok; None if it never was.
-        share: log of that value, from the least of the panel (near 0) to the greatest (1).
-        bounded: Whether it was out of memory at a larger value.
-        said: What bounds it, as text.
-    """
-
-    implementation: str
-    largest: int | None
-    share: float
-    bounded: bool
-    said: str
 
 
 def growths(panel: Panel, complexities: Mapping[str, str]) -> list[Growth]:
@@ -81,26 +60,6 @@ def growths(panel: Panel, complexities: Mapping[str, str]) -> list[Growth]:
             )
         found.append(Growth(name, _interval(fit), fitted, claimed, broken))
     return found
-
-
-def reaches(panel: Panel) -> list[Reach]:
-    """Return how far each implementation of a panel gets, where one of them was out of memory."""
-    found = capacities(panel)
-    if all(one.refused is None for one in found):
-        return []
-    low, high = math.log(panel.xs[0] / 2), math.log(panel.xs[-1])
-    return [
-        Reach(
-            one.implementation,
-            one.largest,
-            (math.log(one.largest) - low) / (high - low) if one.largest else 0.0,
-            one.refused is not None,
-            f"not at {count(one.refused)}: {one.reason}"
-            if one.refused is not None
-            else "never out of memory here",
-        )
-        for one in found
-    ]
 
 
 def _claim(panel: Panel, complexity: str) -> float | None:

@@ -5,11 +5,13 @@ import math
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from linbench.analysis.capacity import capacities
 from linbench.analysis.duel import crossovers
 from linbench.analysis.panel import Panel, option_text, options_text, panels
 from linbench.analysis.verdict import default_baseline, verdicts
@@ -21,14 +23,14 @@ from linbench.core.run import Run
 from linbench.report import format, history, html, words
 from linbench.report.families import families, fastest
 from linbench.report.figures import DARK, LIGHT, figures, layout, styles
-from linbench.report.growth import growths, reaches
+from linbench.report.growth import growths
 from linbench.report.means import alike, means
 from linbench.store.table import frame
 
 CASE_COLUMNS = ("T", "B", "H", "K", "V", "dtype", "mode", "device", "options", "seed")
 SCRIPTS = (
     *("numbers.js", "data.js", "canvas.js", "traces.js", "stage.js"),
-    *("curves.js", "heatmap.js", "slices.js", "rows.js", "download.js"),
+    *("curves.js", "heatmap.js", "slices.js", "reach.js", "rows.js", "download.js"),
 )
 MANY = 12
 """More lines than this are told apart badly: a figure then begins with one an operator."""
@@ -155,6 +157,10 @@ def _data(
                 "settings": panel.settings,
                 "rows": [int(number) for number in panel.rows.index],
                 "fastest": [names.index(name) for name in fastest(panel).values()],
+                "reach": [
+                    asdict(one) | {"implementation": names.index(one.implementation)}
+                    for one in capacities(panel)
+                ],
             }
             for panel in found
         ],
@@ -211,7 +217,6 @@ def _verdict(panel: Panel, baseline: str | None, operators: Mapping[str, Operato
         "crossovers": crossovers(panel),
         "growths": grown if len(panel.xs) > 1 else [],
         "broken": [growth.broken for growth in grown if growth.broken],
-        "reaches": reaches(panel),
     }
 
 

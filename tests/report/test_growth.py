@@ -1,9 +1,8 @@
 import pytest
-from synthetic import row, run_of, sweep, table
+from synthetic import run_of, sweep, table
 
 from linbench.analysis import panels
-from linbench.core.measurement import Status
-from linbench.report.growth import growths, reaches
+from linbench.report.growth import growths
 from linbench.report.page import render
 
 
@@ -47,17 +46,6 @@ def test_without_three_values_or_without_a_claim_nothing_is_said():
     assert (few.exponent, few.fitted, few.broken) == ("too few values", "", "")
     (unknown,) = growths(panels(table(sweep("linear/x", lambda x: x**2 * 1e-9)))[0], {})
     assert (unknown.claim, unknown.broken) == ("", "")
-
-
-def test_reach_is_the_largest_before_out_of_memory():
-    rows = sweep("a/small", lambda x: 1e-6 * x, xs=(512, 1024, 2048))
-    rows += sweep("b/large", lambda x: 1e-6 * x, xs=(512, 1024))
-    rows.append(row("b/large", T=2048, status=Status.OOM, reason="not enough memory"))
-    small, large = reaches(panels(table(rows))[0])
-    assert (small.largest, small.bounded, small.said) == (2048, False, "never out of memory here")
-    assert (large.largest, large.bounded, large.said) == (1024, True, "not at 2,048: not enough memory")
-    assert (small.share, large.share) == (1.0, pytest.approx(2 / 3))
-    assert reaches(panels(table(rows[:3]))[0]) == []
 
 
 def test_the_page_has_the_tables_and_marks_the_broken_claim():

@@ -1,0 +1,71 @@
+"""The figure of how far each implementation gets before it is out of memory."""
+
+import pytest
+from synthetic import row, run_of, sweep
+
+from linbench.core.measurement import Status
+from linbench.report.figures import figures
+from linbench.report.page import render
+
+PREDICTED = "predicted to need 17.2 GiB; 8.0 GiB may be used"
+
+
+def rows():
+    return [
+        *sweep("a/free", lambda x: 1e-6 * x, xs=(512, 1024, 2048, 4096)),
+        *sweep("b/full", lambda x: 1e-6 * x, xs=(512, 1024)),
+        row("b/full", T=2048, status=Status.OOM, reason="<b>not</b> enough memory"),
+        *sweep("c/large", lambda x: 1e-6 * x, xs=(512,)),
+        row("c/large", T=1024, status=Status.SKIPPED, reason=PREDICTED),
+        row("d/never", T=512, status=Status.OOM, reason="not enough memory"),
+        row("e/absent", T=512, status=Status.UNSUPPORTED, reason="needs a CUDA device"),
+        row("f/broken", T=512, status=Status.CRASHED, reason="signal 11"),
+    ]
+
+
+def test_it_is_there_where_a_row_was_out_of_memory_or_predicted_to_be():
+    def shown(**ending):
+        return "reach" in [figure["id"] for figure in figures([row("a/x"), row("b/x", **ending)])]
+
+    assert shown(status=Status.OOM)
+    assert shown(status=Status.SKIPPED, reason=PREDICTED)
+    assert not shown(status=Status.SKIPPED, reason="a shorter T timed out")
+    assert not shown(status=Status.TIMEOUT)
+
+
+@pytest.mark.browser
+def test_bars_end_in_a_cross_where_memory_did_and_in_an_arrow_where_it_never_did(open_page):
+    opened = open_page(render(run_of(rows())))
+    bars, crosses, arrows = opened.figure("reach")
+    assert dict(zip(bars["y"], bars["x"], strict=True)) == {
+        "a/free": 4096 - 256,
+        "b/full": 1024 - 256,
+        "c/large": 512 - 256,
+    }
+    assert dict(zip(crosses["y"], crosses["x"], strict=True)) == {
+        "b/full": 2048,
+        "c/large": 1024,
+        "d/never": 512,
+    }
+    assert (arrows["y"], arrows["x"]) == (["a/free"], [4096])
+    hovers = dict(zip(crosses["y"], crosses["hovertext"], strict=True))
+    assert "not at T = 2,048: &lt;b&gt;not&lt;/b&gt; enough memory" in hovers["b/full"]
+    assert PREDICTED in hovers["c/large"].replace("<br>", " ")
+    page = opened.page
+    assert page.locator("#figure-reach .barlayer .point path").count() == 3
+    assert page.locator("#figure-reach .textpoint").all_text_contents() == [
+        *("\u00a0512", "\u00a01k", "\u00a02k", "\u2265 4k")
+    ]
+    assert page.locator("#figure-reach .numbers tbody tr").all_text_contents() == [
+        "a/free4,096never here\u2013",
+        "b/full1,0242,048<b>not</b> enough memory",
+        f"c/large5121,024{PREDICTED}",
+        "d/nevernone512not enough memory",
+    ]
+    missing = page.text_content("#figure-reach .missing")
+    assert "e/absent, unsupported at T = 512: needs a CUDA device" in missing
+    assert "f/broken, crashed at T = 512: signal 11" in missing
+    assert page.get_attribute("#figure-reach .plot", "aria-label").startswith("Largest T of each")
+    page.locator(".legend label", has_text="b/full").locator("input").uncheck()
+    assert opened.figure("reach")[0]["y"] == ["c/large", "a/free"]
+    assert opened.complaints == []
