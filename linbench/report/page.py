@@ -1,15 +1,10 @@
 """The page: one HTML file that holds a run, its analysis and its figures, and needs no network."""
 
 import json
-import math
 import shlex
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
-
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from linbench.analysis.capacity import capacities
 from linbench.analysis.duel import crossovers
@@ -20,9 +15,11 @@ from linbench.core.case import Case
 from linbench.core.measurement import FAILURES, Measurement
 from linbench.core.operator import Operator
 from linbench.core.run import Run
-from linbench.report import format, history, html, words
+from linbench.report import history, words
+from linbench.report.document import document, finite
+from linbench.report.facts import command, facts, machine, tally, title
 from linbench.report.families import families, fastest
-from linbench.report.figures import DARK, LIGHT, figures, layout, styles
+from linbench.report.figures import figures, layout, styles
 from linbench.report.growth import growths
 from linbench.report.means import alike, means
 from linbench.store.table import frame
@@ -66,14 +63,17 @@ def render(
     names = _names(run.measurements)
     chosen = baseline if baseline in names else default_baseline(found)
     axis = found[0].axis if found else "T"
-    plotly, script = get_plotlyjs(), "\n".join(map(html.asset, SCRIPTS))
-    return html.template("page.html.j2").render(
+    return document(
+        "page.html.j2",
+        SCRIPTS,
+        _data(run, found, names, chosen, axis),
         run=run,
-        title=_title(run),
+        title=title(run),
+        tab=f"{title(run)} · {run.id}",
         record=json.dumps(_summary(run)),
-        command=_command(run),
-        tally=_tally(run),
-        machine=_machine(run.environment),
+        command=command(run),
+        tally=tally(run.measurements),
+        machine=machine(run.environment),
         doubts=words.doubts(run, found),
         axis=axis,
         baseline=chosen,
@@ -89,17 +89,10 @@ def render(
         columns=_varying(run.measurements),
         constants=_constants(run.measurements),
         statuses=sorted({str(row.status) for row in run.measurements}),
-        facts=_facts(run),
+        facts=facts(run),
         history=history.history(run, series, baselines or {}),
         width=history.WIDTH,
         height=history.HEIGHT,
-        data=html.embedded(_data(run, found, names, chosen, axis)),
-        palette=[("light", LIGHT), ("dark", DARK)],
-        css=html.asset("page.css"),
-        plotly=Markup(plotly),
-        script=Markup(script),
-        hashes=[html.hashed(plotly), html.hashed(script)],
-        format=format,
     )
 
 
@@ -107,11 +100,11 @@ def _summary(run: Run) -> dict[str, str]:
     """Return what an index of reports says of a run; see `linbench.report.index`."""
     return {
         "run": run.id,
-        "title": _title(run),
+        "title": title(run),
         "created_at": run.created_at,
-        "tally": _tally(run),
-        "machine": _machine(run.environment),
-        "command": _command(run) or "",
+        "tally": tally(run.measurements),
+        "machine": machine(run.environment),
+        "command": command(run) or "",
     }
 
 
@@ -190,18 +183,18 @@ def _row(row: Measurement, implementation: int, case: int) -> list[Any]:
         case,
         str(row.status),
         row.reason or "",
-        _number(time.median_s) if time else None,
-        _number(time.ci_low_s) if time else None,
-        _number(time.ci_high_s) if time else None,
+        finite(time.median_s) if time else None,
+        finite(time.ci_low_s) if time else None,
+        finite(time.ci_high_s) if time else None,
         time.n if time else 0,
         *(getattr(memory, f"{part}_bytes") if memory else None for part in MEMORY_PARTS),
         memory.meter if memory else None,
         {
-            name: [_number(error.rel_l2), _number(error.budget), error.nonfinite]
+            name: [finite(error.rel_l2), finite(error.budget), error.nonfinite]
             for name, error in row.errors.items()
         },
         row.worst_tensor,
-        [None if part is None else _number(part, 3) for part in worst.by_position] if worst else [],
+        [None if part is None else finite(part, 3) for part in worst.by_position] if worst else [],
         list(row.flags),
     ]
 
@@ -257,86 +250,3 @@ def _constants(rows: Sequence[Measurement]) -> str:
 
 def _case_text(case: Case, name: str) -> str:
     return options_text(case.options) if name == "options" else str(getattr(case, name))
-
-
-def _title(run: Run) -> str:
-    grid = run.plan.get("grid")
-    name = grid.get("name") if isinstance(grid, Mapping) else grid
-    return "Axes as typed" if name == "axes" else str(name or "Run")
-
-
-def _command(run: Run) -> str | None:
-    """Return the command that makes the run again; None for a run that no command began."""
-    typed = run.plan.get("command")
-    return shlex.join(typed) if typed else None
-
-
-def _tally(run: Run) -> str:
-    counted = Counter(str(row.status) for row in run.measurements)
-    parts = [f"{format.count(number)} {status}" for status, number in counted.most_common()]
-    return " · ".join([format.plural(len(run.measurements), "row"), *parts])
-
-
-def _machine(environment: Mapping[str, Any]) -> str:
-    """Return the machine in one line: its processor, GPUs, torch and commit, as far as they are known."""
-    host, git = environment.get("host") or {}, environment.get("git") or {}
-    gpus = Counter(str(gpu.get("name")) for gpu in environment.get("gpus") or ())
-    torch = (environment.get("libraries") or {}).get("torch")
-    parts = [
-        host.get("cpu"),
-        format.plural(host["cores"], "core") if "cores" in host else None,
-        ", ".join(f"{number} {format.TIMES} {name}" for name, number in gpus.items()) or "no GPU",
-        f"torch {torch}" if torch else None,
-        f"commit {str(git['commit'])[:10]}" if git.get("commit") else None,
-    ]
-    return " · ".join(part for part in parts if part)
-
-
-def _facts(run: Run) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Return the environment, the timers and the plan as titled lists of names and texts."""
-    timers = Counter(row.time.timer for row in run.measurements if row.time)
-    meters = Counter(row.memory.meter for row in run.measurements if row.memory)
-    measured = {"started": run.created_at, "finished": run.finished_at or "no"} | {
-        name: [f"{text} ({format.plural(number, 'row')})" for text, number in sorted(counted.items())]
-        for name, counted in (("timer", timers), ("memory meter", meters))
-    }
-    sections: dict[str, Any] = {"measured": measured}
-    plain: dict[str, Any] = {}
-    for name, value in run.environment.items():
-        if isinstance(value, Mapping):
-            sections[name] = value
-        elif isinstance(value, list) and value and all(isinstance(part, Mapping) for part in value):
-            sections |= {f"{name} {number}": part for number, part in enumerate(value)}
-        else:
-            plain[name] = value
-    sections |= {"other": plain, "plan": run.plan}
-    return [(title, lines) for title, part in sections.items() if (lines := list(_lines(part, "")))]
-
-
-def _lines(part: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
-    """Yield each value of a nested mapping with its dotted name."""
-    for name, value in part.items():
-        if isinstance(value, Mapping) and value:
-            yield from _lines(value, f"{prefix}{name}.")
-        elif name.endswith("_bytes") and isinstance(value, int):
-            yield prefix + name.removesuffix("_bytes"), format.size(value)
-        else:
-            yield prefix + name, _text(value)
-
-
-def _text(value: Any) -> str:
-    """Return a value of the environment as people read it."""
-    if value is None or value in ([], {}, ""):
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list | tuple):
-        return ", ".join(_text(part) for part in value)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_text(part)}" for name, part in value.items())
-    return str(value)
-
-
-def _number(value: float, digits: int = 9) -> float | None:
-    """Return a number with so many significant digits, or None if it is not finite."""
-    return float(f"{value:.{digits}g}") if math.isfinite(value) else None

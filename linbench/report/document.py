@@ -1,0 +1,40 @@
+"""Document: what our pages with figures are made of: one HTML file that needs no network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from linbench.report import format, html
+from linbench.report.figures import DARK, LIGHT
+
+
+def document(template: str, scripts: Sequence[str], data: Any, **values: Any) -> str:
+    """Return a template filled in, with plotly, our scripts and the data that they draw from inside.
+
+    Args:
+        template: Its file; it includes head.html.j2 and scripts.html.j2.
+        scripts: Files of JavaScript, in the order in which they run.
+        data: What they draw from, as plain JSON data.
+        **values: What the template takes beside.
+    """
+    plotly, script = get_plotlyjs(), "\n".join(map(html.asset, scripts))
+    return html.template(template).render(
+        **values,
+        data=html.embedded(data),
+        palette=[("light", LIGHT), ("dark", DARK)],
+        css=html.asset("page.css"),
+        plotly=Markup(plotly),
+        script=Markup(script),
+        hashes=[html.hashed(plotly), html.hashed(script)],
+        format=format,
+    )
+
+
+def finite(value: float, digits: int = 9) -> float | None:
+    """Return a number with so many significant digits, or None if it is not finite."""
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
