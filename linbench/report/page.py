@@ -26,7 +26,7 @@ from linbench.store.table import frame
 
 CASE_COLUMNS = ("T", "B", "H", "K", "V", "dtype", "mode", "device", "options", "seed")
 SCRIPTS = (
-    *("numbers.js", "data.js", "canvas.js", "traces.js", "stage.js"),
+    *("numbers.js", "data.js", "canvas.js", "traces.js", "view.js", "pager.js", "stage.js"),
     *("curves.js", "heatmap.js", "slices.js", "reach.js", "rows.js", "download.js"),
 )
 MANY = 12

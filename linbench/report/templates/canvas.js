@@ -1,7 +1,7 @@
 "use strict";
 // What a figure is drawn on, and the words and the table behind it.
 (() => {
-  const { data, count, groups } = globalThis.linbench;
+  const { data, count } = globalThis.linbench;
   const PAPER_WIDTH = 660;
 
   // Plotly reads a little HTML in its labels: names and reasons go in escaped.
@@ -78,6 +78,12 @@
     return element;
   }
 
+  function groups(points, key) {
+    const found = new Map();
+    for (const point of points) found.set(key(point), [...(found.get(key(point)) || []), point]);
+    return [...found.values()];
+  }
+
   function listMissing(details, { marks, points, absent }) {
     const missing = [
       ...[...marks, ...points.filter(({ row }) => row.failed)].map(({ row }) => ({ row, why: row.reason })),
@@ -109,5 +115,32 @@
     return table;
   }
 
-  Object.assign(globalThis.linbench, { escaped, hover, theme, logTicks, canvas, plot, make, listMissing, tabled });
+  /** Set a table in a place: a line a value of the axis, a column an implementation. */
+  function tabulate(place, { points, marks, absent, xs }) {
+    const table = make("table"), head = make("thead"), body = make("tbody");
+    const entries = [...points, ...marks, ...absent];
+    const shown = [...new Set(entries.map(({ row }) => row.implementation))].sort((a, b) => a - b);
+    const cells = new Map(entries.map((entry) => [`${entry.row.implementation} ${entry.row.x}`, entry]));
+    const top = make("tr");
+    top.append(make("th", data.axis, "number"), ...shown.map((index) => make("th", data.implementations[index].name)));
+    for (const heading of top.children) heading.scope = "col";
+    for (const x of xs) {
+      const tr = make("tr"), heading = make("th", count(x), "number");
+      heading.scope = "row";
+      tr.append(heading);
+      for (const index of shown) {
+        const entry = cells.get(`${index} ${x}`);
+        if (!entry) tr.append(make("td", "–", "none"));
+        else if (entry.row.failed) tr.append(make("td", [entry.row.status, entry.text].filter(Boolean).join(" "), "failed"));
+        else if (entry.text) tr.append(make("td", entry.text, "value"));
+        else tr.append(make("td", entry.row.status === "ok" ? entry.why : entry.row.status, "none"));
+      }
+      body.append(tr);
+    }
+    head.append(top);
+    table.append(head, body);
+    place.replaceChildren(table);
+  }
+
+  Object.assign(globalThis.linbench, { escaped, hover, theme, logTicks, canvas, plot, make, groups, listMissing, tabled, tabulate });
 })();

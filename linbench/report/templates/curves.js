@@ -2,7 +2,7 @@
 // Figures along the axis: a line an implementation, and crosses where it failed.
 (() => {
   const {
-    data, state, count, digits, interval, SECONDS, size, rate, groups, sorted, make, listMissing, escaped,
+    data, state, digits, interval, SECONDS, size, rate, groups, sorted, listMissing, tabulate, escaped,
     theme, canvas, plot, drawers, line, crosses, setLane, measuredAxis, valueAxis,
   } = globalThis.linbench;
 
@@ -69,32 +69,6 @@
     picture.setAttribute("aria-label", `${figure.title} against ${data.axis}, ${panel ? panel.label : "no rows"}; the same as a table below`);
     listMissing(element.querySelector(".missing"), found);
     tabulate(element.querySelector(".numbers .scroll"), found);
-  }
-
-  function tabulate(place, { points, marks, absent, xs }) {
-    const table = make("table"), head = make("thead"), body = make("tbody");
-    const entries = [...points, ...marks, ...absent];
-    const shown = [...new Set(entries.map(({ row }) => row.implementation))].sort((a, b) => a - b);
-    const cells = new Map(entries.map((entry) => [`${entry.row.implementation} ${entry.row.x}`, entry]));
-    const top = make("tr");
-    top.append(make("th", data.axis, "number"), ...shown.map((index) => make("th", data.implementations[index].name)));
-    for (const heading of top.children) heading.scope = "col";
-    for (const x of xs) {
-      const tr = make("tr"), heading = make("th", count(x), "number");
-      heading.scope = "row";
-      tr.append(heading);
-      for (const index of shown) {
-        const entry = cells.get(`${index} ${x}`);
-        if (!entry) tr.append(make("td", "–", "none"));
-        else if (entry.row.failed) tr.append(make("td", [entry.row.status, entry.text].filter(Boolean).join(" "), "failed"));
-        else if (entry.text) tr.append(make("td", entry.text, "value"));
-        else tr.append(make("td", entry.row.status === "ok" ? entry.why : entry.row.status, "none"));
-      }
-      body.append(tr);
-    }
-    head.append(top);
-    table.append(head, body);
-    place.replaceChildren(table);
   }
 
   for (const id of Object.keys(tickText)) drawers[id] = draw;

@@ -57,12 +57,6 @@
     },
   };
 
-  function groups(points, key) {
-    const found = new Map();
-    for (const point of points) found.set(key(point), [...(found.get(key(point)) || []), point]);
-    return [...found.values()];
-  }
-
   /** Return whether an implementation is among those that the choice of lines offers. */
   function offered(number) {
     if (state.lines === "fastest") return data.panels[state.panel].fastest.includes(number);
@@ -90,5 +84,5 @@
     return found;
   }
 
-  Object.assign(globalThis.linbench, { data, rows, state, measures, groups, panelRows, offered, sorted });
+  Object.assign(globalThis.linbench, { data, rows, state, measures, panelRows, offered, sorted });
 })();

@@ -1,10 +1,8 @@
 "use strict";
-// The table of rows, a page at a time.
+// The table of rows.
 (() => {
-  const { data, rows, count, digits, seconds, size, make } = globalThis.linbench;
-  const byId = (id) => document.getElementById(id);
-  const PAGE = 50;
-  const listed = { rows, first: 0 };
+  const { data, rows, count, digits, seconds, size, make, paged } = globalThis.linbench;
+  const status = document.getElementById("status");
   const command = (row) => `${data.again} --impl ${row.style.quoted} ${row.case.arguments}`;
   for (const row of rows) {
     row.text = [row.name, row.status, row.reason, ...row.flags, ...data.columns.map((name) => `${name}=${row.case[name]}`)]
@@ -44,29 +42,8 @@
     return tr;
   }
 
-  function list() {
-    const { first } = listed, last = Math.min(first + PAGE, listed.rows.length);
-    byId("table").tBodies[0].replaceChildren(...listed.rows.slice(first, last).map(rowElement));
-    byId("count").textContent = listed.rows.length
-      ? `${count(first + 1)}–${count(last)} of ${count(listed.rows.length)}`
-      : "no row";
-    byId("previous").disabled = first === 0;
-    byId("next").disabled = last === listed.rows.length;
-  }
-
-  function filter() {
-    const words = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
-    const status = byId("status").value;
-    listed.rows = rows.filter((row) => (!status || row.status === status) && words.every((word) => row.text.includes(word)));
-    listed.first = 0;
-    list();
-  }
-
-  byId("search").addEventListener("input", filter);
-  byId("status").addEventListener("change", filter);
-  byId("previous").addEventListener("click", () => { listed.first -= PAGE; list(); });
-  byId("next").addEventListener("click", () => { listed.first += PAGE; list(); });
+  const { listed, filter } = paged(rows, rowElement, (row) => !status.value || row.status === status.value);
+  status.addEventListener("change", filter);
 
   Object.assign(globalThis.linbench, { listed, command });
-  list();
 })();

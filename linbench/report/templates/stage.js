@@ -1,36 +1,10 @@
 "use strict";
-// Figures are drawn when they come into view, and again when what they show has changed.
+// The controls of what the figures show: a panel, a baseline, a tensor, and which implementations.
 (() => {
-  const { data, state, offered, panelRows, make } = globalThis.linbench;
-  // By figure, what draws it; and what is to be done when another panel is shown.
-  const drawers = {}, atShow = [];
+  const { data, state, offered, panelRows, make, redraw } = globalThis.linbench;
+  // What is to be done when another panel is shown.
+  const atShow = [];
   const byId = (id) => document.getElementById(id);
-
-  function draw(element) {
-    const id = element.dataset.figure;
-    drawers[id](element, data.figures.find((figure) => figure.id === id));
-  }
-
-  const figures = [...document.querySelectorAll("[data-figure]")];
-  const inView = new Set(), stale = new Set(figures);
-  function refresh() {
-    for (const element of figures) {
-      if (!inView.has(element) || !stale.has(element)) continue;
-      stale.delete(element);
-      draw(element);
-    }
-  }
-  function redraw() {
-    for (const element of figures) stale.add(element);
-    refresh();
-  }
-  const observer = new IntersectionObserver((entries) => {
-    for (const { target, isIntersecting } of entries) inView[isIntersecting ? "add" : "delete"](target);
-    refresh();
-  }, { rootMargin: "150px" });
-  for (const element of figures) observer.observe(element);
-
-  // Controls.
 
   const selects = [...document.querySelectorAll("[data-setting]")];
   const boxes = [...document.querySelectorAll(".legend input")], lines = byId("lines");
@@ -78,29 +52,7 @@
       redraw();
     });
   }
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  for (const [event, printing] of [["beforeprint", true], ["afterprint", false]]) {
-    addEventListener(event, () => {
-      document.documentElement.classList.toggle("printing", printing);
-      for (const element of figures) draw(element);
-    });
-  }
-  for (const form of document.querySelectorAll("form")) form.addEventListener("submit", (event) => event.preventDefault());
 
-  /** Copy the code beside a button; where there is no clipboard, select it. */
-  document.addEventListener("click", async ({ target }) => {
-    if (!target.matches("[data-copy]")) return;
-    const code = target.parentElement.querySelector("code");
-    getSelection().selectAllChildren(code);
-    try {
-      await navigator.clipboard.writeText(code.textContent);
-      target.textContent = "Copied";
-      setTimeout(() => { target.textContent = "Copy"; }, 1500);
-    } catch {
-      target.textContent = "Selected";
-    }
-  });
-
-  Object.assign(globalThis.linbench, { drawers, atShow, redraw });
+  Object.assign(globalThis.linbench, { atShow });
   if (data.panels.length) addEventListener("DOMContentLoaded", () => show(0));
 })();
