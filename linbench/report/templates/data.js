@@ -63,6 +63,8 @@
     return state.lines === "every" || `of ${data.implementations[number].name.split("/")[0]}` === state.lines;
   }
 
+  const drawn = (number) => offered(number) && !state.hidden.has(number);
+
   function panelRows() {
     const panel = data.panels[state.panel];
     return panel ? panel.rows.map((number) => rows[number]) : [];
@@ -74,7 +76,7 @@
     const baseline = new Map(all.filter((row) => row.name === state.baseline && row.median > 0).map((row) => [row.x, row]));
     const found = { points: [], marks: [], absent: [], xs: [...new Set(all.map((row) => row.x))].sort((a, b) => a - b) };
     for (const row of all) {
-      if (!offered(row.implementation) || state.hidden.has(row.implementation)) continue;
+      if (!drawn(row.implementation)) continue;
       const value = measures[figure.id](row, { baseline });
       if (value.y > 0 && Number.isFinite(value.y)) found.points.push({ row, ...value });
       else if (row.failed) found.marks.push({ row });
@@ -84,5 +86,5 @@
     return found;
   }
 
-  Object.assign(globalThis.linbench, { data, rows, state, measures, panelRows, offered, sorted });
+  Object.assign(globalThis.linbench, { data, rows, state, measures, panelRows, offered, drawn, sorted });
 })();

@@ -2,8 +2,8 @@
 // How far each implementation gets along the axis before it is out of memory.
 (() => {
   const {
-    data, state, count, shortCount, escaped, hover, theme, canvas, plot, listMissing, tabled, panelRows,
-    measuredAxis, drawers,
+    data, state, count, shortCount, escaped, hover, theme, canvas, plot, listMissing, tabled, drawn,
+    panelRows, measuredAxis, drawers,
   } = globalThis.linbench;
 
   const said = ({ largest, refused, reason }) =>
@@ -33,15 +33,15 @@
   }
 
   drawers.reach = (element, figure) => {
-    const panel = data.panels[state.panel], rows = panelRows(), colour = theme();
-    const found = panel.reach.filter(({ implementation, largest, refused }) => !state.hidden.has(implementation) && (largest ?? refused) !== null)
+    const panel = data.panels[state.panel], rows = panelRows().filter((row) => drawn(row.implementation)), colour = theme();
+    const found = panel.reach.filter(({ implementation, largest, refused }) => drawn(implementation) && (largest ?? refused) !== null)
       .map((one) => {
         const style = data.implementations[one.implementation];
         const row = { name: style.name, x: one.largest ?? one.refused, flags: [] };
         return { ...one, style, name: escaped(style.name), hover: hover(row, said(one)) };
       })
       .sort((a, b) => (a.largest ?? 0) - (b.largest ?? 0) || (a.refused ?? Infinity) - (b.refused ?? Infinity));
-    const shown = new Set([...found.map(({ implementation }) => implementation), ...state.hidden]);
+    const shown = new Set(found.map(({ implementation }) => implementation));
     const xs = [...new Set(rows.map((row) => row.x))].sort((a, b) => a - b), from = xs[0] / 2;
     const bounded = found.filter(({ refused }) => refused !== null), free = found.filter(({ refused }) => refused === null);
     const layout = canvas(figure, colour), picture = element.querySelector(".plot");
