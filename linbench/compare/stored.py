@@ -95,7 +95,7 @@ def suspicions(a: Run, b: Run, *, force: bool = False) -> Iterator[Suspicion]:
     Raises:
         EnvironmentRefused: They come from different processors, GPUs or drivers.
     """
-    other = difference(_machine(a.environment), _machine(b.environment))
+    other = other_machine(a, b)
     if other is not None and not force:
         raise EnvironmentRefused(
             f"run {a.id} was measured with {other} in run {b.id}; such times do not compare; "
@@ -108,8 +108,13 @@ def suspicions(a: Run, b: Run, *, force: bool = False) -> Iterator[Suspicion]:
             yield _suspicion(before, row)
 
 
+def other_machine(a: Run, b: Run) -> str | None:
+    """Return how the machine of B differs from that of A in processor, GPUs or driver, or None."""
+    return difference(_machine(a.environment), _machine(b.environment))
+
+
 def _suspicion(a: Measurement, b: Measurement) -> Suspicion:
-    if a.time is None or b.time is None or a.time.timer != b.time.timer:
+    if a.time is None or b.time is None or a.time.timer != b.time.timer or a.time.ci_low_s <= 0:
         return Suspicion(a, b)
     return Suspicion(
         a,
@@ -122,4 +127,9 @@ def _suspicion(a: Measurement, b: Measurement) -> Suspicion:
 
 def _machine(environment: Mapping[str, Any]) -> dict[str, Any]:
     """Return what of an environment must be the same: processor, GPUs and driver."""
-    return {"host": environment["host"], "gpus": environment["gpus"], "libraries": {}}
+    host, gpus = environment.get("host") or {}, environment.get("gpus") or ()
+    return {
+        "host": {"cpu": host.get("cpu")},
+        "gpus": [{"name": gpu.get("name"), "driver": gpu.get("driver")} for gpu in gpus],
+        "libraries": {},
+    }
