@@ -1,4 +1,4 @@
-"""linbench report: write the HTML report of a run."""
+"""linbench report: write the HTML report of a run, or of two side by side."""
 
 from __future__ import annotations
 
@@ -13,15 +13,34 @@ from linbench.core.run import Run
 
 
 @click.command(context_settings=options.SETTINGS)
-@click.argument("run", default="latest")
-@click.option("-o", "--output", metavar="FILE", help="[default: reports/RUN.html]")
+@click.argument("run", required=False)
+@click.option("--compare", nargs=2, metavar="RUN RUN", help="Two runs side by side instead.")
+@click.option("-o", "--output", metavar="FILE", help="[default: reports/RUN.html, reports/RUN-vs-RUN.html]")
 @click.option("--baseline", metavar="IMPLEMENTATION", help="What speed-ups are against.")
 @options.db
-def command(run: str, output: str | None, baseline: str | None, db: str) -> None:
-    """Write the HTML report of RUN: an id, the start of one, or latest."""
+def command(
+    run: str | None, compare: tuple[str, str] | None, output: str | None, baseline: str | None, db: str
+) -> None:
+    """Write the HTML report of RUN, or of two runs side by side.
+
+    A run is an id, the start of one, or latest, which is what RUN is if it is left out.
+    """
     from linbench.store.store import Store
 
-    click.echo(write_report(Store(db).run(run), output, baseline, db))
+    store = Store(db)
+    if compare is None:
+        click.echo(write_report(store.run(run or "latest"), output, baseline, db))
+        return
+    if run is not None:
+        raise UsageError(f"--compare names both runs; leave out {run}")
+    if baseline is not None:
+        raise UsageError("--baseline is of the report of one run; leave it out with --compare")
+    one, other = (store.find(name) for name in compare)
+    if one == other:
+        raise UsageError(
+            f"{' and '.join(map(repr, compare))} are the same run, {one}; `linbench list runs` names others"
+        )
+    click.echo(write_versus(store.run(one), store.run(other), output))
 
 
 def write_report(run: Run, output: str | None, baseline: str | None, db: str) -> Path:
@@ -40,7 +59,6 @@ def write_report(run: Run, output: str | None, baseline: str | None, db: str) ->
     """
     from linbench.compare.history import series_of
     from linbench.core.registry import registry
-    from linbench.report.index import NAME, entries, render_index
     from linbench.report.page import render
     from linbench.store.store import Store
 
@@ -60,8 +78,39 @@ def write_report(run: Run, output: str | None, baseline: str | None, db: str) ->
     )
     _write(path, page)
     if output is None:
-        _write(path.with_name(NAME), render_index(entries(path.parent)))
+        _list(path.parent)
     return path
+
+
+def write_versus(a: Run, b: Run, output: str | None) -> Path:
+    """Write two runs side by side, whole or not at all, and return the path.
+
+    In reports/ the index of the reports there is written anew.
+
+    Args:
+        a: The first run.
+        b: The second.
+        output: Where to; reports/A-vs-B.html if not given.
+
+    Raises:
+        UsageError: The file cannot be written, or the runs have no row in common.
+    """
+    from linbench.report.versus import render_versus
+
+    page = render_versus(a, b)
+    path = Path(output) if output else Path("reports") / f"{a.id}-vs-{b.id}.html"
+    check_report_path(path)
+    _write(path, page)
+    if output is None:
+        _list(path.parent)
+    return path
+
+
+def _list(folder: Path) -> None:
+    """Write the index of the reports of a folder anew."""
+    from linbench.report.index import NAME, entries, render_index
+
+    _write(folder / NAME, render_index(entries(folder)))
 
 
 def _write(path: Path, page: str) -> None:
