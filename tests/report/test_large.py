@@ -1,0 +1,90 @@
+"""A page of 5,040 rows, which its figures draw as more than 50,000 points."""
+
+from dataclasses import replace
+
+import pytest
+from synthetic import error, row, run_of
+
+from linbench.core.measurement import Status
+from linbench.report.page import render
+
+ROWS = 5040
+LENGTHS = range(64, 64 * 253, 64)
+SAMPLES_S = tuple(1e-3 + 1e-6 * number for number in range(200))
+ALONG = tuple(1e-7 * (1 + number) for number in range(16))
+PARTS = {"output_bytes": 100, "saved_bytes": 200, "workspace_bytes": 400, "state_bytes": 64}
+MOST_BYTES = 8_000_000
+PROMISED_S = 4.0
+SLACK = 4  # on a machine that does other things beside
+COUNT_POINTS = """() => {
+    const { measures, rows, state } = linbench;
+    const baseline = new Map(rows.filter(({ name }) => name === state.baseline).map((row) => [row.x, row]));
+    const shown = (row) => Object.values(measures).filter((measure) => measure(row, { baseline }).y > 0);
+    return rows.reduce((sum, row) => sum + shown(row).length + row.along.length, 0);
+}"""
+
+
+def measured(name, T, mode, number):
+    one = row(name, 1e-6 * T * (1 + number), T=T, mode=mode, extra=700 * T)
+    return replace(
+        one,
+        time=replace(one.time, processes=(len(SAMPLES_S),), samples_s=SAMPLES_S),
+        memory=replace(one.memory, **PARTS),
+        errors={"o": replace(error(), by_position=ALONG)},
+    )
+
+
+@pytest.fixture(scope="module")
+def html():
+    rows = [
+        measured(f"a/{number}", T, mode, number)
+        for mode in ("fwd", "decode")
+        for T in LENGTHS
+        for number in range(10)
+    ]
+    assert len(rows) == ROWS
+    return render(run_of([*rows[:-1], row("a/9", T=LENGTHS[-1], mode="decode", status=Status.OOM)]))
+
+
+def test_it_is_within_8_mb_whatever_samples_its_rows_have(html):
+    assert len(html.encode()) <= MOST_BYTES
+
+
+@pytest.fixture(scope="module")
+def opened(open_page, html):
+    opened = open_page(html)
+    opened.figure("time")
+    opened.first_figure_s = opened.page.evaluate("performance.now()") / 1000
+    return opened
+
+
+@pytest.mark.browser
+class TestLarge:
+    def test_the_first_figure_comes_soon_and_nothing_from_the_network(self, opened):
+        print(f"first figure after {opened.first_figure_s:.1f} s")  # noqa: T201 - pytest -s shows it
+        assert opened.first_figure_s < SLACK * PROMISED_S
+        assert len(opened.requests) == 1
+        assert opened.requests[0].startswith("file:")
+        assert opened.complaints == []
+
+    def test_it_holds_20_figures_and_50_000_points(self, opened):
+        panels = opened.page.evaluate("linbench.data.panels.length")
+        assert panels * opened.page.locator(".grid [data-figure]").count() == 20
+        assert opened.page.evaluate(COUNT_POINTS) >= 50_000
+
+    def test_its_rows_are_paged_and_found_at_once(self, opened):
+        page = opened.page
+        assert page.locator("#table tbody tr").count() == 50
+        assert page.inner_text("#count") == "1\u201350 of 5,040"
+        spent = page.evaluate(
+            "() => { const box = document.getElementById('search'), start = performance.now();"
+            "box.value = 'a/7 mode=decode'; box.dispatchEvent(new Event('input'));"
+            "return performance.now() - start; }"
+        )
+        assert page.inner_text("#count") == "1\u201350 of 252"
+        assert spent < 1000
+
+    def test_another_panel_is_drawn(self, opened):
+        opened.choose("mode", "decode")
+        opened.figure("time")
+        assert opened.page.inner_text("#figure-time .panel").startswith("decode · float32 · cpu · B 1")
