@@ -77,12 +77,17 @@ class Opened:
     def figure(self, name):
         """Scroll to a figure, wait until it is drawn and return its plotly traces."""
         self.page.locator(f"#figure-{name}").scroll_into_view_if_needed()
+        self.settle(name)
         self.page.wait_for_selector(f"#figure-{name} .main-svg", state="attached")
         return self.page.evaluate(
             "name => document.querySelector(`#figure-${name} .plot`).data.map(({name, x, y, yaxis, marker, "
             "hovertext, error_y}) => ({name, x, y, yaxis, marker, hovertext, error_y}))",
             name,
         )
+
+    def settle(self, name):
+        """Wait until what a figure shows is up to date."""
+        self.page.wait_for_selector(f"#figure-{name}:not([aria-busy])")
 
     def colours(self, name):
         """Return how many distinct colours a screenshot of a figure has."""

@@ -50,6 +50,7 @@ def test_the_heatmap_has_every_shape(open_page):
     heats = opened.page.locator(".heatmap td.value").evaluate_all("all => all.map(td => td.dataset.heat)")
     assert heats == ["2", "4", "4", "4", "4"]
     opened.page.select_option("#baseline", "s/b")
+    opened.settle("heatmap")
     assert f"1.00{TIMES}" in opened.page.inner_text(".heatmap")
     assert opened.page.evaluate("document.documentElement.scrollWidth") == 390
     assert opened.complaints == []

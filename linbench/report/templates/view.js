@@ -7,20 +7,28 @@
 
   function draw(element) {
     const id = element.dataset.figure;
+    element.removeAttribute("aria-busy");
     drawers[id](element, data.figures.find((figure) => figure.id === id));
   }
 
   const figures = [...document.querySelectorAll("[data-figure]")];
-  const inView = new Set(), stale = new Set(figures);
+  const inView = new Set();
+  let awaited = false;
+
+  /** Draw what is in view and not up to date, a figure a frame, so that one is seen before the next is drawn. */
   function refresh() {
-    for (const element of figures) {
-      if (!inView.has(element) || !stale.has(element)) continue;
-      stale.delete(element);
-      draw(element);
-    }
+    if (awaited) return;
+    awaited = true;
+    requestAnimationFrame(() => {
+      awaited = false;
+      const next = figures.find((element) => inView.has(element) && element.hasAttribute("aria-busy"));
+      if (!next) return;
+      draw(next);
+      refresh();
+    });
   }
   function redraw() {
-    for (const element of figures) stale.add(element);
+    for (const element of figures) element.setAttribute("aria-busy", "true");
     refresh();
   }
   const observer = new IntersectionObserver((entries) => {
@@ -28,6 +36,7 @@
     refresh();
   }, { rootMargin: "150px" });
   for (const element of figures) observer.observe(element);
+  redraw();
 
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   for (const [event, printing] of [["beforeprint", true], ["afterprint", false]]) {
