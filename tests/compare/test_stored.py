@@ -2,7 +2,7 @@
 
 import pytest
 
-from linbench.compare.stored import suspicions
+from linbench.compare.stored import other_machine, suspicions
 from linbench.core.case import Case
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Measurement, Status, Time
@@ -56,6 +56,19 @@ def test_a_suspicion_that_is_none_in_cycles_is_labelled_clock(b, label):
     (found,) = suspicions(run("a", [row(0.99, 1.0, 1.01, mhz=1980)]), run("b", [b]))
     assert found.clock is found.to_json()["clock"] is bool(label)
     assert suspicion_line(found).endswith("]" + label)
+
+
+def test_a_time_of_zero_says_nothing():
+    assert answer(row(0, 0, 0), row(1, 1, 1)) == "no sign"
+
+
+def test_a_machine_that_was_not_recorded_is_another_one():
+    one = run("a", [row(1, 1, 1)], [GPU])
+    unknown = Run("b", "2026", None, {}, {}, one.measurements)
+    assert other_machine(one, one) is None
+    assert other_machine(one, unknown) == "cpu Zen, and this is None"
+    with pytest.raises(EnvironmentRefused):
+        list(suspicions(one, unknown))
 
 
 def test_rows_are_matched_by_implementation_and_case():
