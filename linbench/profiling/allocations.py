@@ -13,7 +13,9 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.profiler import ProfilerActivity, profile
 
 from linbench.measure.call import Call
-from linbench.profiling.record import ALLOCATORS, in_ranges, wait, warm
+from linbench.profiling.plain import wait, warm
+from linbench.profiling.ranges import in_ranges, ranges
+from linbench.profiling.record import ALLOCATORS
 from linbench.profiling.timeline import Step, Timeline, timeline
 
 MARK = "linbench "
@@ -25,11 +27,12 @@ def allocations(call: Call) -> Timeline:
     activities = [ProfilerActivity.CPU]
     if call.case.device == "cuda":
         activities.append(ProfilerActivity.CUDA)
+    around = ranges(call)
     gc.collect()
     call.prepare()
     with profile(activities=activities, profile_memory=True) as profiled:
         with saved_tensors_hooks(_mark_saved, _as_it_is):
-            returned = in_ranges(call)
+            returned = in_ranges(call, around)
         wait(call)
         states = {spec.name for spec in call.operator.state}
         for name, tensor in call.results(returned).items():

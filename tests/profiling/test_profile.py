@@ -5,6 +5,7 @@ import gzip
 import json
 import sqlite3
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,10 @@ from linbench.core.profile import Kind, Profile
 from linbench.core.registry import Registry, registry
 from linbench.execution.plan import Job
 from linbench.measure.call import Call, LaidInputs
-from linbench.profiling import process, session
-from linbench.profiling import record as recording
+from linbench.profiling import plain, process, session
 from linbench.profiling.artifact import Artifacts
-from linbench.profiling.record import in_ranges, kind_of, record
+from linbench.profiling.ranges import in_ranges, ranges
+from linbench.profiling.record import kind_of, record
 from linbench.profiling.session import profile
 from linbench.profiling.timeline import Timeline
 from linbench.store.profiles import Profiles
@@ -34,7 +35,7 @@ CASE = ["--T", "256", "--H", "2", "--D", "32", "--device", "cpu"]
 
 @pytest.fixture
 def one_thread(monkeypatch):
-    monkeypatch.setattr(recording, "PROFILED_S", 0.01)
+    monkeypatch.setattr(plain, "PROFILED_S", 0.01)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -112,7 +113,7 @@ def test_in_ranges_a_call_returns_what_it_returns_when_it_is_timed(loaded):
         call.prepare()
         timed = call()
         call.prepare()
-        ranged = in_ranges(call)
+        ranged = in_ranges(call, ranges(call))
         for one, other in zip(flat(timed), flat(ranged), strict=True):
             assert torch.equal(one, other)
             assert one.requires_grad == other.requires_grad
@@ -124,13 +125,18 @@ def flat(returned):
     return [tensor for part in returned for tensor in flat(part)]
 
 
-def test_on_cuda_a_range_is_one_of_nvtx_too(monkeypatch):
-    seen = []
-    monkeypatch.setattr(torch.cuda.nvtx, "range_push", lambda name: seen.append(name))
-    monkeypatch.setattr(torch.cuda.nvtx, "range_pop", lambda: seen.append("pop"))
-    with recording.ranged("linear/x fwd", "cuda"):
-        seen.append("call")
-    assert seen == ["linear/x fwd", "call", "pop"]
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_range_names_implementation_and_phase_and_is_one_of_nvtx_only_on_cuda(loaded, monkeypatch, device):
+    told = []
+    monkeypatch.setattr(torch.cuda.nvtx, "range_start", lambda name: told.append(name) or len(told))
+    monkeypatch.setattr(torch.cuda.nvtx, "range_end", lambda number: told.append(number))
+    call = call_of(loaded, "linear/naive", mode="fwd_bwd", T=16)
+    call.case = replace(call.case, device=device)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiled:
+        in_ranges(call, ranges(call))
+    seen = [event.name for event in profiled.events() if event.name.startswith("linear/")]
+    assert seen == ["linear/naive fwd", "linear/naive bwd"]
+    assert told == (["linear/naive fwd", 1, "linear/naive bwd", 3] if device == "cuda" else [])
 
 
 def test_nothing_that_times_can_reach_the_profiler():
