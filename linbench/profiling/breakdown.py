@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from linbench.core.profile import HOST, Kind, Line
@@ -54,7 +54,12 @@ class _Lines:
             )
             for (phase, name, kind), one in self._sums.items()
         ]
-        return tuple(sorted(found, key=lambda line: (-line.self_s, line.phase, line.name)))
+        return longest_first(found)
+
+
+def longest_first(lines: Iterable[Line]) -> tuple[Line, ...]:
+    """Return lines by their own time, the longest first."""
+    return tuple(sorted(lines, key=lambda line: (-line.self_s, line.phase, line.name)))
 
 
 @dataclass

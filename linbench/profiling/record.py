@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 import torch
+from torch._C._profiler import _RecordFunctionFast as Range
 from torch.profiler import ProfilerActivity, profile
 
-from linbench.core.profile import Breakdown, Kind
+from linbench.core.profile import Breakdown, Kind, Line
 from linbench.core.timer import TIMERS
 from linbench.measure.call import Call
 from linbench.measure.timers import CannotTime, timer_for
-from linbench.profiling.breakdown import device_lines, host_lines
+from linbench.profiling.breakdown import device_lines, host_lines, longest_first
 from linbench.profiling.phase import phases
 from linbench.profiling.plain import Plain, medians, plain_calls, wait
 from linbench.profiling.ranges import in_ranges, ranges
 from linbench.profiling.span import Span, spans
 
 TIMER_CALLS = 5
+EDGES = "entering and leaving the range"
+EMPTY = "linbench: an empty range"
 ALLOCATORS = ("aten::empty", "aten::new_empty")
 
 
@@ -33,7 +36,8 @@ def record(call: Call, trace: Path) -> Breakdown:
     activities = [ProfilerActivity.CPU]
     if call.case.device == "cuda":
         activities.append(ProfilerActivity.CUDA)
-    around, wall_s = ranges(call), 0.0
+    around, empty = ranges(call), Range(EMPTY)
+    walls_s, empty_s = [], []
     gc.collect()
     gc.disable()
     try:
@@ -44,22 +48,36 @@ def record(call: Call, trace: Path) -> Breakdown:
                 call.prepare()
                 start = time.perf_counter()
                 in_ranges(call, around)
-                wall_s += time.perf_counter() - start
+                walls_s.append(time.perf_counter() - start)
                 wait(call)
+                start = time.perf_counter()
+                with empty:
+                    pass
+                empty_s.append(time.perf_counter() - start)
     finally:
         gc.enable()
     profiled.export_chrome_trace(str(trace))
     results = profiled.profiler.kineto_results if profiled.profiler else None
-    return broken_down(call, spans(results.events() if results else ()), wall_s / len(plain), plain)
+    found = spans(results.events() if results else ())
+    return broken_down(call, found, mean(walls_s), edges_s(found, empty_s), plain)
 
 
-def broken_down(call: Call, found: list[Span], wall_s: float, plain: list[Plain]) -> Breakdown:
+def edges_s(found: Sequence[Span], walls_s: Sequence[float]) -> float:
+    """Return what entering and leaving a range takes outside of it, by empty ones: seconds, a median."""
+    empty = sorted((span for span in found if span.name == EMPTY), key=lambda span: span.start_ns)
+    return median(
+        wall_s - (span.end_ns - span.start_ns) * 1e-9 for span, wall_s in zip(empty, walls_s, strict=True)
+    )
+
+
+def broken_down(call: Call, found: list[Span], wall_s: float, edge_s: float, plain: list[Plain]) -> Breakdown:
     """Return the breakdown of a trace.
 
     Args:
         call: What was called.
         found: The trace, of as many calls as were made without a profiler.
         wall_s: Wall time of one of them on the host, seconds.
+        edge_s: Of that, what entering and leaving a range takes outside of it.
         plain: The calls without a profiler.
     """
     named, times_s = phases(call.implementation.name, call.case.mode), {}
@@ -69,7 +87,8 @@ def broken_down(call: Call, found: list[Span], wall_s: float, plain: list[Plain]
         times_s = {"kernels": sum(line.self_s for line in lines if line.kind is Kind.KERNEL)}
         times_s |= timed(call)
     else:
-        lines = host_lines(found, named, len(plain), kind_of)
+        edges = [Line(phase, EDGES, Kind.PYTHON, 1, edge_s, edge_s) for phase in named.values()]
+        lines = longest_first((*host_lines(found, named, len(plain), kind_of), *edges))
     return Breakdown(lines, len(plain), wall_s, **medians(plain), times_s=times_s)
 
 

@@ -13,7 +13,7 @@ import torch
 
 import linbench as package
 from linbench.cli import main
-from linbench.core.case import Case
+from linbench.core.case import MODES, Case
 from linbench.core.errors import UsageError
 from linbench.core.implementation import Implementation
 from linbench.core.measurement import Status
@@ -24,8 +24,9 @@ from linbench.measure.call import Call, LaidInputs
 from linbench.profiling import plain, process, session
 from linbench.profiling.artifact import Artifacts
 from linbench.profiling.ranges import in_ranges, ranges
-from linbench.profiling.record import kind_of, record
+from linbench.profiling.record import EMPTY, edges_s, kind_of, record
 from linbench.profiling.session import profile
+from linbench.profiling.span import Span
 from linbench.profiling.timeline import Timeline
 from linbench.store.profiles import Profiles
 
@@ -50,28 +51,36 @@ def call_of(loaded, name, **more):
 
 
 def here(loaded):
-    """The names of our implementations that run forward on this CPU; compiling flex takes too long."""
-    case = Case(1, 512, 2, 32, 32)
+    """Our implementations that run on this CPU, in each of their modes; compiling flex takes too long."""
     for found in loaded.implementations():
         ours = found.operator in OURS and "linbench_impls" in found.origin  # not another test's plugin
-        if ours and found.name != "softmax/flex":
-            operator = loaded.operator(found.operator)
-            if found.why_not(operator, operator.complete(case)) is None:
-                yield found.name
+        if not ours or found.name == "softmax/flex":
+            continue
+        operator = loaded.operator(found.operator)
+        for mode in MODES:
+            tokens = 16 if found.name.endswith("/recurrent") else 128  # it makes some calls a token
+            if found.why_not(operator, operator.complete(Case(1, tokens, 2, 32, 32, mode=mode))) is None:
+                yield found.name, mode, tokens
 
 
 @pytest.mark.usefixtures("one_thread")
 def test_every_implementation_on_the_cpu_is_accounted_for(loaded, tmp_path):
-    names = list(here(loaded))
-    assert {"linear/chunk", "linear/recurrent", "retention/chunk", "softmax/flash"} <= set(names)
-    for name in names:
-        tokens = 64 if name.endswith("/recurrent") else 512  # a call a token
+    cases = list(here(loaded))
+    assert {("linear/chunk", "decode", 128), ("linear/recurrent", "fwd_bwd", 16)} <= set(cases)
+    assert {("retention/chunk", "prefill", 128), ("softmax/flash", "fwd", 128)} <= set(cases)
+    for name, mode, tokens in cases:
         shares = []
         while len(shares) < 5 and max(shares, default=0) < 0.95:  # what else runs may fall between two ranges
-            found = record(call_of(loaded, name, T=tokens), tmp_path / "trace.json")
+            found = record(call_of(loaded, name, T=tokens, mode=mode), tmp_path / "trace.json")
             shares.append(found.accounted)
-        assert 0.95 <= max(shares) <= 1.0, (name, shares)
-        assert {line.phase for line in found.lines} == {"fwd"}
+        assert 0.95 <= max(shares) <= 1.01, (name, mode, shares)
+        assert {line.phase for line in found.lines} == ({"fwd", "bwd"} if mode == "fwd_bwd" else {mode})
+
+
+def test_what_a_range_takes_outside_of_it_is_the_median_of_empty_ones():
+    found = [Span(EMPTY, "user_annotation", 1, start, start + 100) for start in (5_000, 1_000, 3_000)]
+    found.append(Span("linear/x fwd", "user_annotation", 1, 2_000, 2_900))
+    assert edges_s(found, [1.1e-6, 1.3e-6, 9e-6]) == pytest.approx(1.2e-6)
 
 
 @pytest.mark.usefixtures("one_thread")
