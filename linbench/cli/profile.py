@@ -68,11 +68,12 @@ def command(**given: Any) -> None:
     if given["implementation"] is None:
         raise UsageError("name an implementation, as in `linbench profile linear/chunk --T 4k`")
     for found in _profiled(given):
+        page = _write_page(found, given["db"]) if found.memory else None
         if given["form"] == "json":
-            click.echo(json.dumps(found.to_row()))
+            click.echo(json.dumps(found.to_row() | {"page": str(page) if page else None}))
         else:
             most = None if given["all_lines"] else SHOWN_LINES
-            for line in _lines(found, given["db"], most):
+            for line in _lines(found, given["db"], page, most):
                 click.echo(printable(line))
 
 
@@ -112,7 +113,7 @@ def _profiled(given: dict[str, Any]) -> Iterator[Profile]:
             )
 
 
-def _lines(found: Profile, db: str, most: int | None) -> Iterator[str]:
+def _lines(found: Profile, db: str, page: Path | None, most: int | None) -> Iterator[str]:
     """Yield a profile as lines; of its breakdown at most so many."""
     from linbench.profiling.artifact import Artifacts
     from linbench.profiling.words import diagnosis
@@ -128,7 +129,7 @@ def _lines(found: Profile, db: str, most: int | None) -> Iterator[str]:
         parts = [f"{kind} {format.size(size)}" for kind, size in found.memory.items() if kind != "peak"]
         peak = format.size(found.memory["peak"])
         yield f"At its peak a call holds {peak} above its inputs: {', '.join(parts)}."
-        yield f"page: {_write_page(found, db)}"
+        yield f"page: {page}"
     for kind, digest in found.artifacts.items():
         yield f"{kind}: {Artifacts(db).path(digest)}"
 

@@ -175,6 +175,7 @@ def profiled(command_line):
     words = [*CASE, "--mode", "fwd_bwd"]
     command.row = json.loads(command("profile", "linear/chunk", *words, "--format", "json")[0])
     command.text, _ = command("profile", "linear/native", *words, "--tool", "all")
+    command.memory, _ = command("profile", "linear/naive", *CASE, "--tool", "memory", "--format", "json")
     store = Profiles(str(command.folder / "results/linbench.db"))
     command.profiles = [store.find(number) for number in "12"]
     return command
@@ -183,7 +184,8 @@ def profiled(command_line):
 def test_a_profile_is_kept_with_its_trace(profiled):
     found = profiled.profiles[0]
     assert found.status is Status.OK
-    assert Profile.from_row(profiled.row) == found
+    assert Profile.from_row({name: value for name, value in profiled.row.items() if name != "page"}) == found
+    assert profiled.row["page"] is None
     assert found.breakdown.plain_s > 0
     assert found.breakdown.threads == 1
     assert found.environment["libraries"]["torch"]
@@ -226,6 +228,16 @@ def test_text_says_what_it_means(profiled, native):
     assert page.startswith("<!DOCTYPE html>")
     kept = gzip.decompress(Artifacts(str(profiled.folder / "results/x.db")).read(native.artifacts["memory"]))
     assert Timeline.from_json(json.loads(kept)).peak() == dict(native.memory)
+
+
+def test_a_line_of_json_names_the_page_that_it_drew(profiled):
+    (line,) = profiled.memory.splitlines()
+    row = json.loads(line)
+    assert row["page"] == f"reports/profile-{row['id']}.html"
+    page = (profiled.folder / row["page"]).read_text(encoding="utf-8")
+    assert "Memory of linear/naive" in page
+    assert row["memory"]["peak"] > 0
+    assert row["breakdown"] is None
 
 
 def test_two_profiles_are_compared(profiled):
