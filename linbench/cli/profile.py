@@ -34,7 +34,8 @@ SHOWN_NAME = 60
     type=click.Choice(TOOLS),
     default="torch",
     show_default=True,
-    help="torch: where the time goes; memory: what is allocated when.",
+    help="torch: where the time goes; memory: what is allocated when; all: both of these. "
+    "On CUDA, proton: kernels by Triton's profiler.",
 )
 @click.option(
     "--timeout", default="120s", show_default=True, metavar="DURATION", help="Give up a case after this."
@@ -56,8 +57,9 @@ def command(**given: Any) -> None:
     linbench profile linear/chunk --T 4k --mode fwd_bwd
     linbench profile --compare linear/chunk linear/native
 
-    IMPLEMENTATION is called under torch's profiler in a process of its own. What was found is stored in the
-    database, the Chrome trace beside it in artifacts/; Perfetto (ui.perfetto.dev) opens that.
+    IMPLEMENTATION is called under the tool, torch's profiler by default, in a process of its own. What was
+    found is stored in the database, the Chrome trace beside it in artifacts/; Perfetto (ui.perfetto.dev)
+    opens that.
     """  # noqa: D301 - \b is click's mark for text kept as it is
     if given["compare"] is not None:
         if given["implementation"] is not None:
@@ -85,6 +87,7 @@ def _profiled(given: dict[str, Any]) -> Iterator[Profile]:
     from linbench.execution.lock import exclusive
     from linbench.profiling.artifact import Artifacts
     from linbench.profiling.session import profile
+    from linbench.profiling.tool import check_tool
     from linbench.store.profiles import Profiles
 
     timeout_s = parse_duration(given["timeout"], "--timeout")
@@ -98,6 +101,7 @@ def _profiled(given: dict[str, Any]) -> Iterator[Profile]:
         )
     finally:
         report_broken(registry)
+    check_tool(given["tool"], plan.device)
     with exclusive(api.check_device(plan.device)):
         store, artifacts = Profiles(given["db"], write=True), Artifacts(given["db"])
         for job in plan.jobs:
@@ -124,7 +128,7 @@ def _lines(found: Profile, db: str, page: Path | None, most: int | None) -> Iter
         return
     if found.breakdown is not None:
         yield from _table(found.breakdown, most)
-        yield from diagnosis(found.breakdown, found.case.device)
+        yield from diagnosis(found.breakdown, found.tool, found.case.device)
     if found.memory:
         parts = [f"{kind} {format.size(size)}" for kind, size in found.memory.items() if kind != "peak"]
         peak = format.size(found.memory["peak"])

@@ -22,7 +22,7 @@ class Kind(StrEnum):
     GAP = "gap"
 
 
-TOOLS = ("torch", "memory", "all")
+TOOLS = ("torch", "proton", "memory", "all")
 HOST = frozenset({Kind.DISPATCHER, Kind.PYTHON})
 
 
@@ -39,8 +39,9 @@ class Line:
         calls: How often it was called.
         total_s: Time in it and in what it called, seconds.
         self_s: Time in itself alone; these add up to the time of the call.
-        flops: Operations, as torch counts them, or None where it does not.
-        bytes: Of its tensor arguments, each read once, and of what it allocated; None where not known.
+        flops: Operations, as torch or the kernel's launch hook counts them, or None where neither does.
+        bytes: Of its tensor arguments, each read once, and of what it allocated; by proton what the launch
+            hook says; None where not known.
     """
 
     phase: str
@@ -65,8 +66,8 @@ class Breakdown:
     Attributes:
         lines: The longest first.
         calls: How many calls were profiled.
-        wall_s: Time of a profiled call that is to be accounted for, seconds: by the host's clock on the CPU,
-            from the start of its first kernel to the end of its last on a device.
+        wall_s: Time of a profiled call that is to be accounted for, seconds: by the host's clock on the CPU
+            and under proton, from the start of its first kernel to the end of its last on a device.
         plain_s: Median wall time of the same call without a profiler, seconds, the device waited for.
         cpu_s: Processor time of the process in it, all threads, seconds.
         page_faults: Minor page faults in it.
@@ -117,7 +118,7 @@ class Profile:
         reason: One line that says why; only an ok one may have none.
         breakdown: Where the time went; None unless asked for.
         memory: What the peak was for, bytes by part; empty unless asked for.
-        artifacts: SHA-256 of the files that were kept, by what they are: trace, memory.
+        artifacts: SHA-256 of the files that were kept, by what they are: trace, memory, proton.
         environment: The machine, as `linbench.core.environment.capture` wrote it.
         profiled_at: When, ISO 8601 in UTC.
         id: Its number in the store; 0 if it is not stored.

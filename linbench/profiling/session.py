@@ -21,7 +21,7 @@ from linbench.profiling.artifact import SUFFIX, Artifacts
 from linbench.profiling.process import answer
 
 CEILINGS_TIMEOUT_S = 600.0
-ARTIFACTS = ("trace", "memory")
+ARTIFACTS = ("trace", "memory", "proton")
 
 
 def profile(

@@ -13,32 +13,43 @@ MANY_FAULTS = 10
 PHASES = ("fwd", "bwd", "prefill", "decode")
 
 
-def diagnosis(found: Breakdown, device: str) -> list[str]:
-    """Return what the time of a call is made of, a sentence each."""
+def diagnosis(found: Breakdown, tool: str, device: str) -> list[str]:
+    """Return what the time of a call is made of, a sentence each.
+
+    Args:
+        found: Where it went.
+        tool: That found it.
+        device: cpu or cuda.
+    """
     said = [f"The lines account for {found.accounted:.1%} of {format.seconds(found.wall_s)} a call."]
-    if device == "cuda":
+    return said + (_on_device(found, tool) if device == "cuda" else _on_host(found))
+
+
+def _on_device(found: Breakdown, tool: str) -> list[str]:
+    said = []
+    if tool != "proton":  # it adds up kernels, and does not say when each ran
         gaps = found.share(Kind.GAP)
         bound = "; the host does not launch fast enough" if gaps > HOST_BOUND else ""
         said.append(f"{gaps:.0%} of this time is launch gaps{bound}.")
-        beside = {"wall": found.plain_s, **found.times_s}
-        said.append(
-            ", ".join(f"{name} {format.seconds(value)}" for name, value in beside.items()).capitalize() + "."
-        )
-        return said
+    beside = {"Wall": found.plain_s, **found.times_s}
+    said.append(", ".join(f"{name} {format.seconds(value)}" for name, value in beside.items()) + ".")
+    return said
+
+
+def _on_host(found: Breakdown) -> list[str]:
     host = found.share(*HOST)
     bound = "; it is bound by the host's overhead" if host > HOST_BOUND else ""
-    said.append(f"{host:.0%} of this time is Python and the dispatcher{bound}.")
     longer = found.wall_s / found.plain_s - 1 if found.plain_s else 0.0
-    said.append(
-        f"Without the profiler a call takes {format.seconds(found.plain_s)}: profiled it took "
-        f"{abs(longer):.0%} {'longer' if longer >= 0 else 'less'}."
-    )
     busy = found.cpu_s / found.plain_s if found.plain_s else 0.0
-    said.append(f"It keeps {busy:.2g} of {format.plural(found.threads, 'thread')} busy.")
     faults = round(found.page_faults)
     many = "; it takes memory from the system and gives it back" if faults >= MANY_FAULTS else ""
-    said.append(f"It meets {format.plural(faults, 'page fault')} a call{many}.")
-    return said
+    return [
+        f"{host:.0%} of this time is Python and the dispatcher{bound}.",
+        f"Without the profiler a call takes {format.seconds(found.plain_s)}: profiled it took "
+        f"{abs(longer):.0%} {'longer' if longer >= 0 else 'less'}.",
+        f"It keeps {busy:.2g} of {format.plural(found.threads, 'thread')} busy.",
+        f"It meets {format.plural(faults, 'page fault')} a call{many}.",
+    ]
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,10 @@ def profile(request: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"status": Status.OK}
     if request["tool"] in ("torch", "all"):
         found["breakdown"] = record(call, folder / f"trace{SUFFIX}").to_json()
+    if request["tool"] == "proton":
+        from linbench.profiling.proton import record_kernels
+
+        found["breakdown"] = record_kernels(call, folder / f"proton{SUFFIX}").to_json()
     if request["tool"] in ("memory", "all"):
         taken = allocations(call)
         found["memory"] = taken.peak()

@@ -132,14 +132,15 @@ def test_launch_gaps_in_words():
     lines = device_lines(DEVICE_TRACE, PHASES, 1)
     wall_s = sum(line.self_s for line in lines)
     told = Breakdown(lines, 1, wall_s, 2e-6, 2e-6, 0, 1, {"kernels": 55e-9})
-    said = diagnosis(told, "cuda")
+    said = diagnosis(told, "torch", "cuda")
     assert said[1] == "52% of this time is launch gaps; the host does not launch fast enough."
     assert said[2] == "Wall 2.00 µs, kernels 55.0 ns."
+    assert diagnosis(told, "proton", "cuda") == [said[0], said[2]]
 
 
 def test_the_host_s_share_and_page_faults_in_words():
     lines = host_lines(HOST_TRACE, PHASES, 1, kind_of)
-    said = diagnosis(Breakdown(lines, 1, 200e-9, 160e-9, 240e-9, 480, 2), "cpu")
+    said = diagnosis(Breakdown(lines, 1, 200e-9, 160e-9, 240e-9, 480, 2), "torch", "cpu")
     assert said == [
         "The lines account for 100.0% of 200 ns a call.",
         "28% of this time is Python and the dispatcher.",
