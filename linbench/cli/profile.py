@@ -14,12 +14,13 @@ from linbench.cli import options
 from linbench.cli.text import columns, report_broken
 from linbench.core.errors import UsageError
 from linbench.core.measurement import Status
-from linbench.core.profile import TOOLS, Breakdown, Profile
+from linbench.core.profile import COUNTERS, TOOLS, Breakdown, Line, Profile
 from linbench.core.quantity import parse_duration
 from linbench.report import format
 from linbench.report.format import printable
 
 HEADER = ("PHASE", "WHAT", "KIND", "CALLS", "SELF", "SHARE", "TOTAL", "GFLOP/S", "GB/S")
+COUNTED = ("PHASE", "WHAT", "CALLS", "SELF", "SHARE", "GB/S", *(name.upper() for name in COUNTERS))
 COMPARED = ("PHASE", "WHAT", "CALLS", "SELF", "CALLS", "SELF", "DIFFERENCE")
 SHOWN_LINES = 20
 SHOWN_NAME = 60
@@ -35,7 +36,7 @@ SHOWN_NAME = 60
     default="torch",
     show_default=True,
     help="torch: where the time goes; memory: what is allocated when; all: both of these. "
-    "On CUDA, proton: kernels by Triton's profiler.",
+    "On CUDA, proton: kernels by Triton's profiler; ncu: what Nsight Compute counts in each.",
 )
 @click.option(
     "--timeout", default="120s", show_default=True, metavar="DURATION", help="Give up a case after this."
@@ -155,27 +156,46 @@ def _write_page(found: Profile, db: str) -> Path:
 
 
 def _table(found: Breakdown, most: int | None) -> list[str]:
+    """Return the lines of a breakdown; what ncu counted has columns of its own."""
+    counted = any(line.counters for line in found.lines)
+    header, cells = (COUNTED, _counted) if counted else (HEADER, _cells)
     shown = found.lines[:most]
-    rows = [
-        [
-            line.phase,
-            line.name[:SHOWN_NAME],
-            str(line.kind),
-            format.digits(line.calls),
-            format.seconds(line.self_s),
-            f"{line.self_s / found.wall_s:.1%}",
-            format.seconds(line.total_s),
-            format.digits(line.flops / line.self_s * 1e-9) if line.flops and line.self_s else "",
-            format.digits(line.bytes / line.self_s * 1e-9) if line.bytes and line.self_s else "",
-        ]
-        for line in shown
-    ]
+    rows = [cells(line, f"{line.self_s / found.wall_s:.1%}") for line in shown]
     rest = found.lines[len(shown) :]
     if rest:
         rest_s = sum(line.self_s for line in rest)
-        lines = format.plural(len(rest), "further line")
-        rows.append(["", lines, "", "", format.seconds(rest_s), f"{rest_s / found.wall_s:.1%}", "", "", ""])
-    return columns(HEADER, rows)
+        told = {"WHAT": format.plural(len(rest), "further line"), "SELF": format.seconds(rest_s)}
+        told["SHARE"] = f"{rest_s / found.wall_s:.1%}"
+        rows.append([told.get(name, "") for name in header])
+    return columns(header, rows)
+
+
+def _cells(line: Line, share: str) -> list[str]:
+    return [
+        line.phase,
+        line.name[:SHOWN_NAME],
+        str(line.kind),
+        format.digits(line.calls),
+        format.seconds(line.self_s),
+        share,
+        format.seconds(line.total_s),
+        _rate(line.flops, line),
+        _rate(line.bytes, line),
+    ]
+
+
+def _counted(line: Line, share: str) -> list[str]:
+    shown = {name: f"{value:.0%}" for name, value in line.counters.items()}
+    if "registers" in line.counters:
+        shown["registers"] = f"{line.counters['registers']:.0f}"
+    calls, self_s = format.digits(line.calls), format.seconds(line.self_s)
+    first = [line.phase, line.name[:SHOWN_NAME], calls, self_s, share, _rate(line.bytes, line)]
+    return [*first, *(shown.get(name, "") for name in COUNTERS)]
+
+
+def _rate(amount: float | None, line: Line) -> str:
+    """Return an amount in 10^9 a second of a line's own time."""
+    return format.digits(amount / line.self_s * 1e-9) if amount and line.self_s else ""
 
 
 def _compare(one: str, other: str, db: str, form: str) -> None:

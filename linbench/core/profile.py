@@ -22,7 +22,8 @@ class Kind(StrEnum):
     GAP = "gap"
 
 
-TOOLS = ("torch", "proton", "memory", "all")
+TOOLS = ("torch", "proton", "ncu", "memory", "all")
+COUNTERS = ("dram", "sm", "tensor", "occupancy", "registers")
 HOST = frozenset({Kind.DISPATCHER, Kind.PYTHON})
 
 
@@ -41,7 +42,9 @@ class Line:
         self_s: Time in itself alone; these add up to the time of the call.
         flops: Operations, as torch or the kernel's launch hook counts them, or None where neither does.
         bytes: Of its tensor arguments, each read once, and of what it allocated; by proton what the launch
-            hook says; None where not known.
+            hook says; by ncu those that went to and from the device's memory; None where not known.
+        counters: What ncu read, by the names of `COUNTERS`: throughput of memory, multiprocessors and tensor
+            pipe over the most that can be sustained; warps over the most that fit; registers of a thread.
     """
 
     phase: str
@@ -52,6 +55,7 @@ class Line:
     self_s: float
     flops: float | None = None
     bytes: float | None = None
+    counters: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -67,8 +71,10 @@ class Breakdown:
         lines: The longest first.
         calls: How many calls were profiled.
         wall_s: Time of a profiled call that is to be accounted for, seconds: by the host's clock on the CPU
-            and under proton, from the start of its first kernel to the end of its last on a device.
-        plain_s: Median wall time of the same call without a profiler, seconds, the device waited for.
+            and under proton, from the start of its first kernel to the end of its last on a device, the sum
+            of its kernels under ncu, which runs one at a time.
+        plain_s: Median wall time of the same call without a profiler, seconds, the device waited for; None
+            under ncu, as are the three that follow.
         cpu_s: Processor time of the process in it, all threads, seconds.
         page_faults: Minor page faults in it.
         threads: Threads that torch may use.
@@ -78,10 +84,10 @@ class Breakdown:
     lines: tuple[Line, ...]
     calls: int
     wall_s: float
-    plain_s: float
-    cpu_s: float
-    page_faults: float
-    threads: int
+    plain_s: float | None = None
+    cpu_s: float | None = None
+    page_faults: float | None = None
+    threads: int | None = None
     times_s: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -118,7 +124,7 @@ class Profile:
         reason: One line that says why; only an ok one may have none.
         breakdown: Where the time went; None unless asked for.
         memory: What the peak was for, bytes by part; empty unless asked for.
-        artifacts: SHA-256 of the files that were kept, by what they are: trace, memory, proton.
+        artifacts: SHA-256 of the files that were kept, by what they are: trace, memory, proton, ncu.
         environment: The machine, as `linbench.core.environment.capture` wrote it.
         profiled_at: When, ISO 8601 in UTC.
         id: Its number in the store; 0 if it is not stored.

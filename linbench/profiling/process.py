@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ LOG_TAIL = 400
 NAME_KERNELS = {"TORCHINDUCTOR_CPP_ENABLE_KERNEL_PROFILE": "1"}
 
 
-def answer(request: Mapping[str, Any], device: str, folder: Path, timeout_s: float) -> dict[str, Any]:
+def answer(
+    request: Mapping[str, Any], device: str, folder: Path, timeout_s: float, under: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return what a fresh process answers, or how it ended without; files that it writes are in the folder.
 
     Args:
@@ -28,6 +30,7 @@ def answer(request: Mapping[str, Any], device: str, folder: Path, timeout_s: flo
         device: cpu or cuda.
         folder: An empty one.
         timeout_s: End it after this long.
+        under: The command that starts it, as ncu does; none starts it as it is.
     """
     (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
     variables = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **NAME_KERNELS}
@@ -36,7 +39,7 @@ def answer(request: Mapping[str, Any], device: str, folder: Path, timeout_s: flo
     log = folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*COMMAND, str(folder)],
+            [*under, *COMMAND, str(folder)],
             env=os.environ | variables,
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -18,10 +18,11 @@ from linbench.execution.estimate import job_bytes
 from linbench.execution.plan import Job
 from linbench.execution.process import safe_memory_bytes
 from linbench.profiling.artifact import SUFFIX, Artifacts
+from linbench.profiling.counters import answer_counted
 from linbench.profiling.process import answer
 
 CEILINGS_TIMEOUT_S = 600.0
-ARTIFACTS = ("trace", "memory", "proton")
+ARTIFACTS = ("trace", "memory", "proton", "ncu")
 
 
 def profile(
@@ -42,6 +43,9 @@ def profile(
         plugins: Files to load beside what is installed.
         timeout_s: Give up after this long.
         artifacts: Where files are kept.
+
+    Raises:
+        EnvironmentRefused: ncu is not there, or has no permission.
     """
     found = _predicted(registry, job)
     kept: dict[str, str] = {}
@@ -54,7 +58,8 @@ def profile(
                 "tool": tool,
                 "plugins": list(plugins),
             }
-            found = answer(request, job.case.device, Path(name), timeout_s)
+            ask = answer_counted if tool == "ncu" else answer
+            found = ask(request, job.case.device, Path(name), timeout_s)
             files = {kind: Path(name) / f"{kind}{SUFFIX}" for kind in ARTIFACTS}
             if found["status"] == Status.OK:
                 kept = {kind: artifacts.keep(file) for kind, file in files.items() if file.exists()}

@@ -1,12 +1,13 @@
-"""Tool: what looks at a call. One looks at a CUDA device alone, and has to be there."""
+"""Tool: what looks at a call. Some look at a CUDA device alone, and have to be there."""
 
 from __future__ import annotations
 
+import shutil
 from importlib.util import find_spec
 
 from linbench.core.errors import EnvironmentRefused, UsageError
 
-OF_DEVICES = {"proton": "Triton's profiler"}
+OF_DEVICES = {"proton": "Triton's profiler", "ncu": "Nsight Compute"}
 
 
 def check_tool(tool: str, device: str) -> None:
@@ -27,3 +28,20 @@ def check_tool(tool: str, device: str) -> None:
         raise EnvironmentRefused(
             "--tool proton: triton is not installed; `pip install linbench[cuda]`, or use --tool torch"
         )
+    if tool == "ncu":
+        ncu()
+
+
+def ncu() -> str:
+    """Return where Nsight Compute's command line is.
+
+    Raises:
+        EnvironmentRefused: There is none on PATH.
+    """
+    found = shutil.which("ncu")
+    if found is None:
+        raise EnvironmentRefused(
+            "--tool ncu: there is no ncu on PATH; CUDA's toolkit has one, as in "
+            "`export PATH=$PATH:/usr/local/cuda/bin`, or use --tool torch, which needs none"
+        )
+    return found

@@ -21,7 +21,12 @@ def diagnosis(found: Breakdown, tool: str, device: str) -> list[str]:
         tool: That found it.
         device: cpu or cuda.
     """
-    said = [f"The lines account for {found.accounted:.1%} of {format.seconds(found.wall_s)} a call."]
+    wall = format.seconds(found.wall_s)
+    if tool == "ncu":
+        return [
+            f"Its kernels take {wall} a call, one at a time and with cold caches: that is no time of a row."
+        ]
+    said = [f"The lines account for {found.accounted:.1%} of {wall} a call."]
     return said + (_on_device(found, tool) if device == "cuda" else _on_host(found))
 
 
@@ -31,23 +36,23 @@ def _on_device(found: Breakdown, tool: str) -> list[str]:
         gaps = found.share(Kind.GAP)
         bound = "; the host does not launch fast enough" if gaps > HOST_BOUND else ""
         said.append(f"{gaps:.0%} of this time is launch gaps{bound}.")
-    beside = {"Wall": found.plain_s, **found.times_s}
+    beside = {"Wall": found.plain_s or 0.0, **found.times_s}
     said.append(", ".join(f"{name} {format.seconds(value)}" for name, value in beside.items()) + ".")
     return said
 
 
 def _on_host(found: Breakdown) -> list[str]:
-    host = found.share(*HOST)
+    host, plain_s = found.share(*HOST), found.plain_s or 0.0
     bound = "; it is bound by the host's overhead" if host > HOST_BOUND else ""
-    longer = found.wall_s / found.plain_s - 1 if found.plain_s else 0.0
-    busy = found.cpu_s / found.plain_s if found.plain_s else 0.0
-    faults = round(found.page_faults)
+    longer = found.wall_s / plain_s - 1 if plain_s else 0.0
+    busy = (found.cpu_s or 0.0) / plain_s if plain_s else 0.0
+    faults = round(found.page_faults or 0)
     many = "; it takes memory from the system and gives it back" if faults >= MANY_FAULTS else ""
     return [
         f"{host:.0%} of this time is Python and the dispatcher{bound}.",
-        f"Without the profiler a call takes {format.seconds(found.plain_s)}: profiled it took "
+        f"Without the profiler a call takes {format.seconds(plain_s)}: profiled it took "
         f"{abs(longer):.0%} {'longer' if longer >= 0 else 'less'}.",
-        f"It keeps {busy:.2g} of {format.plural(found.threads, 'thread')} busy.",
+        f"It keeps {busy:.2g} of {format.plural(found.threads or 0, 'thread')} busy.",
         f"It meets {format.plural(faults, 'page fault')} a call{many}.",
     ]
 

@@ -7,7 +7,7 @@ from linbench.core.errors import EnvironmentRefused, UsageError
 from linbench.profiling.tool import check_tool
 
 
-@pytest.mark.parametrize("tool", ["proton"])
+@pytest.mark.parametrize("tool", ["proton", "ncu"])
 def test_a_device_s_tools_say_why_they_cannot_look_at_the_cpu(tool, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as ended:
@@ -21,7 +21,10 @@ def test_a_device_s_tools_say_why_they_cannot_look_at_the_cpu(tool, tmp_path, mo
     assert not (tmp_path / "results").exists()
 
 
-def test_a_tool_that_is_not_there_says_what_to_type(monkeypatch):
+def test_a_tool_that_is_not_there_says_what_to_type(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EnvironmentRefused, match=r"no ncu on PATH; .*export PATH.* or use --tool torch"):
+        check_tool("ncu", "cuda")
     monkeypatch.setattr("linbench.profiling.tool.find_spec", lambda _: None)
     with pytest.raises(EnvironmentRefused, match=r"triton is not installed; .*or use --tool torch"):
         check_tool("proton", "cuda")
