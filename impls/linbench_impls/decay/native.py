@@ -11,8 +11,6 @@ from linbench_impls.forms.packed import each, flops_of_each
 if TYPE_CHECKING:
     from torch import Tensor
 
-CHUNK = 32
-
 base_needs = needs(device="cpu", dtypes=("float32",))
 
 
@@ -27,11 +25,14 @@ def why_not(case: Case) -> str | None:
 
 
 @flops_of_each
-def chunk_flops(case: Case) -> float:
-    """Return the operations of the chunked form; of a chunk's scores only the lower half is computed."""
-    states, scores = 2 * case.K * case.V, CHUNK * (case.K + case.V)
-    factor = (7, 4) if case.mode == "fwd_bwd" else (2, 1)
-    return case.tokens * case.H * (factor[0] * states + factor[1] * scores)
+def flops(case: Case) -> float:
+    """Return the operations of the kernels' products, as this CPU's vectors and threads cut them up."""
+    from linbench_kernels.cpu.work import attention_flops, decode_flops
+
+    if case.mode == "decode":
+        return decode_flops(case.B, case.H, case.K, case.V)
+    gradient = case.mode == "fwd_bwd"
+    return attention_flops(case.B, case.T, case.H, case.K, case.V, final=True, gradient=gradient)
 
 
 def native(
@@ -85,6 +86,6 @@ def _no_keys(S: Tensor) -> Tensor:
 
 
 for _operator in OPERATORS:
-    _made = implementation(_operator, "native", why_not=why_not, flops=chunk_flops)(native)
+    _made = implementation(_operator, "native", why_not=why_not, flops=flops)(native)
     _made.mode("prefill")(prefill)
     _made.mode("decode")(decode)

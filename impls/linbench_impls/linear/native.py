@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 State = tuple["Tensor", "Tensor"]
-CHUNK = 32
 
 base_needs = needs(device="cpu", dtypes=("float32",))
 
@@ -27,14 +26,14 @@ def why_not(case: Case) -> str | None:
 
 
 @flops_of_each
-def chunk_flops(case: Case) -> float:
-    """Return the operations of the chunked form; of a chunk's scores only the lower half is computed.
+def flops(case: Case) -> float:
+    """Return the operations of the kernels' products, as this CPU's vectors and threads cut them up."""
+    from linbench_kernels.cpu.work import attention_flops, decode_flops
 
-    The backward shares the update of the state between the gradients of k and v.
-    """
-    states, scores = 2 * case.K * case.V, CHUNK * (case.K + case.V)
-    factor = (7, 4) if case.mode == "fwd_bwd" else (2, 1)
-    return case.tokens * case.H * (factor[0] * states + factor[1] * scores)
+    if case.mode == "decode":
+        return decode_flops(case.B, case.H, case.K, case.V)
+    final, gradient = case.mode == "prefill", case.mode == "fwd_bwd"
+    return attention_flops(case.B, case.T, case.H, case.K, case.V, final=final, gradient=gradient)
 
 
 def reciprocal_bytes(case: Case) -> float:
@@ -42,7 +41,7 @@ def reciprocal_bytes(case: Case) -> float:
     return 4 * case.tokens * case.H * (1 + case.V) if case.mode == "fwd_bwd" else 0
 
 
-@implementation("linear", "native", why_not=why_not, flops=chunk_flops, extra_bytes=reciprocal_bytes)
+@implementation("linear", "native", why_not=why_not, flops=flops, extra_bytes=reciprocal_bytes)
 def native(
     q: Tensor,
     k: Tensor,

@@ -96,7 +96,7 @@ INLINE void chunk_outputs(
         if (sums.reciprocals) {
             Vector totals[R] = {};
             for (int i = 0; i < R; i++) {
-                for (int64_t d = 0; d < depth; d += W) totals[i] += load(sums.z + d) * load(queries.row(i) + d);
+                for (int64_t d = 0; d < depth; d += W) totals[i] += TERM(load(sums.z + d), load(queries.row(i) + d));
                 for (int64_t j = 0; j < seen; j += W) totals[i] += load(scores.row(i) + j);
             }
             const Vector reciprocals = 1 / (four_sums(totals) + EPSILON);
@@ -112,8 +112,8 @@ INLINE void chunk_outputs(
             tile.add_product(queries.data, queries.ld, S.data + column, S.ld, depth);
             if (sums.products)
                 tile.each([&](int i, int j, Vector& x) {
-                    products[i] += x * load(sums.rows->row(first + i) + column + j);
-                    x += own[i] * load(v.row(first + i) + column + j);
+                    products[i] += TERM(x, load(sums.rows->row(first + i) + column + j));
+                    x += TERM(own[i], load(v.row(first + i) + column + j));
                 });
             write(tile, first, column);
         });

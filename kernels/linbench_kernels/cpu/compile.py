@@ -18,13 +18,11 @@ import torch
 
 FLAGS = ["-std=c++17", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fPIC", "-shared", "-pthread"]
 VARIANTS = {  # by what torch calls the CPU's vector instructions
-    "AVX512": [
-        *("-DVECTOR_FLOATS=16", "-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"),
-        "-mprefer-vector-width=512",
-    ],
-    "AVX2": ["-DVECTOR_FLOATS=8", "-mavx2", "-mfma"],
-    "DEFAULT": ["-DVECTOR_FLOATS=4"],
+    "AVX512": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"],
+    "AVX2": ["-mavx2", "-mfma"],
+    "DEFAULT": [],
 }
+VECTOR_FLOATS = {"AVX512": 16, "AVX2": 8, "DEFAULT": 4}
 COMPILERS = ("g++", "clang++", "c++")
 
 
@@ -32,6 +30,11 @@ def variant() -> str:
     """Returns the widest variant that this CPU runs; ATEN_CPU_CAPABILITY narrows it, as torch's own."""
     found = torch.backends.cpu.get_cpu_capability()
     return found if found in VARIANTS else "DEFAULT"
+
+
+def vector_floats() -> int:
+    """Returns how many floats a vector of that variant has."""
+    return VECTOR_FLOATS[variant()]
 
 
 def compiler() -> list[str] | None:
@@ -67,7 +70,7 @@ def load_library(source: Path, variant: str) -> ctypes.CDLL:
     command = compiler()
     if command is None:
         raise NotImplementedError(f"{source.stem} {why_not()}")
-    flags = [*FLAGS, *VARIANTS[variant]]
+    flags = [*FLAGS, *VARIANTS[variant], f"-DVECTOR_FLOATS={VECTOR_FLOATS[variant]}"]
     path = _cache_dir() / f"{source.stem}-{variant}-{_key(source, command, flags)}.so"
     if not path.exists():
         _compile(source, [*command, *flags], path)

@@ -117,7 +117,7 @@ extern "C" int linear_attention_decode(const Problem* given) {
             for (int64_t d = 0; d < p.K; d++) {
                 const float z = p.z_in[index * p.K + d] * decay + k.data[d];
                 p.z_out[index * p.K + d] = z;
-                denominator += q.data[d] * z;
+                denominator += TERM(q.data[d], z);
             }
             const float factor = p.normalize ? 1 / denominator : 1;
 
@@ -130,18 +130,18 @@ extern "C" int linear_attention_decode(const Problem* given) {
                 for (int64_t d = 0; d < p.K; d++)
                     for (int j = 0; j < vectors; j++) {
                         const int64_t at = d * p.V + column + j * W;
-                        const Vector entry = load(S + at) * decay + values[j] * k.data[d];
+                        const Vector entry = load(S + at) * decay + TERM(values[j], k.data[d]);
                         store(S_out + at, entry);
-                        sums[j] += entry * q.data[d];
+                        sums[j] += TERM(entry, q.data[d]);
                     }
                 for (int j = 0; j < vectors; j++) store(o + column + j * W, sums[j] * factor);
             });
             for (int64_t column = whole; column < p.V; column++) {
                 float total = 0;
                 for (int64_t d = 0; d < p.K; d++) {
-                    const float entry = S[d * p.V + column] * decay + v[column] * k.data[d];
+                    const float entry = S[d * p.V + column] * decay + TERM(v[column], k.data[d]);
                     S_out[d * p.V + column] = entry;
-                    total += entry * q.data[d];
+                    total += TERM(entry, q.data[d]);
                 }
                 o[column] = total * factor;
             }

@@ -32,8 +32,8 @@ def linear_attention(
 
     A head is walked in chunks of C = 16 tokens, its state in cache. Heads run on torch's threads, and so do
     segments of T where heads are too few: the last bits may depend on the number of threads. All sums are
-    float32; those of the state, over chunks, are Kahan's. Per token and head, FLOP: 4 K V + C (K + V) forward
-    and 14 K V + 4 C (K + V) with the backward, which keeps q, k, v, o and one number a row.
+    float32; those of the state, over chunks, are Kahan's. The backward keeps q, k, v, o and one number a
+    row. `linbench_kernels.cpu.work` has the operations of either.
 
     Args:
         q: [B, T, H, K], float32; any sizes and strides.

@@ -74,7 +74,7 @@ protected:
                 for (int64_t d = 0; d < V; d += W) {
                     const Vector g = load_some(row + d, p.V - d) * reciprocals[t];
                     store(to.row(first + i) + d, g);
-                    products[i] += g * load_some(o + d, p.V - d);
+                    products[i] += TERM(g, load_some(o + d, p.V - d));
                 }
             }
             const Vector sums = four_sums(products);
@@ -157,7 +157,7 @@ private:
         head.with_feature_map([&](auto phi) {
             head.read_columns(p.k, span, p.K, kt, phi, [&](int64_t first, int64_t d, const Vector* rows) {
                 Vector added = first ? load(z_added.data + d) : Vector{};
-                UNROLL for (int i = 0; i < W; i++) added += rows[i] * weight[first + i];
+                UNROLL for (int i = 0; i < W; i++) added += TERM(rows[i], weight[first + i]);
                 store(z_added.data + d, added);
             });
         });

@@ -32,7 +32,7 @@ struct Tile {
             UNROLL for (int j = 0; j < N; j++) b[j] = load(right + k * right_ld + j * W);
             UNROLL for (int i = 0; i < R; i++) {
                 const Vector a = broadcast(left[i * left_ld + k]);
-                UNROLL for (int j = 0; j < N; j++) sums[i][j] += a * b[j];
+                UNROLL for (int j = 0; j < N; j++) sums[i][j] += TERM(a, b[j]);
             }
         }
     }

@@ -19,6 +19,11 @@ typedef float Unaligned __attribute__((vector_size(4 * W), aligned(4)));
 #define UNROLL _Pragma("GCC unroll 16")  // early, or an array of accumulators goes to memory
 #endif
 
+// x y, a term of a sum: of vectors or floats, what every product is made of. Tests count how many there are.
+#ifndef TERM
+#define TERM(x, y) ((x) * (y))
+#endif
+
 INLINE Vector load(const float* from) { return *reinterpret_cast<const Unaligned*>(from); }
 INLINE void store(float* to, Vector x) { *reinterpret_cast<Unaligned*>(to) = x; }
 INLINE Vector broadcast(float x) { return x - Vector{}; }  // not 0 + x, which is another sum: it turns -0 to 0
