@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from linbench import implementation, needs
+from linbench import Case, implementation, needs
 from linbench_impls.compiled import by_triton
 from linbench_impls.decay.forms import OPERATORS, State
-from linbench_impls.forms.packed import cu_seqlens
+from linbench_impls.forms.packed import cu_seqlens, flops_of_each
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +21,27 @@ why_not = needs(
     at_most={"K": 256, "V": 256},
     capability=(8, 0),
 )
+
+
+def flops_of(operator: str) -> Callable[[Case], float]:
+    """Return what gives the operations of the kernels' products, as their tiles on this device have them."""
+
+    @flops_of_each
+    def flops(case: Case) -> float:
+        import torch
+
+        from linbench_kernels.triton.decayed_attention_calls import attention_flops, decode_flops
+
+        if case.mode == "decode":
+            return decode_flops(case.B, case.H, case.K, case.V)
+        return attention_flops(
+            *(case.B, case.T, case.H, case.K, case.V),
+            getattr(torch, case.dtype),
+            gradient=case.mode == "fwd_bwd",
+            decay_gradient=operator == "simple_gla",  # the others' decays are constants
+        )
+
+    return flops
 
 
 def triton(
@@ -52,6 +74,8 @@ def decode(q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State) -> tuple
 
 for _operator in OPERATORS:
     _compiled = by_triton(f"{_operator}/triton", "decayed_attention")
-    _made = implementation(_operator, "triton", why_not=why_not, compiled=_compiled)(triton)
+    _made = implementation(
+        _operator, "triton", why_not=why_not, flops=flops_of(_operator), compiled=_compiled
+    )(triton)
     _made.mode("prefill")(prefill)
     _made.mode("decode")(decode)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from linbench import implementation, needs
+from linbench import Case, implementation, needs
 from linbench_impls.compiled import by_triton
-from linbench_impls.forms.packed import cu_seqlens
+from linbench_impls.forms.packed import cu_seqlens, flops_of_each
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,7 +23,26 @@ why_not = needs(
 )
 
 
-@implementation("linear", "triton", why_not=why_not, compiled=by_triton("linear/triton", "linear_attention"))
+@flops_of_each
+def flops(case: Case) -> float:
+    """Return the operations of the kernels' products, as their tiles on this device have them."""
+    import torch
+
+    from linbench_kernels.triton.linear_attention_calls import attention_flops, decode_flops
+
+    if case.mode == "decode":
+        return decode_flops(case.B, case.H, case.K, case.V)
+    sizes, dtype = (case.B, case.T, case.H, case.K, case.V), getattr(torch, case.dtype)
+    return attention_flops(*sizes, dtype, gradient=case.mode == "fwd_bwd")
+
+
+@implementation(
+    "linear",
+    "triton",
+    why_not=why_not,
+    flops=flops,
+    compiled=by_triton("linear/triton", "linear_attention"),
+)
 def triton(
     q: Tensor,
     k: Tensor,

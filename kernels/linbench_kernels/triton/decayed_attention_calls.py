@@ -11,9 +11,18 @@ from linbench_kernels.triton import decayed_attention_backward as backward_kerne
 from linbench_kernels.triton import decayed_attention_forward as forward_kernels
 from linbench_kernels.triton import decayed_attention_state as state_kernels
 from linbench_kernels.triton.autotune import tune
-from linbench_kernels.triton.launch import Plan, as_rows, cut, device_of, most_segments, strides_of
+from linbench_kernels.triton.launch import (
+    Plan,
+    as_rows,
+    cut,
+    device_of,
+    most_segments,
+    stand_in,
+    strides_of,
+)
 from linbench_kernels.triton.linear_attention_plan import segment_length, tiles
 
+DECODE_SLICE = 32  # columns of V that a program of decode owns
 DRIFT = 256  # steps after which the gradient of decays is summed afresh; a multiple of every chunk
 
 
@@ -79,14 +88,38 @@ def decode(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor, sc
     q, k, v = as_rows(q), as_rows(k), as_rows(v)
     B, _, H, K = q.shape
     V = v.shape[3]
-    o, block_v = q.new_empty(v.shape), 32
+    o = q.new_empty(v.shape)
     with torch.cuda.device_of(q):
-        forward_kernels.decode[(B * H * triton.cdiv(V, block_v),)](
+        forward_kernels.decode[(B * H * triton.cdiv(V, DECODE_SLICE),)](
             q, k, v, log_decay, o, state,
             strides_of(q), strides_of(k), strides_of(v), _decay_strides(log_decay), scale, H,
-            K=K, V=V, BLOCK_K=triton.next_power_of_2(K), BLOCK_V=block_v, num_warps=4,
+            K=K, V=V, BLOCK_K=triton.next_power_of_2(K), BLOCK_V=DECODE_SLICE, num_warps=4,
         )  # fmt: skip
     return o
+
+
+def attention_flops(
+    B: int, T: int, H: int, K: int, V: int, dtype: torch.dtype, *, gradient: bool, decay_gradient: bool
+) -> int:
+    """Returns the operations of the products of a forward pass and, if asked for, of the gradients.
+
+    They are counted as the tiles of the current device have them, with the scores of every slice; that of
+    log-decays takes the scores of the forward pass once more. Decays themselves are not counted.
+    """
+    q, v = (stand_in(B, T, H, columns, dtype=dtype) for columns in (K, V))
+    plan = _plan(q, v, None)
+    keys, values = plan.over_keys(), plan.over_values()
+    flops = plan.flops(values)
+    if gradient:
+        flops += plan.flops(keys, keys=2 if decay_gradient else 1) + plan.flops(keys) + plan.flops(values)
+    if not plan.segments.whole:
+        flops += (3 if gradient else 1) * plan.flops(values, keys=0, values=0, states=1)
+    return flops
+
+
+def decode_flops(B: int, H: int, K: int, V: int) -> int:
+    """Returns the operations of one step: the update of the state and its product with q, padded."""
+    return int(4 * B * H * triton.next_power_of_2(K) * triton.cdiv(V, DECODE_SLICE) * DECODE_SLICE)
 
 
 def _forward_results(

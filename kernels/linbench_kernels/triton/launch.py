@@ -24,6 +24,12 @@ def device_of(x: Tensor) -> Device:
     return Device(found.multi_processor_count, found.major >= 9)
 
 
+def stand_in(*shape: int, dtype: torch.dtype) -> Tensor:
+    """Returns a tensor of any shape and one number in memory, where kernels run: a plan needs no more."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.empty(1, dtype=dtype, device=device).expand(shape)
+
+
 def as_rows(x: Tensor) -> Tensor:
     """Returns x with contiguous rows, and steps near enough for offsets within a tile to fit in 32 bits."""
     return x if x.stride(3) == 1 and x.stride(1) < 2**24 else x.contiguous()
@@ -88,6 +94,9 @@ def most_segments(T: int, length: int, cu_seqlens: Tensor | None) -> int:
     return int(triton.cdiv(T, length) if cu_seqlens is None else T // length + cu_seqlens.shape[0] - 1)
 
 
+Over = tuple[dict[str, Any], int]  # constants of a kernel, and the number of slices that its programs own
+
+
 class Plan(NamedTuple):
     """What the launches of one call share.
 
@@ -113,15 +122,31 @@ class Plan(NamedTuple):
         """Returns the programs of a pass over all segments."""
         return (self.B * self.segments.H * self.segments.number * slices,)
 
-    def over_keys(self) -> tuple[dict[str, Any], int]:
+    def over_keys(self) -> Over:
         """Returns the constants of a kernel whose programs own slices of K, and the number of slices."""
         tile = self.keys
         return self._constants(tile, tile.outer, tile.inner), triton.cdiv(self.K, tile.outer)
 
-    def over_values(self) -> tuple[dict[str, Any], int]:
+    def over_values(self) -> Over:
         """Returns the constants of a kernel whose programs own slices of V, and the number of slices."""
         tile = self.values
         return self._constants(tile, tile.inner, tile.outer), triton.cdiv(self.V, tile.outer)
+
+    def flops(self, over: Over, *, keys: int = 1, values: int = 1, states: int = 2) -> int:
+        """Returns the operations of every tl.dot of a pass, those on masked and padded elements too.
+
+        In a chunk of C steps with tiles of k and v columns: 2 C (C (keys k + values v) + states k v).
+
+        Args:
+            over: `over_keys()` or `over_values()`.
+            keys: products of [C, C] and k columns; the scores are made by one product and are in another.
+            values: products of [C, C] and v columns.
+            states: products that a state is in, or gains.
+        """
+        constants, slices = over
+        C, k, v = (constants[name] for name in ("CHUNK", "BLOCK_K", "BLOCK_V"))
+        chunks = self.B * self.segments.H * slices * triton.cdiv(self.segments.T, C)
+        return int(chunks * 2 * C * (C * (keys * k + values * v) + states * k * v))
 
     def _constants(self, tile: Tiles, block_k: int, block_v: int) -> dict[str, Any]:
         precision = "ieee" if self.dtype == torch.float32 else "tf32"  # ignored by the half dtypes

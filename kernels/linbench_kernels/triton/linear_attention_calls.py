@@ -12,7 +12,7 @@ from linbench_kernels.triton import linear_attention_backward as backward_kernel
 from linbench_kernels.triton import linear_attention_forward as forward_kernels
 from linbench_kernels.triton import linear_attention_state as state_kernels
 from linbench_kernels.triton.autotune import tune
-from linbench_kernels.triton.launch import Plan, as_rows, cut, device_of, strides_of
+from linbench_kernels.triton.launch import Plan, as_rows, cut, device_of, stand_in, strides_of
 from linbench_kernels.triton.linear_attention_plan import segment_length, tiles
 
 DECODE_TILE = 8192  # numbers of the state that a program of decode holds at a time, in registers
@@ -90,8 +90,7 @@ def decode(
     """Returns o of one step, and advances S and z in place."""
     q, k, v = as_rows(q), as_rows(k), as_rows(v)
     (B, _, H, K), V = q.shape, v.shape[3]
-    o, block_k = q.new_empty(v.shape), triton.next_power_of_2(K)
-    block_v = min(triton.next_power_of_2(V), DECODE_TILE // block_k)
+    o, (block_k, block_v) = q.new_empty(v.shape), _decode_tile(K, V)
     with torch.cuda.device_of(q):
         forward_kernels.decode[(B * H,)](
             q, k, v, o, S, z, strides_of(q), strides_of(k), strides_of(v), H,
@@ -99,6 +98,32 @@ def decode(
             BLOCK_K=block_k, BLOCK_V=block_v, num_warps=8 if block_k * block_v > 4096 else 4,
         )  # fmt: skip
     return o
+
+
+def attention_flops(B: int, T: int, H: int, K: int, V: int, dtype: torch.dtype, *, gradient: bool) -> int:
+    """Returns the operations of the products of a forward pass and, if asked for, of the gradients.
+
+    They are counted as the tiles of the current device have them, with the scores of every slice.
+    """
+    q, v = (stand_in(B, T, H, columns, dtype=dtype) for columns in (K, V))
+    plan = _plan(q, v, None)
+    keys, values = plan.over_keys(), plan.over_values()
+    flops = plan.flops(values) + (2 * plan.flops(keys) + plan.flops(values) if gradient else 0)
+    if not plan.segments.whole:
+        flops += (3 if gradient else 1) * plan.flops(values, keys=0, values=0, states=1)
+    return flops
+
+
+def decode_flops(B: int, H: int, K: int, V: int) -> int:
+    """Returns the operations of one step: the update of the state and its product with q, padded."""
+    block_k, block_v = _decode_tile(K, V)
+    return int(4 * B * H * block_k * triton.cdiv(V, block_v) * block_v)
+
+
+def _decode_tile(K: int, V: int) -> tuple[int, int]:
+    """Returns the columns of K and V that a program of decode holds at a time."""
+    block_k = triton.next_power_of_2(K)
+    return block_k, min(triton.next_power_of_2(V), DECODE_TILE // block_k)
 
 
 def _forward_results(
