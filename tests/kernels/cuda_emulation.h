@@ -81,6 +81,7 @@ inline ucontext_t scheduler_context;
 inline int current;
 inline bool progressed, copies_wait;
 inline const char* problem;
+inline std::int64_t flops;  // of the mma and fmaf of a launch, two for a multiplication and an addition
 inline unsigned char* shared_memory;
 inline dim3 thread_index, block_index, grid_size;
 
@@ -155,6 +156,7 @@ inline void run_block(int threads, bool descending) {
 inline const char* launch(const unsigned* grid, int threads, std::size_t shared_bytes, bool descending,
                           bool late_copies) {
     problem = nullptr;
+    flops = 0;
     copies_wait = late_copies;
     grid_size = {grid[0], grid[1], 1};
     fibers.resize(threads);
@@ -238,6 +240,7 @@ inline void mma(Decode decode, float (&d)[4], const unsigned (&a)[4], unsigned b
     for (int i = 0; i < 4; ++i) {
         float sum = 0;
         for (int k = 0; k < 16; ++k) sum += left[i / 2][k] * right[i % 2][k];
+        flops += 2 * 16;
         d[i] += sum;
     }
 }
@@ -251,6 +254,8 @@ inline const std::uint16_t* matrix_row(const Lanes& lanes, int matrix, int row) 
 }
 
 }  // namespace emulation
+
+extern "C" [[gnu::used]] inline std::int64_t emulated_flops() { return emulation::flops; }
 
 // Defines emulate_<kernel>, which runs a grid and returns null, or what went wrong.
 #define EMULATED_KERNEL(kernel)                                                                                     \
@@ -270,6 +275,7 @@ inline const std::uint16_t* matrix_row(const Lanes& lanes, int matrix, int row) 
 #define DYNAMIC_SHARED(name) unsigned char* name = emulation::shared_memory
 
 inline void __syncthreads() { emulation::meet(emulation::block_meeting); }
+#define fmaf(x, y, z) (emulation::flops += 2, std::fma(x, y, z))
 inline float __expf(float x) { return std::exp(x); }
 inline float __uint_as_float(unsigned word) {
     float x;

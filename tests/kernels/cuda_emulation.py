@@ -51,6 +51,7 @@ class EmulatedProgram:
             )
             unfinished.replace(library)
         self._library = ctypes.CDLL(str(library))
+        self._library.emulated_flops.restype = ctypes.c_int64
 
     def launch(
         self,
@@ -60,8 +61,11 @@ class EmulatedProgram:
         shared_bytes: int,
         arguments: Sequence[int],
         schedule: Schedule,
-    ) -> None:
-        """Runs every block of a grid to its end; arguments are addresses and 64-bit integers."""
+    ) -> int:
+        """Runs every block of a grid to its end; arguments are addresses and 64-bit integers.
+
+        Returns the operations of its mma and fmaf.
+        """
         run = getattr(self._library, f"emulate_{kernel}")
         run.restype = ctypes.c_char_p
         problem = run(
@@ -74,3 +78,4 @@ class EmulatedProgram:
         )
         if problem is not None:
             raise RuntimeError(f"{kernel}: {problem.decode()}")
+        return int(self._library.emulated_flops())

@@ -79,6 +79,7 @@ class EmulatedDevice:
         self.programs: dict[Program, EmulatedProgram] = {}
         self.schedule = SCHEDULES[0]
         self.launched: list[str] = []
+        self.flops = 0
 
     def launch(
         self,
@@ -98,5 +99,5 @@ class EmulatedDevice:
                 program.source, dict(program.macros), kernels, self.folder
             )
         words = [x.data_ptr() if isinstance(x, Tensor) else x or 0 for x in arguments]
-        self.programs[program].launch(kernel, grid, threads, shared_bytes, words, self.schedule)
+        self.flops += self.programs[program].launch(kernel, grid, threads, shared_bytes, words, self.schedule)
         self.launched.append(kernel.removeprefix("linear_attention_"))

@@ -83,7 +83,22 @@ def compiled(case: Case, arch: str) -> list[Compiled]:
     return found
 
 
-@implementation("linear", "cuda", why_not=why_not, launches=launches, compiled=compiled)
+def flops(case: Case) -> float:
+    """Return the operations of the kernels' products, those of segments among them, on this device."""
+    import torch
+
+    from linbench_kernels.cuda.linear_attention_plan import Variant
+
+    if case.mode == "decode":
+        return 4 * case.B * case.H * case.K * case.V
+    processors = 1
+    if torch.cuda.is_available():
+        processors = torch.cuda.get_device_properties("cuda").multi_processor_count
+    variant = Variant(case.K, case.V, getattr(torch, case.dtype), "elu1", True)
+    return variant.flops(case.B, case.T, case.H, processors, gradient=case.mode == "fwd_bwd")
+
+
+@implementation("linear", "cuda", why_not=why_not, flops=flops, launches=launches, compiled=compiled)
 def cuda(
     q: Tensor,
     k: Tensor,

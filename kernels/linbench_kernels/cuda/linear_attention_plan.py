@@ -48,6 +48,26 @@ class Tiles:
         """Threads of a block: a warp for every 16 columns; float32 always four warps."""
         return 128 if self.dtype == torch.float32 else self.slice // 16 * 32
 
+    def flops(self, T: int, *, outputs: bool = True, key_sums: bool = False) -> int:
+        """Returns the operations of the products of a walk over T tokens of a head, padded ones too.
+
+        A slice of W columns has 2 C I W for its state in a chunk of C tokens and, if it has outputs, as much
+        again and 2 A (I + W) for A scores, I = inner. float32 has all of C^2; tensor cores those tiles of
+        16 x 16 that reach the diagonal, C (C + 16) / 2.
+
+        Args:
+            T: tokens.
+            outputs: whether the walk has outputs; else it sums states alone.
+            key_sums: whether it sums keys, which tensor cores do as 16 columns more of a state.
+        """
+        C, inner, width, full = self.chunk, self.inner, self.slice, self.dtype == torch.float32
+        of_chunk = C * inner * width
+        if outputs:
+            of_chunk += C * inner * width + (C * C if full else C * (C + 16) // 2) * (inner + width)
+        if key_sums and not full:
+            of_chunk += C * inner * 16
+        return 2 * -(-T // C) * self.slices * of_chunk
+
     @property
     def shared_bytes(self) -> int:
         """Dynamic shared memory of a block: sizeof(Shared) in the kernel, which checks it."""
@@ -100,6 +120,20 @@ class Variant:
             "key_gradient": transposed,
             "value_gradient": stored,
         }
+
+    def flops(self, B: int, T: int, H: int, multiprocessors: int, *, gradient: bool) -> int:
+        """Returns the operations of the products of a forward pass and, if asked for, of the gradients."""
+        stored, transposed = self.stored, self.transposed
+        flops = stored.flops(T, key_sums=True)
+        if gradient:
+            flops += 2 * transposed.flops(T) + stored.flops(T)
+        blocks, sums = B * H * stored.slices, stored.flops(T, outputs=False, key_sums=True)
+        if segment_length(blocks, T, multiprocessors, stored.chunk) < T:
+            flops += sums
+        blocks = B * H * min(stored.slices, transposed.slices)
+        if gradient and segment_length(blocks, T, multiprocessors, stored.chunk) < T:
+            flops += sums + transposed.flops(T, outputs=False)
+        return B * H * flops
 
     @cached_property
     def forward(self) -> Program:
