@@ -106,7 +106,7 @@ def chunked(
         zip(decayed.unbind(2), lam.unbind(2), added.unbind(2), last.exp().unbind(2), strict=True)
     ):
         rows = [scale[..., inner + 1 + bit, None] * (query @ S) for bit, S in levels.items()]
-        outer.append(torch.stack(rows).sum(0) if rows else torch.zeros_like(query @ one))
+        outer.append(torch.stack(rows).sum(0) if rows else torch.zeros_like(o[:, :, number]))
         levels = {bit: kept * S for bit, S in levels.items()}
         new, bit = one, 0
         while bit in levels:
