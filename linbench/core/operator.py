@@ -288,6 +288,7 @@ class Operator(ABC):
         if case.mode == "fwd_bwd":
             tokens = self.call_tokens(case)
             returned += sum(spec.bytes(case, tokens) for spec in self.inputs if spec.differentiable)
+            returned += self.state_bytes(case) if self.takes_state(case) else 0
         return returned + (self.state_bytes(case) if self.returned_state(case) else 0)
 
     def state_bytes(self, case: Case) -> int:
