@@ -63,6 +63,7 @@ CASES = [
     *(replace(SHAPE, mode=mode) for mode in ("fwd_bwd", "prefill", "decode")),
     replace(SHAPE, mode="fwd_bwd", options={"initial_state": True}),
     replace(SHAPE, mode="fwd_bwd", options={"normalize": False}),
+    replace(SHAPE, mode="fwd_bwd", options={"packed": 3}),
     Case(1, 130, 1, 32, 32, "bfloat16", "fwd_bwd"),
     Case(1, 70, 2, 16, 16, "float16", "fwd_bwd"),
     Case(1, 66, 1, 64, 16, mode="fwd_bwd"),

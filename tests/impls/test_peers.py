@@ -254,6 +254,30 @@ def test_torch_is_told_of_packed_sequences_what_its_varlen_attn_asks_for(monkeyp
     assert "B = 1, not 2" in varlen.rule(Case(2, 33, 2, 32, 32, "float16", device="cuda"))
 
 
+@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
+@pytest.mark.parametrize(
+    ("name", "kernel"),
+    [
+        ("linear", "linear_attention.linear_attention"),
+        ("retention", "decayed_attention.decayed_attention"),
+        ("simple_gla", "decayed_attention.decayed_attention"),
+    ],
+)
+def test_triton_is_told_where_packed_sequences_begin(monkeypatch, name, kernel):
+    told = []
+    monkeypatch.setattr(
+        f"linbench_kernels.triton.{kernel}", lambda *_, **given: told.append(given["cu_seqlens"])
+    )
+    given = registry.operator(name).generate(Case(1, 33, 2, 16, 16), torch.Generator().manual_seed(0)).tensors
+    function = registry.implementation(f"{name}/triton").function("fwd")
+    for count in (1, 3):
+        function(*given.values(), packed=count)
+    alone, edges = told
+    assert alone is None
+    assert edges.dtype == torch.int32
+    assert edges.tolist() == [0, *torch.tensor(packed.lengths(33, 3)).cumsum(0).tolist()]
+
+
 @pytest.mark.skipif(find_spec("fla") is None, reason="flash-linear-attention is not installed")
 def test_the_kernels_of_flash_linear_attention_in_the_interpreter():
     here = Path(__file__).parent
