@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from linbench.analysis.capacity import refuses
 from linbench.core.measurement import Measurement
+from linbench.core.roof import Roofs, bound_of
 
 # Seven hues that stay apart under protanopia, deuteranopia and tritanopia, at 3:1 or more to the page.
 LIGHT: Final = ("#1f45c4", "#9a1a00", "#07a269", "#bd138d", "#a07f00", "#8b86f5", "#22262b")
@@ -97,11 +98,24 @@ FIGURES: Final[tuple[dict[str, Any], ...]] = (
         "x": "bytes above the inputs",
         "y": "",
     },
+    {
+        "id": "roofline",
+        "title": "Roofline",
+        "note": "Work over the fewest bytes, under the ceilings that were measured. A marker is the useful "
+        "work; the small one at the end of its line is all that the algorithm does, useful or not.",
+        "x": "operations a byte, FLOP/B",
+        "y": "operations a second, FLOP/s",
+    },
 )
 
 
-def figures(rows: Sequence[Measurement]) -> list[dict[str, Any]]:
-    """Return the figures for which some row has anything to draw; the first four always."""
+def figures(rows: Sequence[Measurement], roofs: Roofs) -> list[dict[str, Any]]:
+    """Return the figures for which some row has anything to draw; the first four always.
+
+    Args:
+        rows: The rows.
+        roofs: The ceilings of the machine, where they were measured.
+    """
     memories = [row.memory for row in rows if row.memory]
     drawn = {
         "throughput": any(row.time and row.case.mode == "decode" for row in rows),
@@ -110,6 +124,7 @@ def figures(rows: Sequence[Measurement]) -> list[dict[str, Any]]:
         "pareto": any(row.time and row.errors for row in rows),
         "position": any(error.by_position for row in rows for error in row.errors.values()),
         "parts": any(memory.output_bytes is not None for memory in memories),
+        "roofline": any(row.time and bound_of(roofs, row.case, row.work) for row in rows),
     }
     return [figure for figure in FIGURES if drawn.get(figure["id"], True)]
 

@@ -15,7 +15,7 @@ from linbench.core.case import Case
 from linbench.core.measurement import FAILURES, Measurement
 from linbench.core.operator import Operator
 from linbench.core.run import Run
-from linbench.report import history, words
+from linbench.report import history, roofline, words
 from linbench.report.document import document, finite
 from linbench.report.facts import command, facts, machine, tally, title
 from linbench.report.families import families, fastest
@@ -27,7 +27,7 @@ from linbench.store.table import frame
 CASE_COLUMNS = ("T", "B", "H", "K", "V", "dtype", "mode", "device", "options", "seed")
 SCRIPTS = (
     *("numbers.js", "data.js", "canvas.js", "traces.js", "view.js", "pager.js", "stage.js"),
-    *("curves.js", "heatmap.js", "slices.js", "reach.js", "rows.js", "download.js"),
+    *("curves.js", "heatmap.js", "slices.js", "roofline.js", "reach.js", "rows.js", "download.js"),
 )
 MANY = 12
 """More lines than this are told apart badly: a figure then begins with one an operator."""
@@ -36,6 +36,7 @@ ROW_COLUMNS = (
     *("implementation", "case", "status", "reason", "median", "low", "high", "n"),
     *MEMORY_PARTS,
     *("meter", "errors", "worst", "along", "flags"),
+    *roofline.COLUMNS,
 )
 
 
@@ -56,10 +57,11 @@ def render(
             counts as none.
         series: What the store's runs found of its cases.
         baselines: Runs of the store by their names.
-        operators: Those whose complexity and cost are known.
+        operators: Those whose complexity is known.
     """
     known = {operator.name: operator for operator in operators}
     found = panels(frame([run]))
+    roofs = roofline.roofs_of_run(run)
     names = _names(run.measurements)
     chosen = baseline if baseline in names else default_baseline(found)
     axis = found[0].axis if found else "T"
@@ -84,8 +86,10 @@ def render(
         fixed=_fixed(found),
         implementations=styles(names),
         members=_members(names),
-        figures=figures(run.measurements),
         MANY=MANY,
+        figures=figures(run.measurements, roofs),
+        roofs=roofs,
+        unmeasured=roofline.unmeasured(run),
         columns=_varying(run.measurements),
         constants=_constants(run.measurements),
         statuses=sorted({str(row.status) for row in run.measurements}),
@@ -126,7 +130,7 @@ def _data(
     run: Run, found: Sequence[Panel], names: list[str], baseline: str | None, axis: str
 ) -> dict[str, Any]:
     """Return what the page's script draws from: every row once, and the rows of each panel by number."""
-    rows = run.measurements
+    rows, roofs = run.measurements, roofline.roofs_of_run(run)
     plugins = [word for plugin in run.plan.get("plugins", ()) for word in ("--plugin", plugin)]
     cases = list(dict.fromkeys(row.case for row in rows))
     case_number = {case: number for number, case in enumerate(cases)}
@@ -138,12 +142,19 @@ def _data(
         "implementations": [style | {"quoted": shlex.quote(style["name"])} for style in styles(names)],
         "baseline": baseline,
         "failures": sorted(FAILURES),
-        "figures": [figure | {"layout": layout(figure, axis)} for figure in figures(rows)],
+        "figures": [figure | {"layout": layout(figure, axis)} for figure in figures(rows, roofs)],
+        "roofs": roofline.drawn(roofs),
         "columns": varying,
         "cases": [_case(case) for case in cases],
         "memoryParts": MEMORY_PARTS,
         "rowColumns": ROW_COLUMNS,
-        "rows": [_row(row, names.index(row.implementation), case_number[row.case]) for row in rows],
+        "rows": [
+            [
+                *_row(row, names.index(row.implementation), case_number[row.case]),
+                *roofline.cells(row, roofs),
+            ]
+            for row in rows
+        ],
         "panels": [
             {
                 "label": words.label(panel.settings),
@@ -175,7 +186,7 @@ def _case(case: Case) -> dict[str, Any]:
 
 
 def _row(row: Measurement, implementation: int, case: int) -> list[Any]:
-    """Return a row in the order of `ROW_COLUMNS`; what is missing or not finite is null."""
+    """Return a row as `ROW_COLUMNS` has it, without its work; what is missing or not finite is null."""
     time, memory = row.time, row.memory
     worst = row.errors.get(row.worst_tensor or "")
     return [

@@ -30,10 +30,10 @@ def rows():
 
 
 def test_a_figure_is_there_where_a_row_has_what_it_draws():
-    assert [figure["id"] for figure in figures(rows())][4:] == [
+    assert [figure["id"] for figure in figures(rows(), {})][4:] == [
         *("throughput", "state", "reach", "pareto", "position", "parts")
     ]
-    assert [figure["id"] for figure in figures([row("a/x", status=Status.CRASHED)])] == [
+    assert [figure["id"] for figure in figures([row("a/x", status=Status.CRASHED)], {})] == [
         *("time", "memory", "speedup", "error")
     ]
 

@@ -57,6 +57,13 @@
     },
   };
 
+  /** Return the share of the speed of light of a row: 12.3% [11.9, 12.8] memory. */
+  function speedOfLight(row) {
+    if (row.bound === null || !(row.median > 0)) return "";
+    const [value, low, high] = [row.median, row.high, row.low].map((time) => digits((100 * row.bound) / time));
+    return `${value}% [${low}, ${high}] ${row.limit}`;
+  }
+
   /** Return whether an implementation is among those that the choice of lines offers. */
   function offered(number) {
     if (state.lines === "fastest") return data.panels[state.panel].fastest.includes(number);
@@ -86,5 +93,5 @@
     return found;
   }
 
-  Object.assign(globalThis.linbench, { data, rows, state, measures, panelRows, offered, drawn, sorted });
+  Object.assign(globalThis.linbench, { data, rows, state, measures, panelRows, offered, drawn, sorted, speedOfLight });
 })();

@@ -1,8 +1,9 @@
 "use strict";
 // The table of rows.
 (() => {
-  const { data, rows, count, digits, seconds, size, make, paged } = globalThis.linbench;
+  const { data, rows, count, digits, seconds, size, make, speedOfLight, paged } = globalThis.linbench;
   const status = document.getElementById("status");
+  const hasRoofs = Object.keys(data.roofs).length > 0;
   const command = (row) => `${data.again} --impl ${row.style.quoted} ${row.case.arguments}`;
   for (const row of rows) {
     row.text = [row.name, row.status, row.reason, ...row.flags, ...data.columns.map((name) => `${name}=${row.case[name]}`)]
@@ -28,6 +29,7 @@
       make("td", row.status, row.failed ? "failed" : ""),
       make("td", row.median === null ? "" : seconds(row), "value"),
       make("td", row.n ? count(row.n) : "", "number"),
+      ...(hasRoofs ? [make("td", speedOfLight(row), "value")] : []),
       make("td", row.extra === null ? "" : size(row.extra), "number"),
       make("td", errorText(row), "value"),
       make("td", row.flags.join(", ")),

@@ -74,6 +74,8 @@
     color: paint(row, colour), size: 11, symbol: row.style.marker + (row.flags.length ? "-open" : ""),
   });
 
+  globalThis.linbench.slice = { found, finish, snug, paint, dot }; // for the roofline
+
   drawers.pareto = (element, figure) => {
     const here = found(figure), { points } = here, colour = theme();
     const beats = (one, two) => one.row.median <= two.row.median && one.y <= two.y && (one.row.median < two.row.median || one.y < two.y);

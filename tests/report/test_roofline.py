@@ -1,0 +1,133 @@
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from synthetic import CEILINGS, ENVIRONMENT, row, run_of
+
+from linbench.core.measurement import Status
+from linbench.core.work import Work
+from linbench.report.page import render
+
+MEASURED = ENVIRONMENT | {"ceilings": CEILINGS}
+HOSTILE = "linear/<b>x</b>"
+
+
+def rows():
+    """At T = 1,024: 0.5 of the compute roof, 0.40004 of the memory roof, one that declares no algorithm."""
+    found = []
+    for T in (512, 1024):
+        found += [
+            replace(
+                row("a/computes", 0.04 * T / 1024, spread=0.1, T=T), work=Work(1e9 * T / 1024, 4e9, 2**20)
+            ),
+            replace(row("a/moves", 0.25, T=T), work=Work(1e7, None, 10**9 + 10**6)),
+            replace(row(HOSTILE, 0.5, T=T), work=Work(1e9, 2e9, 2**20), flags=("contended",)),
+        ]
+    return [
+        *found,
+        row("a/gone", T=1024, status=Status.OOM, reason="not enough memory"),
+        row("a/old", T=1024),
+    ]
+
+
+RUN = run_of(rows(), environment=MEASURED)
+
+
+def embedded(html):
+    return json.loads(re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1])
+
+
+def test_rows_carry_their_work_and_what_bounds_it():
+    data = embedded(render(RUN))
+    assert data["roofs"] == {
+        "cpu float32": {"flops": 5e10, "levels": [["L2", 10**6, 1e11], ["memory", None, 1e10]]}
+    }
+    places = [
+        data["rowColumns"].index(name) for name in ("useful", "algorithmic", "fewest", "bound", "limit")
+    ]
+    cells = [[one[place] for place in places] for one in data["rows"]]
+    assert cells[3] == [1e9, 4e9, 2**20, 0.02, "compute"]
+    assert cells[4] == [1e7, None, 10**9 + 10**6, 0.10001, "memory"]
+    assert cells[-2:] == [[None] * 5] * 2
+
+
+def test_without_ceilings_a_sentence_says_how_to_have_them():
+    html = render(run_of(rows()))
+    assert 'id="figure-roofline"' not in html
+    assert "Of the speed of light" not in html.split("<script>")[0]
+    assert "<code>linbench doctor --ceilings --device cpu</code>" in html
+    assert embedded(html)["roofs"] == {}
+    assert 'id="unmeasured"' not in render(RUN)
+    assert 'id="unmeasured"' not in render(run_of([row("a/x", status=Status.OOM)]))
+
+
+def test_rows_of_before_work_was_kept_have_no_roofline():
+    html = render(run_of([row("a/old")], environment=MEASURED))
+    assert 'id="figure-roofline"' not in html
+    assert "Of the speed of light" not in html.split("<script>")[0]
+
+
+@pytest.fixture(scope="module")
+def opened(open_page):
+    return open_page(render(RUN))
+
+
+@pytest.mark.browser
+class TestRoofline:
+    def test_useful_and_algorithmic_work_lie_on_a_line_at_one_time(self, opened):
+        drawn = {trace["name"]: trace for trace in opened.figure("roofline")}
+        assert set(drawn) == {
+            "roof of L2", "roof of memory", "a/computes", "a/moves", "linear/&lt;b&gt;x&lt;/b&gt;",
+        }  # fmt: skip
+        assert drawn["a/computes"]["x"] == pytest.approx([1e9 / 2**20, 4e9 / 2**20])
+        assert drawn["a/computes"]["y"] == pytest.approx([2.5e10, 1e11])
+        assert drawn["a/moves"]["x"] == pytest.approx([1e7 / (10**9 + 10**6)])
+        assert drawn["linear/&lt;b&gt;x&lt;/b&gt;"]["marker"]["symbol"].endswith("-open")
+        assert opened.colours("roofline") > 20
+
+    def test_a_roof_turns_where_operations_bound(self, opened):
+        memory = next(trace for trace in opened.figure("roofline") if trace["name"] == "roof of memory")
+        left, ridge, right = memory["x"]
+        assert ridge == pytest.approx(5e10 / 1e10)
+        assert memory["y"] == pytest.approx([left * 1e10, 5e10, 5e10])
+        names = opened.page.locator("#figure-roofline .annotation-text").all_text_contents()
+        assert names == ["L2", "memory"]
+        assert left < 1e7 / 10**9 < 4e9 / 2**20 < right
+
+    def test_the_table_behind_it_and_what_is_missing(self, opened):
+        opened.figure("roofline")
+        lines = opened.page.locator("#figure-roofline .numbers tbody tr").all_text_contents()
+        assert lines[0].startswith(
+            "a/computes40.0 ms [36.0, 44.0]50.0% [45.5, 55.6] compute25.0 GFLOP/s100 GFLOP/s"
+        )
+        assert "40.0% [39.6, 40.4] memory40.0 MFLOP/snot declared4.00 GB/s" in lines[1]
+        missing = opened.page.text_content("#figure-roofline .missing")
+        assert "a/gone, oom at T = 1,024: not enough memory" in missing
+        assert "a/old, ok at T = 1,024: its work was not recorded" in missing
+        label = opened.page.get_attribute("#figure-roofline .plot", "aria-label")
+        assert label.startswith("Roofline at T = 1,024")
+
+    def test_the_chosen_length_is_drawn(self, opened):
+        opened.page.select_option("#at", "512")
+        drawn = {trace["name"]: trace for trace in opened.figure("roofline")}
+        assert drawn["a/computes"]["y"] == pytest.approx([2.5e10, 2e11])
+        opened.page.select_option("#at", "1024")
+
+    def test_the_table_of_rows_and_the_csv_have_the_share(self, opened):
+        texts = opened.rows()
+        assert "50.0% [45.5, 55.6] compute" in texts[3]
+        assert not any("] compute" in text or "] memory" in text for text in texts[-2:])
+        with opened.page.expect_download() as download:
+            opened.page.click("#download")
+        lines = download.value.path().read_text(encoding="utf-8").splitlines()
+        columns = lines[0].split(",")
+        cells = lines[4].split(",")
+        found = {name: cells[columns.index(name)] for name in ("useful_flops", "bound_s", "limit", "share")}
+        assert found == {
+            "useful_flops": "1000000000",
+            "bound_s": "0.02",
+            "limit": '"compute"',
+            "share": "0.5",
+        }
+        assert opened.complaints == []
