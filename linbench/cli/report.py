@@ -10,6 +10,7 @@ import click
 from linbench.cli import options
 from linbench.core.errors import UsageError, unknown
 from linbench.core.run import Run
+from linbench.report.profiled import Told
 
 
 @click.command(context_settings=options.SETTINGS)
@@ -75,11 +76,27 @@ def write_report(run: Run, output: str | None, baseline: str | None, db: str) ->
         series=series_of(store.pasts_of(run.id)),
         baselines=store.baselines(),
         operators=registry.operators(),
+        profiles=_told(run, db),
     )
     _write(path, page)
     if output is None:
         _list(path.parent)
     return path
+
+
+def _told(run: Run, db: str) -> list[Told]:
+    """Return the stored profiles of a run's cases, with what they say and where their traces lie."""
+    from linbench.profiling.artifact import Artifacts
+    from linbench.profiling.words import diagnosis
+    from linbench.report.profiled import chosen
+    from linbench.store.profiles import Profiles
+
+    told = []
+    for profile in chosen(run, Profiles(db).of_run(run.id)):
+        trace = Artifacts(db).path(profile.artifacts.get("trace", ""))
+        said = diagnosis(profile.breakdown, profile.case.device) if profile.breakdown else ()
+        told.append(Told(profile, tuple(said), str(trace) if trace.is_file() else ""))
+    return told
 
 
 def write_versus(a: Run, b: Run, output: str | None) -> Path:

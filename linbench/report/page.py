@@ -22,6 +22,7 @@ from linbench.report.families import families, fastest
 from linbench.report.figures import figures, layout, styles
 from linbench.report.growth import growths
 from linbench.report.means import alike, means
+from linbench.report.profiled import Told, sections
 from linbench.store.table import frame
 
 CASE_COLUMNS = ("T", "B", "H", "K", "V", "dtype", "mode", "device", "options", "seed")
@@ -47,6 +48,7 @@ def render(
     series: Sequence[Series] = (),
     baselines: Mapping[str, str] | None = None,
     operators: Sequence[Operator] = (),
+    profiles: Sequence[Told] = (),
 ) -> str:
     """Return the report of a run as one HTML page.
 
@@ -58,6 +60,7 @@ def render(
         series: What the store's runs found of its cases.
         baselines: Runs of the store by their names.
         operators: Those whose complexity is known.
+        profiles: Of its cases, one for each implementation and case.
     """
     known = {operator.name: operator for operator in operators}
     found = panels(frame([run]))
@@ -95,6 +98,7 @@ def render(
         statuses=sorted({str(row.status) for row in run.measurements}),
         facts=facts(run),
         history=history.history(run, series, baselines or {}),
+        profiles=sections(run, profiles),
         width=history.WIDTH,
         height=history.HEIGHT,
     )

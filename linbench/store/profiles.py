@@ -10,7 +10,7 @@ from sqlalchemy import insert, null, select
 from linbench.core.errors import UsageError
 from linbench.core.profile import Profile
 from linbench.store.database import open_engine, reading, shown, transaction
-from linbench.store.schema import profiles
+from linbench.store.schema import measurements, profiles
 
 
 class Profiles:
@@ -52,3 +52,18 @@ class Profiles:
                 "`linbench profile IMPLEMENTATION` makes one"
             )
         return Profile.from_row(dict(row))
+
+    def of_run(self, run: str) -> list[Profile]:
+        """Return the profiles of what a run measured, by implementation and case, the earliest first."""
+        measured = (
+            select(measurements.c.id)
+            .where(
+                measurements.c.run == run,
+                measurements.c.implementation == profiles.c.implementation,
+                measurements.c.case_id == profiles.c.case_id,
+            )
+            .exists()
+        )
+        query = select(profiles).where(measured).order_by(profiles.c.id)
+        with reading(self._engine, self.place) as connection:
+            return [Profile.from_row(dict(row)) for row in connection.execute(query).mappings()]

@@ -1,0 +1,122 @@
+from dataclasses import replace
+
+import pytest
+from synthetic import ENVIRONMENT, row, run_of
+
+from linbench.cli.report import write_report
+from linbench.core.measurement import Status
+from linbench.core.profile import Breakdown, Kind, Line, Profile
+from linbench.profiling.artifact import Artifacts
+from linbench.report.page import render
+from linbench.report.profiled import Told, chosen, sections
+from linbench.store.profiles import Profiles
+from linbench.store.store import Store
+
+ROW = row("a/x", mode="fwd_bwd")
+RUN = run_of([ROW, row("a/y")])
+OURS = ENVIRONMENT["git"]["commit"]
+
+
+def at(commit, dirty=False):
+    return {"git": {"commit": commit, "dirty": dirty}} if commit else {}
+
+
+def profile(number, commit=OURS, of=ROW, lines=(), dirty=False):
+    broken = Breakdown(tuple(lines), 3, 1e-3, 9e-4, 9e-4, 0.0, 2)
+    return Profile(
+        of.operator, of.implementation, of.case, "torch", Status.OK,
+        breakdown=broken, environment=at(commit, dirty), profiled_at="2026-11-22T15:00:00+00:00", id=number,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("commits", "number"),
+    [
+        ((OURS, OURS), 2),
+        ((OURS, "else"), 1),
+        (("else", "other"), 2),
+        (("else", OURS, "other", None), 2),
+        ((None, None), 2),
+    ],
+)
+def test_a_profile_at_the_commit_of_the_run_is_preferred_and_of_several_the_last(commits, number):
+    found = [profile(place, commit) for place, commit in enumerate(commits, 1)]
+    assert [one.id for one in chosen(RUN, found)] == [number]
+
+
+def test_where_the_commit_of_the_run_is_not_known_the_last_is_taken():
+    run = run_of([ROW], environment={})
+    assert [one.id for one in chosen(run, [profile(1, None), profile(2), profile(3, None)])] == [3]
+
+
+def test_there_is_one_for_each_implementation_and_case_of_the_run():
+    other, stranger = row("a/y"), row("b/z")
+    untimed = replace(profile(4, of=other), breakdown=None)
+    found = [profile(1, of=other), profile(2, of=stranger), profile(3), untimed]
+    assert [one.id for one in chosen(RUN, found)] == [3, 1]
+
+
+LINES = [
+    Line("bwd", "aten::bmm", Kind.OPERATOR, 4.0, 5e-4, 5e-4),
+    Line("fwd", "aten::add", Kind.OPERATOR, 2.0, 2e-4, 2e-4),
+    *(Line("fwd", f"small::{number}", Kind.DISPATCHER, 1.0, 2e-5, 2e-5) for number in range(9)),
+]
+
+
+def test_lines_stand_by_phase_with_their_share_and_the_rest_in_one():
+    (section,) = sections(RUN, [Told(profile(7, lines=LINES), ("It is so.",), "results/artifacts/x")])
+    assert [(phase.name, phase.share) for phase in section.phases] == [("fwd", "38%"), ("bwd", "50%")]
+    fwd = section.phases[0].lines
+    assert fwd[0] == ("aten::add", "operator", "2.00", "200 µs", "20.0%")
+    assert len(fwd) == 7
+    assert fwd[-1] == ("4 further lines", "", "4.00", "80.0 µs", "8.0%")
+    assert section.title == f"a/x {ROW.case}"
+
+
+@pytest.mark.parametrize(
+    ("commit", "dirty", "about"),
+    [
+        (OURS, False, ", at the commit of this run, 0123456789"),
+        ("fedcba9876543210", False, ", at commit fedcba9876, where this run is of 0123456789"),
+        (OURS, True, ", at the commit of this run, 0123456789, with uncommitted changes on one side or both"),
+        (None, False, "; it is not known whether its code is that of this run"),
+    ],
+)
+def test_it_says_of_which_code_a_profile_is(commit, dirty, about):
+    (section,) = sections(RUN, [Told(profile(7, commit, dirty=dirty), (), "")])
+    assert section.about == f"profile 7 of 2026-11-22T15:00:00+00:00{about}"
+
+
+def test_the_report_has_them_and_the_way_to_the_trace():
+    hostile = [Line("fwd", "<script>x</script>", Kind.FOREIGN, 1.0, 4e-4, 4e-4)]
+    taken = profile(7, lines=[*hostile, *LINES])
+    told = Told(taken, ("0% of this time is Python.",), "results/artifacts/ab.json.gz")
+    html = render(RUN, profiles=[told])
+    assert html.count('<details class="verdict profile"') == 1
+    assert "<code>results/artifacts/ab.json.gz</code>" in html
+    assert "<li>0% of this time is Python.</li>" in html
+    assert "&lt;script&gt;x&lt;/script&gt;" in html
+    assert '<th scope="rowgroup" rowspan="1">bwd, 50%</th><td class="name">aten::bmm</td>' in html
+    assert 'href="#profiles"' in html
+    without = render(RUN)
+    assert 'id="profiles"' not in without
+    assert 'href="#profiles"' not in without
+
+
+def test_the_command_finds_them_and_their_traces(tmp_path):
+    db = str(tmp_path / "results" / "x.db")
+    store, profiles = Store(db, write=True), Profiles(db, write=True)
+    store.add(RUN)
+    (tmp_path / "trace.json.gz").write_bytes(b"a trace")
+    kept = Artifacts(db).keep(tmp_path / "trace.json.gz")
+    profiles.add(replace(profile(0, lines=LINES), artifacts={"trace": kept}))
+    profiles.add(replace(profile(0, "else", lines=LINES), artifacts={"trace": "gone"}))
+    page = write_report(RUN, str(tmp_path / "x.html"), None, db).read_text(encoding="utf-8")
+    assert "profile 1 of 2026-11-22T15:00:00+00:00, at the commit of this run" in page
+    assert "profile 2 of" not in page
+    assert f"<code>{Artifacts(db).path(kept)}</code>" in page
+    assert "The lines account for" in page
+    Artifacts(db).path(kept).unlink()
+    page = write_report(RUN, str(tmp_path / "x.html"), None, db).read_text(encoding="utf-8")
+    assert "profile 1 of" in page
+    assert kept not in page
