@@ -94,7 +94,7 @@ def _told(run: Run, db: str) -> list[Told]:
     told = []
     for profile in chosen(run, Profiles(db).of_run(run.id)):
         trace = Artifacts(db).path(profile.artifacts.get("trace", ""))
-        said = diagnosis(profile.breakdown, profile.case.device) if profile.breakdown else ()
+        said = diagnosis(profile.breakdown, profile.tool, profile.case.device) if profile.breakdown else ()
         told.append(Told(profile, tuple(said), str(trace) if trace.is_file() else ""))
     return told
 

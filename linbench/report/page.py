@@ -23,6 +23,7 @@ from linbench.report.figures import figures, layout, styles
 from linbench.report.growth import growths
 from linbench.report.means import alike, means
 from linbench.report.profiled import Told, sections
+from linbench.report.waiting import waiting
 from linbench.store.table import frame
 
 CASE_COLUMNS = ("T", "B", "H", "K", "V", "dtype", "mode", "device", "options", "seed")
@@ -65,6 +66,7 @@ def render(
     known = {operator.name: operator for operator in operators}
     found = panels(frame([run]))
     roofs = roofline.roofs_of_run(run)
+    profiled = [told.profile for told in profiles]
     names = _names(run.measurements)
     chosen = baseline if baseline in names else default_baseline(found)
     axis = found[0].axis if found else "T"
@@ -82,7 +84,10 @@ def render(
         doubts=words.doubts(run, found),
         axis=axis,
         baseline=chosen,
-        verdicts=[_verdict(panel, chosen, known) for panel in found],
+        verdicts=[
+            _verdict(panel, chosen, known) | {"waiting": waiting(panel, run.environment, profiled)}
+            for panel in found
+        ],
         means=means(found, chosen),
         heatmap=any(len(group) > 1 for group in alike(found)) and chosen is not None,
         filters=_filters(found),
