@@ -1,109 +1,227 @@
-"""What implementations say that they do, against what is counted while they do it."""
+"""What operators and implementations say that they do, against what is counted while they do it."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
+from torch.utils.flop_counter import flop_registry, sdpa_backward_flop, sdpa_flop
 
 from linbench.core.case import MODES, Case
 from linbench.measure.call import Call, LaidInputs
 
 TOLERANCE = 0.02
-OURS = ("linear", "retention", "lightning", "simple_gla", "softmax")
+K, V = 40, 72  # unlike a chunk, a block, a window and each other, so that a state is known by its shape
+BATCH = 2  # so that what has no batch, as the A of S6, is smaller than a state
+TOKENS, STEPS = 256, 96  # four chunks; steps of what goes token by token
 OUT_OF_REACH = {
-    "native": "a C++ kernel, which torch does not see into",
-    "flash": "torch counts the masked half that this kernel leaves out",
-    "flex": "compiled: torch does not see into it",
-    "acme": "a stranger's, which declares nothing",
+    "native": "C++, which torch does not see into",
+    "triton": "a kernel for CUDA, which torch does not see into",
+    "cuda": "a kernel for CUDA, which torch does not see into",
+    "efficient": "a kernel of torch for CUDA",
+    "cudnn": "a kernel of torch for CUDA",
+    "varlen": "a kernel of torch for CUDA",
+    "flash": "a kernel of torch that leaves out the masked half; counted below where nothing is masked",
+    "flex": "compiled by torch, which then does not see into it",
+}
+LIBRARIES = (  # they declare nothing
+    *("fla-", "flash-attn-", "lightning-attn", "fast-transformers", "mamba-", "natten"),
+)
+VARIED = {
+    "initial_state": True,
+    "normalize": False,
+    "features": 32,
+    "window": 32,
+    "block": 32,
+    "group": 2,
+    "causal": False,
+}
+CACHED = ("softmax", "sliding_window", "diag_attention", "nsa")
+aten = torch.ops.aten
+FORMULAS = flop_registry | {
+    aten._scaled_dot_product_flash_attention_for_cpu: sdpa_flop,
+    aten._scaled_dot_product_flash_attention_for_cpu_backward: sdpa_backward_flop,
 }
 
 
 class Counted(TorchDispatchMode):
-    """Counts products of matrices by torch's own formulas, and rank-one updates as what they are.
+    """Counts products, a multiplication and an addition for each pair of numbers that meet.
 
-    A multiplication of two tensors neither of which has the size of the result is an outer product: each
-    element is multiplied here and added after.
+    Those of matrices by torch's own formulas; a triangular system; and of multiplications number by number
+    those whose result is larger than both factors (an update of rank one), whose result is summed (an inner
+    product), or of two tensors of the size of a state, [..., K, V].
     """
 
-    flops = 0
+    def __init__(self, state):
+        super().__init__()
+        self.flops = 0
+        self.state = state
+        self.multiplied = {}  # by id; kept alive, so that ids stay theirs
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         del types
         returned = function(*args, **(kwargs or {}))
         packet = function._overloadpacket
-        if packet in flop_registry:
-            self.flops += flop_registry[packet](*args, **(kwargs or {}), out_val=returned)
-        elif packet is torch.ops.aten.mul and all(_is_part(x, returned) for x in args):
-            self.flops += 2 * returned.numel()
+        if packet in FORMULAS:
+            self.flops += FORMULAS[packet](*args, **(kwargs or {}), out_val=returned)
+        elif packet is aten.linalg_solve_triangular:
+            self.flops += args[0].shape[-1] * returned.numel()
+        elif packet is aten.sum and id(args[0]) in self.multiplied:
+            self.flops += 2 * args[0].numel()
+        elif packet is aten.mul and all(isinstance(x, torch.Tensor) for x in args):
+            if all(1 < x.numel() < returned.numel() for x in args) or all(map(self.is_state, args)):
+                self.flops += 2 * returned.numel()
+            else:
+                self.multiplied[id(returned)] = returned
         return returned
 
-
-def _is_part(x, returned):
-    return isinstance(x, torch.Tensor) and 1 < x.numel() < returned.numel()
+    def is_state(self, x):
+        return x.shape[-2:] == self.state
 
 
 def counted(call):
     call.prepare()
-    with Counted() as counter:
+    with Counted((call.case.K, call.case.V)) as counter:
         call()
     return counter.flops
 
 
-def reachable(loaded):
-    for found in loaded.implementations():
-        if "linbench_impls" not in found.origin:  # another test's plugin
-            continue
-        if found.operator not in OURS or found.name.partition("/")[2] in OUT_OF_REACH:
-            continue
-        operator = loaded.operator(found.operator)
-        for mode in MODES:
-            case = Case(2, 256, 2, 64, 64, mode=mode)
-            if mode == "fwd_bwd" and found.name.endswith("/recurrent"):
-                continue  # the gradient of an outer product is a multiplication and a sum, not told apart
+def ours(loaded):
+    return [found for found in loaded.implementations() if "linbench_impls" in found.origin]
+
+
+def in_torch(loaded):
+    """Yield our implementations that a count reaches, with their operators."""
+    for found in ours(loaded):
+        name = found.name.partition("/")[2]
+        if name not in OUT_OF_REACH and not name.startswith(LIBRARIES):
+            yield loaded.operator(found.operator), found
+
+
+def cases_of(operator, found, options=({},)):
+    """Yield a case for each mode and set of options that an implementation has."""
+    for mode in MODES:
+        for chosen in options:
+            tokens = STEPS if "recurrent" in found.name else TOKENS
+            case = Case(BATCH, tokens, 2, K, V, mode=mode, options=chosen)
             if found.why_not(operator, case) is None:
-                yield Call(operator, found, case, LaidInputs(operator, case))
+                yield case
 
 
-def test_every_form_in_torch_does_the_work_that_it_declares(loaded):
-    seen = set()
-    for call in reachable(loaded):
-        seen.add((call.implementation.name, call.case.mode))
-        declared = call.implementation.algorithmic_flops(call.operator, call.case)
-        assert counted(call) == pytest.approx(declared, rel=TOLERANCE), seen
-    names = {name for name, _ in seen}
-    assert names >= {
-        f"{operator}/{form}" for operator in OURS[:4] for form in ("naive", "chunk", "recurrent")
-    }
-    assert names >= {"softmax/naive", "softmax/math"}
-    assert len(seen) >= 40
+def call_of(operator, found, case):
+    return Call(operator, found, case, LaidInputs(operator, case))
+
+
+def declared_and_counted(operator, found, case):
+    assert found.flops is not None, found.name
+    return found.flops(case), counted(call_of(operator, found, case))
+
+
+def test_every_form_in_torch_does_the_work_that_it_declares_in_every_mode_it_has(loaded):
+    off = {}
+    for operator, found in in_torch(loaded):
+        cases = list(cases_of(operator, found))
+        assert [case.mode for case in cases] == list(found.modes)
+        for case in cases:
+            declared, count = declared_and_counted(operator, found, case)
+            if declared != pytest.approx(count, rel=TOLERANCE):
+                off[found.name, case.mode] = declared / count
+    assert not off
+
+
+def test_options_that_change_the_work_change_what_is_declared(loaded):
+    off = {}
+    for operator, found in in_torch(loaded):
+        varied = [{name: value} for name, value in VARIED.items() if name in operator.options]
+        for case in cases_of(operator, found, varied):
+            if case.mode == "decode":
+                continue
+            declared, count = declared_and_counted(operator, found, case)
+            if declared != pytest.approx(count, rel=TOLERANCE):
+                off[found.name, case.mode, str(case.options)] = declared / count
+    assert not off
+
+
+def test_what_is_short_of_a_chunk_is_declared_as_the_whole_chunk_that_is_computed(loaded):
+    off = {}
+    for operator, found in in_torch(loaded):
+        if found.name.endswith("/recurrent"):
+            continue
+        for tokens in (16, 40, 65):
+            case = Case(BATCH, tokens, 1, K, V, mode="fwd_bwd")
+            declared, count = declared_and_counted(operator, found, case)
+            if declared != pytest.approx(count, rel=TOLERANCE):
+                off[found.name, tokens] = declared / count
+    assert not off
+
+
+def test_a_decode_that_computes_every_row_again_declares_it(loaded):
+    operator, found = loaded.operator("softmax"), loaded.implementation("softmax/naive")
+    case = Case(2, 64, 2, K, V, mode="decode", options={"cache": False})
+    declared, count = declared_and_counted(operator, found, case)
+    assert declared == pytest.approx(count, rel=TOLERANCE)
+
+
+@pytest.mark.parametrize("mode", ["fwd", "fwd_bwd"])
+def test_a_fused_kernel_of_torch_takes_scores_again_in_backward(loaded, mode):
+    operator, found = loaded.operator("softmax"), loaded.implementation("softmax/flash")
+    seen = Case(2, 256, 2, 64, 64, mode=mode, options={"causal": False})
+    declared, count = declared_and_counted(operator, found, seen)
+    assert declared == pytest.approx(count, rel=TOLERANCE)
+    assert found.flops(replace(seen, options={})) == declared / 2
+
+
+def test_every_implementation_is_counted_or_out_of_reach(loaded):
+    reached = {found.name for _, found in in_torch(loaded)}
+    rest = {found.name.partition("/")[2] for found in ours(loaded) if found.name not in reached}
+    assert {name for name in rest if not name.startswith(LIBRARIES)} == set(OUT_OF_REACH)
+    operators = {found.operator for found in ours(loaded)}
+    assert {name.partition("/")[0] for name in reached} == operators
 
 
 def test_a_wrong_declaration_is_seen(loaded):
     operator, case = loaded.operator("linear"), Case(2, 256, 2, 64, 64)
     made = loaded.implementation("linear/naive")
     wrong = replace(made, flops=lambda case: 1.05 * made.flops(case))
-    count = counted(Call(operator, wrong, case, LaidInputs(operator, case)))
-    assert count != pytest.approx(wrong.algorithmic_flops(operator, case), rel=TOLERANCE)
+    declared, count = declared_and_counted(operator, wrong, case)
+    assert declared != pytest.approx(count, rel=TOLERANCE)
 
 
 def test_no_form_does_less_than_the_least(loaded):
-    for call in reachable(loaded):
-        least = call.operator.cost(call.case).flops
-        assert call.implementation.algorithmic_flops(call.operator, call.case) >= least * (1 - TOLERANCE)
+    less = {}
+    for found in ours(loaded):
+        operator = loaded.operator(found.operator)
+        for mode in MODES:
+            for tokens in (1, 16, 65, 512, 4096):
+                for sizes in ((64, 64), (16, 128), (128, 16)):
+                    case = Case(2, tokens, 2, *sizes, mode=mode)
+                    if found.flops is None or found.why_not(operator, case) is not None:
+                        continue
+                    least = operator.cost(case).flops
+                    if found.flops(case) < least * (1 - TOLERANCE):
+                        less[found.name, str(case)] = found.flops(case) / least
+    assert not less
+
+
+def moved(call):
+    call.prepare()
+    return sum(x.nbytes for x in call.held) + sum(x.nbytes for x in call.results(call()).values())
 
 
 def test_the_fewest_bytes_are_those_of_the_tensors_that_come_and_go(loaded):
-    for name in ("linear/chunk", "retention/chunk", "softmax/math"):
-        implementation = loaded.implementation(name)
-        operator = loaded.operator(implementation.operator)
+    off, seen = {}, set()
+    for operator, found in in_torch(loaded):
         for mode in MODES:
-            case = Case(2, 64, 2, 32, 16, mode=mode)
-            if name == "softmax/math" and mode in ("prefill", "decode"):
+            if operator.name in CACHED and mode in ("prefill", "decode"):
                 continue  # a cache with room to spare: what is not there yet is neither read nor written
-            call = Call(operator, implementation, case, LaidInputs(operator, case))
-            call.prepare()
-            given = sum(tensor.nbytes for tensor in call.held)
-            returned = sum(tensor.nbytes for tensor in call.results(call()).values())
-            assert operator.cost(case).bytes == given + returned, (name, mode)
+            for options in ({}, {"initial_state": True}, {"group": 2}, {"cache": False}):
+                case = Case(2, 40, 2, 32, 16, "bfloat16", mode=mode, options=options)
+                key = (operator.name, mode, str(options))
+                if key in seen or options.keys() - operator.options or found.why_not(operator, case):
+                    continue
+                seen.add(key)
+                due = moved(call_of(operator, found, case))
+                if operator.cost(case).bytes != due:
+                    off[key] = operator.cost(case).bytes / due
+    assert not off
+    assert len(seen) >= 4 * len({operator.name for operator, _ in in_torch(loaded)}) - 2 * len(CACHED)

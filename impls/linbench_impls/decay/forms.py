@@ -12,6 +12,7 @@ import math
 from typing import TYPE_CHECKING
 
 from linbench import Case
+from linbench_impls.forms import flops
 from linbench_impls.forms.packed import flops_of_each
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ State = tuple["Tensor", ...]
 
 OPERATORS = ("retention", "lightning", "simple_gla")
 CHUNK = 64
-AUTOGRAD = 3  # a product and, in backward, two of the same size
 
 
 def steps(g: Tensor, tokens: int) -> Tensor:
@@ -140,13 +140,10 @@ def score_bytes(case: Case) -> float:
 
 def quadratic_flops(case: Case) -> float:
     """Return the operations of the parallel form, the masked half too; of a step in decode."""
-    state = 2 * case.tokens * case.H * case.K * case.V
     if case.mode == "decode":
-        return 2 * state
-    products = 2 * case.B * case.H * case.T**2 * (case.K + case.V)
-    if case.mode == "fwd_bwd":
-        return products * AUTOGRAD
-    return products + state if case.mode == "prefill" else products
+        return flops.recurrent(case, case.K, case.V)
+    products = flops.parallel(case, case.K, case.V)
+    return products + flops.last_state(case, case.K, case.V) if case.mode == "prefill" else products
 
 
 def chunk_bytes(case: Case) -> float:
@@ -158,9 +155,9 @@ def chunk_bytes(case: Case) -> float:
 @flops_of_each
 def chunk_flops(case: Case) -> float:
     """Return the operations of the chunked form, in the masked half of a chunk too; of a step in decode."""
-    scores = 0 if case.mode == "decode" else 2 * CHUNK * (case.K + case.V)
-    products = case.tokens * case.H * (4 * case.K * case.V + scores)
-    return products * (AUTOGRAD if case.mode == "fwd_bwd" else 1)
+    if case.mode == "decode":
+        return flops.recurrent(case, case.K, case.V)
+    return flops.chunked(case, case.K, case.V, CHUNK)
 
 
 def step_bytes(case: Case) -> float:
@@ -168,7 +165,6 @@ def step_bytes(case: Case) -> float:
     return 3 * 4 * case.tokens * case.H * case.K * case.V if case.mode == "fwd_bwd" else 0
 
 
-@flops_of_each
-def step_flops(case: Case) -> float:
+def step_flops(case: Case, gated: bool) -> float:
     """Return the operations of T steps, of one in decode; what states lose by decay is not counted."""
-    return 4 * case.tokens * case.H * case.K * case.V * (AUTOGRAD if case.mode == "fwd_bwd" else 1)
+    return flops.recurrent(case, case.K, case.V, gated=gated)

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, ClassVar
 from linbench import Case, Cost, Operator, Option, TensorSpec
 from linbench.core.case import Scalar
 from linbench_impls.decay import forms
-from linbench_impls.forms import packed
+from linbench_impls.forms import flops, packed
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 ORACLE_CHUNK = 64
-BACKWARD_FACTOR = 3.5
 
 State = tuple["Tensor", ...]
 
@@ -117,13 +116,8 @@ class Decay(Operator):
     @packed.cost_of_each
     def cost(self, case: Case) -> Cost:
         """Return the work of the cheaper of the recurrent and the parallel form, decays not counted."""
-        tokens = self.call_tokens(case)
-        recurrent = 4 * tokens * case.K * case.V
-        parallel = tokens**2 * (case.K + case.V) if not self.takes_state(case) else recurrent
-        flops = float(case.B * case.H * min(recurrent, parallel))
-        if case.mode == "fwd_bwd":
-            flops *= BACKWARD_FACTOR
-        return Cost(flops, self.input_bytes(case) + self.output_bytes(case))
+        work = flops.least(case, case.K, case.V)
+        return Cost(float(work), self.input_bytes(case) + self.output_bytes(case))
 
 
 class ConstantDecay(Decay):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from linbench import implementation
 from linbench_impls.decay import forms
 from linbench_impls.decay.forms import OPERATORS, State
-from linbench_impls.forms.packed import each
+from linbench_impls.forms.packed import each, flops_of_each
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,8 +40,9 @@ def by_step(g: Tensor, q: Tensor) -> Tensor:
 
 
 for _operator in OPERATORS:
-    _made = implementation(
-        _operator, "recurrent", layout="TBHD", flops=forms.step_flops, extra_bytes=forms.step_bytes
-    )(recurrent)
+    _flops = flops_of_each(partial(forms.step_flops, gated=_operator == "simple_gla"))
+    _made = implementation(_operator, "recurrent", layout="TBHD", flops=_flops, extra_bytes=forms.step_bytes)(
+        recurrent
+    )
     _made.mode("prefill")(prefill)
     _made.mode("decode")(decode)

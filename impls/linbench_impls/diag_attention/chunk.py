@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
 from linbench_impls.diag_attention.operator import BLOCK, block, room
+from linbench_impls.forms.flops import chunk_tokens, pairs
 from linbench_impls.local import forms
 
 if TYPE_CHECKING:
@@ -17,8 +18,10 @@ DEFAULT = int(BLOCK.default)
 
 def flops(case: Case) -> float:
     """Return the operations of whole blocks, in their masked half too."""
-    keys = room(case) if case.mode == "decode" else block(case)
-    return 2 * case.tokens * case.H * keys * (case.K + case.V)
+    if case.mode == "decode":
+        return pairs(case, room(case))
+    size = block(case)
+    return pairs(case, chunk_tokens(case, size) // case.B * size)
 
 
 def extra_bytes(case: Case) -> float:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
 from linbench_impls.diag_attention.operator import BLOCK
+from linbench_impls.forms.flops import pairs
 from linbench_impls.local import forms
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def score_bytes(case: Case) -> float:
 
 def quadratic_flops(case: Case) -> float:
     """Return the operations of the full products; what is masked is computed too."""
-    return 2 * case.B * case.H * case.T**2 * (case.K + case.V)
+    return pairs(case, case.T**2)
 
 
 @implementation("diag_attention", "naive", layout="BHTD", flops=quadratic_flops, extra_bytes=score_bytes)

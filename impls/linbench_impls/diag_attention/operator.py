@@ -58,7 +58,7 @@ class DiagAttention(Local):
         """Return the output from blocks that see themselves."""
         return forms.blocks(q, k, v, size)
 
-    def seen_flops(self, case: Case) -> float:
+    def seen_pairs(self, case: Case) -> float:
         """Return the pairs inside blocks."""
         if case.mode == "decode":
             return room(case)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from linbench import Case
 from linbench_impls.dplr.rules import RULES, VECTOR_GATES, Rule
-from linbench_impls.forms import dplr
+from linbench_impls.forms import dplr, flops
 from linbench_impls.forms.register import Form, State, register
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ def chunked(rule: Rule) -> Form:
     return form
 
 
-def flops(case: Case, size: int, diagonal: bool) -> float:
-    """Return the operations of the chunked form."""
-    return dplr.diagonal_flops(case, size) if diagonal else dplr.low_rank_flops(case, size)
+def diagonal_flops(case: Case, size: int) -> float:
+    """Return the operations of the chunked form where the transition is diagonal."""
+    return flops.chunked(case, case.K, case.V, size)
 
 
 def extra_bytes(case: Case, size: int, matrices: int) -> float:
@@ -48,6 +48,6 @@ for _name, _rule in RULES.items():
         "chunk",
         chunked(_rule),
         layout="BHTD",
-        flops=partial(flops, size=_size, diagonal=_diagonal),
+        flops=partial(diagonal_flops if _diagonal else flops.low_rank, size=_size),
         extra_bytes=partial(extra_bytes, size=_size, matrices=1 if _diagonal else 4),
     )

@@ -9,7 +9,7 @@ from linbench import Case, Option
 from linbench.core.case import Scalar
 from linbench.core.tensor import TensorSpec, normal
 from linbench_impls.dplr.rules import RULES
-from linbench_impls.forms import dplr
+from linbench_impls.forms import dplr, flops
 from linbench_impls.forms.operator import (
     GATES,
     INITIAL_STATE,
@@ -72,9 +72,9 @@ class DeltaRule(Recurrence):
         S = S + torch.einsum("bh,bhk,bhv->bhkv", beta, k, error)
         return torch.einsum("bhkv,bhk->bhv", S, q) * q.shape[-1] ** -0.5, (S,)
 
-    def token_flops(self, case: Case) -> float:
-        """Return 6KV: what the state says of a key, its correction and the readout."""
-        return 6 * case.K * case.V
+    def least_flops(self, case: Case) -> float:
+        """Return 6KV a token: what the state says of a key, its correction and the readout."""
+        return flops.recurrent(case, case.K, case.V, products=3)
 
 
 class GatedDeltaRule(DeltaRule):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from linbench import Case
 from linbench_impls.dplr.rules import RULES, Rule
-from linbench_impls.forms import dplr
+from linbench_impls.forms import dplr, flops
 from linbench_impls.forms.register import Form, State, register
 
 if TYPE_CHECKING:
@@ -25,14 +26,9 @@ def recurrent(rule: Rule) -> Form:
     return form
 
 
-def diagonal_flops(case: Case) -> float:
-    """Return the operations of T steps, of one in decode."""
-    return 4 * case.tokens * case.H * case.K * case.V
-
-
-def low_rank_flops(case: Case) -> float:
-    """Return the operations of T steps, the product a^T S and its addition among them."""
-    return 8 * case.tokens * case.H * case.K * case.V
+def step_flops(case: Case, name: str) -> float:
+    """Return the operations of T steps, of one in decode; a low rank adds a^T S and an update."""
+    return flops.recurrent(case, case.K, case.V, 2 if name == "gla" else 4, gated=name != "delta")
 
 
 for _name, _rule in RULES.items():
@@ -41,6 +37,6 @@ for _name, _rule in RULES.items():
         "recurrent",
         recurrent(_rule),
         layout="TBHD",
-        flops=diagonal_flops if _name == "gla" else low_rank_flops,
+        flops=partial(step_flops, name=_name),
         extra_bytes=dplr.step_bytes,
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from linbench import Case
 from linbench_impls.features import maps
 from linbench_impls.features.maps import MAPS, Map
-from linbench_impls.features.operator import features
+from linbench_impls.features.operator import features, map_flops
+from linbench_impls.forms import flops
 from linbench_impls.forms.dplr import SCALAR_CHUNK
 from linbench_impls.forms.register import Form, State, register
 
@@ -27,11 +29,9 @@ def chunked(phi: Map) -> Form:
     return form
 
 
-def flops(case: Case) -> float:
+def chunk_flops(case: Case, name: str) -> float:
     """Return the operations of the maps and of the chunked form, in the masked half of a chunk too."""
-    M = features(case)
-    chunk = 2 * SCALAR_CHUNK * (M + case.V)
-    return case.tokens * case.H * (4 * case.K * M + 4 * M * case.V + chunk)
+    return map_flops(name, case) + flops.chunked(case, features(case), case.V + 1, SCALAR_CHUNK)
 
 
 def extra_bytes(case: Case) -> float:
@@ -43,4 +43,5 @@ def extra_bytes(case: Case) -> float:
 
 
 for _name, _phi in MAPS.items():
-    register(_name, "chunk", chunked(_phi), layout="BHTD", flops=flops, extra_bytes=extra_bytes)
+    _flops = partial(chunk_flops, name=_name)
+    register(_name, "chunk", chunked(_phi), layout="BHTD", flops=_flops, extra_bytes=extra_bytes)

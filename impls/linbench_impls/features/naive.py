@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from linbench import Case
 from linbench_impls.features.maps import MAPS, Map
-from linbench_impls.features.operator import features
+from linbench_impls.features.operator import features, map_flops
+from linbench_impls.forms import flops
 from linbench_impls.forms.register import Form, State, register
 from linbench_impls.linear.mathematics import last_state, parallel
 
@@ -27,10 +29,10 @@ def naive(phi: Map) -> Form:
     return form
 
 
-def flops(case: Case) -> float:
-    """Return the operations of the maps and of the full products; the masked half is computed too."""
-    tokens = case.tokens // case.B
-    return 2 * case.tokens * case.H * (2 * features(case) * case.K + tokens * (features(case) + case.V))
+def quadratic_flops(case: Case, name: str) -> float:
+    """Return the operations of the maps, of the full products and of the last state."""
+    M = features(case)
+    return map_flops(name, case) + flops.parallel(case, M, case.V) + flops.last_state(case, M, case.V)
 
 
 def extra_bytes(case: Case) -> float:
@@ -41,4 +43,5 @@ def extra_bytes(case: Case) -> float:
 
 
 for _name, _phi in MAPS.items():
-    register(_name, "naive", naive(_phi), layout="BHTD", flops=flops, extra_bytes=extra_bytes)
+    _flops = partial(quadratic_flops, name=_name)
+    register(_name, "naive", naive(_phi), layout="BHTD", flops=_flops, extra_bytes=extra_bytes)

@@ -11,6 +11,7 @@ from linbench.core.operator import magnitude
 from linbench.core.tensor import normal
 from linbench_impls.features import maps
 from linbench_impls.features.maps import EPSILON, MAPS
+from linbench_impls.forms import flops
 from linbench_impls.forms.operator import INITIAL_STATE, QKV, Recurrence, State
 from linbench_impls.forms.sized import SizedSpec
 
@@ -19,11 +20,20 @@ if TYPE_CHECKING:
 
 FEATURES = Option(64, (16, 32, 64, 128, 256), "features of each query and key", of_inputs=True)
 STATE_TOKENS = 64
+TWOFOLD = ("hedgehog",)  # maps that take two features of each row of their weights
+FIXED = ("performer",)  # maps whose weights have no gradient
 
 
 def features(case: Case) -> int:
     """Return how many features a case asks for."""
     return int(case.options.get("features", FEATURES.default))
+
+
+def map_flops(name: str, case: Case) -> float:
+    """Return the operations of phi(Q) and phi(K): products with the weights of the map."""
+    columns = features(case) // (2 if name in TWOFOLD else 1)
+    passes = flops.passes(case) - (name in FIXED and flops.differentiated(case))
+    return 4 * case.tokens * case.H * case.K * columns * passes
 
 
 class FeatureMapped(Recurrence):
@@ -98,9 +108,9 @@ class FeatureMapped(Recurrence):
                 found[name] = replace(found[name], zero_rms=1.0)
         return found
 
-    def token_flops(self, case: Case) -> float:
-        """Return the operations of two maps, the outer product and the readout."""
-        return 4 * features(case) * (case.K + case.V)
+    def least_flops(self, case: Case) -> float:
+        """Return the operations of both maps and of the cheaper of the recurrent and the parallel form."""
+        return map_flops(self.name, case) + flops.least(case, features(case), case.V)
 
 
 def fan_in(shape: tuple[int, ...], generator: Generator) -> Tensor:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from linbench import Case
 from linbench_impls.features import maps
 from linbench_impls.features.maps import MAPS, Map
-from linbench_impls.features.operator import features
+from linbench_impls.features.operator import features, map_flops
+from linbench_impls.forms import flops
 from linbench_impls.forms.register import Form, State, register
 
 if TYPE_CHECKING:
@@ -26,9 +28,9 @@ def recurrent(phi: Map) -> Form:
     return form
 
 
-def flops(case: Case) -> float:
+def step_flops(case: Case, name: str) -> float:
     """Return the operations of the maps and of T steps, of one in decode."""
-    return 4 * case.tokens * case.H * features(case) * (case.K + case.V)
+    return map_flops(name, case) + flops.recurrent(case, features(case), case.V + 1)
 
 
 def extra_bytes(case: Case) -> float:
@@ -39,4 +41,5 @@ def extra_bytes(case: Case) -> float:
 
 
 for _name, _phi in MAPS.items():
-    register(_name, "recurrent", recurrent(_phi), layout="BHTD", flops=flops, extra_bytes=extra_bytes)
+    _flops = partial(step_flops, name=_name)
+    register(_name, "recurrent", recurrent(_phi), layout="BHTD", flops=_flops, extra_bytes=extra_bytes)

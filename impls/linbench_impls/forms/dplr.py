@@ -149,19 +149,6 @@ def recurrent(
     return torch.stack(outputs), S
 
 
-def diagonal_flops(case: Case, size: int) -> float:
-    """Return the operations of `diagonal` in chunks of a size, in their masked half too."""
-    return case.tokens * case.H * (4 * case.K * case.V + 2 * size * (case.K + case.V))
-
-
-def low_rank_flops(case: Case, size: int) -> float:
-    """Return the operations of `low_rank` in chunks of a size, in their masked half too."""
-    K, V = case.K, case.V
-    chunk = 8 * size * K + 6 * size * V + size * (K + V)  # four matrices and what they multiply, the solve
-    state = 8 * K * V + 2 * K * K + 2 * K * K * V / size
-    return case.tokens * case.H * (chunk + state)
-
-
 def chunk_bytes(case: Case, size: int, matrices: int, gates: int) -> float:
     """Return the bytes of states, of C x C matrices and of what their gates take, in a chunked form.
 

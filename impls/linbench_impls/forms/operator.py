@@ -12,8 +12,6 @@ from linbench.core.case import Scalar
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-BACKWARD_FACTOR = 3.5
-
 State = tuple["Tensor", ...]
 
 QKV: tuple[TensorSpec, ...] = (TensorSpec("q", "BTHK"), TensorSpec("k", "BTHK"), TensorSpec("v", "BTHV"))
@@ -44,8 +42,8 @@ class Recurrence(Operator):
         """Return the output of one token, [B, H, V], and the state after it; inputs without their T axis."""
 
     @abstractmethod
-    def token_flops(self, case: Case) -> float:
-        """Return the operations of one token of one head in the recurrent form."""
+    def least_flops(self, case: Case) -> float:
+        """Return the operations of the cheapest exact form, as `linbench_impls.forms.flops` counts them."""
 
     def reference(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
@@ -80,11 +78,8 @@ class Recurrence(Operator):
         return (v.new_zeros(k.shape[0], *k.shape[2:], v.shape[-1]),)
 
     def cost(self, case: Case) -> Cost:
-        """Return the work of the recurrent form, gates not counted."""
-        flops = case.tokens * case.H * self.token_flops(case)
-        if case.mode == "fwd_bwd":
-            flops *= BACKWARD_FACTOR
-        return Cost(float(flops), self.input_bytes(case) + self.output_bytes(case))
+        """Return the least work, gates not counted, and every input and output once."""
+        return Cost(float(self.least_flops(case)), self.input_bytes(case) + self.output_bytes(case))
 
     def scaled_state(self, case: Case, generator: Generator, variance: Tensor) -> State:
         """Return a normal S of a variance [H] or [H, K], which is capped at that of T tokens added up."""

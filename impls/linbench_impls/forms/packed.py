@@ -83,7 +83,7 @@ def owners(tokens: int, sequences: int, device: torch.device) -> Tensor:
 
 
 @lru_cache(maxsize=1)
-def pairs(tokens: int, sequences: int, causal: bool, device: torch.device) -> Tensor:
+def mask(tokens: int, sequences: int, causal: bool, device: torch.device) -> Tensor:
     """Return which rows see which columns of their sequence, [T, T], bool; made by a case's first call."""
     owner = owners(tokens, sequences, device)
     same = owner[:, None] == owner

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from linbench import Case, Option, TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench_impls.dplr.rules import gla
-from linbench_impls.forms import dplr
+from linbench_impls.forms import dplr, flops
 from linbench_impls.forms.operator import GATES, INITIAL_STATE, QKV, Recurrence, State, gate_shift
 
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ class GLA(Recurrence):
         S = token["g"].exp()[..., None] * state[0] + torch.einsum("bhk,bhv->bhkv", token["k"], token["v"])
         return torch.einsum("bhkv,bhk->bhv", S, token["q"]) * token["q"].shape[-1] ** -0.5, (S,)
 
-    def token_flops(self, case: Case) -> float:
-        """Return 4KV: the outer product and the readout."""
-        return 4 * case.K * case.V
+    def least_flops(self, case: Case) -> float:
+        """Return the operations of the cheaper of the recurrent and the parallel form."""
+        return flops.least(case, case.K, case.V)
 
 
 def gates(shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
+from linbench_impls.forms import flops
 from linbench_impls.forms.packed import each, flops_of_each
 from linbench_impls.linear import mathematics
 
@@ -19,9 +20,10 @@ BEFORE_FIRST = ((0, 0, 0, 0, 1, 0), (0, 0, 1, 0))  # pads of S and z that put a 
 @flops_of_each
 def chunk_flops(case: Case) -> float:
     """Return the operations of the chunked form, in the masked half of a chunk too; of a step in decode."""
-    scores = 0 if case.mode == "decode" else 2 * CHUNK * (case.K + case.V)
-    products = case.tokens * case.H * (4 * case.K * case.V + scores)
-    return products * (mathematics.AUTOGRAD if case.mode == "fwd_bwd" else 1)
+    if case.mode == "decode":
+        return flops.recurrent(case, case.K, case.V)
+    token = 4 * case.K * case.V + 2 * CHUNK * (case.K + case.V)
+    return flops.chunk_tokens(case, CHUNK) * case.H * token * flops.passes(case)
 
 
 def chunk_bytes(case: Case) -> float:

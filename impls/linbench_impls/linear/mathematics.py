@@ -12,7 +12,6 @@ State = tuple["Tensor", ...]
 """S [B, H, K, V] and z [B, H, K]."""
 
 EPSILON = 1e-6
-AUTOGRAD = 3  # a product and, in backward, two of the same size
 FEATURE_MAPS = ("elu1", "relu", "identity")
 
 

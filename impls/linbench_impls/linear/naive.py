@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
+from linbench_impls.forms import flops
 from linbench_impls.linear import mathematics
 
 if TYPE_CHECKING:
@@ -19,11 +20,8 @@ def score_bytes(case: Case) -> float:
 
 def quadratic_flops(case: Case) -> float:
     """Return the operations of the full products, the masked half too, and in prefill of the last state."""
-    products = 2 * case.B * case.H * case.T**2 * (case.K + case.V)
-    state = 2 * case.tokens * case.H * case.K * case.V
-    if case.mode == "fwd_bwd":
-        return products * mathematics.AUTOGRAD
-    return products + state if case.mode == "prefill" else products
+    products = flops.parallel(case, case.K, case.V)
+    return products + flops.last_state(case, case.K, case.V) if case.mode == "prefill" else products
 
 
 @implementation("linear", "naive", layout="BHTD", flops=quadratic_flops, extra_bytes=score_bytes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
+from linbench_impls.forms import flops
 from linbench_impls.forms.packed import each, flops_of_each
 from linbench_impls.linear import mathematics
 
@@ -17,8 +18,7 @@ State = tuple["Tensor", "Tensor"]
 @flops_of_each
 def step_flops(case: Case) -> float:
     """Return the operations of T steps, of one in decode."""
-    steps = 4 * case.tokens * case.H * case.K * case.V
-    return steps * (mathematics.AUTOGRAD if case.mode == "fwd_bwd" else 1)
+    return flops.recurrent(case, case.K, case.V)
 
 
 def kept_states(case: Case) -> float:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from linbench import Case, Cost, Expected, Inputs, TensorSpec
 from linbench.core.case import Scalar
-from linbench_impls.forms.operator import BACKWARD_FACTOR, QKV
+from linbench_impls.forms.flops import pairs
+from linbench_impls.forms.operator import QKV
 from linbench_impls.local import forms
 from linbench_impls.local.cached import Cached
 
@@ -38,7 +39,7 @@ class Local(Cached):
         """Return the output in O(T w); all [B, H, T, D]."""
 
     @abstractmethod
-    def seen_flops(self, case: Case) -> float:
+    def seen_pairs(self, case: Case) -> float:
         """Return how many pairs of query and key one call has in each head of each sequence."""
 
     def oracle_head_bytes(self, case: Case) -> int:
@@ -100,7 +101,5 @@ class Local(Cached):
 
     def cost(self, case: Case) -> Cost:
         """Return the work of both products at the pairs that are seen."""
-        flops = 2 * case.B * case.H * self.seen_flops(case) * (case.K + case.V)
-        if case.mode == "fwd_bwd":
-            flops *= BACKWARD_FACTOR
-        return Cost(float(flops), self.input_bytes(case) + self.output_bytes(case))
+        flops = float(pairs(case, self.seen_pairs(case)))
+        return Cost(flops, self.input_bytes(case) + self.output_bytes(case))

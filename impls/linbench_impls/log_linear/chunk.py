@@ -6,18 +6,13 @@ import math
 
 from linbench import Case
 from linbench_impls.forms.register import register
+from linbench_impls.log_linear import flops
 from linbench_impls.log_linear.forms import CHUNK, chunked
 
 
 def outer_levels(case: Case) -> float:
     """Return how many states a chunk meets on average."""
     return math.log2(max(1, case.T / CHUNK) + 1) / 2
-
-
-def flops(case: Case) -> float:
-    """Return the operations of the chunked form, in the masked half of a chunk too."""
-    states = 2 + 2 * outer_levels(case)
-    return case.tokens * case.H * (states * case.K * case.V + 2 * CHUNK * (case.K + case.V))
 
 
 def extra_bytes(case: Case) -> float:
@@ -29,4 +24,4 @@ def extra_bytes(case: Case) -> float:
     return width * case.tokens * case.H * (states + rows) * (1.5 if case.mode == "fwd_bwd" else 1)
 
 
-register("log_linear", "chunk", chunked, layout="BHTD", flops=flops, extra_bytes=extra_bytes)
+register("log_linear", "chunk", chunked, layout="BHTD", flops=flops.chunked, extra_bytes=extra_bytes)

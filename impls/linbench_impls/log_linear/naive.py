@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
+from linbench_impls.forms import flops
 from linbench_impls.forms.register import exact_dtype
 from linbench_impls.log_linear.forms import parallel
 
@@ -15,8 +16,8 @@ State = tuple["Tensor", ...]
 
 
 def quadratic_flops(case: Case) -> float:
-    """Return the operations of the full products; the masked half is computed too."""
-    return 2 * case.B * case.H * case.T**2 * (case.K + case.V)
+    """Return the operations of the full products and of the last state; the masked half is computed too."""
+    return flops.parallel(case, case.K, case.V) + flops.last_state(case, case.K, case.V)
 
 
 def score_bytes(case: Case) -> float:

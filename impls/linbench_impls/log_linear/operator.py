@@ -10,19 +10,15 @@ from linbench import Case, Cost, Operator, Option, TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench.core.operator import magnitude
 from linbench.core.tensor import normal
-from linbench_impls.forms.operator import BACKWARD_FACTOR, GATES, QKV, softplus_gates
+from linbench_impls.forms.operator import GATES, QKV, softplus_gates
 from linbench_impls.forms.sized import SizedSpec
-from linbench_impls.log_linear import forms
+from linbench_impls.log_linear import flops, forms
+from linbench_impls.log_linear.flops import state_levels
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 State = tuple["Tensor", ...]
-
-
-def state_levels(case: Case) -> int:
-    """Return how many buckets the token after next may have."""
-    return (case.T + 1).bit_length()
 
 
 def weight_levels(case: Case) -> int:
@@ -102,9 +98,5 @@ class LogLinear(Operator):
         return torch.stack(rows, 1), forms.last_state(k, v, g, lam.shape[-1] - 1)
 
     def cost(self, case: Case) -> Cost:
-        """Return the work of a new product, its merge, and the readout of the buckets that are not empty."""
-        full = sum(map(int, f"{case.T:b}")) if case.mode == "decode" else math.log2(case.T + 1) / 2
-        flops = case.tokens * case.H * case.K * case.V * (4 + 2 * full)
-        if case.mode == "fwd_bwd":
-            flops *= BACKWARD_FACTOR
-        return Cost(float(flops), self.input_bytes(case) + self.output_bytes(case))
+        """Return the work of the cheapest tree."""
+        return Cost(float(flops.least(case)), self.input_bytes(case) + self.output_bytes(case))

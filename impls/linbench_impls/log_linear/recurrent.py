@@ -2,13 +2,9 @@
 
 from linbench import Case
 from linbench_impls.forms.register import register
+from linbench_impls.log_linear import flops
+from linbench_impls.log_linear.flops import state_levels
 from linbench_impls.log_linear.forms import recurrent
-from linbench_impls.log_linear.operator import state_levels
-
-
-def step_flops(case: Case) -> float:
-    """Return the operations of T steps, of one in decode; every level is read and merged, empty or not."""
-    return case.tokens * case.H * case.K * case.V * (4 + 8 * state_levels(case))
 
 
 def extra_bytes(case: Case) -> float:
@@ -17,4 +13,4 @@ def extra_bytes(case: Case) -> float:
     return max(4, case.item_bytes) * kept * case.H * case.K * case.V * state_levels(case)
 
 
-register("log_linear", "recurrent", recurrent, layout="BHTD", flops=step_flops, extra_bytes=extra_bytes)
+register("log_linear", "recurrent", recurrent, layout="BHTD", flops=flops.recurrent, extra_bytes=extra_bytes)

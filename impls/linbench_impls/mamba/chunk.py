@@ -1,14 +1,23 @@
 """mamba/chunk: every chunk walked at once from zero, and again from the state that it begins in."""
 
 from linbench import Case
+from linbench_impls.forms import flops
 from linbench_impls.forms.register import register
 from linbench_impls.forms.scan import SCAN_CHUNK
 from linbench_impls.mamba.forms import chunked
 
 
-def flops(case: Case) -> float:
-    """Return the operations of two walks over T tokens."""
-    return 13 * case.tokens * case.H * case.K * case.V
+def chunk_flops(case: Case) -> float:
+    """Return the operations of two walks of three products, the readout, and what carries over each chunk.
+
+    In backward every exponent is one product more. The first walk is for the states after chunks.
+    """
+    made, _ = flops.state_passes(case, SCAN_CHUNK)
+    first = 3 * made + (made > 1)
+    second = 4 * flops.passes(case) + flops.differentiated(case)
+    carried = 2 * made + (made > 1)
+    tokens = flops.chunk_tokens(case, SCAN_CHUNK)
+    return 2 * tokens * case.H * case.K * case.V * (first + second + carried / SCAN_CHUNK)
 
 
 def extra_bytes(case: Case) -> float:
@@ -18,4 +27,4 @@ def extra_bytes(case: Case) -> float:
     return width * case.tokens * case.H * (states * case.K * case.V + 4 * case.V)
 
 
-register("mamba", "chunk", chunked, layout="BHTD", flops=flops, extra_bytes=extra_bytes)
+register("mamba", "chunk", chunked, layout="BHTD", flops=chunk_flops, extra_bytes=extra_bytes)

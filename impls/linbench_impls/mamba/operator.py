@@ -9,6 +9,7 @@ from linbench import Case, Option, TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench.core.operator import magnitude
 from linbench.core.tensor import normal
+from linbench_impls.forms import flops
 from linbench_impls.forms.operator import GATES, INITIAL_STATE, Recurrence, State, gate_shift
 from linbench_impls.mamba import forms
 
@@ -88,6 +89,6 @@ class Mamba(Recurrence):
         h = decay * state[0] + torch.einsum("bhv,bhv,bk->bhkv", dt, u, B)
         return torch.einsum("bhkv,bk->bhv", h, C) + token["D"] * u, (h,)
 
-    def token_flops(self, case: Case) -> float:
-        """Return 8KV: seven operations and an exponent for each number of the state."""
-        return 8 * case.K * case.V
+    def least_flops(self, case: Case) -> float:
+        """Return 8KV a token: dt A, the state times its exponent, dt B u and the readout."""
+        return flops.recurrent(case, case.K, case.V, products=4)

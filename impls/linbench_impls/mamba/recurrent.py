@@ -1,14 +1,15 @@
 """mamba/recurrent: the definition, one token at a time."""
 
 from linbench import Case
+from linbench_impls.forms import flops
 from linbench_impls.forms.dplr import step_bytes
 from linbench_impls.forms.register import register
 from linbench_impls.mamba.forms import recurrent
 
 
 def step_flops(case: Case) -> float:
-    """Return the operations of T steps, of one in decode."""
-    return 8 * case.tokens * case.H * case.K * case.V
+    """Return the operations of T steps: dt A, the state times its exponent, dt B u, the readout."""
+    return flops.recurrent(case, case.K, case.V, products=4, gated=True)
 
 
 register("mamba", "recurrent", recurrent, layout="TBHD", flops=step_flops, extra_bytes=step_bytes)

@@ -2,15 +2,23 @@
 
 from functools import partial
 
-from linbench_impls.forms.dplr import SCALAR_CHUNK, chunk_bytes, diagonal_flops
+from linbench import Case
+from linbench_impls.forms import flops
+from linbench_impls.forms.dplr import SCALAR_CHUNK, chunk_bytes
 from linbench_impls.forms.register import register
 from linbench_impls.mlstm.forms import chunked
+
+
+def chunk_flops(case: Case) -> float:
+    """Return the operations of the chunked form, n as one more value, in the masked half of a chunk too."""
+    return flops.chunked(case, case.K, case.V + 1, SCALAR_CHUNK)
+
 
 register(
     "mlstm",
     "chunk",
     chunked,
     layout="BHTD",
-    flops=partial(diagonal_flops, size=SCALAR_CHUNK),
+    flops=chunk_flops,
     extra_bytes=partial(chunk_bytes, size=SCALAR_CHUNK, matrices=1, gates=1),
 )

@@ -9,6 +9,7 @@ from linbench import Case, Option, TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench.core.operator import magnitude
 from linbench.core.tensor import normal
+from linbench_impls.forms import flops
 from linbench_impls.forms.operator import (
     GATES,
     INITIAL_STATE,
@@ -85,6 +86,6 @@ class MLSTM(Recurrence):
         total = torch.maximum(torch.einsum("bhk,bhk->bh", n, q).abs(), (-highest).exp())
         return torch.einsum("bhkv,bhk->bhv", S, q) / total[..., None], (S, n, highest)
 
-    def token_flops(self, case: Case) -> float:
-        """Return 4K(V + 1): the outer product and the readout, with those of n."""
-        return 4 * case.K * (case.V + 1)
+    def least_flops(self, case: Case) -> float:
+        """Return the operations of the cheaper of the recurrent and the parallel form."""
+        return flops.least(case, case.K, case.V)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
 from linbench_impls.local.forms import cache_of
-from linbench_impls.nsa import forms
-from linbench_impls.nsa.forms import BLOCK, COUNT, WINDOW
+from linbench_impls.nsa import flops, forms
+from linbench_impls.nsa.forms import BLOCK, COUNT
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,10 +15,9 @@ if TYPE_CHECKING:
 State = tuple["Tensor", ...]
 
 
-def flops(case: Case) -> float:
-    """Return the operations of all three branches and of the selection, masked pairs among them."""
-    keys = 2 * case.T / BLOCK + COUNT * BLOCK + 2 * WINDOW
-    return 2 * case.tokens * case.H * keys * (case.K + case.V)
+def chunk_flops(case: Case) -> float:
+    """Return the operations of all three branches and of the selection; in decode by masks over the cache."""
+    return flops.by_masks(case, 1, case.T + 1) if case.mode == "decode" else flops.gathered(case)
 
 
 def extra_bytes(case: Case) -> float:
@@ -28,7 +27,7 @@ def extra_bytes(case: Case) -> float:
     return case.tokens * case.H * (kept + case.T / BLOCK * (24 + copies * 2 * case.item_bytes))
 
 
-@implementation("nsa", "chunk", layout="BHTD", flops=flops, extra_bytes=extra_bytes)
+@implementation("nsa", "chunk", layout="BHTD", flops=chunk_flops, extra_bytes=extra_bytes)
 def chunk(q: Tensor, k: Tensor, v: Tensor, g_cmp: Tensor, g_slc: Tensor, g_swa: Tensor) -> Tensor:
     """Blocks gathered for each token in torch: O(T^2 / b + T (n b + w)) time and memory."""
     return forms.gathered(q, k, v, (g_cmp, g_slc, g_swa))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
-from linbench_impls.nsa import forms
+from linbench_impls.nsa import flops, forms
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,12 +17,12 @@ def score_bytes(case: Case) -> float:
     return copies * case.B * case.H * case.T**2 * case.item_bytes
 
 
-def quadratic_flops(case: Case) -> float:
-    """Return the operations of the full products of two branches."""
-    return 4 * case.B * case.H * case.T**2 * (case.K + case.V)
+def mask_flops(case: Case) -> float:
+    """Return the operations of two branches over all keys, and of blocks."""
+    return flops.by_masks(case, case.T, case.T)
 
 
-@implementation("nsa", "naive", layout="BHTD", flops=quadratic_flops, extra_bytes=score_bytes)
+@implementation("nsa", "naive", layout="BHTD", flops=mask_flops, extra_bytes=score_bytes)
 def naive(q: Tensor, k: Tensor, v: Tensor, g_cmp: Tensor, g_slc: Tensor, g_swa: Tensor) -> Tensor:
     """Softmax over all keys, masked, once for each branch; quadratic in T."""
     import torch

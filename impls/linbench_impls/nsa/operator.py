@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from linbench import Case, Cost, Expected, Inputs, TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench.core.tensor import normal
-from linbench_impls.forms.operator import BACKWARD_FACTOR, QKV
+from linbench_impls.forms.operator import QKV
 from linbench_impls.local.cached import Cached
-from linbench_impls.nsa import forms
-from linbench_impls.nsa.forms import BLOCK, COUNT, WINDOW
+from linbench_impls.nsa import flops, forms
+from linbench_impls.nsa.forms import BLOCK, COUNT
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -102,9 +102,4 @@ class NSA(Cached):
 
     def cost(self, case: Case) -> Cost:
         """Return the work of both products at the pairs that are seen."""
-        seen = min(case.T, COUNT * BLOCK) + min(case.T, WINDOW)
-        blocks = case.T / BLOCK if case.mode == "decode" else case.T / BLOCK / 2
-        flops = 2 * case.tokens * case.H * (seen + blocks) * (case.K + case.V)
-        if case.mode == "fwd_bwd":
-            flops *= BACKWARD_FACTOR
-        return Cost(float(flops), self.input_bytes(case) + self.output_bytes(case))
+        return Cost(float(flops.least(case)), self.input_bytes(case) + self.output_bytes(case))

@@ -10,7 +10,7 @@ from linbench import Case, Option, TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench.core.tensor import normal
 from linbench_impls.dplr.rules import rwkv7
-from linbench_impls.forms import dplr
+from linbench_impls.forms import dplr, flops
 from linbench_impls.forms.operator import (
     GATES,
     INITIAL_STATE,
@@ -79,6 +79,6 @@ class RWKV7(Recurrence):
         S = S + torch.einsum("bhk,bhv->bhkv", token["k"], token["v"])
         return torch.einsum("bhkv,bhk->bhv", S, token["q"]), (S,)
 
-    def token_flops(self, case: Case) -> float:
-        """Return 8KV: what the state says of a key, its removal, the new product and the readout."""
-        return 8 * case.K * case.V
+    def least_flops(self, case: Case) -> float:
+        """Return 8KV a token: what the state says of a key, its removal, the new product and the readout."""
+        return flops.recurrent(case, case.K, case.V, products=4)

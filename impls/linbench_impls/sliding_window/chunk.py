@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
+from linbench_impls.forms.flops import chunk_tokens, pairs
 from linbench_impls.local import forms
-from linbench_impls.sliding_window.operator import WINDOW, window
+from linbench_impls.sliding_window.operator import WINDOW, room, window
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,8 +18,10 @@ DEFAULT = int(WINDOW.default)
 
 def flops(case: Case) -> float:
     """Return the operations of two blocks of keys a query, masked pairs among them."""
-    keys = 1 if case.mode == "decode" else 2
-    return 2 * case.tokens * case.H * keys * window(case) * (case.K + case.V)
+    if case.mode == "decode":
+        return pairs(case, room(case))
+    size = window(case)
+    return pairs(case, chunk_tokens(case, size) // case.B * 2 * size)
 
 
 def extra_bytes(case: Case) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
+from linbench_impls.forms.flops import pairs
 from linbench_impls.local import forms
 from linbench_impls.sliding_window.operator import WINDOW
 
@@ -22,7 +23,7 @@ def score_bytes(case: Case) -> float:
 
 def quadratic_flops(case: Case) -> float:
     """Return the operations of the full products; what is masked is computed too."""
-    return 2 * case.B * case.H * case.T**2 * (case.K + case.V)
+    return pairs(case, case.T**2)
 
 
 @implementation("sliding_window", "naive", layout="BHTD", flops=quadratic_flops, extra_bytes=score_bytes)

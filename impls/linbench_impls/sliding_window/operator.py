@@ -59,7 +59,7 @@ class SlidingWindow(Local):
         """Return the output from blocks that see themselves and the one before."""
         return forms.sliding(q, k, v, size)
 
-    def seen_flops(self, case: Case) -> float:
+    def seen_pairs(self, case: Case) -> float:
         """Return the pairs inside the window."""
         if case.mode == "decode":
             return room(case)

@@ -6,7 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
-from linbench_impls.forms.packed import pairs
+from linbench_impls.forms.flops import pairs
+from linbench_impls.forms.packed import mask
 from linbench_impls.softmax.padding import visible
 
 if TYPE_CHECKING:
@@ -26,11 +27,9 @@ def score_bytes(case: Case) -> float:
 
 def quadratic_flops(case: Case) -> float:
     """Return the operations of the full products; the masked half is computed too."""
-    rows = case.T
     if case.mode == "decode":
-        rows = 1 if case.options.get("cache", True) else case.T + 1
-    passes = 3 if case.mode == "fwd_bwd" else 1  # backward makes two products of each
-    return passes * 2 * case.B * case.H * rows * case.T * (case.K + case.V)
+        return pairs(case, (1 if case.options.get("cache", True) else case.T + 1) * (case.T + 1))
+    return pairs(case, case.T**2)
 
 
 @implementation("softmax", "naive", layout="BHTD", flops=quadratic_flops, extra_bytes=score_bytes)
@@ -51,7 +50,7 @@ def naive(
     q, k, v = by_group(q, k, v, group)
     scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.transpose(-1, -2)
     if packed > 1:
-        scores.masked_fill_(~pairs(tokens, packed, causal, q.device), -math.inf)
+        scores.masked_fill_(~mask(tokens, packed, causal, q.device), -math.inf)
     elif causal:
         hidden = torch.ones(tokens, tokens, dtype=torch.bool, device=q.device).triu(1)
         scores.masked_fill_(hidden, -math.inf)

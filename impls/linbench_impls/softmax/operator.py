@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from linbench import Case, Cost, Expected, Inputs, Operator, Option, TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench_impls.forms import packed
+from linbench_impls.forms.flops import pairs
 from linbench_impls.forms.sized import SizedSpec
 from linbench_impls.softmax.padding import lengths, visible
 from linbench_impls.softmax.sampled import sampled_gradients, sampled_output, sampled_positions
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 WHOLE_SCORES = 2**27
-BACKWARD_FACTOR = 3.5
 
 State = tuple["Tensor", ...]
 
@@ -231,12 +231,9 @@ class Softmax(Operator):
     def cost(self, case: Case) -> Cost:
         """Return the work of both products, of their causal half where it is causal, without padding."""
         rows = 1 if case.mode == "decode" else case.T
-        half = 2 if case.options.get("causal", True) else 1
-        keys = sum(lengths(case.B, case.T, float(case.options.get("padding", 0.0))))
-        scores = keys if rows == 1 else case.T * keys / half
-        flops = 2 * case.H * scores * (case.K + case.V)
-        if case.mode == "fwd_bwd":
-            flops *= BACKWARD_FACTOR
+        half = 2 if case.mode != "decode" and case.options.get("causal", True) else 1
+        keys = sum(lengths(case.B, case.T, float(case.options.get("padding", 0.0)))) / case.B
+        flops = float(pairs(case, rows * keys / half))
         return Cost(flops, self.input_bytes(case) + self.output_bytes(case))
 
     @staticmethod

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
 from linbench.core.implementation import WhyNot
-from linbench_impls.forms.packed import pairs
+from linbench_impls.forms.flops import differentiated, pairs
+from linbench_impls.forms.packed import mask
 from linbench_impls.sdpa import BACKENDS, attend, mask_why_not
 from linbench_impls.softmax.padding import visible
 
@@ -36,9 +37,17 @@ def math_bytes(case: Case) -> float:
 
 def math_flops(case: Case) -> float:
     """Return the operations of the full products; the masked half is computed too."""
-    rows = 1 if case.mode == "decode" else case.T
-    passes = 3 if case.mode == "fwd_bwd" else 1  # backward makes two products of each
-    return passes * 2 * case.B * case.H * rows * case.T * (case.K + case.V)
+    return pairs(case, case.T + 1 if case.mode == "decode" else case.T**2)
+
+
+def fused_flops(case: Case) -> float:
+    """Return the operations at the pairs that are seen, padding among them; backward takes scores again."""
+    if case.mode == "decode":
+        return math_flops(case)
+    masked = case.options.keys() & {"padding", "packed"}  # then a mask is given, and every pair computed
+    half = 2 if case.options.get("causal", True) and not masked else 1
+    again = 2 * case.B * case.H * case.T**2 * case.K if differentiated(case) else 0
+    return (math_flops(case) + again) / half
 
 
 def register(name: str, backend: str, rule: WhyNot) -> None:
@@ -56,7 +65,7 @@ def register(name: str, backend: str, rule: WhyNot) -> None:
     ) -> Tensor:
         tokens, seen = q.shape[2], None
         if packed > 1:
-            seen = pairs(tokens, packed, causal, q.device)
+            seen = mask(tokens, packed, causal, q.device)
         elif padding:
             seen = visible(q.shape[0], tokens, padding, q.device)[:, None, None]
         return attend(backend, q, k, v, causal=causal and seen is None, group=group, seen=seen)
@@ -67,7 +76,7 @@ def register(name: str, backend: str, rule: WhyNot) -> None:
         name,
         layout="BHTD",
         why_not=why_not_of(name, rule),
-        flops=math_flops if name == "math" else None,
+        flops=math_flops if name == "math" else fused_flops,
         extra_bytes=math_bytes if name == "math" else None,
     )(fwd)
 

@@ -2,15 +2,23 @@
 
 from functools import partial
 
-from linbench_impls.forms.dplr import SCALAR_CHUNK, chunk_bytes, diagonal_flops
+from linbench import Case
+from linbench_impls.forms import flops
+from linbench_impls.forms.dplr import SCALAR_CHUNK, chunk_bytes
 from linbench_impls.forms.register import register
 from linbench_impls.transnormer.forms import chunked
 
-chunk = register(
+
+def chunk_flops(case: Case) -> float:
+    """Return the operations of the chunked form, in the masked half of a chunk too."""
+    return flops.chunked(case, case.K, case.V, SCALAR_CHUNK)
+
+
+register(
     "transnormer",
     "chunk",
     chunked,
     layout="BHTD",
-    flops=partial(diagonal_flops, size=SCALAR_CHUNK),
+    flops=chunk_flops,
     extra_bytes=partial(chunk_bytes, size=SCALAR_CHUNK, matrices=1, gates=1),
 )

@@ -1,13 +1,14 @@
 """transnormer/naive: the parallel form, quadratic in T."""
 
 from linbench import Case
+from linbench_impls.forms import flops
 from linbench_impls.forms.register import register
 from linbench_impls.transnormer.forms import parallel
 
 
 def quadratic_flops(case: Case) -> float:
-    """Return the operations of the full products; the masked half is computed too."""
-    return 2 * case.tokens * case.H * (case.tokens // case.B) * (case.K + case.V)
+    """Return the operations of the full products and of the last state; the masked half is computed too."""
+    return flops.parallel(case, case.K, case.V) + flops.last_state(case, case.K, case.V)
 
 
 def score_bytes(case: Case) -> float:

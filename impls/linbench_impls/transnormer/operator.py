@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from linbench import Case, Expected, Inputs, operator
 from linbench.core.operator import magnitude
+from linbench_impls.forms import flops
 from linbench_impls.forms.operator import QKV, Recurrence, State
 from linbench_impls.transnormer import forms
 
@@ -57,6 +58,6 @@ class TransNormer(Recurrence):
             found |= {name: replace(found[name], zero_rms=1.0) for name in found.keys() & {"dq", "dk"}}
         return found
 
-    def token_flops(self, case: Case) -> float:
-        """Return 4KV: the outer product and the readout."""
-        return 4 * case.K * case.V
+    def least_flops(self, case: Case) -> float:
+        """Return the operations of the cheaper of the recurrent and the parallel form."""
+        return flops.least(case, case.K, case.V)

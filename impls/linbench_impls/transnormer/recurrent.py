@@ -1,6 +1,7 @@
 """transnormer/recurrent: the definition, one token at a time."""
 
 from linbench import Case
+from linbench_impls.forms import flops
 from linbench_impls.forms.dplr import step_bytes
 from linbench_impls.forms.register import register
 from linbench_impls.transnormer.forms import recurrent
@@ -8,7 +9,7 @@ from linbench_impls.transnormer.forms import recurrent
 
 def step_flops(case: Case) -> float:
     """Return the operations of T steps, of one in decode."""
-    return 4 * case.tokens * case.H * case.K * case.V
+    return flops.recurrent(case, case.K, case.V)
 
 
 register("transnormer", "recurrent", recurrent, layout="TBHD", flops=step_flops, extra_bytes=step_bytes)
