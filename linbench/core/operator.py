@@ -51,7 +51,7 @@ class Cost:
 
     Attributes:
         flops: Useful floating-point operations of the cheapest exact form, counted as docs/profiling.md says.
-        bytes: Every input read once and every output written once.
+        bytes: Every input read once and every output written once, as far as it is filled.
     """
 
     flops: float

@@ -36,7 +36,7 @@ VARIED = {
     "group": 2,
     "causal": False,
 }
-CACHED = ("softmax", "sliding_window", "diag_attention", "nsa")
+CACHES = ("k_cache", "v_cache")
 aten = torch.ops.aten
 FORMULAS = flop_registry | {
     aten._scaled_dot_product_flash_attention_for_cpu: sdpa_flop,
@@ -204,16 +204,22 @@ def test_no_form_does_less_than_the_least(loaded):
 
 
 def moved(call):
+    """Return the bytes of the tensors that come and go.
+
+    A cache has a free slot, NaN until decode writes it: it is not read, prefill leaves it, and decode writes
+    no other.
+    """
     call.prepare()
-    return sum(x.nbytes for x in call.held) + sum(x.nbytes for x in call.results(call()).values())
+    come = sum(int((~x.isnan()).sum()) * x.itemsize for x in call.held)
+    written = slice(-1, None) if call.case.mode == "decode" else slice(0, -1)
+    returned = call.results(call())
+    return come + sum((x[:, written] if name in CACHES else x).nbytes for name, x in returned.items())
 
 
 def test_the_fewest_bytes_are_those_of_the_tensors_that_come_and_go(loaded):
     off, seen = {}, set()
     for operator, found in in_torch(loaded):
         for mode in MODES:
-            if operator.name in CACHED and mode in ("prefill", "decode"):
-                continue  # a cache with room to spare: what is not there yet is neither read nor written
             for options in ({}, {"initial_state": True}, {"group": 2}, {"cache": False}):
                 case = Case(2, 40, 2, 32, 16, "bfloat16", mode=mode, options=options)
                 key = (operator.name, mode, str(options))
@@ -224,4 +230,4 @@ def test_the_fewest_bytes_are_those_of_the_tensors_that_come_and_go(loaded):
                 if operator.cost(case).bytes != due:
                     off[key] = operator.cost(case).bytes / due
     assert not off
-    assert len(seen) >= 4 * len({operator.name for operator, _ in in_torch(loaded)}) - 2 * len(CACHED)
+    assert len(seen) >= 4 * len({operator.name for operator, _ in in_torch(loaded)})

@@ -36,6 +36,17 @@ class Cached(Operator):
         """Return the bytes of the cache."""
         return case.item_bytes * sum(math.prod(spec.shape(case, 1)) for spec in self.state)
 
+    def fewest_bytes(self, case: Case) -> int:
+        """Return the bytes of what comes and goes: of a cache, prefill fills and decode reads all but a slot.
+
+        Decode writes that one, and finds nothing in it.
+        """
+        moved = self.input_bytes(case) + self.output_bytes(case)
+        if self.takes_state(case):
+            return moved - self.state_bytes(case)
+        slots = self.state[0].shape(case, 1)[1]
+        return moved - (self.state_bytes(case) // slots if case.mode == "prefill" else 0)
+
     def expected(self, case: Case, inputs: Inputs) -> dict[str, Expected]:
         """Return the exact results: of a cache what prefill has to write."""
         found = super().expected(case, inputs)

@@ -101,5 +101,4 @@ class Local(Cached):
 
     def cost(self, case: Case) -> Cost:
         """Return the work of both products at the pairs that are seen."""
-        flops = float(pairs(case, self.seen_pairs(case)))
-        return Cost(flops, self.input_bytes(case) + self.output_bytes(case))
+        return Cost(float(pairs(case, self.seen_pairs(case))), self.fewest_bytes(case))

@@ -102,4 +102,4 @@ class NSA(Cached):
 
     def cost(self, case: Case) -> Cost:
         """Return the work of both products at the pairs that are seen."""
-        return Cost(float(flops.least(case)), self.input_bytes(case) + self.output_bytes(case))
+        return Cost(float(flops.least(case)), self.fewest_bytes(case))

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from linbench import Case, Cost, Expected, Inputs, Operator, Option, TensorSpec, operator
+from linbench import Case, Cost, Expected, Inputs, Option, TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench_impls.forms import packed
 from linbench_impls.forms.flops import pairs
 from linbench_impls.forms.sized import SizedSpec
+from linbench_impls.local.cached import Cached
 from linbench_impls.softmax.padding import lengths, visible
 from linbench_impls.softmax.sampled import sampled_gradients, sampled_output, sampled_positions
 
 if TYPE_CHECKING:
-    from torch import Generator, Tensor
+    from torch import Tensor
 
 WHOLE_SCORES = 2**27
 
@@ -34,7 +35,7 @@ def key_heads(case: Case) -> int:
 
 
 @operator
-class Softmax(Operator):
+class Softmax(Cached):
     """Softmax attention, causal unless it is asked to see both ways.
 
     o_t = sum_{u <= t} softmax_u(q_t . k_u / sqrt(K)) v_u. q, k: [B, T, H, K]; v, o: [B, T, H, V]. The state
@@ -109,26 +110,6 @@ class Softmax(Operator):
     def returned_state(self, case: Case) -> tuple[TensorSpec, ...]:
         """Return the cache, except where decode has none."""
         return self.state if case.mode == "prefill" or self.takes_state(case) else ()
-
-    def draw_state(self, case: Case, generator: Generator) -> State:
-        """Return a cache of T random tokens in the case's dtype, its last slot NaN until it is written."""
-        import torch
-
-        drawn = super().draw_state(case, generator)
-        caches = tuple(cache.to(getattr(torch, case.dtype)) for cache in drawn)
-        for cache in caches:
-            cache[:, -1] = math.nan
-        return caches
-
-    def restore(self, live: Sequence[Tensor], kept: Sequence[Tensor]) -> None:
-        """Empty the last slot of the cache; a step writes no other."""
-        del kept
-        for cache in live:
-            cache[:, -1] = math.nan
-
-    def state_bytes(self, case: Case) -> int:
-        """Return the bytes of the cache."""
-        return case.item_bytes * sum(math.prod(spec.shape(case, 1)) for spec in self.state)
 
     def oracle_head_bytes(self, case: Case) -> int:
         """Return the bytes of one head's float64 scores."""
@@ -215,12 +196,6 @@ class Softmax(Operator):
             found = super().expected(case, inputs)
             if case.T == 1 and case.mode == "fwd_bwd":
                 found |= {name: replace(found[name], zero_rms=1.0) for name in ("dq", "dk")}
-            if case.mode == "prefill":
-                written = (slice(None), slice(0, case.T))
-                return {
-                    name: Expected(due.value[written], written) if name in ("k_cache", "v_cache") else due
-                    for name, due in found.items()
-                }
             return found
         positions = sampled_positions(case.T, case.seed, inputs.tensors["q"].device)
         if case.mode == "fwd_bwd":
@@ -233,8 +208,7 @@ class Softmax(Operator):
         rows = 1 if case.mode == "decode" else case.T
         half = 2 if case.mode != "decode" and case.options.get("causal", True) else 1
         keys = sum(lengths(case.B, case.T, float(case.options.get("padding", 0.0)))) / case.B
-        flops = float(pairs(case, rows * keys / half))
-        return Cost(flops, self.input_bytes(case) + self.output_bytes(case))
+        return Cost(float(pairs(case, rows * keys / half)), self.fewest_bytes(case))
 
     @staticmethod
     def _cached(case: Case) -> bool:
