@@ -18,7 +18,7 @@ def test_gaps_are_what_the_kernels_leave_of_the_time():
             [
                 timed("a/waits", 1e-3, kernels_median_s=3.8e-4, device="cuda"),
                 timed("a/overlaps", 1e-3, kernels_median_s=1.2e-3, device="cuda"),
-                timed("a/untold", 1e-3, device="cuda"),
+                timed("a/untold", 1e-3, device="cuda", cpu_median_s=1e-3),  # the host's, which only launches
             ]
         )
     )
@@ -28,7 +28,8 @@ def test_gaps_are_what_the_kernels_leave_of_the_time():
 
 
 def test_busy_cores_are_processor_time_over_wall_time():
-    found = occupation(table([timed("a/x", 1e-3, cpu_median_s=1.9e-3), timed("a/y", 1e-3)]))
+    busy = timed("a/x", 1e-3, cpu_median_s=1.9e-3, kernels_median_s=5e-4)
+    found = occupation(table([busy, timed("a/y", 1e-3)]))
     assert found["busy_cores"].iloc[0] == pytest.approx(1.9)
     assert found["busy_cores"].isna().tolist() == [False, True]
     assert found["gaps"].isna().all()

@@ -46,7 +46,7 @@ def test_a_profile_at_the_commit_of_the_run_is_preferred_and_of_several_the_last
 
 def test_where_the_commit_of_the_run_is_not_known_the_last_is_taken():
     run = run_of([ROW], environment={})
-    assert [one.id for one in chosen(run, [profile(1, None), profile(2), profile(3, None)])] == [3]
+    assert [one.id for one in chosen(run, [profile(1), profile(2, None), profile(3)])] == [3]
 
 
 def test_there_is_one_for_each_implementation_and_case_of_the_run():

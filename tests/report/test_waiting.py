@@ -1,11 +1,13 @@
 from dataclasses import replace
 
 import pytest
-from synthetic import ENVIRONMENT, row, table
+from synthetic import ENVIRONMENT, row, run_of, table
 
 from linbench.analysis import panels
 from linbench.core.measurement import Status
 from linbench.core.profile import Breakdown, Kind, Line, Profile
+from linbench.report.page import render
+from linbench.report.profiled import Told
 from linbench.report.waiting import Waiting, waiting
 
 
@@ -70,3 +72,11 @@ def test_a_profile_on_cuda_says_what_was_launch_gaps():
 def test_a_profile_of_another_case_says_nothing():
     one, other = timed("a/x", 1e-3, 128), timed("a/x", 1e-3, 256)
     assert said([one], [profile(other, 3, python=1.0)]) == Waiting((), ())
+
+
+def test_the_report_has_the_sentences_and_those_of_profiles():
+    one = timed("a/x", 1e-3, 128, cpu_median_s=1.9e-3)
+    html = render(run_of([one]), profiles=[Told(profile(one, 12, python=0.4, operator=0.6), (), "")])
+    assert "<li>a/x keeps 1.9 of 2 cores busy at T = 128.</li>" in html
+    open_part = html.split('<ul class="sentences waiting">')[1].split("</ul>")[0]
+    assert "40% of the time of a/x at T = 128 is Python and the dispatcher" in open_part
