@@ -41,14 +41,17 @@ def browser():
 
 @pytest.fixture(scope="session")
 def latex():
-    """Return what compiles a document with a package by pdflatex; a warning about a letter fails too."""
+    """Return what compiles a document that needs a package; a warning about a letter is an error too."""
 
-    def compiled(package, text, path):
+    def needing(package):
         for command in ("pdflatex", "kpsewhich"):
             if shutil.which(command) is None:
                 missing(f"{command} is not installed")
         if subprocess.run(["kpsewhich", package], capture_output=True).returncode:
             missing(f"LaTeX has no {package}")
+        return compiled
+
+    def compiled(text, path):
         path.write_text(text, encoding="utf-8")
         done = subprocess.run(
             ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", path.name],
@@ -58,7 +61,7 @@ def latex():
         assert "LaTeX Warning: Command" not in done.stdout
         assert "Missing character" not in path.with_suffix(".log").read_text(errors="replace")
 
-    return compiled
+    return needing
 
 
 def missing(reason):

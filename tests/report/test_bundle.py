@@ -2,6 +2,7 @@ import json
 import shlex
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -88,25 +89,28 @@ def test_axes_that_one_figure_cannot_hold_are_figures_apart(tmp_path):
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_more_series_than_a_figure_can_tell_apart_are_figures_by_operator_and_one_table(tmp_path):
+def test_more_series_than_a_figure_can_tell_apart_are_figures_and_tables_by_operator(tmp_path):
     names = [*(f"a/{n:02}" for n in range(12)), "b/x", "b/y"]
     rows = [row(name, 1e-3, T=t) for name in names for t in (1, 2)]
+    rows += [row("a/cuda", T=1, status=Status.UNSUPPORTED), row("c/cuda", T=1, status=Status.UNSUPPORTED)]
     found = written(run_of(rows), tmp_path / "a", baseline="a/03")
-    figures = {name for name in found if name.endswith(".pdf")}
     parts = ("a", "a-2", "b")
-    assert figures == {
-        f"figures/{y}-{part}.pdf" for y in ("time", "memory", "error", "speedup") for part in parts
-    }
+    names_of = {f"{y}-{part}" for y in ("time", "memory", "error", "speedup") for part in parts}
+    for folder, form in (("figures", "pdf"), ("tables", "tex"), ("tables", "md")):
+        there = {Path(name).stem for name in found if name.startswith(folder) and name.endswith(form)}
+        assert there == names_of
 
     def shown(name):
         table = pd.read_csv(tmp_path / "a" / "figures" / f"{name}.csv")
         return list(dict.fromkeys(table["implementation"]))
 
-    assert [shown(f"time-{part}") for part in parts] == [names[:10], names[10:12], names[12:]]
+    assert [shown(f"time-{part}") for part in parts] == [
+        names[:10], [*names[10:12], "a/cuda"], names[12:],
+    ]  # fmt: skip
     assert shown("speedup-b") == ["a/03", "b/x", "b/y"]
-    assert shown("speedup-a-2") == ["a/03", "a/10", "a/11"]
+    assert shown("speedup-a-2") == ["a/03", "a/10", "a/11", "a/cuda"]
     assert "implementation=b/x,b/y" in json.loads(found["figures/time-b.json"])["command"]
-    assert all(f"\n{name} & ".encode() in found["tables/time.tex"] for name in names)
+    assert b"a/cuda & unsupported" in found["tables/time-a-2.tex"]
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -120,7 +120,7 @@ def test_more_series_than_can_be_told_apart_are_refused_with_what_to_type(tmp_pa
         save_figure(chart(table(rows)), VENUES["icml"], 3.25, tmp_path / "a.svg")
     assert str(caught.value) == (
         "a figure can tell 10 series apart, and implementation has 12 values here; choose with "
-        "--where operator=a, or --where implementation=a/x1,a/x2; `linbench table` has room for all"
+        "--where operator=a, or --where implementation=a/x1,a/x2; `linbench table` prints them all"
     )
     save_figure(chart(table(rows), where={"operator": ["a"]}), VENUES["icml"], 3.25, tmp_path / "a.svg")
     heads = [row("a/x", H=h) for h in range(1, 12)]

@@ -36,11 +36,12 @@ def charts():
 
 
 def test_pdflatex_takes_a_pgf_and_every_letter_of_its_names(latex, tmp_path):
+    compiled = latex("pgf.sty")
     paths = [tmp_path / f"{number}.pgf" for number in range(5)]
     for path, shown in zip(paths, charts(), strict=True):
         save_figure(shown, VENUES["icml"], 3.25, path)
     body = "\n\n".join(f"\\input{{{path.name}}}" for path in paths)
-    latex("pgf.sty", PREAMBLE + body + "\n\\end{document}\n", tmp_path / "t.tex")
+    compiled(PREAMBLE + body + "\n\\end{document}\n", tmp_path / "t.tex")
     assert (tmp_path / "t.pdf").stat().st_size > 10_000
     first = paths[0].read_text(encoding="utf-8")
     assert r"speed-up over c/100\%\_\#1 \& \textbackslash{}input\{/etc/passwd\} \textdollar{}x" in first

@@ -10,7 +10,7 @@ from linbench.report.paper.chart import chart
 from linbench.report.paper.table import booktabs, markdown, write_style
 from linbench.store.table import frame
 
-HOSTILE = "c/100%_#1 & \\input{/etc/passwd} $x^2~{} | *b* <i> \u4e2d\x07"
+HOSTILE = "c/100%_#1 & \\input{/etc/passwd} $x^2~{} '\"` | *b* <i> \u4e2d\x07"
 
 
 def rows():
@@ -88,6 +88,7 @@ def test_an_unknown_style_is_named():
 
 
 def test_pdflatex_takes_what_is_written(latex, tmp_path):
+    compiled = latex("booktabs.sty")
     many = frame([realistic()])
     hostile = [
         row(name, K=k, V=k, mode=mode, options={"f_m": "x_y%"} if name == HOSTILE else {})
@@ -103,5 +104,5 @@ def test_pdflatex_takes_what_is_written(latex, tmp_path):
     ]
     body = "\n\n".join(booktabs(one) for one in charts)
     text = "\\documentclass[landscape]{article}\\usepackage{booktabs}\\begin{document}\\tiny\n"
-    latex("booktabs.sty", text + body + "\\end{document}\n", tmp_path / "t.tex")
+    compiled(text + body + "\\end{document}\n", tmp_path / "t.tex")
     assert (tmp_path / "t.pdf").stat().st_size > 10_000

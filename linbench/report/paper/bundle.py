@@ -65,15 +65,14 @@ def write_bundle(run: Run, folder: Path, look: Look, baseline: str | None = None
     for name in ("figures", "tables", "data"):
         (folder / name).mkdir()
     for name, asked in _charts(readable(rows), baseline):
-        shown = chart(rows, **asked)
-        for part, some in _parts(rows, asked, shown):
+        for part, shown in _parts(rows, asked):
             path = folder / "figures" / f"{name}{part}.pdf"
-            save_figure(some, page, inches, path)
-            words = ["linbench", "plot", run.id, "--style", look.style, "--width", look.width, *_words(some)]
+            save_figure(shown, page, inches, path)
+            words = ["linbench", "plot", run.id, "--style", look.style, "--width", look.width, *_words(shown)]
             words += ["-o", f"figures/{path.name}"]
-            write_beside(path, some, record(some, [run], words, style=look.style, width_in=inches))
-        (folder / "tables" / f"{name}.tex").write_text(booktabs(shown), encoding="utf-8")
-        (folder / "tables" / f"{name}.md").write_text(markdown(shown), encoding="utf-8")
+            write_beside(path, shown, record(shown, [run], words, style=look.style, width_in=inches))
+            (folder / "tables" / f"{name}{part}.tex").write_text(booktabs(shown), encoding="utf-8")
+            (folder / "tables" / f"{name}{part}.md").write_text(markdown(shown), encoding="utf-8")
     text = methods(run)
     (folder / "methods.md").write_text(text, encoding="utf-8")
     (folder / "methods.tex").write_text(typeset(text.strip()) + "\n", encoding="utf-8")
@@ -129,20 +128,28 @@ def _charts(rows: pd.DataFrame, baseline: str | None) -> Iterator[tuple[str, dic
             yield name, {"x": axis, "y": y, "facets": facets, "where": where, **over}
 
 
-def _parts(rows: pd.DataFrame, asked: Mapping[str, Any], shown: Chart) -> Iterator[tuple[str, Chart]]:
-    """Yield a chart, or parts by operator where it is too much for a figure, with the end of each name."""
-    names = drawn(shown)
-    if len(names) <= MOST_SERIES:
-        yield "", shown
+def _parts(rows: pd.DataFrame, asked: Mapping[str, Any]) -> Iterator[tuple[str, Chart]]:
+    """Yield a chart, or parts by operator where it is too much for a figure, with the end of each name.
+
+    Speed-ups of a part are over the baseline of the whole, which so is in every part.
+    """
+    whole = chart(rows, **asked)
+    lines = drawn(whole)
+    if len(lines) <= MOST_SERIES:
+        yield "", whole
         return
-    beside = [shown.baseline] if shown.baseline else []
-    over = {"baseline": shown.baseline} if shown.baseline else {}
+    beside = [whole.baseline] if whole.baseline else []
+    over = {"baseline": whole.baseline} if whole.baseline else {}
     room = MOST_SERIES - len(beside)
-    for operator in dict.fromkeys(name.partition("/")[0] for name in names):
-        own = [name for name in names if name.partition("/")[0] == operator and name not in beside]
+    for operator, part in whole.points.groupby(whole.points["implementation"].str.partition("/")[0]):
+        names = [name for name in whole.hues if name in set(part["implementation"]) and name not in beside]
+        own = [name for name in names if name in lines]
         for start in range(0, len(own), room):
+            some = own[start : start + room]
+            if start + room >= len(own):  # what has no line, for want of support, is in the last table
+                some += [name for name in names if name not in lines]
             number = f"-{start // room + 1}" if start else ""
-            where = asked["where"] | {"implementation": [*beside, *own[start : start + room]]}
+            where = asked["where"] | {"implementation": [*beside, *some]}
             yield f"-{operator}{number}", chart(rows, **{**asked, **over, "where": where})
 
 

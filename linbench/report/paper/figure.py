@@ -142,7 +142,7 @@ def _few_series(chart: Chart) -> None:
         fewer = f"--where operator={operator}, or " if chart.hue == "implementation" else ""
         raise UsageError(
             f"a figure can tell {MOST_SERIES} series apart, and {chart.hue} has {len(names)} values here; "
-            f"choose with {fewer}--where {chart.hue}={','.join(names[:2])}; `linbench table` has room for all"
+            f"choose with {fewer}--where {chart.hue}={','.join(names[:2])}; `linbench table` prints them all"
         )
 
 

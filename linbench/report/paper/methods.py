@@ -43,7 +43,9 @@ def methods(run: Run) -> str:
 
 def _what(run: Run) -> str:
     rows = run.measurements
-    names = sorted({row.implementation for row in rows})
+    names = sorted({row.implementation for row in rows if row.status is not Status.UNSUPPORTED})
+    others = sorted({row.implementation for row in rows} - set(names))
+    listed = f" ({', '.join(names)})" if names else ""
     axes = []
     for name in ("mode", "dtype", "B", "T", "H", "K", "V"):
         values = list(dict.fromkeys(getattr(row.case, name) for row in rows))
@@ -52,9 +54,10 @@ def _what(run: Run) -> str:
     seeds = sorted({row.case.seed for row in rows})
     modes = [f"{mode} is {MODES[mode]}" for mode in MODES if any(row.case.mode == mode for row in rows)]
     return (
-        f"We measured {format.plural(len(names), 'implementation')} ({', '.join(names)}) "
+        f"We measured {format.plural(len(names), 'implementation')}{listed} "
         f"at {'; '.join(axes)}, on random inputs of seed {', '.join(map(str, seeds))}."
         + (f" Here {format.listing(modes)}." if modes else "")
+        + (f" None of these cases is supported by {format.listing(others)}." if others else "")
     )
 
 
@@ -187,7 +190,7 @@ def _machine(rows: Sequence[Measurement]) -> Iterator[str]:
     if others := read.get("others_cores"):
         shown.append(f"other processes used {format.digits(median(others))} processors in the median")
     if shown:
-        yield f"While it was timed, {', '.join(shown)}."
+        yield f"While it was timed, {format.listing(shown)}."
     if again := sum(bool(row.telemetry.get("rounds_again")) for row in rows):
         yield f"Rounds of {format.plural(again, 'row')} were disturbed and measured again."
 
