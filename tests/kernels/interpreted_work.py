@@ -3,6 +3,8 @@
 Needs TRITON_INTERPRET=1 before Triton is imported; test_triton_work.py sees to that.
 """
 
+from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,13 +16,14 @@ from linbench.core.case import Case
 from linbench.core.registry import registry
 from linbench.measure.call import Call
 from linbench_kernels.triton import decayed_attention_calls, linear_attention_calls
+from linbench_kernels.triton.linear_attention_plan import tiles
 
 mend_bfloat16()
 registry.load()
 
 NAMES = ("linear/triton", "retention/triton", "lightning/triton", "simple_gla/triton")
 WHOLE = Case(1, 128, 1, 64, 64, "bfloat16")
-RAGGED = [Case(1, 70, 1, 48, 80), Case(1, 70, 1, 80, 48, "bfloat16")]
+RAGGED = [Case(1, 24, 1, 48, 80), Case(1, 70, 1, 80, 48, "bfloat16")]
 
 
 class Counted:
@@ -82,6 +85,20 @@ def test_segments_do_what_is_declared(
     monkeypatch.setattr(decayed_attention_calls, "segment_length", lambda *_: 64)
     monkeypatch.setattr(decayed_attention_calls, "DRIFT", 64)
     assert registry.implementation(name).flops(case) > 1.1 * whole
+    check(registry, name, case, counted.count)
+
+
+@pytest.mark.parametrize(
+    ("name", "calls"),
+    [("linear/triton", linear_attention_calls), ("simple_gla/triton", decayed_attention_calls)],
+)
+def test_the_tiles_of_an_older_device_do_what_is_declared(
+    name: str, calls: ModuleType, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = replace(WHOLE, mode="fwd_bwd")
+    hopper = registry.implementation(name).flops(case)
+    monkeypatch.setattr(calls, "tiles", lambda *sizes, hopper: tiles(*sizes, hopper=False))  # noqa: ARG005
+    assert registry.implementation(name).flops(case) < 0.95 * hopper
     check(registry, name, case, counted.count)
 
 
