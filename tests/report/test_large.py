@@ -14,8 +14,7 @@ SAMPLES_S = tuple(1e-3 + 1e-6 * number for number in range(200))
 ALONG = tuple(1e-7 * (1 + number) for number in range(16))
 PARTS = {"output_bytes": 100, "saved_bytes": 200, "workspace_bytes": 400, "state_bytes": 64}
 MOST_BYTES = 8_000_000
-PROMISED_S = 4.0
-SLACK = 4  # on a machine that does other things beside
+MOST_S = 4.0
 COUNT_POINTS = """() => {
     const { measures, rows, state } = linbench;
     const baseline = new Map(rows.filter(({ name }) => name === state.baseline).map((row) => [row.x, row]));
@@ -53,18 +52,25 @@ def test_it_is_within_8_mb_whatever_samples_its_rows_have(html):
 @pytest.fixture(scope="module")
 def opened(open_page, html):
     opened = open_page(html)
+    session = opened.page.context.new_cdp_session(opened.page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    opened.page.reload()
     opened.figure("time")
-    opened.first_figure_s = opened.page.evaluate("performance.now()") / 1000
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    opened.first_figure_s = next(each["value"] for each in metrics if each["name"] == "TaskDuration")
+    opened.wall_s = opened.page.evaluate("performance.now()") / 1000
     return opened
 
 
 @pytest.mark.browser
 class TestLarge:
-    def test_the_first_figure_comes_soon_and_nothing_from_the_network(self, opened):
-        print(f"first figure after {opened.first_figure_s:.1f} s")  # noqa: T201 - pytest -s shows it
-        assert opened.first_figure_s < SLACK * PROMISED_S
-        assert len(opened.requests) == 1
-        assert opened.requests[0].startswith("file:")
+    def test_the_first_figure_takes_seconds_and_nothing_from_the_network(self, opened):
+        """Processor time of the page's thread, which hardly minds what else the machine does."""
+        said = f"first figure: {opened.first_figure_s:.1f} s of processor time, {opened.wall_s:.1f} s in all"
+        print(said)  # noqa: T201 - pytest -s shows it
+        assert 0 < opened.first_figure_s < MOST_S
+        (request,) = set(opened.requests)
+        assert request.startswith("file:")
         assert opened.complaints == []
 
     def test_it_holds_20_figures_and_50_000_points(self, opened):
