@@ -102,8 +102,9 @@ def _profiled(given: dict[str, Any]) -> Iterator[Profile]:
         )
     finally:
         report_broken(registry)
+    uuids = api.check_device(plan.device)
     check_tool(given["tool"], plan.device)
-    with exclusive(api.check_device(plan.device)):
+    with exclusive(uuids):
         store, artifacts = Profiles(given["db"], write=True), Artifacts(given["db"])
         for job in plan.jobs:
             yield store.add(

@@ -21,6 +21,17 @@ def test_a_device_s_tools_say_why_they_cannot_look_at_the_cpu(tool, tmp_path, mo
     assert not (tmp_path / "results").exists()
 
 
+def test_that_there_is_no_device_comes_before_what_is_not_on_path(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit) as ended:
+        main(["profile", "linear/chunk", "--T", "64", "--device", "cuda", "--tool", "ncu"])
+    assert ended.value.code == 4
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no CUDA device is visible here" in line
+
+
 def test_a_tool_that_is_not_there_says_what_to_type(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EnvironmentRefused, match=r"no ncu on PATH; .*export PATH.* or use --tool torch"):
