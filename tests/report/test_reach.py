@@ -25,7 +25,7 @@ def rows():
 
 def test_it_is_there_where_a_row_was_out_of_memory_or_predicted_to_be():
     def shown(**ending):
-        return "reach" in [figure["id"] for figure in figures([row("a/x"), row("b/x", **ending)])]
+        return "reach" in [figure["id"] for figure in figures([row("a/x"), row("b/x", **ending)], {})]
 
     assert shown(status=Status.OOM)
     assert shown(status=Status.SKIPPED, reason=PREDICTED)
