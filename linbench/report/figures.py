@@ -72,6 +72,13 @@ FIGURES: Final[tuple[dict[str, Any], ...]] = (
         "y": "bytes of the state",
     },
     {
+        "id": "approximation",
+        "title": "Approximation",
+        "note": "Distance of the operator's exact output from that of the operator it approximates, on the "
+        "same inputs: what no implementation of it can undo.",
+        "y": "relative L2 distance",
+    },
+    {
         "id": "reach",
         "title": "Reach before out of memory",
         "note": "The largest that fits; \u2715 where memory was not enough, \u25b8 where it always was.",
@@ -120,6 +127,7 @@ def figures(rows: Sequence[Measurement], roofs: Roofs) -> list[dict[str, Any]]:
     drawn = {
         "throughput": any(row.time and row.case.mode == "decode" for row in rows),
         "state": any(memory.state_bytes for memory in memories),
+        "approximation": any(row.approximation for row in rows),
         "reach": any(refuses(row.status, row.reason) for row in rows),
         "pareto": any(row.time and row.errors for row in rows),
         "position": any(error.by_position for row in rows for error in row.errors.values()),

@@ -37,7 +37,7 @@ MEMORY_PARTS = ("extra", "output", "saved", "workspace", "state")
 ROW_COLUMNS = (
     *("implementation", "case", "status", "reason", "median", "low", "high", "n"),
     *MEMORY_PARTS,
-    *("meter", "errors", "worst", "along", "flags"),
+    *("meter", "errors", "worst", "approximation", "along", "flags"),
     *roofline.COLUMNS,
 )
 
@@ -214,6 +214,7 @@ def _row(row: Measurement, implementation: int, case: int) -> list[Any]:
             for name, error in row.errors.items()
         },
         row.worst_tensor,
+        finite(max(row.approximation.values())) if row.approximation else None,
         [None if part is None else finite(part, 3) for part in worst.by_position] if worst else [],
         list(row.flags),
     ]

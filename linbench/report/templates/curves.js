@@ -13,6 +13,7 @@
     error: digits,
     throughput: (value) => rate(value),
     state: size,
+    approximation: digits,
   };
 
   /** Return the budget of each operator as a dashed line; of the worst tensors' shares it is 1. */

@@ -46,6 +46,10 @@
       if (row.state === null) return { why: "its state was not recorded" };
       return { y: row.state, text: row.state ? size(row.state) : "without a state" };
     },
+    approximation(row) {
+      if (row.approximation === null) return { why: "it approximates nothing" };
+      return { y: row.approximation, text: digits(row.approximation) };
+    },
     error(row) {
       const name = state.tensor || row.worst;
       const found = name && row.errors[name];

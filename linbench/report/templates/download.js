@@ -24,6 +24,7 @@
     worst_tensor: (row) => row.worst,
     rel_l2: (row) => row.worst && row.errors[row.worst][0],
     budget: (row) => row.worst && row.errors[row.worst][1],
+    approximation: (row) => row.approximation,
     flags: (row) => row.flags.join(" "),
     command,
   };

@@ -14,7 +14,8 @@
     if (!row.worst) return "";
     const [error, budget, nonfinite] = row.errors[row.worst];
     const value = error === null || nonfinite ? `${count(nonfinite)} not finite` : digits(error);
-    return `${row.worst} ${value} (${digits(budget)})`;
+    const further = row.approximation === null ? "" : `, approximation ${digits(row.approximation)}`;
+    return `${row.worst} ${value} (${digits(budget)})${further}`;
   }
 
   function rowElement(row) {

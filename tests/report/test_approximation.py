@@ -1,0 +1,27 @@
+from dataclasses import replace
+
+import pytest
+from synthetic import row, run_of
+
+from linbench.report.page import render
+
+
+def rows():
+    """An approximation whose distance falls with T, and softmax itself."""
+    approximate = [replace(row("performer/chunk", T=t), approximation={"o": 64 / t}) for t in (512, 1024)]
+    return [*approximate, *(row("softmax/flash", T=t) for t in (512, 1024))]
+
+
+@pytest.mark.browser
+def test_an_approximation_is_drawn_and_listed_beside_the_numerical_error(open_page):
+    opened = open_page(render(run_of(rows())))
+    (line,) = opened.figure("approximation")
+    assert (line["name"], line["y"]) == ("performer/chunk", [0.125, 0.0625])
+    assert "it approximates nothing" in opened.page.text_content("#figure-approximation .missing")
+    listed = opened.rows()
+    assert ["approximation 0.125" in text for text in listed] == [True, False, False, False]
+    assert opened.complaints == []
+
+
+def test_without_one_there_is_no_such_figure():
+    assert "figure-approximation" not in render(run_of(rows()[2:]))
