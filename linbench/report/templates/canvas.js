@@ -2,7 +2,7 @@
 // What a figure is drawn on, and the words and the table behind it.
 (() => {
   const { data, count } = globalThis.linbench;
-  const PAPER_WIDTH = 660;
+  const PAPER_WIDTH = 660, BAR_HEIGHT = 17;
 
   // Plotly reads a little HTML in its labels: names and reasons go in escaped.
 
@@ -69,6 +69,17 @@
       modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
       toImageButtonOptions: { format: "svg", filename: `linbench-${figure.id}` },
     });
+  }
+
+  /** Give each of so many bars its room and its name. */
+  function setBars(element, layout, count) {
+    const needed = BAR_HEIGHT * count + 110, picture = element.querySelector(".plot");
+    picture.style.height = "";
+    if (needed > picture.clientHeight) {
+      picture.style.height = `${needed}px`;
+      layout.height = needed;
+    }
+    layout.yaxis.dtick = 1;
   }
 
   function make(tag, text, className) {
@@ -142,5 +153,5 @@
     place.replaceChildren(table);
   }
 
-  Object.assign(globalThis.linbench, { escaped, hover, theme, logTicks, canvas, plot, make, groups, listMissing, tabled, tabulate });
+  Object.assign(globalThis.linbench, { escaped, hover, theme, logTicks, canvas, plot, setBars, make, groups, listMissing, tabled, tabulate });
 })();

@@ -2,7 +2,7 @@
 // How far each implementation gets along the axis before it is out of memory.
 (() => {
   const {
-    data, state, count, shortCount, escaped, hover, theme, canvas, plot, listMissing, tabled, drawn,
+    data, state, count, shortCount, escaped, hover, theme, canvas, plot, setBars, listMissing, tabled, drawn,
     panelRows, measuredAxis, drawers,
   } = globalThis.linbench;
 
@@ -48,6 +48,7 @@
     const axis = measuredAxis(xs, picture);
     Object.assign(layout.xaxis, axis, { range: [Math.log10(from), axis.range[1]] });
     Object.assign(layout.yaxis, { type: "category", categoryorder: "array", categoryarray: found.map(({ name }) => name), automargin: true, title: { text: "" } });
+    setBars(element, layout, found.length);
     layout.margin = { ...layout.margin, l: 10, r: 56 };
     plot(element, figure, [bars(found.filter(({ largest }) => largest !== null), from, colour), ends(bounded, colour, true), ends(free, colour, false)], layout);
     element.querySelector(".panel").textContent = panel.label;

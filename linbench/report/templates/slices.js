@@ -3,7 +3,7 @@
 (() => {
   const {
     data, state, count, digits, seconds, size, make, measures, drawers, redraw,
-    sorted, listMissing, escaped, hover, theme, canvas, plot, logTicks, tabled, panelRows, atShow, crosses, setLane, thinned,
+    sorted, listMissing, escaped, hover, theme, canvas, plot, setBars, logTicks, tabled, panelRows, atShow, crosses, setLane, thinned,
   } = globalThis.linbench;
   const select = document.getElementById("at");
   const LETTER_WIDTH = 5.6, TICK_WIDTH = 80, UP = 10;  // pixels, pixels, ticks
@@ -159,6 +159,7 @@
     const ticks = Array.from({ length: Math.ceil(most / step) + 1 }, (_, index) => index * step);
     Object.assign(layout.xaxis, { type: "linear", rangemode: "tozero", tickvals: ticks, ticktext: ticks.map((value) => size(value).replace(/\.0+(?= )/, "")) });
     Object.assign(layout.yaxis, { type: "category", categoryorder: "array", categoryarray: names, automargin: true, title: { text: "" } });
+    setBars(element, layout, names.length);
     plot(element, figure, traces, layout);
     finish(element, figure, here, ["Implementation", "Above the inputs", ...PARTS.map(([, text]) => text), "state, given or returned"],
       [
