@@ -91,6 +91,8 @@ class TestRoofline:
         left, ridge, right = memory["x"]
         assert ridge == pytest.approx(5e10 / 1e10)
         assert memory["y"] == pytest.approx([left * 1e10, 5e10, 5e10])
+        assert opened.page.locator("#figure-roofline .xtick").count() >= 2
+        assert opened.page.locator("#figure-roofline .ytick").count() >= 2
         names = opened.page.locator("#figure-roofline .annotation-text").all_text_contents()
         assert names == ["L2", "memory"]
         assert left < 1e7 / 10**9 < 4e9 / 2**20 < right

@@ -44,7 +44,7 @@
   }
 
   /** Return at most `most` ticks for a log axis, and a range from the tick below every value to the one above. */
-  function snug(values, text, most) {
+  function snug(values, text, most = UP) {
     const found = logTicks(values, 10, text);
     const low = found.tickvals.findLast((tick) => tick <= Math.min(...values));
     const high = found.tickvals.find((tick) => tick >= Math.max(...values));
@@ -96,7 +96,7 @@
     if (points.length) {
       const across = Math.max(2, Math.floor(element.querySelector(".plot").clientWidth / TICK_WIDTH));
       Object.assign(layout.xaxis, snug(points.map(({ row }) => row.median), (value) => seconds({ median: value, low: value, high: value }).split(" [")[0], across));
-      Object.assign(layout.yaxis, snug(points.map(({ y }) => y), digits, UP));
+      Object.assign(layout.yaxis, snug(points.map(({ y }) => y), digits));
     }
     layout.yaxis.title.text = state.tensor ? `relative L2 error of ${escaped(state.tensor)}` : "error of the worst tensor / budget";
     plot(element, figure, traces, layout);
@@ -128,7 +128,7 @@
     layout.xaxis.visible = points.length > 0;
     layout.xaxis.type = "linear";
     const values = points.flatMap(({ row }) => row.along).filter((value) => value > 0);
-    if (values.length) Object.assign(layout.yaxis, snug(values, digits, UP));
+    if (values.length) Object.assign(layout.yaxis, snug(values, digits));
     plot(element, figure, traces, layout);
     const most = Math.max(0, ...points.map(({ row }) => row.along.length));
     const heading = ({ row }) => [row.name, row.worst, row.failed ? row.status : ""].filter(Boolean).join(", ");
