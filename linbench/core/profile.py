@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from linbench.core.case import Case
 from linbench.core.measurement import Status
@@ -25,6 +25,9 @@ class Kind(StrEnum):
 TOOLS = ("torch", "proton", "ncu", "memory", "all")
 COUNTERS = ("dram", "sm", "tensor", "occupancy", "registers")
 HOST = frozenset({Kind.DISPATCHER, Kind.PYTHON})
+SUMS_ALONE = frozenset({"proton", "ncu"})  # they add up kernels, and do not say when each ran
+HOST_BOUND: Final = 0.3
+"""The share of its time from which on a call is said to wait for the host."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,15 @@ class Breakdown:
         if not self.wall_s:
             return 0.0
         return sum(line.self_s for line in self.lines if line.kind in kinds) / self.wall_s
+
+    def host_share(self, tool: str, device: str) -> float | None:
+        """Return the share of the wall time in which the host was waited for; None if the tool does not tell.
+
+        On CUDA these are the gaps between kernels, on the CPU Python and the dispatcher.
+        """
+        if tool in SUMS_ALONE:
+            return None
+        return self.share(Kind.GAP) if device == "cuda" else self.share(*HOST)
 
     def to_json(self) -> dict[str, Any]:
         """Return the breakdown as plain JSON data."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from linbench.core.profile import HOST, Breakdown, Kind, Line
+from linbench.core.profile import HOST_BOUND, Breakdown, Kind, Line
 from linbench.report import format
 
-HOST_BOUND = 0.3
 MANY_FAULTS = 10
 PHASES = ("fwd", "bwd", "prefill", "decode")
 
@@ -27,13 +26,13 @@ def diagnosis(found: Breakdown, tool: str, device: str) -> list[str]:
             f"Its kernels take {wall} a call, one at a time and with cold caches: that is no time of a row."
         ]
     said = [f"The lines account for {found.accounted:.1%} of {wall} a call."]
-    return said + (_on_device(found, tool) if device == "cuda" else _on_host(found))
+    share = found.host_share(tool, device)
+    return said + (_on_device(found, share) if device == "cuda" else _on_host(found, share or 0.0))
 
 
-def _on_device(found: Breakdown, tool: str) -> list[str]:
+def _on_device(found: Breakdown, gaps: float | None) -> list[str]:
     said = []
-    if tool != "proton":  # it adds up kernels, and does not say when each ran
-        gaps = found.share(Kind.GAP)
+    if gaps is not None:
         bound = "; the host does not launch fast enough" if gaps > HOST_BOUND else ""
         said.append(f"{gaps:.0%} of this time is launch gaps{bound}.")
     beside = {"Wall": found.plain_s or 0.0, **found.times_s}
@@ -41,8 +40,8 @@ def _on_device(found: Breakdown, tool: str) -> list[str]:
     return said
 
 
-def _on_host(found: Breakdown) -> list[str]:
-    host, plain_s = found.share(*HOST), found.plain_s or 0.0
+def _on_host(found: Breakdown, host: float) -> list[str]:
+    plain_s = found.plain_s or 0.0
     bound = "; it is bound by the host's overhead" if host > HOST_BOUND else ""
     longer = found.wall_s / plain_s - 1 if plain_s else 0.0
     busy = (found.cpu_s or 0.0) / plain_s if plain_s else 0.0

@@ -8,11 +8,8 @@ from typing import Any
 
 from linbench.analysis.occupation import occupation
 from linbench.analysis.panel import Panel
-from linbench.core.profile import HOST, Kind, Profile
+from linbench.core.profile import HOST_BOUND, Profile
 from linbench.report.format import count, plural
-
-HOST_BOUND = 0.3
-"""The share of its time from which on a call is said to wait for the host."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +54,10 @@ def waiting(panel: Panel, environment: Mapping[str, Any], profiles: Sequence[Pro
             others.append(_busy(str(name), panel.axis, busy, cores))
     keys = {*zip(rows["implementation"], rows["case_id"], strict=True)}
     for profile in profiles:
-        if (profile.implementation, profile.case.id) in keys:
-            share = _host_share(profile)
+        if profile.breakdown is None or (profile.implementation, profile.case.id) not in keys:
+            continue
+        share = profile.breakdown.host_share(profile.tool, profile.case.device)
+        if share is not None:
             (bound if share > HOST_BOUND else others).append(_profiled(profile, share, panel.axis))
     return Waiting(tuple(bound), tuple(others))
 
@@ -81,14 +80,6 @@ def _busy(name: str, axis: str, found: Mapping[int, float], cores: Any) -> str:
 def _ends(found: Mapping[int, float]) -> list[tuple[int, float]]:
     pairs = list(found.items())
     return [pairs[0], *pairs[1:][-1:]]
-
-
-def _host_share(profile: Profile) -> float:
-    """Return the share of the time in which the host was waited for."""
-    if profile.breakdown is None:
-        return 0.0
-    kinds = (Kind.GAP,) if profile.case.device == "cuda" else HOST
-    return profile.breakdown.share(*kinds)
 
 
 def _profiled(profile: Profile, share: float, axis: str) -> str:

@@ -69,6 +69,12 @@ def test_a_profile_on_cuda_says_what_was_launch_gaps():
     assert sentence == "62% of the time of a/x at T = 128 is launch gaps, under the profiler (profile 3)."
 
 
+@pytest.mark.parametrize("tool", ["proton", "ncu"])
+def test_a_tool_that_adds_up_kernels_says_nothing_of_gaps(tool):
+    one = timed("a/x", 1e-3, 128, "cuda")
+    assert said([one], [replace(profile(one, 3, kernel=1.0), tool=tool)]) == Waiting((), ())
+
+
 def test_a_profile_of_another_case_says_nothing():
     one, other = timed("a/x", 1e-3, 128), timed("a/x", 1e-3, 256)
     assert said([one], [profile(other, 3, python=1.0)]) == Waiting((), ())
