@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from linbench import Case, needs
 from linbench.core.implementation import WhyNot
+from linbench_impls.forms.flops import differentiated, pairs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,6 +40,19 @@ def mask_why_not(name: str, case: Case) -> str | None:
     if name == "flash" and case.device == "cuda":
         return "takes no mask on a CUDA device"
     return None
+
+
+def whole_flops(name: str, case: Case) -> float:
+    """Return the operations of a backend over all T x T pairs; a fused one's backward takes scores again."""
+    again = 2 * case.B * case.H * case.T**2 * case.K if differentiated(case) and name != "math" else 0
+    return pairs(case, case.T**2) + again
+
+
+def score_bytes(case: Case) -> float:
+    """Return the bytes of the scores and weights that the math backend makes, of one row in decode."""
+    rows = 1 if case.mode == "decode" else case.T
+    copies = 5 if case.mode == "fwd_bwd" else 3
+    return copies * case.B * case.H * rows * case.T * max(case.item_bytes, 4)
 
 
 def attend(

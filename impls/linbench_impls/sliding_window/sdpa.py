@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
 from linbench.core.implementation import WhyNot
-from linbench_impls.sdpa import BACKENDS, attend, mask_why_not
+from linbench_impls.sdpa import BACKENDS, attend, mask_why_not, score_bytes, whole_flops
 from linbench_impls.sliding_window.operator import WINDOW
 
 if TYPE_CHECKING:
@@ -24,26 +23,6 @@ def band(tokens: int, window: int, device: torch.device) -> Tensor:
     import torch
 
     return torch.ones(tokens, tokens, dtype=torch.bool, device=device).tril().triu(1 - window)
-
-
-def flops_of(name: str) -> Callable[[Case], float]:
-    """Return what counts the operations of a backend: whole products, since a mask skips none.
-
-    In backward the math backend makes two products of each; a fused one computes the scores once more.
-    """
-    factor = 3.0 if name == "math" else 3.5
-
-    def flops(case: Case) -> float:
-        passes = factor if case.mode == "fwd_bwd" else 1
-        return passes * 2 * case.B * case.H * case.T**2 * (case.K + case.V)
-
-    return flops
-
-
-def math_bytes(case: Case) -> float:
-    """Return the bytes of the scores and weights that the math backend makes."""
-    copies = 5 if case.mode == "fwd_bwd" else 3
-    return copies * case.B * case.H * case.T**2 * max(case.item_bytes, 4)
 
 
 def register(name: str, backend: str, rule: WhyNot) -> None:
@@ -63,8 +42,8 @@ def register(name: str, backend: str, rule: WhyNot) -> None:
         name,
         layout="BHTD",
         why_not=why_not,
-        flops=flops_of(name),
-        extra_bytes=math_bytes if name == "math" else None,
+        flops=partial(whole_flops, name),  # a mask skips no pair
+        extra_bytes=score_bytes if name == "math" else None,
     )(fwd)
 
 

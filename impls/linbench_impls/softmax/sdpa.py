@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
 from linbench.core.implementation import WhyNot
-from linbench_impls.forms.flops import differentiated, pairs
+from linbench_impls.forms.flops import pairs
 from linbench_impls.forms.packed import mask
-from linbench_impls.sdpa import BACKENDS, attend, mask_why_not
+from linbench_impls.sdpa import BACKENDS, attend, mask_why_not, score_bytes, whole_flops
 from linbench_impls.softmax.padding import visible
 
 if TYPE_CHECKING:
@@ -28,26 +29,17 @@ def why_not_of(name: str, rule: WhyNot) -> WhyNot:
     return why_not
 
 
-def math_bytes(case: Case) -> float:
-    """Return the bytes of the scores and weights that the math backend makes."""
-    rows = 1 if case.mode == "decode" else case.T
-    copies = 5 if case.mode == "fwd_bwd" else 3
-    return copies * case.B * case.H * rows * case.T * max(case.item_bytes, 4)
+def flops_of(name: str) -> Callable[[Case], float]:
+    """Return what counts the operations of a backend; a fused one does the causal half, unless by a mask."""
 
+    def flops(case: Case) -> float:
+        if case.mode == "decode":
+            return pairs(case, case.T + 1)
+        masked = case.options.keys() & {"padding", "packed"}  # then every pair is computed
+        halved = name != "math" and case.options.get("causal", True) and not masked
+        return whole_flops(name, case) / (2 if halved else 1)
 
-def math_flops(case: Case) -> float:
-    """Return the operations of the full products; the masked half is computed too."""
-    return pairs(case, case.T + 1 if case.mode == "decode" else case.T**2)
-
-
-def fused_flops(case: Case) -> float:
-    """Return the operations at the pairs that are seen, padding among them; backward takes scores again."""
-    if case.mode == "decode":
-        return math_flops(case)
-    masked = case.options.keys() & {"padding", "packed"}  # then a mask is given, and every pair computed
-    half = 2 if case.options.get("causal", True) and not masked else 1
-    again = 2 * case.B * case.H * case.T**2 * case.K if differentiated(case) else 0
-    return (math_flops(case) + again) / half
+    return flops
 
 
 def register(name: str, backend: str, rule: WhyNot) -> None:
@@ -76,8 +68,8 @@ def register(name: str, backend: str, rule: WhyNot) -> None:
         name,
         layout="BHTD",
         why_not=why_not_of(name, rule),
-        flops=math_flops if name == "math" else fused_flops,
-        extra_bytes=math_bytes if name == "math" else None,
+        flops=flops_of(name),
+        extra_bytes=score_bytes if name == "math" else None,
     )(fwd)
 
     @made.mode("prefill")
