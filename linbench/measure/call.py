@@ -177,7 +177,7 @@ class Call:
 
     @property
     def mirror_axis(self) -> str | None:
-        """The axis along which the inputs can be reversed and the results with them; None as if B = H = 1."""
+        """The axis along which inputs can be reversed and results with them; None where each has length 1."""
         return next((axis for axis in self.operator.alike(self.case) if getattr(self.case, axis) > 1), None)
 
     @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from linbench.core.measurement import Time
 from linbench.report import format, html
 from linbench.report.figures import DARK, LIGHT
 
@@ -38,3 +39,10 @@ def document(template: str, scripts: Sequence[str], data: Any, **values: Any) ->
 def finite(value: float, digits: int = 9) -> float | None:
     """Return a number with so many significant digits, or None if it is not finite."""
     return float(f"{value:.{digits}g}") if math.isfinite(value) else None
+
+
+def timing(time: Time | None) -> list[float | int | None]:
+    """Return the median of a row, the ends of its interval and its number of samples, as a page's data."""
+    if time is None:
+        return [None, None, None, 0]
+    return [finite(time.median_s), finite(time.ci_low_s), finite(time.ci_high_s), time.n]

@@ -16,7 +16,7 @@ from linbench.core.measurement import FAILURES, Measurement
 from linbench.core.operator import Operator
 from linbench.core.run import Run
 from linbench.report import history, roofline, words
-from linbench.report.document import document, finite
+from linbench.report.document import document, finite, timing
 from linbench.report.facts import command, facts, machine, tally, title
 from linbench.report.families import families, fastest
 from linbench.report.figures import figures, layout, styles
@@ -196,17 +196,14 @@ def _case(case: Case) -> dict[str, Any]:
 
 def _row(row: Measurement, implementation: int, case: int) -> list[Any]:
     """Return a row as `ROW_COLUMNS` has it, without its work; what is missing or not finite is null."""
-    time, memory = row.time, row.memory
+    memory = row.memory
     worst = row.errors.get(row.worst_tensor or "")
     return [
         implementation,
         case,
         str(row.status),
         row.reason or "",
-        finite(time.median_s) if time else None,
-        finite(time.ci_low_s) if time else None,
-        finite(time.ci_high_s) if time else None,
-        time.n if time else 0,
+        *timing(row.time),
         *(getattr(memory, f"{part}_bytes") if memory else None for part in MEMORY_PARTS),
         memory.meter if memory else None,
         {

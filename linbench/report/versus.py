@@ -16,7 +16,7 @@ from linbench.core.errors import UsageError
 from linbench.core.measurement import FAILURES, Measurement
 from linbench.core.run import Run
 from linbench.report import words
-from linbench.report.document import document, finite
+from linbench.report.document import document, finite, timing
 from linbench.report.facts import command, facts, machine, title
 from linbench.report.figures import layout, styles
 from linbench.report.format import TIMES, count, digits, plural
@@ -149,14 +149,11 @@ def _pair(found: Suspicion, names: list[str], axis: str) -> list[Any]:
 
 def _side(row: Measurement) -> list[Any]:
     """Return a row in the order of `SIDE_COLUMNS`."""
-    time, memory, worst = row.time, row.memory, row.worst_tensor
+    memory, worst = row.memory, row.worst_tensor
     return [
         str(row.status),
         row.reason or "",
-        finite(time.median_s) if time else None,
-        finite(time.ci_low_s) if time else None,
-        finite(time.ci_high_s) if time else None,
-        time.n if time else 0,
+        *timing(row.time),
         memory.extra_bytes if memory else None,
         memory.meter if memory else None,
         worst,

@@ -69,3 +69,12 @@ def test_bars_end_in_a_cross_where_memory_did_and_in_an_arrow_where_it_never_did
     page.locator(".legend label", has_text="b/full").locator("input").uncheck()
     assert opened.figure("reach")[0]["y"] == ["c/large", "a/free"]
     assert opened.complaints == []
+
+
+@pytest.mark.browser
+def test_each_of_many_bars_has_its_name(open_page):
+    names = [f"a/{number:02}" for number in range(30)]
+    full = [row(name, T=1024, status=Status.OOM, reason="not enough memory") for name in names]
+    opened = open_page(render(run_of([*full, *(row(name, T=512) for name in names)])))
+    opened.figure("reach")
+    assert set(opened.page.locator("#figure-reach .yaxislayer-above text").all_text_contents()) == set(names)

@@ -89,3 +89,14 @@ class TestSlices:
         assert line["y"] == pytest.approx([500, 250])
         assert opened.figure("state")[0]["y"] == [64, 64]
         assert opened.complaints == []
+
+    def test_a_figure_without_a_point_has_no_axes(self, open_page):
+        fwd = replace(row("s/quick", T=512), memory=replace(row("s/quick").memory, state_bytes=0))
+        mixed = open_page(render(run_of([fwd, *(one for one in rows() if one.case.T == 512)])))
+        mixed.choose("mode", "fwd")
+        assert mixed.figure("state") == []
+        assert mixed.page.locator("#figure-state .xtick, #figure-state .ytick").count() == 0
+        assert "nothing to draw here" in mixed.page.text_content("#figure-state .infolayer")
+        mixed.choose("mode", "decode")
+        assert mixed.figure("state")[0]["y"] == [64]
+        assert mixed.page.locator("#figure-state .ytick").count() > 0

@@ -71,7 +71,7 @@
     });
   }
 
-  /** Give each of so many bars its room and its name. */
+  /** Give each of so many bars the room that its name needs; plotly leaves out names that are too close. */
   function setBars(element, layout, count) {
     const needed = BAR_HEIGHT * count + 110, picture = element.querySelector(".plot");
     picture.style.height = "";
@@ -79,7 +79,6 @@
       picture.style.height = `${needed}px`;
       layout.height = needed;
     }
-    layout.yaxis.dtick = 1;
   }
 
   function make(tag, text, className) {
