@@ -16,7 +16,7 @@ from statistics import median
 import torch
 
 import linbench
-from linbench.core.statistics import median_interval
+from linbench.statistics.interval import median_interval
 
 HEADS, DIM = 8, 64
 LENGTHS = (512, 1024, 2048, 4096, 8192, 16384)

@@ -2,7 +2,6 @@
 
 from linbench.analysis.capacity import Capacity, capacities
 from linbench.analysis.duel import Crossover, Duel, crossovers, duel, duels
-from linbench.analysis.estimate import Estimate, product, speedup
 from linbench.analysis.mean import Means, geometric_means
 from linbench.analysis.occupation import occupation
 from linbench.analysis.panel import Panel, panels, tabulate
@@ -10,6 +9,7 @@ from linbench.analysis.pareto import pareto_front
 from linbench.analysis.scaling import Scaling, claimed_exponent, scaling, scalings
 from linbench.analysis.speed_of_light import speed_of_light
 from linbench.analysis.verdict import Verdict, default_baseline, verdicts
+from linbench.statistics.estimate import Estimate, product, speedup
 
 __all__ = [
     "Capacity",

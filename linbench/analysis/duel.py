@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 from operator import attrgetter
 
-from linbench.analysis.estimate import Estimate, product, speedup
 from linbench.analysis.panel import Panel
+from linbench.statistics.estimate import Estimate, product, speedup
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,8 @@ def _sign(one: Estimate, two: Estimate) -> int:
 
 def _meeting(ratios: Mapping[int, Estimate]) -> tuple[float, float, float]:
     """Return where ratios that begin below 1 and end above it are 1, and the ends of its interval."""
+    from scipy.optimize import bisect
+
     segments = list(pairwise(ratios))
 
     def between(left: int, right: int, share: float) -> Estimate:
@@ -116,14 +118,8 @@ def _meeting(ratios: Mapping[int, Estimate]) -> tuple[float, float, float]:
 
     def root(left: int, right: int, end: Callable[[Estimate], float]) -> float:
         """Return where the value, or an end of the interval, is 1 between two values of the axis."""
-        low, high = 0.0, 1.0
-        for _ in range(60):
-            middle = (low + high) / 2
-            if end(between(left, right, middle)) < 1:
-                low = middle
-            else:
-                high = middle
-        return math.exp((1 - high) * math.log(left) + high * math.log(right))
+        share = float(bisect(lambda share: end(between(left, right, share)) - 1, 0, 1, xtol=1e-15))
+        return math.exp((1 - share) * math.log(left) + share * math.log(right))
 
     at = next(root(*pair, attrgetter("value")) for pair in segments if ratios[pair[1]].value >= 1)
     # On a segment the log of the high end is convex and that of the low end concave: each has one root

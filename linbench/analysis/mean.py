@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from linbench.analysis.estimate import Estimate, product, speedup
 from linbench.analysis.panel import Panel
 from linbench.core.errors import UsageError, unknown
+from linbench.statistics.estimate import Estimate, product, speedup
 
 Point = tuple[int, int]
 """A panel, by its place in the sequence given, and a value of its axis."""

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import pandas as pd
 
-from linbench.analysis.estimate import Estimate
 from linbench.core.case import Scalar
 from linbench.core.measurement import Status
+from linbench.statistics.estimate import Estimate
 
 FOLLOWERS: Final = {"T": "B", "K": "V"}
 AXES: Final = ("T", "B", "K", "H")

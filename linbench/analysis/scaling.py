@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from linbench.analysis.estimate import Estimate, product
 from linbench.analysis.panel import Panel, Series
+from linbench.statistics.estimate import Estimate, product
 
 LEAST_POINTS: Final = 3
 BEND: Final = 0.05

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from linbench.analysis.estimate import Estimate, speedup
 from linbench.analysis.panel import Panel
+from linbench.statistics.estimate import Estimate, speedup
 
 
 @dataclass(frozen=True)

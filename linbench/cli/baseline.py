@@ -8,7 +8,7 @@ import click
 
 from linbench.cli import options
 from linbench.cli.text import columns
-from linbench.report.format import printable
+from linbench.text.terminal import printable
 
 
 @click.group(context_settings=options.SETTINGS)

@@ -15,7 +15,7 @@ from linbench.cli.compare import EXIT_REGRESSION, measured, planned
 from linbench.cli.report import check_report_path
 from linbench.cli.text import report_broken
 from linbench.core.errors import UsageError
-from linbench.report.format import printable
+from linbench.text.terminal import printable
 
 EXIT_UNDECIDED = 3
 

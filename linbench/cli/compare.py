@@ -17,7 +17,7 @@ from linbench.cli.text import report_broken
 from linbench.core.errors import UsageError
 from linbench.core.measurement import Status
 from linbench.core.quantity import parse_duration
-from linbench.report.format import printable
+from linbench.text.terminal import printable
 
 EXIT_REGRESSION = 1
 SHOWN = ("python", "torch", "cuda")

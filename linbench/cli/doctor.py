@@ -12,8 +12,8 @@ import click
 from linbench.cli import options
 from linbench.cli.text import columns, report_broken
 from linbench.core.case import DEVICES
-from linbench.report import format
-from linbench.report.format import printable
+from linbench.text import format
+from linbench.text.terminal import printable
 
 if TYPE_CHECKING:
     from linbench.core.ceiling import Ceiling

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from linbench.cli import options
-from linbench.report.format import printable
 from linbench.store.exchange.export import SUFFIXES
+from linbench.text.terminal import printable
 
 
 @click.command(context_settings=options.SETTINGS)

@@ -13,11 +13,12 @@ from linbench.cli.text import columns
 from linbench.core.case import AXES, DEVICES, Case
 from linbench.core.errors import UsageError
 from linbench.core.timer import DEFAULT_TIMER
-from linbench.report import format
-from linbench.report.format import printable
+from linbench.text import format
+from linbench.text.terminal import printable
 
 if TYPE_CHECKING:
-    from linbench.compare.history import Change, Series
+    from linbench.compare.history import Series
+    from linbench.statistics.change_points import Change
     from linbench.store.store import Past
 
 HEADER = ("  RUN", "BEGAN", "COMMIT", "TIME", "ANCHOR", "TIME / ANCHOR", "BASELINE")

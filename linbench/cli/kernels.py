@@ -12,7 +12,7 @@ import click
 from linbench.cli import options
 from linbench.cli.text import columns, report_broken
 from linbench.core.errors import UsageError
-from linbench.report import format
+from linbench.text import format
 
 if TYPE_CHECKING:
     from linbench.profiling.kernels import Inspected

@@ -17,7 +17,7 @@ from linbench.store import DEFAULT_DB
 
 if TYPE_CHECKING:
     from linbench.core.run import Run
-    from linbench.report.paper.chart import Chart
+    from linbench.paper.chart import Chart
 
 SETTINGS = {"auto_envvar_prefix": "LINBENCH", "help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -167,7 +167,7 @@ def charted(runs: Sequence[str], db: str, given: Mapping[str, Any]) -> tuple[lis
     Raises:
         UsageError: A name is not known, or the options do not fit together or the rows.
     """
-    from linbench.report.paper.chart import chart
+    from linbench.paper.chart import chart
     from linbench.store.store import Store
     from linbench.store.table import frame
 

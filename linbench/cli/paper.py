@@ -24,7 +24,7 @@ from linbench.core.errors import UsageError
 @options.output_format("json")
 def command(run: str, output: str, style: str, width: str, baseline: str | None, db: str, form: str) -> None:
     """Write figures, tables, methods, data and a script that measures again, of RUN, into DIR."""
-    from linbench.report.paper.bundle import Look, write_bundle
+    from linbench.paper.bundle import Look, write_bundle
     from linbench.store.store import Store
 
     folder = Path(output)

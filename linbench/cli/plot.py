@@ -33,9 +33,9 @@ def command(
     linbench plot latest --style icml --width column --where mode=fwd --facet D -o time.pdf
     linbench plot latest --y speedup --baseline softmax/flash --where mode=fwd --where D=64 -o speedup.svg
     """  # noqa: D301 - \b is click's mark for text kept as it is
-    from linbench.report.paper.figure import figure_form, save_figure
-    from linbench.report.paper.record import record, write_beside
-    from linbench.report.paper.venue import venue, width_in
+    from linbench.paper.figure import figure_form, save_figure
+    from linbench.paper.record import record, write_beside
+    from linbench.paper.venue import venue, width_in
 
     page, path = venue(style), Path(output)
     inches = width_in(page, width)

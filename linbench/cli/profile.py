@@ -16,8 +16,8 @@ from linbench.core.errors import UsageError
 from linbench.core.measurement import Status
 from linbench.core.profile import COUNTERS, TOOLS, Breakdown, Line, Profile
 from linbench.core.quantity import parse_duration
-from linbench.report import format
-from linbench.report.format import printable
+from linbench.text import format
+from linbench.text.terminal import printable
 
 HEADER = ("PHASE", "WHAT", "KIND", "CALLS", "SELF", "SHARE", "TOTAL", "GFLOP/S", "GB/S")
 COUNTED = ("PHASE", "WHAT", "CALLS", "SELF", "SHARE", "GB/S", *(name.upper() for name in COUNTERS))
@@ -143,8 +143,8 @@ def _lines(found: Profile, db: str, page: Path | None, most: int | None) -> Iter
 def _write_page(found: Profile, db: str) -> Path:
     """Draw the allocations of a profile, and return the file."""
     from linbench.profiling.artifact import Artifacts
-    from linbench.profiling.memory_page import render
     from linbench.profiling.timeline import Timeline
+    from linbench.report.memory_page import render
 
     kept = json.loads(gzip.decompress(Artifacts(db).read(found.artifacts["memory"])))
     path = Path("reports") / f"profile-{found.id}.html"

@@ -22,9 +22,9 @@ from linbench.core.errors import LinbenchError, UsageError, unknown
 from linbench.core.measurement import FAILURES, Measurement
 from linbench.core.quantity import parse_bytes, parse_duration, parse_percent
 from linbench.core.run import Run
-from linbench.report import format
-from linbench.report.format import printable
 from linbench.store import DEFAULT_DB
+from linbench.text import format
+from linbench.text.terminal import printable
 
 MANY_CASES = 10_000
 EXIT_FAILED_CASES = 3

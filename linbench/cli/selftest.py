@@ -15,7 +15,7 @@ from linbench.cli.text import columns
 from linbench.core.case import DEVICES
 from linbench.core.errors import UsageError
 from linbench.core.quantity import parse_duration
-from linbench.report import format
+from linbench.text import format
 
 EXIT_MISSED = 3
 HEADER = ("FAULT", "", "STATUS", "WHAT IT DOES", "REASON")

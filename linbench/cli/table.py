@@ -26,8 +26,8 @@ def command(runs: tuple[str, ...], style: str, output: str | None, db: str, **gi
     linbench table latest --where mode=fwd --facet D -o time.tex
     linbench table latest --style markdown --y memory --where mode=fwd_bwd,D=64
     """  # noqa: D301 - \b is click's mark for text kept as it is
-    from linbench.report.paper.record import record, write_beside
-    from linbench.report.paper.table import write_style
+    from linbench.paper.record import record, write_beside
+    from linbench.paper.table import write_style
 
     write = write_style(style)
     found, chart = options.charted(runs, db, given)

@@ -9,8 +9,8 @@ import click
 from linbench.core.measurement import Measurement
 from linbench.core.registry import Registry
 from linbench.core.roof import Bound
-from linbench.report import format
-from linbench.report.format import printable
+from linbench.text import format
+from linbench.text.terminal import printable
 
 
 def columns(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

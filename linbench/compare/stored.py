@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from linbench.compare.verdict import LEAST_EFFECT, is_clock
+from linbench.compare.change import is_clock
 from linbench.core.environment import difference
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Measurement
 from linbench.core.run import Run
+from linbench.statistics.paired import LEAST_EFFECT
 
 
 @dataclass(frozen=True)

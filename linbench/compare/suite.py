@@ -8,23 +8,20 @@ from itertools import islice
 from statistics import median
 from typing import Any, Final
 
+from linbench.compare.change import changed, is_clock
 from linbench.compare.turns import Comparison, Ended, Rounds, Studied, Turns, log_mean
-from linbench.compare.verdict import (
+from linbench.core.measurement import FAILURES, Status
+from linbench.statistics.looks import (
     CONFIRM,
     LOOKS,
     SCREEN,
     Answer,
-    Paired,
     Verdict,
-    changed,
     confirmed,
-    interval,
-    is_clock,
     judge,
-    paired,
     worth_confirming,
 )
-from linbench.core.measurement import FAILURES, Status
+from linbench.statistics.paired import Paired, interval, paired
 
 FEW_CASES: Final = 3
 ERROR_ROUNDING: Final = 0.01

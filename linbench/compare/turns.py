@@ -11,12 +11,12 @@ from functools import partial
 from statistics import median
 from typing import Any, Final
 
-from linbench.compare.verdict import LEAST_ROUNDS, settled
 from linbench.core.measurement import Memory, Status
 from linbench.execution.fork import Zygote
 from linbench.execution.plan import Job, Protocol
 from linbench.execution.process import Launch, WorkerLost, WorkerProcess, spawn
 from linbench.execution.slot import NotOpened, Slot
+from linbench.statistics.paired import LEAST_ROUNDS, settled
 
 MOST_ROUNDS: Final = 40
 TIMED_S: Final = 2.0  # in a process, of both sides together

@@ -9,10 +9,10 @@ from statistics import median
 from typing import Any
 
 from linbench.core.measurement import Kernel, Measurement, Memory, Status, TensorError, Time
-from linbench.core.statistics import median_interval, process_interval
 from linbench.core.work import Work
 from linbench.execution.plan import Job
 from linbench.measure.telemetry import Reading, disturbance, summary, throttling
+from linbench.statistics.interval import median_interval, process_interval
 
 CONTENDED_SHARE = 0.2
 

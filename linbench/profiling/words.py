@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from linbench.core.profile import HOST_BOUND, Breakdown, Kind, Line
-from linbench.report import format
+from linbench.text import format
 
 MANY_FAULTS = 10
 PHASES = ("fwd", "bwd", "prefill", "decode")

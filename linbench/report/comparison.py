@@ -5,7 +5,7 @@ from __future__ import annotations
 from linbench.compare.stored import Suspicion
 from linbench.compare.suite import Compared
 from linbench.core.measurement import Status
-from linbench.report import format
+from linbench.text import format
 
 
 def subject(found: Compared) -> str:

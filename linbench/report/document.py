@@ -10,8 +10,10 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from linbench.core.measurement import Time
-from linbench.report import format, html
+from linbench.report import html
 from linbench.report.figures import DARK, LIGHT
+from linbench.text import format
+from linbench.text.script import embedded
 
 
 def document(template: str, scripts: Sequence[str], data: Any, **values: Any) -> str:
@@ -26,7 +28,7 @@ def document(template: str, scripts: Sequence[str], data: Any, **values: Any) ->
     plotly, script = get_plotlyjs(), "\n".join(map(html.asset, scripts))
     return html.template(template).render(
         **values,
-        data=html.embedded(data),
+        data=embedded(data),
         palette=[("light", LIGHT), ("dark", DARK)],
         css=html.asset("page.css"),
         plotly=Markup(plotly),

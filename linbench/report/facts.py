@@ -9,7 +9,7 @@ from typing import Any
 
 from linbench.core.measurement import Measurement
 from linbench.core.run import Run
-from linbench.report import format
+from linbench.text import format
 
 
 def title(run: Run) -> str:

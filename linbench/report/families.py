@@ -11,7 +11,7 @@ from linbench.analysis.panel import Panel
 from linbench.analysis.scaling import scaling
 from linbench.core.measurement import FAILURES, Status
 from linbench.core.operator import Operator
-from linbench.report import format
+from linbench.text import format
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ from xml.etree import ElementTree
 
 from linbench.compare.suite import Compared
 from linbench.report import comparison as words
-from linbench.report.format import plural, printable
+from linbench.text.format import plural
+from linbench.text.markdown import code
+from linbench.text.terminal import printable
 
 MOST_BYTES: Final = 900_000
 HEADER: Final = ("verdict", "case", "effect", "evidence", "time", "memory", "error")
-PLAIN: Final = frozenset(" .,:;+%/=()'\"\u2192\u00b5")
 
 
 def ranked(found: Sequence[Compared]) -> list[Compared]:
@@ -71,15 +72,6 @@ def _row(found: Compared) -> str:
         words.error(found),
     )
     return f"| {' | '.join([verdict, *(code(text) for text in texts)])} |"
-
-
-def code(text: str) -> str:
-    """Return a text as code in Markdown that nothing in it can leave: no markup, no link, no mention."""
-    safe = "".join(
-        letter if letter.isalnum() or letter in PLAIN else f"&#{ord(letter)};"
-        for letter in printable(text.replace("\n", " "))
-    )
-    return f"<code>{safe}</code>" if safe else ""
 
 
 def junit(found: Sequence[Compared]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from linbench.analysis.panel import Panel
 from linbench.analysis.scaling import Scaling, claimed_exponent, scaling
-from linbench.report.format import count
+from linbench.text.format import count
 
 EXPONENT_OF_A_STEP = 1.0
 """What one token of decoding costs less than a sequence: a power of T."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from linbench.compare.history import Series
 from linbench.core.run import Run
-from linbench.report import format
+from linbench.text import format
 
 WIDTH: Final = 320
 HEIGHT: Final = 72

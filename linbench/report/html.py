@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from importlib.resources import files
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 
-def template(name: str, package: str = "linbench.report") -> Template:
-    """Return a template of a package; whatever is filled in is escaped, and nothing may be left out."""
+def template(name: str) -> Template:
+    """Return a template of the report; whatever is filled in is escaped, and nothing may be left out."""
     return Environment(
-        loader=PackageLoader(package),
+        loader=PackageLoader("linbench.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -26,14 +24,6 @@ def template(name: str, package: str = "linbench.report") -> Template:
 def asset(name: str) -> Markup:
     """Return a style sheet or a script of the report as it stands."""
     return Markup(files("linbench.report").joinpath("templates", name).read_text(encoding="utf-8"))
-
-
-def embedded(data: Any) -> Markup:
-    """Return data as JSON that cannot end the script element it stands in."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
 
 
 def hashed(script: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from linbench.analysis.mean import geometric_means
 from linbench.analysis.panel import Panel
 from linbench.report import words
-from linbench.report.format import count, listing, plural, ratio_interval
+from linbench.text.format import count, listing, plural, ratio_interval
 
 ALIKE = ("mode", "dtype", "device", "options")
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from linbench.core.profile import Line, Profile
 from linbench.core.run import Run
-from linbench.report import format
+from linbench.text import format
 
 MOST_LINES: Final = 6
 MOST_NAME: Final = 80

@@ -19,8 +19,8 @@ from linbench.report import words
 from linbench.report.document import document, finite, timing
 from linbench.report.facts import command, facts, machine, title
 from linbench.report.figures import layout, styles
-from linbench.report.format import TIMES, count, digits, plural
 from linbench.store.table import frame
+from linbench.text.format import TIMES, count, digits, plural
 
 SCRIPTS: Final = (
     *("numbers.js", "pairs.js", "canvas.js", "traces.js"),

@@ -9,7 +9,7 @@ from typing import Any
 from linbench.analysis.occupation import occupation
 from linbench.analysis.panel import Panel
 from linbench.core.profile import HOST_BOUND, Profile
-from linbench.report.format import count, plural
+from linbench.text.format import count, plural
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from linbench.analysis.panel import Panel
 from linbench.analysis.verdict import Verdict, verdicts
 from linbench.core.measurement import FAILURES
 from linbench.core.run import Run
-from linbench.report.format import count, digits, listing, plural
+from linbench.text.format import count, digits, listing, plural
 
 SAMPLES_FOR_95 = 6
 

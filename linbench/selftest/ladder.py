@@ -13,19 +13,6 @@ from typing import Final
 
 from linbench import api
 from linbench.compare.turns import Comparison, Ended, Rounds, Studied, Turns
-from linbench.compare.verdict import (
-    CONFIRM,
-    LOOKS,
-    SCREEN,
-    Answer,
-    Paired,
-    Verdict,
-    confirmed,
-    interval,
-    judge,
-    paired,
-    worth_confirming,
-)
 from linbench.core.environment import visible_gpus
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Status
@@ -33,6 +20,17 @@ from linbench.execution.lock import exclusive
 from linbench.execution.process import Launch, safe_memory_bytes
 from linbench.selftest import EXTRA_CHUNKS
 from linbench.selftest.rivals import RULES
+from linbench.statistics.looks import (
+    CONFIRM,
+    LOOKS,
+    SCREEN,
+    Answer,
+    Verdict,
+    confirmed,
+    judge,
+    worth_confirming,
+)
+from linbench.statistics.paired import Paired, interval, paired
 
 PLUGIN: Final = Path(__file__).with_name("rungs.py")
 OURS: Final = "linbench compare"

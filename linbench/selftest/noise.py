@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from statistics import fmean, median, stdev
 from typing import TypeVar
 
-from linbench.core.statistics import process_interval
+from linbench.statistics.interval import process_interval
 
 CONFIDENCE = 0.95
 POWER = 0.95

@@ -6,7 +6,7 @@ from synthetic import LENGTHS, quadratic_and_linear, row, sweep, table
 
 from linbench.analysis import Estimate, Panel, crossovers, duel, duels, panels
 from linbench.core.measurement import Status
-from linbench.core.statistics import process_interval
+from linbench.statistics.interval import process_interval
 
 
 class TestDuel:

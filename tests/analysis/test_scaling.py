@@ -6,7 +6,7 @@ from synthetic import realistic, row, sweep, table
 
 from linbench.analysis import Estimate, claimed_exponent, panels, scaling, scalings
 from linbench.core.measurement import Status
-from linbench.core.statistics import process_interval
+from linbench.statistics.interval import process_interval
 from linbench.store.table import frame
 
 XS = (256, 512, 1024, 2048, 4096, 8192)

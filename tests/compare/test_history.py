@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 
-from linbench.compare.history import change_points, machine, other_changes, series_of
+from linbench.compare.history import machine, other_changes, series_of
 from linbench.core.case import Case
 from linbench.core.measurement import Measurement, Status, Time
+from linbench.statistics.change_points import change_points
 from linbench.store.store import Past, Store
 
 HOST = {"host": {"cpu": "A", "cores": 2}, "gpus": []}

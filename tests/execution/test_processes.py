@@ -7,10 +7,10 @@ import pytest
 
 from linbench.core.case import Case
 from linbench.core.measurement import Status
-from linbench.core.statistics import process_interval
 from linbench.execution.plan import Job
 from linbench.execution.trial import Taken, Trial
 from linbench.measure.telemetry import Reading
+from linbench.statistics.interval import process_interval
 from linbench.store.store import Store
 
 SECOND_PROCESS = """

@@ -11,8 +11,8 @@ from linbench.core.profile import Profile
 from linbench.measure.call import Call, LaidInputs
 from linbench.measure.memory import weigh
 from linbench.profiling.allocations import allocations
-from linbench.profiling.memory_page import areas, render
 from linbench.profiling.timeline import KINDS, Step, Timeline, levels, timeline
+from linbench.report.memory_page import areas, render
 
 US = 1000
 STEPS = [

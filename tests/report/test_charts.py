@@ -5,11 +5,12 @@ import re
 
 import pytest
 
-from linbench.compare.history import Change, Series
+from linbench.compare.history import Series
 from linbench.core.case import Case
 from linbench.core.run import Run
 from linbench.report.history import MOST_CHARTS, history
 from linbench.report.page import render
+from linbench.statistics.change_points import Change
 from linbench.store.store import Past
 
 RUN = Run("r5", "2026-11-22T00:00:00+00:00", None, {}, {})

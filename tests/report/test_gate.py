@@ -8,11 +8,11 @@ import pytest
 
 from linbench.compare.suite import Compared
 from linbench.compare.turns import Comparison, Studied
-from linbench.compare.verdict import Answer, Verdict
 from linbench.core.case import Case
 from linbench.core.measurement import Memory, Status
 from linbench.execution.plan import Job
 from linbench.report import gate
+from linbench.statistics.looks import Answer, Verdict
 
 HOSTILE = "x|y</code><img src=x onerror=alert(1)>`[a](http://b) www.c @team\n::error::\x1b[31m&]]>\ud800%0A"
 

@@ -2,9 +2,9 @@ import pytest
 from synthetic import row, run_of, sweep, table
 
 from linbench.analysis import panels
-from linbench.report.format import TIMES
 from linbench.report.means import means
 from linbench.report.page import render
+from linbench.text.format import TIMES
 
 XS = (512, 1024, 2048)
 

@@ -9,10 +9,10 @@ from synthetic import LENGTHS, error, row, run_of
 
 from linbench.analysis import panels, speedup
 from linbench.core.measurement import FAILURES, Status
-from linbench.report import format
 from linbench.report.figures import DARK, LIGHT, styles
 from linbench.report.page import render
 from linbench.store.table import frame
+from linbench.text import format
 
 HOSTILE = "linear/<img src=x onerror=alert(1)><script>window.pwned=1</script>"
 MARKUP = "linear/<b>bold</b><a href='//example.org'>x</a>"  # what plotly would take for its own

@@ -11,9 +11,9 @@ from linbench.cli import _run
 from linbench.core.case import Case
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Measurement, Status, Time
-from linbench.core.statistics import process_interval
 from linbench.selftest import machine
 from linbench.selftest.machine import SIDES, described, measure_machine, verdict
+from linbench.statistics.interval import process_interval
 
 CASE = Case(1, 512, 4, 64, 64)
 CALM = {"during": {"others_cores": [0.0, 0.02, 0.1], "steal_cores": [0.0, 0.0, 0.0]}}

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from linbench.core.statistics import process_interval
 from linbench.selftest import noise
+from linbench.statistics.interval import process_interval
 
 TRIALS = 4000
 

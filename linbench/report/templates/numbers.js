@@ -1,5 +1,5 @@
 "use strict";
-// Numbers as linbench.report.format writes them.
+// Numbers as linbench.text.format writes them.
 (() => {
   function digits(value) {
     if (!Number.isFinite(value)) return "–";

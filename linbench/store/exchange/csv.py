@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
 
 from linbench.core.run import Run
 from linbench.store.table import frame
-
-FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+from linbench.text.spreadsheet import harmless
 
 
 def write(run: Run, path: Path) -> list[str]:
     """Write the rows of a run; nothing but samples is left out."""
     table = frame([run])
     words = table.select_dtypes(exclude="number").columns
-    table[words] = table[words].map(_harmless)
+    table[words] = table[words].map(harmless)
     table.to_csv(path, index=False, lineterminator="\r\n")  # so that a cell with either in it is quoted
     return []
-
-
-def _harmless(value: Any) -> Any:
-    """Return a text that a spreadsheet will not take for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.lstrip(" \n").startswith(FORMULA_STARTS) else value

@@ -9,7 +9,7 @@ from typing import Any
 
 from linbench.core.measurement import Status
 from linbench.core.run import Run
-from linbench.report.paper.chart import Chart
+from linbench.paper.chart import Chart
 
 LIBRARIES = ("linbench", "matplotlib", "numpy", "pandas")
 

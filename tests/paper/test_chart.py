@@ -6,7 +6,7 @@ from synthetic import error, realistic, row, run_of, sweep, table
 
 from linbench.core.errors import UsageError
 from linbench.core.measurement import Status
-from linbench.report.paper.chart import chart
+from linbench.paper.chart import chart
 from linbench.store.table import frame
 
 XS = (512, 1024, 2048)

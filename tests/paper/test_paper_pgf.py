@@ -7,9 +7,9 @@ import pytest
 from synthetic import error, realistic, row, sweep, table
 
 from linbench.core.measurement import Status
-from linbench.report.paper.chart import chart
-from linbench.report.paper.figure import save_figure
-from linbench.report.paper.venue import VENUES
+from linbench.paper.chart import chart
+from linbench.paper.figure import save_figure
+from linbench.paper.venue import VENUES
 from linbench.store.table import frame
 
 pytest.importorskip("matplotlib", reason="matplotlib is in the extra paper")

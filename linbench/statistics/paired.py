@@ -1,11 +1,10 @@
-"""Verdict: slower, faster, the same or undecided, from paired log-ratios, as pure functions."""
+"""Paired log-ratios of several processes: the exact sign-flip test, the interval, the smallest effect."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from statistics import median
 from typing import Final
 
@@ -15,27 +14,11 @@ from numpy.typing import NDArray
 LEAST_ROUNDS: Final = 12
 SETTLED: Final = 0.003
 BETWEEN_PROCESSES: Final = 0.01
-LOOKS: Final = (10, 14, 20, 28)
 ALPHA: Final = 0.0025
 LEAST_EFFECT: Final = 0.01
-SAME: Final = 0.015
 CONFIDENCE: Final = 0.95
 POWER: Final = 0.95
-SCREEN: Final = 8
-SCREEN_P: Final = 0.10
-SCREEN_EFFECT: Final = 0.015
-CONFIRM: Final = 24
-FALSE_DISCOVERIES: Final = 0.05
 MOST_PROCESSES: Final = 40
-
-
-class Answer(StrEnum):
-    """What can be said of B against A; undecided is never a pass."""
-
-    SLOWER = "slower"
-    FASTER = "faster"
-    SAME = "same"
-    UNDECIDED = "undecided"
 
 
 @dataclass(frozen=True)
@@ -52,30 +35,6 @@ class Paired:
     log_ratio: float
     weight: float
     rounds: int
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What several processes say of B against A.
-
-    Attributes:
-        answer: Slower, faster, same or undecided.
-        effect: How much longer B takes, relative: 0.02 is 2% slower.
-        low: Low end of its 95% interval.
-        high: High end of it.
-        p: Of the weighted sign-flip test.
-        processes: How many processes there were.
-        smallest_effect: The smallest effect that so many such processes call slower or faster with a power of
-            95%; None where so few can call nothing.
-    """
-
-    answer: Answer
-    effect: float
-    low: float
-    high: float
-    p: float
-    processes: int
-    smallest_effect: float | None
 
 
 def paired(log_ratios: Sequence[float]) -> Paired:
@@ -159,65 +118,6 @@ def smallest_effect(pairs: Sequence[Paired], alpha: float = ALPHA) -> float | No
     if patterns < 4:  # the observed pattern and its mirror only
         reaches.append(float(ndtri(POWER ** (1 / count))) * math.sqrt(count) * error)
     return math.expm1(max(reaches))
-
-
-def judge(pairs: Sequence[Paired], alpha: float = ALPHA) -> Verdict:
-    """Return the verdict at one look; `undecided` before the last look means that more processes are due.
-
-    Slower or faster: p is at most alpha, and the effect at least 1%. Same: the interval lies inside +-1.5%.
-    Fewer than 8 processes answer nothing. Looking at 10, 14, 20 and 28 processes with .0025 each calls
-    identical code different in 1% of cases at most; looking oftener would do so more.
-    """
-    p = sign_flip(pairs)
-    effect, low, high = interval(pairs)
-    answer = Answer.UNDECIDED
-    if len(pairs) >= SCREEN:
-        if p <= alpha and abs(effect) >= LEAST_EFFECT:
-            answer = Answer.SLOWER if effect > 0 else Answer.FASTER
-        elif low > -SAME and high < SAME:
-            answer = Answer.SAME
-    return Verdict(answer, effect, low, high, p, len(pairs), smallest_effect(pairs, alpha))
-
-
-def worth_confirming(pairs: Sequence[Paired]) -> bool:
-    """Return whether a case that was screened with 8 processes is to be measured afresh with 24."""
-    return sign_flip(pairs) < SCREEN_P or abs(interval(pairs)[0]) > SCREEN_EFFECT
-
-
-def confirmed(cases: Sequence[Sequence[Paired]]) -> list[Verdict]:
-    """Return the verdict of each case that was measured afresh, at most 5% of those called different falsely.
-
-    Benjamini and Hochberg's procedure: with m cases, alpha is 5% r / m for the largest rank r whose p-value
-    is at most that, and 5% / m if there is none.
-    """
-    count = len(cases)
-    ranked = sorted(sign_flip(pairs) for pairs in cases)
-    passing = (rank for rank, p in enumerate(ranked, start=1) if p <= FALSE_DISCOVERIES * rank / count)
-    alpha = FALSE_DISCOVERIES * max(passing, default=1) / max(count, 1)
-    return [judge(pairs, alpha) for pairs in cases]
-
-
-def is_clock(effect: float, in_cycles: float) -> bool:
-    """Return whether a difference in time is none in cycles of the clock: less than 1% the same way.
-
-    Args:
-        effect: How much longer B takes, relative.
-        in_cycles: How many more cycles it takes, relative.
-    """
-    return in_cycles < LEAST_EFFECT if effect > 0 else in_cycles > -LEAST_EFFECT
-
-
-def changed(a: float, b: float, rounding: float) -> bool:
-    """Return whether a quantity that does not vary, bytes or an error, is another in B than in A.
-
-    Args:
-        a: In A.
-        b: In B.
-        rounding: What it may differ by without meaning anything, relative to the larger of the two.
-    """
-    if not math.isfinite(a) or not math.isfinite(b):
-        return a != b and not (math.isnan(a) and math.isnan(b))
-    return not abs(b - a) <= rounding * max(abs(a), abs(b))
 
 
 def _standard_error(log_ratios: Sequence[float]) -> float:

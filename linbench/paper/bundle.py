@@ -14,16 +14,16 @@ import pandas as pd
 from linbench.analysis import capacities, crossovers, panels, scalings, tabulate
 from linbench.core.errors import UsageError, unknown
 from linbench.core.run import Run
-from linbench.report.paper.again import grid_toml, rerun_script
-from linbench.report.paper.chart import Chart, chart, readable
-from linbench.report.paper.figure import MOST_SERIES, drawn, save_figure
-from linbench.report.paper.methods import methods
-from linbench.report.paper.record import record, versions, write_beside
-from linbench.report.paper.table import booktabs, markdown
-from linbench.report.paper.tex import typeset
-from linbench.report.paper.venue import venue, width_in
+from linbench.paper.again import grid_toml, rerun_script
+from linbench.paper.chart import Chart, chart, readable
+from linbench.paper.figure import MOST_SERIES, drawn, save_figure
+from linbench.paper.methods import methods
+from linbench.paper.record import record, versions, write_beside
+from linbench.paper.table import booktabs, markdown
+from linbench.paper.venue import venue, width_in
 from linbench.store.exchange.export import write_run
 from linbench.store.table import frame
+from linbench.text.latex import typeset
 
 MOST_PANELS: Final = 6
 SPLITS: Final = ("mode", "dtype", "device", "options", "seed")

@@ -4,20 +4,16 @@ import math
 import numpy as np
 import pytest
 
-from linbench.compare.verdict import (
+from linbench.compare.change import changed
+from linbench.statistics.looks import LOOKS, Answer, confirmed, judge, worth_confirming
+from linbench.statistics.paired import (
     ALPHA,
-    LOOKS,
-    Answer,
     Paired,
-    changed,
-    confirmed,
     interval,
-    judge,
     paired,
     settled,
     sign_flip,
     smallest_effect,
-    worth_confirming,
 )
 
 CALM, BUSY = 0.01, 0.03

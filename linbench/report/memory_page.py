@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from linbench.core.profile import Profile
 from linbench.profiling.timeline import KINDS, Level, Timeline, levels
-from linbench.report import format, html
+from linbench.report import html
+from linbench.text import format
 
 POINTS = 600
 WIDTH, HEIGHT = 960, 320
@@ -44,7 +45,7 @@ def render(profile: Profile, found: Timeline) -> str:
     """Return the page of a profile's timeline."""
     peak, peak_s = found.peak(), found.peak_s()
     standing = sorted(found.alive(peak_s), key=lambda one: -one.bytes)
-    return html.template("memory.html.j2", "linbench.profiling").render(
+    return html.template("memory.html.j2").render(
         profile=profile,
         areas=areas(levels(found, POINTS), peak),
         peak=peak["peak"],

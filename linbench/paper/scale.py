@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from linbench.core.measurement import Status
-from linbench.report import format
-from linbench.report.paper.chart import Chart
-from linbench.report.paper.tex import Letters
-from linbench.report.paper.venue import Venue
+from linbench.paper.chart import Chart
+from linbench.paper.venue import Venue
+from linbench.text import format
+from linbench.text.latex import Letters
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 from synthetic import PLAN, realistic, row, run_of
 
-import linbench.report.paper.bundle as bundle
+import linbench.paper.bundle as bundle
 from linbench.core.errors import UsageError
 from linbench.core.grid import grid_names, load_grid
 from linbench.core.measurement import Status
-from linbench.report.paper.again import grid_toml, rerun_script, rerun_words
-from linbench.report.paper.bundle import Look, write_bundle
+from linbench.paper.again import grid_toml, rerun_script, rerun_words
+from linbench.paper.bundle import Look, write_bundle
 
 LOOK = Look("icml", "column")
 SMALL = run_of(row(name, cost * t, T=t, mode=mode) for name, cost in (("a/x", 1e-6), ("b/y", 2e-6))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from linbench.analysis import Estimate, product, speedup
-from linbench.core.statistics import process_interval
+from linbench.statistics.interval import process_interval
 
 
 def estimate(value, spread=0.01):
@@ -32,7 +32,7 @@ class TestSpeedup:
         assert speedup(replace(estimate(1.0), low=0.0), estimate(1.0)).high == math.inf
 
     def test_it_covers_the_true_ratio_of_medians_in_95_percent(self):
-        from linbench.core.statistics import median_interval
+        from linbench.statistics.interval import median_interval
 
         chance, covered, tries = random.Random(1), 0, 600
 

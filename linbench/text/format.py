@@ -8,11 +8,6 @@ DECIMAL_UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 BYTE_UNITS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
 
 
-def printable(text: str) -> str:
-    """Return a text without anything that a terminal would obey."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
-
-
 def digits(value: float) -> str:
     """Return a number with three significant digits, or two where it is tiny: 1,230, 1.23, 0.0123, 1.2e-7."""
     if not math.isfinite(value):

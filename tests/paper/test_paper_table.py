@@ -6,8 +6,8 @@ from synthetic import error, realistic, row, run_of, table
 
 from linbench.core.errors import UsageError
 from linbench.core.measurement import Status
-from linbench.report.paper.chart import chart
-from linbench.report.paper.table import booktabs, markdown, write_style
+from linbench.paper.chart import chart
+from linbench.paper.table import booktabs, markdown, write_style
 from linbench.store.table import frame
 
 HOSTILE = "c/100%_#1 & \\input{/etc/passwd} $x^2~{} '\"` | *b* <i> \u4e2d\x07"

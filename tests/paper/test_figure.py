@@ -10,12 +10,12 @@ from synthetic import error, realistic, row, sweep, table
 
 from linbench.core.errors import UsageError
 from linbench.core.measurement import FAILURES, Status
+from linbench.paper.chart import chart
+from linbench.paper.figure import MARKERS, _settings, draw, save_figure
+from linbench.paper.venue import VENUES, venue, width_in
 from linbench.report.figures import LIGHT
-from linbench.report.paper.chart import chart
-from linbench.report.paper.figure import MARKERS, _settings, draw, save_figure
-from linbench.report.paper.tex import plain
-from linbench.report.paper.venue import VENUES, venue, width_in
 from linbench.store.table import frame
+from linbench.text.latex import plain
 
 pytest.importorskip("matplotlib", reason="matplotlib is in the extra paper")
 WIDTHS = [(name, width) for name, venue in VENUES.items() for width in venue.widths_in]

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from linbench.report import format
+from linbench.text import format
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_words():
 
 def test_importing_it_imports_nothing_heavy():
     code = (
-        "import sys, linbench.report.format\n"
+        "import sys, linbench.text.format\n"
         "print([name for name in ('plotly', 'jinja2', 'numpy', 'torch') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,9 +11,10 @@ import pandas as pd
 from linbench.analysis import Estimate
 from linbench.core.errors import unknown
 from linbench.core.measurement import Status
-from linbench.report import format
-from linbench.report.paper.chart import Chart
-from linbench.report.paper.tex import one_line, typeset
+from linbench.paper.chart import Chart
+from linbench.text import format
+from linbench.text.latex import one_line, typeset
+from linbench.text.markdown import letters
 
 STYLES: Final = ("booktabs", "markdown")
 MISSING: Final = "\u2013"
@@ -61,7 +62,7 @@ def markdown(chart: Chart) -> str:
     rule = ["---"] * cells.index.nlevels + ["---:"] * len(cells.columns)
     lines = [head, rule]
     for key, texts, marks in zip(cells.index, cells.to_numpy(), ranks.to_numpy(), strict=True):
-        names = [_plain(str(name)) for name in (key if isinstance(key, tuple) else (key,))]
+        names = [letters(str(name)) for name in (key if isinstance(key, tuple) else (key,))]
         lines.append([*names, *(_marked(text, mark) for text, mark in zip(texts, marks, strict=True))])
     body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return f"{_title(chart)}.\n\n{body}\n\n{NOTE}\n"
@@ -160,11 +161,6 @@ def _typeset_cell(text: str) -> str:
     exponent = re.sub(r"e-(\d+)$", r"e$-$\1", text) if text[:1].isdigit() else text
     plain = exponent if exponent != text else typeset(text)
     return re.sub(r"^([\d.,]+) ", r"\1~", plain)
-
-
-def _plain(text: str) -> str:
-    """Return a name that Markdown takes for letters."""
-    return re.sub(r"([\\`*_{}\[\]<>()#+!|~&$])", r"\\\1", one_line(text))
 
 
 def _marked(text: str, mark: str) -> str:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from linbench.core.errors import UsageError
 from linbench.core.measurement import Status
+from linbench.paper.chart import NUMBERS, Chart
+from linbench.paper.scale import ENDINGS, X_TITLES, most_failures, x_axis, y_axis, y_limits, y_title
+from linbench.paper.venue import Venue
 from linbench.report.figures import LIGHT
-from linbench.report.paper.chart import NUMBERS, Chart
-from linbench.report.paper.scale import ENDINGS, X_TITLES, most_failures, x_axis, y_axis, y_limits, y_title
-from linbench.report.paper.tex import Letters, plain, typeset
-from linbench.report.paper.venue import Venue
+from linbench.text.latex import Letters, plain, typeset
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from linbench.core.statistics import median_interval, process_interval
+from linbench.statistics.interval import median_interval, process_interval
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from linbench.core.measurement import FAILURES, Measurement, Status, Time
 from linbench.core.run import Run
-from linbench.report import format
 from linbench.report.words import SAMPLES_FOR_95
+from linbench.text import format
 
 TIMERS: Final = {
     "cpu": "wall time of a call",

@@ -4,7 +4,7 @@ import pytest
 from synthetic import ENVIRONMENT, PLAN, error, realistic, row, run_of, time
 
 from linbench.core.measurement import Status
-from linbench.report.paper.methods import methods
+from linbench.paper.methods import methods
 
 PROTOCOL = {
     "timer": "cpu", "processes": 5, "precision": 0.01, "min_time_s": 0.5, "max_time_s": 1.0,

@@ -1,0 +1,1 @@
+"""Statistics: intervals, paired tests, looks and change points: pure functions on numbers."""

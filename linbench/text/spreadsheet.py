@@ -1,0 +1,10 @@
+"""Spreadsheet: cells that none takes for a formula."""
+
+from typing import Any, Final
+
+FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+def harmless(value: Any) -> Any:
+    """Return a text that a spreadsheet will not take for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.lstrip(" \n").startswith(FORMULA_STARTS) else value
