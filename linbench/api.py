@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from linbench.core import environment
 from linbench.core.case import DEVICES
-from linbench.core.ceiling import Ceiling
+from linbench.core.ceiling import Ceiling, Ceilings
 from linbench.core.errors import EnvironmentRefused, StoreError, UsageError
+from linbench.core.gpu import visible_gpus
 from linbench.core.grid import Grid, load_grid, typed_axes
 from linbench.core.implementation import Implementation
 from linbench.core.measurement import Measurement, Status
+from linbench.core.plan import Plan, Settings
 from linbench.core.registry import registry
 from linbench.core.run import Run
 from linbench.execution.lock import exclusive
-from linbench.execution.plan import DEFAULT_PROCESSES, Job, Plan, Protocol, make_plan, plan_from_json
 from linbench.execution.runner import Observer, Runner
+from linbench.execution.schedule import DEFAULT_PROCESSES, Job, Schedule, make_schedule, select
 from linbench.profiling.ceiling import keep as keep_ceilings
 from linbench.profiling.ceiling import kept as kept_ceilings
 from linbench.profiling.session import find_ceilings
@@ -65,7 +68,7 @@ def load(db: str | Path = DEFAULT_DB, *, run: str | None = None) -> pd.DataFrame
         UsageError: There is no such run.
     """
     store = Store(str(db))
-    names = [run] if run is not None else [found.id for found in reversed(store.summaries())]
+    names = [run] if run is not None else [summary.id for summary in reversed(store.summaries())]
     return frame(store.run(name) for name in names)
 
 
@@ -77,7 +80,7 @@ def run(
     device: str | None = None,
     db: str | Path = DEFAULT_DB,
     plugins: Sequence[str | Path] = (),
-    protocol: Protocol | None = None,
+    settings: Settings | None = None,
     on_rows: OnRows | None = None,
     **axes: Any,
 ) -> Run:
@@ -95,7 +98,7 @@ def run(
         device: cpu or cuda; the GPU if there is one.
         db: Path of a SQLite file, or URL of a database.
         plugins: Files to load beside what is installed.
-        protocol: How each case is measured.
+        settings: How each case is measured.
         on_rows: Called with the rows of each case as soon as they are stored.
         axes: B, tokens, T, H, D, K, V, dtype, mode, seed, options; they replace the grid's.
 
@@ -104,8 +107,8 @@ def run(
         EnvironmentRefused: There is no such device here, or it is being measured by another run.
         StoreError: The store cannot be written.
     """
-    plan = plan_run(grid, impl=impl, op=op, device=device, plugins=plugins, protocol=protocol, axes=axes)
-    return measure(plan, db=str(db), on_rows=on_rows)
+    schedule = plan_run(grid, impl=impl, op=op, device=device, plugins=plugins, settings=settings, axes=axes)
+    return measure(schedule, db=str(db), on_rows=on_rows)
 
 
 def plan_run(
@@ -115,10 +118,11 @@ def plan_run(
     op: str | Sequence[str] = (),
     device: str | None = None,
     plugins: Sequence[str | Path] = (),
-    protocol: Protocol | None = None,
+    settings: Settings | None = None,
     axes: Mapping[str, Any],
-) -> Plan:
-    """Return the plan of a run; the arguments are those of `run`."""
+    command: Sequence[str] = (),
+) -> Schedule:
+    """Return what a run is to measure; the arguments are those of `run`, and the words that were typed."""
     unknown_axes = set(axes) - set(PIPELINE_AXES)
     if unknown_axes:
         raise UsageError(f"unknown axis {sorted(unknown_axes)[0]!r}; axes: {', '.join(PIPELINE_AXES)}")
@@ -128,31 +132,42 @@ def plan_run(
         grid = Grid("axes") if given else DEFAULT_GRID
     if not isinstance(grid, str | Grid):
         raise UsageError(f"grid {grid!r} is neither a name, a .toml file nor a Grid")
-    found = load_grid(grid) if isinstance(grid, str) else grid
+    shape = load_grid(grid) if isinstance(grid, str) else grid
     registry.load(plugins)
     device = device or default_device()
     if device not in DEVICES:
         raise UsageError(f"device {device!r} is not one of {', '.join(DEVICES)}")
-    return make_plan(
-        registry,
-        found.overridden(typed),
+    operators = [op] if isinstance(op, str) else op or (() if impl else shape.operators)
+    chosen = select(registry, operators, [impl] if isinstance(impl, str) else impl)
+    plan = Plan(
+        shape.overridden(typed),
         device,
-        operators=[op] if isinstance(op, str) else op or (() if impl else found.operators),
-        implementations=[impl] if isinstance(impl, str) else impl,
-        plugins=[str(Path(plugin).resolve()) for plugin in plugins],
-        protocol=protocol or Protocol(processes=DEFAULT_PROCESSES[device]),
+        tuple(implementation.name for implementation in chosen),
+        tuple(str(Path(plugin).resolve()) for plugin in plugins),
+        settings or Settings(processes=DEFAULT_PROCESSES[device]),
+        tuple(command),
     )
+    return make_schedule(registry, plan)
 
 
-def resumed(store: Store, name: str, **bounds: Any) -> tuple[Run, Plan]:
-    """Return a stored run and what is left of its plan.
+def resumed(
+    store: Store,
+    name: str,
+    *,
+    timeout_s: float | None = None,
+    max_memory_bytes: int | None = None,
+    time_budget_s: float | None = None,
+) -> tuple[Run, Schedule]:
+    """Return a stored run and what is left of its schedule.
 
     Left are the rows that are missing, the skipped ones, and the ones that timed out if there is more time.
 
     Args:
         store: Where the run is.
         name: As `Store.find` takes it.
-        bounds: Fields of the protocol to replace: timeout_s, max_memory_bytes, time_budget_s.
+        timeout_s: In place of the run's own.
+        max_memory_bytes: In place of the run's own.
+        time_budget_s: Of the rest of the run.
 
     Raises:
         UsageError: There is no such run, or it was imported.
@@ -161,56 +176,53 @@ def resumed(store: Store, name: str, **bounds: Any) -> tuple[Run, Plan]:
     run = store.run(name)
     if run.imported_from is not None:
         raise UsageError(f"run {run.id} was imported, and is not gone on with; begin a new run instead")
-    other = environment.difference(run.environment, environment.capture())
+    registry.load(run.plan.plugins)
+    schedule = make_schedule(registry, run.plan)
+    other = run.environment.difference(captured(run.plan.implementations))
     if other is not None:
         raise EnvironmentRefused(f"run {run.id} was begun with {other}; begin a new run instead")
-    registry.load(run.plan["plugins"])
-    plan = plan_from_json(registry, run.plan)
-    again = {Status.SKIPPED}
-    if bounds.get("timeout_s", 0) > plan.protocol.timeout_s:
-        again.add(Status.TIMEOUT)
+    before = run.plan.settings
+    settings = replace(
+        before,
+        timeout_s=timeout_s or before.timeout_s,
+        max_memory_bytes=max_memory_bytes or before.max_memory_bytes,
+        time_budget_s=time_budget_s,
+    )
+    again = {Status.SKIPPED, *([Status.TIMEOUT] if settings.timeout_s > before.timeout_s else [])}
     done = [(row.implementation, row.case.id) for row in run.measurements if row.status not in again]
-    return run, plan.under(**bounds).without(done)
+    return run, schedule.under(settings).without(done)
 
 
 def measure(
-    plan: Plan,
+    schedule: Schedule,
     *,
     db: str,
     resume: Run | None = None,
-    command: Sequence[str] = (),
     on_start: Callable[[Run], None] | None = None,
     on_job: Observer | None = None,
     on_rows: OnRows | None = None,
 ) -> Run:
-    """Measure a plan and return the run as it is stored.
+    """Measure a schedule and return the run as it is stored.
 
     Args:
-        plan: What to measure.
+        schedule: What to measure.
         db: Where to store it.
         resume: The run to go on with; a new one if not given.
-        command: The words that were typed, kept with the run.
         on_start: Called with the run before its first case.
         on_job: Called with each job as it is taken up.
         on_rows: Called with the rows of each case as soon as they are stored.
     """
+    plan = schedule.plan
     uuids = check_device(plan.device)
     store, ceilings = Store(db, write=True), kept_ceilings(db)
-    slow = [
-        Job(row.implementation, row.operator, row.case)
-        for row in (resume.measurements if resume else ())
-        if row.status is Status.TIMEOUT
-    ]
-    with exclusive(uuids), Runner(registry, plan, on_job, slow) as runner:
-        kept = plan.to_json() | ({"command": list(command)} if command else {})
-        current = resume or store.begin(environment.capture() | ceilings, kept)
+    before = resume.measurements if resume else ()
+    slow = [Job(row.implementation, row.operator, row.case) for row in before if row.status is Status.TIMEOUT]
+    with exclusive(uuids), Runner(registry, schedule, on_job, slow) as runner:
+        current = resume or store.begin(captured(plan.implementations, ceilings), plan)
         if on_start is not None:
             on_start(current)
-        journal = journal_path(db, current.id)
-        stored = (
-            resume.measurements if resume else ()
-        )  # a run cut off may have left half a line, or one too few
-        _write_lines(journal, [json.dumps(head(current)), *_json_lines(current.id, stored)], mode="w")
+        journal = journal_path(db, current.id)  # a run cut off may have left half a line, or one too few
+        _write_lines(journal, [json.dumps(head(current)), *_json_lines(current.id, before)], mode="w")
         for rows in runner.measure():
             store.append(current.id, rows)
             _write_lines(journal, _json_lines(current.id, rows))
@@ -218,6 +230,14 @@ def measure(
                 on_rows(rows)
         store.finish(current.id)
     return store.run(current.id)
+
+
+def captured(
+    implementations: Sequence[str], ceilings: Ceilings = environment.NO_CEILINGS
+) -> environment.Environment:
+    """Return the environment as it stands, with the code that some implementations lie in."""
+    origins = {name: registry.implementation(name).origin for name in implementations}
+    return environment.capture(origins, ceilings)
 
 
 def measure_ceilings(device: str | None = None, *, db: str = DEFAULT_DB) -> tuple[list[Ceiling], Path]:
@@ -235,13 +255,13 @@ def measure_ceilings(device: str | None = None, *, db: str = DEFAULT_DB) -> tupl
     """
     device = device or default_device()
     with exclusive(check_device(device)):
-        found = find_ceilings(device)
-    return found, keep_ceilings(found, db)
+        ceilings = find_ceilings(device)
+    return ceilings, keep_ceilings(ceilings, db)
 
 
 def default_device() -> str:
     """Return cuda if a GPU is visible here, else cpu."""
-    return "cuda" if environment.visible_gpus() else "cpu"
+    return "cuda" if visible_gpus() else "cpu"
 
 
 def check_device(device: str) -> list[str]:
@@ -252,12 +272,12 @@ def check_device(device: str) -> list[str]:
     """
     if device == "cpu":
         return []
-    found = environment.visible_gpus()
-    if not found:
+    visible = visible_gpus()
+    if not visible:
         raise EnvironmentRefused(
             "--device cuda: no CUDA device is visible here; use --device cpu, or see `linbench doctor`"
         )
-    return [found[0]["uuid"]]
+    return [visible[0].uuid]
 
 
 def journal_path(db: str, run: str) -> Path:

@@ -13,7 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from linbench.core.measurement import Measurement
-    from linbench.execution.plan import Protocol
+    from linbench.core.plan import Settings
 
 UNDER_XDIST = "linbench: under xdist tests disturb each other: nothing is measured or recorded; leave out -n"
 
@@ -60,7 +60,7 @@ class Linbench:
         *,
         may_fail: bool = False,
         device: str | None = None,
-        protocol: Protocol | None = None,
+        settings: Settings | None = None,
         **axes: Any,
     ) -> Measurement:
         """Return the row of an implementation at a case; the test fails if the row is not ok.
@@ -69,7 +69,7 @@ class Linbench:
             implementation: Full name, as in "linear/chunk".
             may_fail: Return a row of any status.
             device: cpu or cuda; the GPU if there is one.
-            protocol: How to measure, if not as `linbench run` does; Protocol(once=True) only checks.
+            settings: How to measure, if not as `linbench run` does; Settings(once=True) only checks.
             axes: One value each of B, T, H, D, K, V, dtype, mode and seed; `options` by name.
 
         Raises:
@@ -83,7 +83,7 @@ class Linbench:
         grid: dict[str, Any] = {"mode": "fwd"} | axes
         grid |= {"options": {name: [value] for name, value in axes.get("options", {}).items()}}
         grid = {name: [value] if isinstance(value, int) else value for name, value in grid.items()}
-        plan = api.plan_run(None, impl=implementation, device=device, protocol=protocol, axes=grid)
+        plan = api.plan_run(None, impl=implementation, device=device, settings=settings, axes=grid)
         if len(plan.jobs) != 1:
             raise UsageError(f"{implementation}: {len(plan.jobs)} cases; give one value an axis")
         (row,) = api.measure(plan, db=self._db).measurements
@@ -108,7 +108,7 @@ def cuda_clock() -> float:
 
 
 def _new_clock() -> Callable[[], float]:
-    from linbench.core.environment import visible_gpus
+    from linbench.core.gpu import visible_gpus
     from linbench.measure.clock import DeviceClock
     from linbench.measure.device import CudaDevice
 
@@ -179,9 +179,10 @@ def _session(config: pytest.Config, records: list[dict[str, Any]]) -> Any:
     from importlib.metadata import version
 
     from linbench.core import environment
+    from linbench.core.codec import encode
     from linbench.store.exchange import pytest_benchmark
 
-    captured = environment.capture()
+    captured = encode(environment.capture({}))
     commit = config.hook.pytest_benchmark_generate_commit_info(config=config)
     config.hook.pytest_benchmark_update_commit_info(config=config, commit_info=commit)
     document = {

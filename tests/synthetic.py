@@ -1,52 +1,58 @@
 """Rows and runs made up for tests, every number a known function of its case."""
 
 from linbench.core.case import Case
+from linbench.core.ceiling import Ceiling, Ceilings
+from linbench.core.environment import Environment, Host
+from linbench.core.grid import Axes, Grid
 from linbench.core.measurement import Measurement, Memory, Status, TensorError, Time
+from linbench.core.plan import Plan, Settings
+from linbench.core.provenance import Code
 from linbench.core.run import Run
 from linbench.store.table import frame
 
 LENGTHS = (512, 1024, 2048, 4096, 8192, 16384, 32768)
-ENVIRONMENT = {
-    "host": {
-        "cpu": "Synthetic CPU @ 2.10 GHz",
-        "cores": 2,
-        "memory_bytes": 16 * 2**30,
-        "system": "Linux 6.1",
-        "python": "3.11.2",
-    },
-    "gpus": [],
-    "libraries": {"linbench": "0.1.0", "torch": "2.13.0", "numpy": "2.4.0"},
-    "git": {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False},
-    "variables": {"OMP_NUM_THREADS": "2"},
-}
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def code(*names, commit=COMMIT, dirty=False):
+    """The code of the implementations that tests make up."""
+    return Code("linbench", "0.1.0", commit, dirty, names)
+
+
+ENVIRONMENT = Environment(
+    host=Host("Synthetic CPU @ 2.10 GHz", 2, 16 * 2**30, "Linux 6.1", "3.11.2"),
+    gpus=(),
+    libraries={"linbench": "0.1.0", "torch": "2.13.0", "numpy": "2.4.0"},
+    harness=code(),
+    code=(code("a/x", "a/quadratic", "b/linear", "linear/chunk", "softmax/flash"),),
+    variables={"OMP_NUM_THREADS": "2"},
+)
 
 
 def _ceiling(name, best, unit="B/s", holds_bytes=None):
-    rest = {"median": best, "worst": best, "command": "made up", "holds_bytes": holds_bytes}
-    return {"name": name, "device": "cpu", "threads": 1, "unit": unit, "best": best, **rest}
+    return Ceiling(name, "cpu", 1, unit, best, best, best, "made up", holds_bytes)
 
 
-CEILINGS = {
-    "measured_at": "2026-11-22T14:00:00+00:00",
-    "found": [
+CEILINGS = Ceilings(
+    "2026-11-22T14:00:00+00:00",
+    (
         _ceiling("copy.L2", 1e11, holds_bytes=10**6),
         _ceiling("copy.memory", 1e10),
         _ceiling("matmul.float32", 5e10, "FLOP/s"),
-    ],
-}
-PLAN = {
-    "grid": {
-        "name": "long-seq",
-        "description": "How cost grows with length.",
-        "axes": {"T": list(LENGTHS), "B": [1], "H": [4], "D": [64], "mode": ["fwd", "fwd_bwd", "decode"]},
-        "device": {"cpu": {"dtype": ["float32"]}},
-    },
-    "command": ["linbench", "run", "--grid", "long-seq", "--device", "cpu"],
-    "device": "cpu",
-    "implementations": ["linear/chunk", "softmax/flash"],
-    "plugins": [],
-    "protocol": {"once": False, "min_time_s": 0.5, "max_samples": 2000, "timeout_s": 60.0},
-}
+    ),
+)
+PLAN = Plan(
+    Grid(
+        "long-seq",
+        "How cost grows with length.",
+        Axes(T=list(LENGTHS), B=[1], H=[4], D=[64], mode=["fwd", "fwd_bwd", "decode"]),
+        {"cpu": Axes(dtype=["float32"])},
+    ),
+    "cpu",
+    ("linear/chunk", "softmax/flash"),
+    settings=Settings(processes=1, timeout_s=60.0),
+    command=("linbench", "run", "--grid", "long-seq", "--device", "cpu"),
+)
 
 # Seconds of a forward pass: a constant, plus so much a token, plus so much a pair of tokens.
 COSTS = {

@@ -72,7 +72,7 @@ def command(**given: Any) -> int:
 def _chosen(names: Sequence[str], given: dict[str, Any]) -> list[str]:
     """Return those of some implementations that --impl and --op name, all if neither is given."""
     from linbench.core.registry import registry
-    from linbench.execution.plan import select
+    from linbench.execution.schedule import select
 
     wanted = options.words(given["impl"], "--impl"), options.words(given["op"], "--op")
     allowed = {found.name for found in select(registry, wanted[1], wanted[0])}

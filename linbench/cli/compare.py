@@ -62,9 +62,9 @@ def command(**given: Any) -> int:
 def planned(given: Mapping[str, Any], implementations: Sequence[str] | None = None) -> Any:
     """Return the plan that the flags ask for, of these implementations if they are given."""
     from linbench import api
-    from linbench.execution.plan import Protocol
+    from linbench.core.plan import Settings
 
-    protocol = Protocol(
+    settings = Settings(
         timer=given["timer"],
         timeout_s=parse_duration(given["timeout"], "--timeout"),
         max_memory_bytes=options.max_memory_bytes(given),
@@ -75,10 +75,10 @@ def planned(given: Mapping[str, Any], implementations: Sequence[str] | None = No
         op=options.words(given["op"], "--op") if implementations is None else (),
         device=given["device"],
         plugins=given["plugin"],
-        protocol=protocol,
+        settings=settings,
         axes=options.axes(given),
     )
-    api.check_device(plan.device)
+    api.check_device(plan.plan.device)
     return plan
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ from linbench.text.terminal import printable
 
 if TYPE_CHECKING:
     from linbench.core.ceiling import Ceiling
+    from linbench.core.environment import Environment
+    from linbench.core.provenance import Code
 
 HEADER = ("CEILING", "DEVICE", "THREADS", "BEST", "MEDIAN", "WORST", "OF")
 PROBES = {"cpu": "float32", "cuda": "bfloat16"}
@@ -42,14 +44,18 @@ def command(ceilings: bool, device: str | None, plugin: Sequence[str], db: str, 
         _measure_ceilings(device, db, form)
         return
     from linbench.core import environment
+    from linbench.core.codec import encode
+    from linbench.core.gpu import visible_gpus
     from linbench.core.registry import registry
 
     registry.load(plugin)
-    machine = environment.capture()
-    verdicts = [_verdict(found, bool(environment.visible_gpus())) for found in registry.implementations()]
+    machine = environment.capture({found.name: found.origin for found in registry.implementations()})
+    verdicts = [_verdict(found, bool(visible_gpus())) for found in registry.implementations()]
     broken = [{"plugin": found.name, "reason": found.reason} for found in registry.broken]
     if form == "json":
-        click.echo(json.dumps({"environment": machine, "implementations": verdicts, "broken": broken}))
+        click.echo(
+            json.dumps({"environment": encode(machine), "implementations": verdicts, "broken": broken})
+        )
         return
     for line in _lines(machine):
         click.echo(printable(line))
@@ -102,21 +108,23 @@ def _verdict(found: Any, has_gpu: bool) -> dict[str, str | None]:
     return verdict
 
 
-def _lines(machine: Mapping[str, Any]) -> list[str]:
+def _lines(machine: Environment) -> list[str]:
     """Return the environment, a line a part."""
-    host = machine["host"]
-    git = machine["git"]
-    gpus = [
-        f"{gpu['name']} ({gpu['memory_bytes'] / 2**30:.0f} GiB, driver {gpu['driver']})"
-        for gpu in machine["gpus"]
-    ]
-    commit = f"{git['commit'][:12]}{', dirty' if git['dirty'] else ''}" if git else "not a checkout"
+    host = machine.host
+    gpus = [f"{gpu.name} ({gpu.memory_bytes / 2**30:.0f} GiB, driver {gpu.driver})" for gpu in machine.gpus]
     return [
-        f"host       {host['cpu']}, {host['cores']} cores, {host['memory_bytes'] / 2**30:.0f} GiB",
-        f"load       {host['load_average']}",
-        f"system     {host['system']}, Python {host['python']} at {host['executable']}",
+        f"host       {host.cpu}, {host.cores} cores, {host.memory_bytes / 2**30:.0f} GiB",
+        f"load       {host.load_average}",
+        f"system     {host.system}, Python {host.python} at {host.executable}",
         f"gpus       {'; '.join(gpus) or 'none visible'}",
-        f"libraries  {', '.join(f'{name} {version}' for name, version in machine['libraries'].items())}",
-        f"commit     {commit}",
-        *(f"variable   {name}={value}" for name, value in machine["variables"].items()),
+        f"libraries  {', '.join(f'{name} {version}' for name, version in machine.libraries.items())}",
+        f"harness    {_code(machine.harness)}",
+        *(f"code       {_code(code)}: {len(code.implementations)} implementations" for code in machine.code),
+        *(f"variable   {name}={value}" for name, value in machine.variables.items()),
     ]
+
+
+def _code(code: Code) -> str:
+    """Return a distribution or repository with its version and commit."""
+    state = f"commit {code.commit[:12]}{', dirty' if code.dirty else ''}" if code.commit else "not a checkout"
+    return " ".join(filter(None, (code.name, code.version, f"({state})")))

@@ -103,11 +103,12 @@ def _lines(series: Series, names: Mapping[str, Sequence[str]]) -> Iterator[str]:
 
 
 def _cells(past: Past, names: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    git = past.environment.get("git") or {}
+    code = past.environment.code_of(past.implementation)
+    commit = code.commit if code else None
     return (
         f"  {past.run}",
         past.created_at,
-        str(git.get("commit") or "unknown")[:10] + (" dirty" if git.get("dirty") else ""),
+        (commit or "unknown")[:10] + (" dirty" if code and code.dirty else ""),
         format.seconds(past.median_s),
         format.seconds(past.anchor_s),
         f"{past.median_s / past.anchor_s:.4g}",
@@ -138,6 +139,17 @@ def _command(series: Series, commits: tuple[str, str]) -> str:
     return f"linbench compare {one} {other} {what}{timer}"
 
 
+def _encoded(past: Past) -> Any:
+    """Return the code that a run measured, less the names of its implementations."""
+    code = past.environment.code_of(past.implementation)
+    return code and {
+        "name": code.name,
+        "version": code.version,
+        "commit": code.commit,
+        "dirty": code.dirty,
+    }
+
+
 def _record(series: Series, names: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """Return a series as one JSON object."""
     changes = []
@@ -166,7 +178,7 @@ def _record(series: Series, names: Mapping[str, Sequence[str]]) -> dict[str, Any
             {
                 "run": past.run,
                 "created_at": past.created_at,
-                "git": past.environment.get("git"),
+                "code": _encoded(past),
                 "median_s": past.median_s,
                 "anchor_s": past.anchor_s,
                 "baselines": list(names.get(past.run, ())),

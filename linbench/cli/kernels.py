@@ -81,8 +81,9 @@ def _cells(one: Inspected) -> list[str]:
 def _inspected(given: dict[str, Any]) -> Iterator[tuple[str, Any, Inspected]]:
     """Yield what is known of each kernel, with the implementation and the case."""
     from linbench.core.grid import Grid, typed_axes
+    from linbench.core.plan import Plan
     from linbench.core.registry import registry
-    from linbench.execution.plan import Protocol, make_plan
+    from linbench.execution.schedule import make_schedule
     from linbench.profiling import kernels
 
     architectures = options.words([given["arch"]], "--arch")
@@ -98,14 +99,9 @@ def _inspected(given: dict[str, Any]) -> Iterator[tuple[str, Any, Inspected]]:
     if name is not None and registry.implementation(name).compiled is None:
         raise UsageError(f"{name} has no kernels to compile; these have: {', '.join(able) or 'none'}")
     axes = {"dtype": "bfloat16"} | {key: value for key, value in options.axes(given).items() if value}
-    plan = make_plan(
-        registry,
-        Grid("axes").overridden(typed_axes(**axes)),
-        "cuda",
-        implementations=[name] if name else able,
-        protocol=Protocol(),
-    )
-    for job in plan.jobs:
+    names = (name,) if name else tuple(able)
+    plan = Plan(Grid("axes").overridden(typed_axes(**axes)), "cuda", names)
+    for job in make_schedule(registry, plan).jobs:
         compiled = registry.implementation(job.implementation).compiled
         if compiled is None:
             continue

@@ -73,7 +73,9 @@ def command(**given: Any) -> None:
     for found in _profiled(given):
         page = _write_page(found, given["db"]) if found.memory else None
         if given["form"] == "json":
-            click.echo(json.dumps(found.to_row() | {"page": str(page) if page else None}))
+            from linbench.core.codec import encode
+
+            click.echo(json.dumps(encode(found) | {"page": str(page) if page else None}))
         else:
             most = None if given["all_lines"] else SHOWN_LINES
             for line in _lines(found, given["db"], page, most):
@@ -93,7 +95,7 @@ def _profiled(given: dict[str, Any]) -> Iterator[Profile]:
 
     timeout_s = parse_duration(given["timeout"], "--timeout")
     try:
-        plan = api.plan_run(
+        schedule = api.plan_run(
             Grid("axes"),
             impl=given["implementation"],
             device=given["device"],
@@ -102,17 +104,17 @@ def _profiled(given: dict[str, Any]) -> Iterator[Profile]:
         )
     finally:
         report_broken(registry)
-    uuids = api.check_device(plan.device)
-    check_tool(given["tool"], plan.device)
+    uuids = api.check_device(schedule.plan.device)
+    check_tool(given["tool"], schedule.plan.device)
     with exclusive(uuids):
         store, artifacts = Profiles(given["db"], write=True), Artifacts(given["db"])
-        for job in plan.jobs:
+        for job in schedule.jobs:
             yield store.add(
                 profile(
                     registry,
                     job,
                     given["tool"],
-                    plugins=plan.plugins,
+                    plugins=schedule.plan.plugins,
                     timeout_s=timeout_s,
                     artifacts=artifacts,
                 )
@@ -142,6 +144,7 @@ def _lines(found: Profile, db: str, page: Path | None, most: int | None) -> Iter
 
 def _write_page(found: Profile, db: str) -> Path:
     """Draw the allocations of a profile, and return the file."""
+    from linbench.core.codec import decode
     from linbench.profiling.artifact import Artifacts
     from linbench.profiling.timeline import Timeline
     from linbench.report.memory_page import render
@@ -150,7 +153,7 @@ def _write_page(found: Profile, db: str) -> Path:
     path = Path("reports") / f"profile-{found.id}.html"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(render(found, Timeline.from_json(kept)), encoding="utf-8")
+        path.write_text(render(found, decode(Timeline, kept)), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
     return path

@@ -93,8 +93,8 @@ def command(ctx: click.Context, /, **given: Any) -> int:
             plan, resume = _resumed(given, typed)
     finally:
         report_broken(registry)
-    if given["baseline"] is not None and given["baseline"] not in plan.implementations:
-        raise unknown("--baseline", given["baseline"], plan.implementations)
+    if given["baseline"] is not None and given["baseline"] not in plan.plan.implementations:
+        raise unknown("--baseline", given["baseline"], plan.plan.implementations)
     if given["report_path"] and not given["no_report"]:
         check_report_path(Path(given["report_path"]))
     if given["dry_run"]:
@@ -114,7 +114,6 @@ def command(ctx: click.Context, /, **given: Any) -> int:
                 plan,
                 db=given["db"],
                 resume=resume,
-                command=options.typed_words(given["db"], sys.argv[1:]),
                 on_start=printer.start,
                 on_job=take_up,
                 on_rows=printer.rows,
@@ -157,14 +156,15 @@ def _resumed(given: Mapping[str, Any], typed: Sequence[str]) -> tuple[Any, Run]:
 def _planned(given: Mapping[str, Any]) -> Any:
     """Return the plan that the flags ask for."""
     from linbench import api
-    from linbench.execution.plan import DEFAULT_PROCESSES, Protocol
+    from linbench.core.plan import Settings
+    from linbench.execution.schedule import DEFAULT_PROCESSES
 
     device = given["device"] or api.default_device()
     min_time_s = parse_duration(given["min_time"], "--min-time")
     max_time_s = _duration(given, "max_time") or 2 * min_time_s
     if max_time_s < min_time_s:
         raise UsageError(f"--max-time {given['max_time']} is less than --min-time {given['min_time']}")
-    protocol = Protocol(
+    settings = Settings(
         timer=given["timer"],
         once=given["once"],
         processes=given["processes"] or DEFAULT_PROCESSES.get(device, 1),
@@ -182,8 +182,9 @@ def _planned(given: Mapping[str, Any]) -> Any:
         op=options.words(given["op"], "--op"),
         device=device,
         plugins=given["plugin"],
-        protocol=protocol,
+        settings=settings,
         axes=options.axes(given),
+        command=options.typed_words(given["db"], sys.argv[1:]),
     )
 
 
@@ -200,7 +201,7 @@ def _print_plan(plan: Any, form: str) -> None:
     for job in plan.jobs:
         record: dict[str, Any] = {"implementation": job.implementation, "case": job.case.to_json()}
         try:
-            needed, took = estimate(registry, job, plan.protocol)
+            needed, took = estimate(registry, job, plan.plan.settings)
         except Unsupported as reason:
             record |= {"unsupported": str(reason)}
             text = f"unsupported: {reason}"

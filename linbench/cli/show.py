@@ -16,7 +16,6 @@ from linbench.cli.text import row_line
 @options.output_format("json")
 def command(run: str, db: str, form: str) -> None:
     """Print the rows of RUN: an id, the start of one, or latest."""
-    from linbench.core.ceiling import ceilings_of
     from linbench.core.roof import bound_of, roofs_of
     from linbench.store.store import Store
 
@@ -28,6 +27,6 @@ def command(run: str, db: str, form: str) -> None:
     ended = f"finished {found.finished_at}" if found.finished_at else "not finished"
     click.echo(f"run {found.id}: began {found.created_at}, {ended}, {len(found.measurements)} rows")
     width = max((len(row.implementation) for row in found.measurements), default=0)
-    roofs = roofs_of(ceilings_of(found.environment))
+    roofs = roofs_of(found.environment.ceilings.entries)
     for row in found.measurements:
         click.echo(row_line(row, width, bound_of(roofs, row.case, row.work)))

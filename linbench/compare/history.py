@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from linbench.core.case import Case
 from linbench.statistics.change_points import Change, change_points
@@ -58,7 +57,7 @@ def series_of(pasts: Iterable[Past]) -> list[Series]:
     """Return the series that runs make: one an implementation, case, machine and timer, never mixed."""
     found: dict[tuple[str, str, str, str], list[Past]] = {}
     for past in pasts:
-        key = (past.implementation, past.case.id, machine(past.environment, past.case.device), past.timer)
+        key = (past.implementation, past.case.id, past.environment.machine.on(past.case.device), past.timer)
         found.setdefault(key, []).append(past)
     return [
         Series(
@@ -69,24 +68,15 @@ def series_of(pasts: Iterable[Past]) -> list[Series]:
     ]
 
 
-def machine(environment: Mapping[str, Any], device: str) -> str:
-    """Return what times on a device depend on and no commit changes."""
-    if device == "cuda":
-        gpus = environment.get("gpus") or [{}]
-        return f"{gpus[0].get('name', 'unknown GPU')}, driver {gpus[0].get('driver', 'unknown')}"
-    host = environment.get("host") or {}
-    return f"{host.get('cpu', 'unknown processor')}, {host.get('cores', '?')} cores"
-
-
 def commit(past: Past) -> str | None:
-    """Return the commit that a run was made at, or None if it was made at none, or with changes to it."""
-    git = past.environment.get("git") or {}
-    return None if git.get("dirty") else git.get("commit")
+    """Return the commit of the code that a run measured; None if it is at none, or has changes beside it."""
+    code = past.environment.code_of(past.implementation)
+    return None if code is None or code.dirty else code.commit
 
 
 def other_changes(before: Past, after: Past) -> list[str]:
     """Return which libraries changed between two runs, as in "torch 2.6.0 -> 2.7.0"."""
-    ours, theirs = (past.environment.get("libraries") or {} for past in (before, after))
+    ours, theirs = (past.environment.libraries for past in (before, after))
     return [
         f"{name} {ours.get(name, 'none')} -> {theirs.get(name, 'none')}"
         for name in sorted({*ours, *theirs})

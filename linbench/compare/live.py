@@ -1,4 +1,4 @@
-"""Live: two sides made ready to take turns at the cases of a plan."""
+"""Live: two sides made ready to take turns at the jobs of a schedule."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from linbench.compare.imports import Imports
 from linbench.compare.launches import launches
 from linbench.compare.side import Kind, Side
 from linbench.compare.turns import Comparison, Turns
-from linbench.core.environment import visible_gpus
 from linbench.core.errors import UsageError
+from linbench.core.gpu import visible_gpus
 from linbench.core.registry import Registry
 from linbench.execution.lock import exclusive
-from linbench.execution.plan import Plan
 from linbench.execution.process import Launch, safe_memory_bytes
+from linbench.execution.schedule import Schedule
 from linbench.measure.telemetry import gpu_sm_mhz
 
 
-def comparisons(pair: tuple[Side, Side], plan: Plan) -> list[Comparison]:
-    """Return what is compared of a plan: two implementations at each case, or each job on both sides.
+def comparisons(pair: tuple[Side, Side], schedule: Schedule) -> list[Comparison]:
+    """Return what is compared of a schedule: two implementations at each case, or each job on both sides.
 
     Raises:
         UsageError: Nothing is.
     """
     if pair[0].kind is not Kind.IMPLEMENTATION:
-        return [Comparison(job, job) for job in plan.jobs]
+        return [Comparison(job, job) for job in schedule.jobs]
     found = []
-    for group in plan.groups:
+    for group in schedule.groups:
         by_name = {job.implementation: job for job in group}
         a, b = (by_name.get(side.name) for side in pair)
         if a is not None and b is not None:
@@ -40,12 +40,12 @@ def comparisons(pair: tuple[Side, Side], plan: Plan) -> list[Comparison]:
 
 
 @contextmanager
-def live(pair: tuple[Side, Side], plan: Plan, registry: Registry, folder: Path) -> Iterator[Turns]:
+def live(pair: tuple[Side, Side], schedule: Schedule, registry: Registry, folder: Path) -> Iterator[Turns]:
     """Yield the turns of two sides; what was made for them goes in the end.
 
     Args:
         pair: Implementations, refs or interpreters.
-        plan: Says on which device, with which plugins and within which bounds.
+        schedule: Says on which device, with which plugins and within which bounds.
         registry: Where implementations are, so that their code is found.
         folder: In the repository, for refs.
 
@@ -53,13 +53,14 @@ def live(pair: tuple[Side, Side], plan: Plan, registry: Registry, folder: Path) 
         UsageError: A ref cannot be checked out, or nothing of the repository is a plugin.
         EnvironmentRefused: The GPU is in use, or a worker cannot be started.
     """
+    plan = schedule.plan
     variables = {}
     uuids: Sequence[str] = ()
     if plan.device == "cuda":
-        uuids = [visible_gpus()[0]["uuid"]]
+        uuids = [visible_gpus()[0].uuid]
         variables["CUDA_VISIBLE_DEVICES"] = uuids[0]
     workers = 1 if pair[0].kind is Kind.IMPLEMENTATION else 2
-    memory = plan.protocol.max_memory_bytes or safe_memory_bytes() // workers
+    memory = plan.settings.max_memory_bytes or safe_memory_bytes() // workers
     launch = Launch(plan.plugins, memory, variables=variables)
     with ExitStack() as stack:
         stack.enter_context(exclusive(list(uuids)))
@@ -70,7 +71,7 @@ def live(pair: tuple[Side, Side], plan: Plan, registry: Registry, folder: Path) 
             trees = stack.enter_context(Trees(repository))
         started = launches(pair, launch, imports, trees)
         clock_mhz = lambda: gpu_sm_mhz(uuids[0]) if uuids else None  # noqa: E731
-        yield stack.enter_context(Turns(started, plan.device, plan.protocol, clock_mhz=clock_mhz))
+        yield stack.enter_context(Turns(started, plan.device, plan.settings, clock_mhz=clock_mhz))
 
 
 def sources(registry: Registry, plugins: Sequence[str]) -> list[Path]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from linbench.compare.change import is_clock
-from linbench.core.environment import difference
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Measurement
 from linbench.core.run import Run
@@ -110,8 +109,8 @@ def suspicions(a: Run, b: Run, *, force: bool = False) -> Iterator[Suspicion]:
 
 
 def other_machine(a: Run, b: Run) -> str | None:
-    """Return how the machine of B differs from that of A in processor, GPUs or driver, or None."""
-    return difference(_machine(a.environment), _machine(b.environment))
+    """Return how the machine of B differs from that of A in processor, cores, GPUs or driver, or None."""
+    return a.environment.machine.difference(b.environment.machine)
 
 
 def _suspicion(a: Measurement, b: Measurement) -> Suspicion:
@@ -124,13 +123,3 @@ def _suspicion(a: Measurement, b: Measurement) -> Suspicion:
         b.time.ci_low_s / a.time.ci_high_s - 1,
         b.time.ci_high_s / a.time.ci_low_s - 1,
     )
-
-
-def _machine(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of an environment must be the same: processor, GPUs and driver."""
-    host, gpus = environment.get("host") or {}, environment.get("gpus") or ()
-    return {
-        "host": {"cpu": host.get("cpu")},
-        "gpus": [{"name": gpu.get("name"), "driver": gpu.get("driver")} for gpu in gpus],
-        "libraries": {},
-    }

@@ -12,9 +12,10 @@ from statistics import median
 from typing import Any, Final
 
 from linbench.core.measurement import Memory, Status
+from linbench.core.plan import Settings
 from linbench.execution.fork import Zygote
-from linbench.execution.plan import Job, Protocol
 from linbench.execution.process import Launch, WorkerLost, WorkerProcess, spawn
+from linbench.execution.schedule import Job
 from linbench.execution.slot import NotOpened, Slot
 from linbench.statistics.paired import LEAST_ROUNDS, settled
 
@@ -90,10 +91,10 @@ class Live:
     """The workers of both sides, one and the same if a process holds both, and what was opened in them."""
 
     def __init__(
-        self, starts: Sequence[Callable[[], WorkerProcess]], device: str, protocol: Protocol
+        self, starts: Sequence[Callable[[], WorkerProcess]], device: str, settings: Settings
     ) -> None:
         self._slots = [Slot(start, device) for start in starts]
-        self._protocol = protocol
+        self._settings = settings
         self._oracles: dict[tuple[Slot, str], Mapping[str, Any]] = {}
 
     def __enter__(self) -> Live:
@@ -139,7 +140,7 @@ class Live:
 
     def check(self, side: int, job: Job, study: bool) -> dict[str, Any]:
         """Return what the first call of a side gave; studied, it is weighed and called with other inputs."""
-        message = {"do": "check", "once": False, "study": study, "timeout_s": self._protocol.timeout_s}
+        message = {"do": "check", "once": False, "study": study, "timeout_s": self._settings.timeout_s}
         return self._ask(side, job, message)
 
     def weigh(self, side: int, job: Job) -> dict[str, Any]:
@@ -150,7 +151,7 @@ class Live:
     def turn(self, side: int, job: Job, later: bool) -> list[float]:
         """Return the samples of a turn, seconds; what the last call returned is judged now or later."""
         budget_s = TIMED_S / MOST_ROUNDS / TURNS_A_ROUND
-        message = {"do": "turn", "budget_s": budget_s, "max_samples": self._protocol.max_samples}
+        message = {"do": "turn", "budget_s": budget_s, "max_samples": self._settings.max_samples}
         samples_s: list[float] = self._ask(side, job, message | {"later": later})["samples_s"]
         return samples_s
 
@@ -164,9 +165,9 @@ class Live:
         Raises:
             Ended: It is not, or the worker was lost.
         """
-        named = {"implementation": job.implementation, "timer": self._protocol.timer}
+        named = {"implementation": job.implementation, "timer": self._settings.timer}
         try:
-            answer = self._slots[-side].ask({**named, **message}, self._protocol.timeout_s)
+            answer = self._slots[-side].ask({**named, **message}, self._settings.timeout_s)
         except WorkerLost as lost:
             raise Ended(side, lost.status, lost.reason) from None
         if answer["status"] is not Status.OK:
@@ -186,7 +187,7 @@ class Turns:
         self,
         launches: Sequence[Launch],
         device: str,
-        protocol: Protocol,
+        settings: Settings,
         seed: int = 0,
         clock_mhz: Callable[[], float | None] = lambda: None,
     ) -> None:
@@ -195,7 +196,7 @@ class Turns:
         Args:
             launches: One that holds both sides, or one a side.
             device: cpu or cuda.
-            protocol: The timer, and what a worker may take.
+            settings: The timer, and what a worker may take.
             seed: Of the order of turns.
             clock_mhz: Reads the clock of the GPU; None where there is none, or it does not tell.
 
@@ -215,7 +216,7 @@ class Turns:
                 zygote = zygotes[launch.interpreter] = Zygote(launch)
                 self._stack.callback(zygote.end)
             starts.append(partial(zygotes[launch.interpreter].fork, launch))
-        self._fresh = partial(Live, starts, device, protocol)
+        self._fresh = partial(Live, starts, device, settings)
 
     def __enter__(self) -> Turns:
         return self

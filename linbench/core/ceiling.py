@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,14 @@ class Ceiling:
     holds_bytes: int | None = None
 
 
-def ceilings_of(environment: Mapping[str, Any]) -> list[Ceiling]:
-    """Return the ceilings that a run's environment was given; none if they had not been measured."""
-    return [Ceiling(**one) for one in environment.get("ceilings", {}).get("found", ())]
+@dataclass(frozen=True)
+class Ceilings:
+    """The ceilings of a machine.
+
+    Attributes:
+        measured_at: When, ISO 8601 in UTC; empty if they were not.
+        entries: Each ceiling.
+    """
+
+    measured_at: str = ""
+    entries: tuple[Ceiling, ...] = ()

@@ -1,15 +1,21 @@
 """Environment: the machine, its libraries and the code, as they stood when a run began."""
 
+from __future__ import annotations
+
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-LIBRARIES = (
+from linbench.core.ceiling import Ceilings
+from linbench.core.gpu import Gpu, gpus
+from linbench.core.provenance import Code, harness_code, measured_code
+
+LIBRARIES: Final = (
     "linbench",
     "torch",
     "triton",
@@ -20,33 +26,153 @@ LIBRARIES = (
     "flash-attn",
     "mamba-ssm",
 )
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "PYTORCH_CUDA_ALLOC_CONF")
+NO_CEILINGS: Final = Ceilings()
+VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "PYTORCH_CUDA_ALLOC_CONF")
 
 
-def capture() -> dict[str, Any]:
-    """Return what is known of this machine as plain JSON data, without CUDA and without torch."""
-    return {
-        "host": host(),
-        "gpus": gpus(),
-        "libraries": libraries(),
-        "git": git_state(Path(__file__).parent),
-        "variables": {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
-    }
+@dataclass(frozen=True)
+class Host:
+    """The processor, memory and operating system of a machine.
+
+    Attributes:
+        cpu: Name of the processor, as /proc/cpuinfo has it.
+        cores: Processors that this process may use.
+        memory_bytes: In all.
+        system: Name, release and architecture.
+        python: Version.
+        executable: Of Python.
+        load_average: Of one minute, when the run began.
+    """
+
+    cpu: str
+    cores: int
+    memory_bytes: int
+    system: str
+    python: str
+    executable: str = ""
+    load_average: float = 0.0
 
 
-def host() -> dict[str, Any]:
+@dataclass(frozen=True)
+class Machine:
+    """What must be the same for times to compare, and for ceilings to hold.
+
+    Attributes:
+        cpu: Name of the processor.
+        cores: Processors that may be used.
+        gpus: Name and driver of each GPU.
+    """
+
+    cpu: str
+    cores: int
+    gpus: tuple[str, ...]
+
+    def on(self, device: str) -> str:
+        """Return what times on a kind of device depend on, in words."""
+        if device == "cuda":
+            return self.gpus[0] if self.gpus else "unknown GPU"
+        return f"{self.cpu}, {self.cores} cores"
+
+    def difference(self, other: Machine) -> str | None:
+        """Return how this machine differs from another, in words, or None if they are alike."""
+        for name, ours, theirs in (
+            ("cpu", self.on("cpu"), other.on("cpu")),
+            ("gpus", ", ".join(self.gpus) or "none", ", ".join(other.gpus) or "none"),
+        ):
+            if ours != theirs:
+                return f"{name} {ours}, and this is {theirs}"
+        return None
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The machine, its libraries and the code.
+
+    Attributes:
+        host: The processor and the system.
+        gpus: Every GPU that the driver has.
+        libraries: Versions of those that matter and are installed, by name.
+        harness: The code of linbench itself.
+        code: The code of the implementations.
+        variables: Of the process, those that times depend on.
+        ceilings: The most that the machine was seen to do; without entries where that was not measured.
+    """
+
+    host: Host
+    gpus: tuple[Gpu, ...]
+    libraries: Mapping[str, str]
+    harness: Code
+    code: tuple[Code, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    ceilings: Ceilings = NO_CEILINGS
+
+    @property
+    def machine(self) -> Machine:
+        """What must be the same for times to compare."""
+        return Machine(
+            self.host.cpu, self.host.cores, tuple(f"{gpu.name}, driver {gpu.driver}" for gpu in self.gpus)
+        )
+
+    def code_of(self, implementation: str) -> Code | None:
+        """Return the code that an implementation lies in, or None where that is not known."""
+        return next((code for code in self.code if implementation in code.implementations), None)
+
+    def difference(self, now: Environment) -> str | None:
+        """Return how another environment differs from this one in what times depend on, in words, or None."""
+        other = self.machine.difference(now.machine)
+        if other is not None:
+            return other
+        ours, theirs = self._versions(), now._versions()
+        for name, known in ours.items():
+            if theirs.get(name) != known:
+                return f"{name} {known}, and this is {theirs.get(name)}"
+        return next((f"no {name}, and this is {theirs[name]}" for name in theirs.keys() - ours.keys()), None)
+
+    def _versions(self) -> dict[str, str]:
+        """Return the version of each library and the commit of all code, by name."""
+        commits = {
+            f"commit of {code.name}": code.commit for code in (self.harness, *self.code) if code.commit
+        }
+        return {**self.libraries, **commits}
+
+
+def capture(origins: Mapping[str, str], ceilings: Ceilings = NO_CEILINGS) -> Environment:
+    """Return the environment as it stands; neither CUDA nor torch is touched.
+
+    Args:
+        origins: The file of each implementation that is to be measured, by its full name.
+        ceilings: Of this machine, if they are known.
+    """
+    return Environment(
+        host=host(),
+        gpus=tuple(gpus()),
+        libraries=libraries(),
+        harness=harness_code(),
+        code=measured_code(origins),
+        variables={name: os.environ[name] for name in VARIABLES if name in os.environ},
+        ceilings=ceilings,
+    )
+
+
+def this_machine() -> Machine:
+    """Return what must be the same here for times to compare."""
+    gpu_names = tuple(f"{gpu.name}, driver {gpu.driver}" for gpu in gpus())
+    return Machine(cpu_name(), len(os.sched_getaffinity(0)), gpu_names)
+
+
+def host() -> Host:
     """Return the processor, memory, operating system and load of this machine."""
     import psutil
 
-    return {
-        "cpu": cpu_name(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_bytes": psutil.virtual_memory().total,
-        "load_average": round(os.getloadavg()[0], 2),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "python": platform.python_version(),
-        "executable": sys.executable,
-    }
+    return Host(
+        cpu=cpu_name(),
+        cores=len(os.sched_getaffinity(0)),
+        memory_bytes=psutil.virtual_memory().total,
+        system=f"{platform.system()} {platform.release()} {platform.machine()}",
+        python=platform.python_version(),
+        executable=sys.executable,
+        load_average=round(os.getloadavg()[0], 2),
+    )
 
 
 def cpu_name() -> str:
@@ -60,99 +186,12 @@ def cpu_name() -> str:
     return platform.processor() or "unknown"
 
 
-def gpus() -> list[dict[str, Any]]:
-    """Return the NVIDIA GPUs of this machine, read through NVML; none where there is no driver."""
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return []
-    try:
-        driver = pynvml.nvmlSystemGetDriverVersion()
-        found = []
-        for index in range(pynvml.nvmlDeviceGetCount()):
-            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-            found.append(
-                {
-                    "name": pynvml.nvmlDeviceGetName(handle),
-                    "uuid": pynvml.nvmlDeviceGetUUID(handle),
-                    "memory_bytes": int(pynvml.nvmlDeviceGetMemoryInfo(handle).total),
-                    "driver": driver,
-                }
-            )
-        return found
-    except pynvml.NVMLError:
-        return []
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def visible_gpus() -> list[dict[str, Any]]:
-    """Return the GPUs that CUDA_VISIBLE_DEVICES leaves, in its order."""
-    found = gpus()
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is None:
-        return found
-    visible = []
-    for part in chosen.split(","):
-        name = part.strip()
-        by_index = found[int(name)] if name.isdigit() and int(name) < len(found) else None
-        match = by_index or next((gpu for gpu in found if name and gpu["uuid"].startswith(name)), None)
-        if match is None:
-            break
-        visible.append(match)
-    return visible
-
-
 def libraries() -> dict[str, str]:
     """Return the versions of the libraries that matter and are installed."""
-    found = {}
+    versions = {}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
-
-
-def git_state(folder: Path) -> dict[str, Any] | None:
-    """Return the commit that a folder's checkout is at and whether it is dirty, or None outside one."""
-
-    def git(*words: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    if git("ls-files", "--error-unmatch", __file__) is None:
-        return None
-    commit = git("rev-parse", "HEAD")
-    return {"commit": commit, "dirty": bool(git("status", "--porcelain"))} if commit else None
-
-
-def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
-    """Return how a captured environment differs from another in what times depend on, or None.
-
-    Args:
-        before: What `capture` gave once.
-        now: What it gives now.
-    """
-    ours, theirs = _essentials(now), _essentials(before)
-    for name, value in theirs.items():
-        if ours.get(name) != value:
-            return f"{name} {value}, and this is {ours.get(name)}"
-    return next((f"no {name}, and this is {ours[name]}" for name in ours.keys() - theirs.keys()), None)
-
-
-def _essentials(captured: Mapping[str, Any]) -> dict[str, Any]:
-    git = captured.get("git") or {}
-    return {
-        "cpu": captured["host"]["cpu"],
-        "gpus": ", ".join(f"{gpu['name']} (driver {gpu['driver']})" for gpu in captured["gpus"]) or "none",
-        **captured["libraries"],
-        **({"commit": git["commit"]} if git else {}),
-    }
+    return versions

@@ -8,7 +8,16 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from linbench.core.case import DEVICES, DTYPES, MODES, Case, Scalar
 from linbench.core.errors import UsageError, unknown
@@ -63,6 +72,11 @@ class Axes(BaseModel):
     mode: Modes | None = None
     seed: Seeds | None = None
     options: dict[str, Values] | None = None
+
+    @model_serializer(mode="wrap")
+    def _set_axes(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Return the axes that are set."""
+        return {name: value for name, value in dump(self).items() if value is not None}
 
     @model_validator(mode="after")
     def _one_way_each(self) -> "Axes":
@@ -174,21 +188,6 @@ class Grid:
         if axes.K and axes.V:
             return list(product(axes.K, axes.V))
         return [(size, size) for size in axes.K or axes.V or [64]]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the grid as plain JSON data."""
-        return {
-            "name": self.name,
-            "description": self.description,
-            "operators": list(self.operators),
-            "axes": self.axes.model_dump(exclude_none=True),
-            "device": {name: axes.model_dump(exclude_none=True) for name, axes in self.device.items()},
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Grid":
-        """Return the grid that `to_json` wrote."""
-        return GridFile.model_validate({key: data[key] for key in data if key != "name"}).named(data["name"])
 
 
 def grid_names() -> list[str]:

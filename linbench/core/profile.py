@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Final
 
 from linbench.core.case import Case
+from linbench.core.environment import Environment
 from linbench.core.measurement import Status
 
 
@@ -60,11 +61,6 @@ class Line:
     bytes: float | None = None
     counters: Mapping[str, float] = field(default_factory=dict)
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Return the line that `asdict` made plain data of."""
-        return cls(**{**data, "kind": Kind(data["kind"])})
-
 
 @dataclass(frozen=True)
 class Breakdown:
@@ -113,15 +109,6 @@ class Breakdown:
             return None
         return self.share(Kind.GAP) if device == "cuda" else self.share(*HOST)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the breakdown as plain JSON data."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Return the breakdown that `to_json` wrote."""
-        return cls(**{**data, "lines": tuple(Line.from_json(line) for line in data["lines"])})
-
 
 @dataclass(frozen=True)
 class Profile:
@@ -133,11 +120,11 @@ class Profile:
         case: Where it was profiled.
         tool: One of `TOOLS`.
         status: How it ended.
+        environment: The machine, its libraries and the code.
         reason: One line that says why; only an ok one may have none.
         breakdown: Where the time went; None unless asked for.
         memory: What the peak was for, bytes by part; empty unless asked for.
         artifacts: SHA-256 of the files that were kept, by what they are: trace, memory, proton, ncu.
-        environment: The machine, as `linbench.core.environment.capture` wrote it.
         profiled_at: When, ISO 8601 in UTC.
         id: Its number in the store; 0 if it is not stored.
     """
@@ -147,44 +134,14 @@ class Profile:
     case: Case
     tool: str
     status: Status
+    environment: Environment = field(repr=False)
     reason: str | None = None
     breakdown: Breakdown | None = None
     memory: Mapping[str, int] = field(default_factory=dict)
     artifacts: Mapping[str, str] = field(default_factory=dict)
-    environment: Mapping[str, Any] = field(default_factory=dict, repr=False)
     profiled_at: str = ""
     id: int = 0
 
     def __post_init__(self) -> None:
         if self.status is not Status.OK and not self.reason:
             raise ValueError(f"a profile that is {self.status} must say why")
-
-    def to_row(self) -> dict[str, Any]:
-        """Return the profile as one JSON object."""
-        return {
-            "id": self.id,
-            "operator": self.operator,
-            "implementation": self.implementation,
-            "case_id": self.case.id,
-            "case": self.case.to_json(),
-            "tool": self.tool,
-            "status": str(self.status),
-            "reason": self.reason,
-            "breakdown": self.breakdown.to_json() if self.breakdown else None,
-            "memory": dict(self.memory),
-            "artifacts": dict(self.artifacts),
-            "environment": dict(self.environment),
-            "profiled_at": self.profiled_at,
-        }
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """Return the profile that `to_row` wrote."""
-        kept = {name: value for name, value in row.items() if name != "case_id"}
-        breakdown = row["breakdown"]
-        kept |= {
-            "case": Case.from_json(row["case"]),
-            "status": Status(row["status"]),
-            "breakdown": Breakdown.from_json(breakdown) if breakdown else None,
-        }
-        return cls(**kept)

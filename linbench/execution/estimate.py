@@ -2,8 +2,9 @@
 
 from linbench.core.implementation import Implementation
 from linbench.core.operator import Operator
+from linbench.core.plan import Settings
 from linbench.core.registry import Registry
-from linbench.execution.plan import Job, Protocol
+from linbench.execution.schedule import Job
 
 FLOPS_PER_S = {"cpu": 5e10, "cuda": 5e13}
 OVERHEAD_S = 0.4
@@ -14,7 +15,7 @@ class Unsupported(Exception):
     """A job will not run; the reason is one line."""
 
 
-def estimate(registry: Registry, job: Job, protocol: Protocol) -> tuple[int, float]:
+def estimate(registry: Registry, job: Job, settings: Settings) -> tuple[int, float]:
     """Return the bytes and the seconds that a job is predicted to take.
 
     Raises:
@@ -25,7 +26,7 @@ def estimate(registry: Registry, job: Job, protocol: Protocol) -> tuple[int, flo
     reason = implementation.why_not(operator, job.case)
     if reason is not None:
         raise Unsupported(reason)
-    return job_bytes(operator, implementation, job), job_seconds(operator, implementation, job, protocol)
+    return job_bytes(operator, implementation, job), job_seconds(operator, implementation, job, settings)
 
 
 def job_bytes(operator: Operator, implementation: Implementation, job: Job) -> int:
@@ -34,10 +35,10 @@ def job_bytes(operator: Operator, implementation: Implementation, job: Job) -> i
     return operator.input_bytes(job.case) + operator.output_bytes(job.case) + int(extra)
 
 
-def job_seconds(operator: Operator, implementation: Implementation, job: Job, protocol: Protocol) -> float:
+def job_seconds(operator: Operator, implementation: Implementation, job: Job, settings: Settings) -> float:
     """Return the seconds that a job is predicted to take, checks included; at most its timeout."""
     call_s = implementation.algorithmic_flops(operator, job.case) / FLOPS_PER_S[job.case.device]
-    if protocol.once:
+    if settings.once:
         return OVERHEAD_S + call_s
-    total_s = OVERHEAD_S + CALLS_OUTSIDE_SAMPLING * call_s + max(protocol.min_time_s, 3 * call_s)
-    return min(total_s, protocol.timeout_s)
+    total_s = OVERHEAD_S + CALLS_OUTSIDE_SAMPLING * call_s + max(settings.min_time_s, 3 * call_s)
+    return min(total_s, settings.timeout_s)

@@ -1,4 +1,4 @@
-"""Runner: measures the groups of a plan in several processes, and turns every end into a row."""
+"""Runner: measures the groups of a schedule in several processes, and turns every end into a row."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from linbench.core.environment import visible_gpus
+from linbench.core.gpu import visible_gpus
 from linbench.core.measurement import Measurement, Status
 from linbench.core.registry import Registry
 from linbench.execution.estimate import job_bytes
-from linbench.execution.plan import Job, Plan
 from linbench.execution.process import Launch, WorkerLost, safe_memory_bytes, spawn
+from linbench.execution.schedule import Job, Schedule
 from linbench.execution.slot import NotOpened, Slot
 from linbench.execution.trial import Taken, Trial
 from linbench.measure.telemetry import Reading, Telemetry, disturbance, throttling
@@ -33,12 +33,12 @@ Observer = Callable[[Job, str], None]
 
 
 class Runner:
-    """Measures a plan; use it as a context manager, so that its workers end with it."""
+    """Measures a schedule; use it as a context manager, so that its workers end with it."""
 
     def __init__(
         self,
         registry: Registry,
-        plan: Plan,
+        schedule: Schedule,
         observer: Observer | None = None,
         timed_out: Sequence[Job] = (),
     ) -> None:
@@ -46,29 +46,30 @@ class Runner:
 
         Args:
             registry: Where names are looked up.
-            plan: What to measure.
+            schedule: What to measure.
             observer: Called with each job as it is taken up.
             timed_out: Jobs that timed out before; the same with a longer T are skipped.
         """
         self._registry = registry
-        self._plan = plan
-        self._protocol = plan.protocol
+        self._schedule = schedule
+        self._plan = plan = schedule.plan
+        self._settings = plan.settings
         self._observer = observer or _unobserved
-        self._max_memory = plan.protocol.max_memory_bytes or safe_memory_bytes()
-        processes = 1 if plan.protocol.once else plan.protocol.processes
+        self._max_memory = plan.settings.max_memory_bytes or safe_memory_bytes()
+        processes = 1 if plan.settings.once else plan.settings.processes
         self._gpu_bytes = 0
         self._cores = len(os.sched_getaffinity(0))
         environment: dict[str, str] = {}
         if plan.device == "cuda":  # the card that this run holds, whatever the order that CUDA counts in
             gpu = visible_gpus()[0]
-            self._gpu_bytes = int(GPU_SHARE * gpu["memory_bytes"])
-            environment["CUDA_VISIBLE_DEVICES"] = gpu["uuid"]
+            self._gpu_bytes = int(GPU_SHARE * gpu.memory_bytes)
+            environment["CUDA_VISIBLE_DEVICES"] = gpu.uuid
         self._telemetry = Telemetry(environment.get("CUDA_VISIBLE_DEVICES"))
         launch = Launch(plan.plugins, self._max_memory, variables=environment)
         self._new_slot = partial(Slot, partial(spawn, launch), plan.device)
         self._slots = [self._new_slot() for _ in range(processes)]
         self._oracle: dict[str, dict[str, Any] | str] = {}
-        self._timed_out = [job for job in timed_out if job.key not in {left.key for left in plan.jobs}]
+        self._timed_out = [job for job in timed_out if job.key not in {left.key for left in schedule.jobs}]
         self._order = random.Random(0)
 
     def __enter__(self) -> Runner:
@@ -81,10 +82,10 @@ class Runner:
     def measure(self) -> Iterator[list[Measurement]]:
         """Yield the rows of each group as soon as it is measured."""
         deadline = None
-        if self._protocol.time_budget_s is not None:
-            deadline = time.monotonic() + self._protocol.time_budget_s
-        for group in self._plan.groups:
-            trials = [Trial(job, self._protocol.precision, self._cores) for job in group]
+        if self._settings.time_budget_s is not None:
+            deadline = time.monotonic() + self._settings.time_budget_s
+        for group in self._schedule.groups:
+            trials = [Trial(job, self._settings.precision, self._cores) for job in group]
             if deadline is not None and time.monotonic() > deadline:
                 for trial in trials:
                     trial.end(Status.SKIPPED, BUDGET_REASON)
@@ -108,7 +109,7 @@ class Runner:
                 trial.spent_s = 0.0
                 self._observer(trial.job, "check")
                 self._check(trial, slot)
-            if not self._protocol.once:
+            if not self._settings.once:
                 self._take_turns(wanting, slot)
             if wanting:
                 slot.close()
@@ -118,7 +119,7 @@ class Runner:
         if number < FEW:
             return True
         found = trial.time()
-        steady = found is not None and found.half_width <= self._protocol.precision
+        steady = found is not None and found.half_width <= self._settings.precision
         return not steady and trial.call_s <= SLOW_CALL_S
 
     def _predict(self, trial: Trial) -> None:
@@ -156,10 +157,10 @@ class Runner:
         message = {
             "do": "check",
             "implementation": trial.job.implementation,
-            "timer": self._protocol.timer,
-            "once": self._protocol.once,
+            "timer": self._settings.timer,
+            "once": self._settings.once,
             "study": trial.answer is None,
-            "timeout_s": self._protocol.timeout_s,
+            "timeout_s": self._settings.timeout_s,
         }
         answer = self._attempt(trial, slot, message)
         if answer is None:
@@ -168,7 +169,7 @@ class Runner:
             trial.answer = answer
             trial.errors = answer["errors"]
             trial.memory = answer.get("memory")
-            if trial.memory is None and not self._protocol.once:
+            if trial.memory is None and not self._settings.once:
                 self._weigh_apart(trial)
         slot.checked.add(trial.job.implementation)
         return trial.live
@@ -201,7 +202,7 @@ class Runner:
             return True
         if trial.call_s > SLOW_CALL_S:
             return False
-        return number < self._rounds or not trial.processes[-1].settled(self._protocol.precision)
+        return number < self._rounds or not trial.processes[-1].settled(self._settings.precision)
 
     def _measure_round(self, trials: Sequence[Trial], slot: Slot) -> None:
         """Give every trial a turn, in random order, so that drift meets all alike.
@@ -237,7 +238,7 @@ class Runner:
 
     @property
     def _most_rounds(self) -> int:
-        return math.ceil(self._rounds * self._protocol.max_time_s / self._protocol.min_time_s)
+        return math.ceil(self._rounds * self._settings.max_time_s / self._settings.min_time_s)
 
     def _turn_of(self, trial: Trial, slot: Slot) -> Taken | None:
         """Return what a turn of a trial gave, or None if the trial has ended."""
@@ -252,9 +253,9 @@ class Runner:
         message = {
             "do": "turn",
             "implementation": trial.job.implementation,
-            "timer": self._protocol.timer,
-            "budget_s": self._protocol.min_time_s / turns,
-            "max_samples": max(1, self._protocol.max_samples // turns),
+            "timer": self._settings.timer,
+            "budget_s": self._settings.min_time_s / turns,
+            "max_samples": max(1, self._settings.max_samples // turns),
         }
         readings: list[Reading] = []
 
@@ -267,7 +268,7 @@ class Runner:
         if answer is None:
             return None
         readings.append(self._telemetry.read())
-        beside = {"do": "anchor", "timer": self._protocol.timer, "device": self._plan.device}
+        beside = {"do": "anchor", "timer": self._settings.timer, "device": self._plan.device}
         anchor = self._attempt(trial, slot, beside)
         if anchor is None:
             return None
@@ -292,7 +293,7 @@ class Runner:
         if not self._opened(trial, slot):
             return None
         start = time.monotonic()
-        left = self._protocol.timeout_s - trial.spent_s
+        left = self._settings.timeout_s - trial.spent_s
         if left <= 0:
             self._note_timeout(trial)
             return None
@@ -330,7 +331,7 @@ class Runner:
         return True
 
     def _note_timeout(self, trial: Trial) -> None:
-        trial.end(Status.TIMEOUT, f"not done within {self._protocol.timeout_s:.4g} s (--timeout)")
+        trial.end(Status.TIMEOUT, f"not done within {self._settings.timeout_s:.4g} s (--timeout)")
         self._timed_out.append(trial.job)
 
 

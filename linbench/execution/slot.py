@@ -8,8 +8,8 @@ from typing import Any
 
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Status
-from linbench.execution.plan import Job
 from linbench.execution.process import WorkerLost, WorkerProcess
+from linbench.execution.schedule import Job
 
 OPEN_TIMEOUT_S = 900.0
 

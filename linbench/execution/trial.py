@@ -10,7 +10,7 @@ from typing import Any
 
 from linbench.core.measurement import Kernel, Measurement, Memory, Status, TensorError, Time
 from linbench.core.work import Work
-from linbench.execution.plan import Job
+from linbench.execution.schedule import Job
 from linbench.measure.telemetry import Reading, disturbance, summary, throttling
 from linbench.statistics.interval import median_interval, process_interval
 

@@ -2,59 +2,47 @@
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from linbench.core.errors import UsageError
+from linbench.core.grid import Axes
 from linbench.core.run import Run
 
 
 def grid_toml(run: Run) -> str:
-    """Return the grid of a run as the TOML file that `linbench run --grid` takes.
-
-    Raises:
-        UsageError: The run's plan holds no grid.
-    """
-    grid = run.plan.get("grid")
-    if not isinstance(grid, Mapping) or "axes" not in grid:
-        raise UsageError(f"run {run.id} has no grid in its plan; it cannot be made again")
-    lines = [f"description = {json.dumps(grid.get('description', ''))}"]
-    lines += _table("axes", grid["axes"])
-    for device, axes in grid.get("device", {}).items():
+    """Return the grid of a run as the TOML file that `linbench run --grid` takes."""
+    grid = run.plan.grid
+    lines = [f"description = {json.dumps(grid.description)}"]
+    lines += _table("axes", grid.axes)
+    for device, axes in grid.device.items():
         lines += _table(f"device.{device}", axes)
     return "\n".join(lines) + "\n"
 
 
 def rerun_words(run: Run) -> list[str]:
-    """Return the command that measures the run again from `grid.toml`: the same selection and protocol."""
-    plan = run.plan
-    protocol = plan.get("protocol") or {}
-    words = ["linbench", "run", "--grid", "grid.toml", "--impl", ",".join(plan["implementations"])]
-    words += ["--device", plan["device"]]
-    for plugin in plan.get("plugins", ()):
-        words += ["--plugin", plugin]
-    words += ["--once"] if protocol.get("once") else []
-    for flag, name, unit in (
-        ("--timer", "timer", ""),
-        ("--processes", "processes", ""),
-        ("--precision", "precision", "%"),
-        ("--min-time", "min_time_s", "s"),
-        ("--max-time", "max_time_s", "s"),
-        ("--samples", "max_samples", ""),
-        ("--timeout", "timeout_s", "s"),
-        ("--max-memory", "max_memory_bytes", ""),
-        ("--time-budget", "time_budget_s", "s"),
+    """Return the command that measures the run again from `grid.toml`: the same selection and settings."""
+    plan, settings = run.plan, run.plan.settings
+    words = ["linbench", "run", "--grid", "grid.toml", "--impl", ",".join(plan.implementations)]
+    words += ["--device", plan.device]
+    words += [word for plugin in plan.plugins for word in ("--plugin", plugin)]
+    words += ["--once"] if settings.once else []
+    words += ["--timer", settings.timer] if settings.timer else []
+    for flag, value, unit in (
+        ("--processes", settings.processes, ""),
+        ("--precision", 100 * settings.precision, "%"),
+        ("--min-time", settings.min_time_s, "s"),
+        ("--max-time", settings.max_time_s, "s"),
+        ("--samples", settings.max_samples, ""),
+        ("--timeout", settings.timeout_s, "s"),
+        ("--max-memory", settings.max_memory_bytes, ""),
+        ("--time-budget", settings.time_budget_s, "s"),
     ):
-        value = protocol.get(name)
-        if value is not None:
-            number = 100 * value if unit == "%" else value
-            words += [flag, (number if isinstance(number, str) else _decimal(number)) + unit]
+        words += [] if value is None else [flag, f"{_decimal(value)}{unit}"]
     return words
 
 
 def rerun_script(run: Run) -> str:
     """Return a shell script that measures the run again; further words are handed on to linbench."""
-    typed = shlex.join(run.plan.get("command") or ["from Python, with no command"])
+    typed = shlex.join(run.plan.command or ["from Python, with no command"])
     comment = "\n".join(f"#   {line}" for line in typed.splitlines())
     return (
         f"#!/bin/sh\n# Measures run {run.id} again. It was begun as:\n{comment}\n"
@@ -62,12 +50,12 @@ def rerun_script(run: Run) -> str:
     )
 
 
-def _table(name: str, axes: Mapping[str, Any]) -> Iterator[str]:
+def _table(name: str, axes: Axes) -> Iterator[str]:
     yield f"\n[{name}]"
-    yield from (f"{key} = {json.dumps(value)}" for key, value in axes.items() if key != "options")
-    if axes.get("options"):
+    yield from (f"{key} = {json.dumps(value)}" for key, value in axes.model_dump(exclude={"options"}).items())
+    if axes.options:
         yield f"\n[{name}.options]"
-        yield from (f"{json.dumps(key)} = {json.dumps(value)}" for key, value in axes["options"].items())
+        yield from (f"{json.dumps(key)} = {json.dumps(value)}" for key, value in axes.options.items())
 
 
 def _decimal(number: float) -> str:

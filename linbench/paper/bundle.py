@@ -12,6 +12,7 @@ from typing import Any, Final
 import pandas as pd
 
 from linbench.analysis import capacities, crossovers, panels, scalings, tabulate
+from linbench.core.codec import encode
 from linbench.core.errors import UsageError, unknown
 from linbench.core.run import Run
 from linbench.paper.again import grid_toml, rerun_script
@@ -97,8 +98,8 @@ def _write_data(run: Run, rows: pd.DataFrame, folder: Path) -> None:
         "id": run.id,
         "created_at": run.created_at,
         "finished_at": run.finished_at,
-        "environment": run.environment,
-        "plan": run.plan,
+        "environment": encode(run.environment),
+        "plan": encode(run.plan),
         "written_by": versions(),
     }
     text = json.dumps(kept, indent=2, sort_keys=True, ensure_ascii=False)

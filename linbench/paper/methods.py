@@ -1,11 +1,13 @@
 """Methods: how a run was measured, in words, from what was recorded and nothing else."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
+from linbench.core.gpu import Gpu
 from linbench.core.measurement import FAILURES, Measurement, Status, Time
+from linbench.core.plan import Settings
 from linbench.core.run import Run
 from linbench.report.words import SAMPLES_FOR_95
 from linbench.text import format
@@ -62,36 +64,29 @@ def _what(run: Run) -> str:
 
 
 def _where(run: Run) -> str:
-    environment = run.environment
-    host, git = environment.get("host") or {}, environment.get("git") or {}
-    parts = []
-    if host.get("cpu"):
-        cores = f" ({format.plural(host['cores'], 'core')})" if "cores" in host else ""
-        parts.append(f"{host['cpu']}{cores}")
-    if "memory_bytes" in host:
-        parts.append(f"{format.size(host['memory_bytes'])} of memory")
-    gpus = Counter(_gpu(gpu) for gpu in environment.get("gpus") or ())
-    parts += [f"{number} {name}" for name, number in gpus.items()]
-    text = "The machine has " + format.listing(parts) + "." if parts else ""
-    software = [host["system"]] if host.get("system") else []
-    software += [f"Python {host['python']}"] if host.get("python") else []
-    software += [f"{name} {version}" for name, version in (environment.get("libraries") or {}).items()]
-    if software:
-        text += f" Software: {', '.join(software)}."
-    variables = environment.get("variables") or {}
-    if variables:
-        text += f" Set were {', '.join(f'{name}={value}' for name, value in sorted(variables.items()))}."
-    if git.get("commit"):
-        state = ", with uncommitted changes" if git.get("dirty") else ""
-        text += f" The code was at commit {git['commit']}{state}."
+    environment, host = run.environment, run.environment.host
+    parts = [
+        f"{host.cpu} ({format.plural(host.cores, 'core')})",
+        f"{format.size(host.memory_bytes)} of memory",
+    ]
+    parts += [f"{number} {name}" for name, number in Counter(map(_gpu, environment.gpus)).items()]
+    text = f"The machine has {format.listing(parts)}."
+    software = [host.system, f"Python {host.python}"]
+    software += [f"{name} {version}" for name, version in environment.libraries.items()]
+    text += f" Software: {', '.join(software)}."
+    if environment.variables:
+        shown = (f"{name}={value}" for name, value in sorted(environment.variables.items()))
+        text += f" Set were {', '.join(shown)}."
+    for code in environment.code:
+        if code.commit:
+            state = ", with uncommitted changes" if code.dirty else ""
+            text += f" The code of {code.name} was at commit {code.commit}{state}."
     ended = "" if run.finished_at else ", and did not finish"
-    return f"{text} The run is {run.id}, begun {run.created_at}{ended}.".strip()
+    return f"{text} The run is {run.id}, begun {run.created_at}{ended}."
 
 
-def _gpu(gpu: Mapping[str, Any]) -> str:
-    known = [format.size(gpu["memory_bytes"])] if gpu.get("memory_bytes") else []
-    known += [f"driver {gpu['driver']}"] if gpu.get("driver") else []
-    return str(gpu.get("name")) + (f" ({', '.join(known)})" if known else "")
+def _gpu(gpu: Gpu) -> str:
+    return f"{gpu.name} ({format.size(gpu.memory_bytes)}, driver {gpu.driver})"
 
 
 def _timing(run: Run) -> Iterator[str]:
@@ -105,28 +100,21 @@ def _timing(run: Run) -> Iterator[str]:
         yield f"The timer{where} is {timer}{meaning}."
     processes = _span([len(time.processes) for time in times], "process", "processes")
     yield f"Each time comes from {processes} and {_span([time.n for time in times], 'sample', 'samples')}."
-    yield from _protocol(run.plan.get("protocol") or {})
+    yield from _asked(run.plan.settings)
     yield _estimate(times)
 
 
-def _protocol(protocol: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what was asked for, as far as the plan has it."""
-    asked = []
-    if "processes" in protocol:
-        asked.append(f"{_span([protocol['processes']], 'process', 'processes')} at most")
-    if "min_time_s" in protocol:
-        asked.append(f"{format.seconds(protocol['min_time_s'])} of timed calls")
-    if "precision" in protocol and "max_time_s" in protocol:
-        asked.append(
-            f"up to {format.seconds(protocol['max_time_s'])} until the half width of the interval is "
-            f"{format.digits(100 * protocol['precision'])}%"
-        )
-    if "max_samples" in protocol:
-        asked.append(f"no more than {format.count(protocol['max_samples'])} calls")
-    if asked:
-        yield f"Asked for were, of each row over all its processes, {', '.join(asked)}."
-    if "timeout_s" in protocol:
-        yield f"A row was given up after {format.seconds(protocol['timeout_s'])} in one process."
+def _asked(settings: Settings) -> Iterator[str]:
+    """Yield what was asked for."""
+    half_width = format.digits(100 * settings.precision)
+    yield (
+        "Asked for were, of each row over all its processes, "
+        f"{_span([settings.processes], 'process', 'processes')} at most, "
+        f"{format.seconds(settings.min_time_s)} of timed calls, "
+        f"up to {format.seconds(settings.max_time_s)} until the half width of the interval is "
+        f"{half_width}%, no more than {format.count(settings.max_samples)} calls."
+    )
+    yield f"A row was given up after {format.seconds(settings.timeout_s)} in one process."
 
 
 def _estimate(times: Sequence[Time]) -> str:

@@ -31,8 +31,8 @@ def record(chart: Chart, runs: Sequence[Run], command: Sequence[str], **look: An
             {
                 "id": run.id,
                 "created_at": run.created_at,
-                "commit": (run.environment.get("git") or {}).get("commit"),
-                "command": run.plan.get("command"),
+                "commits": [code.commit for code in run.environment.code],
+                "command": list(run.plan.command),
             }
             for run in runs
         ],

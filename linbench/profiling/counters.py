@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from linbench.core.codec import encode
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Status
 from linbench.core.profile import COUNTERS, Breakdown, Kind, Line
@@ -105,7 +106,7 @@ def answer_counted(request: Mapping[str, Any], device: str, folder: Path, timeou
         return found if found["status"] != Status.OK else {"status": Status.ERROR, "reason": f"ncu: {error}"}
     with gzip.open(folder / f"ncu{SUFFIX}", "wt", encoding="utf-8") as kept:
         json.dump([asdict(launch) for launch in launches], kept)
-    return found | {"breakdown": breakdown(launches).to_json()}
+    return found | {"breakdown": encode(breakdown(launches))}
 
 
 def command(program: str, file: Path, ranges: Sequence[str]) -> list[str]:

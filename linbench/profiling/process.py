@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from linbench.core import environment
+from linbench.core.gpu import visible_gpus
 from linbench.core.measurement import Status
 
 COMMAND = (sys.executable, "-P", "-m", "linbench.profiling.worker")
@@ -35,7 +35,7 @@ def answer(
     (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
     variables = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **NAME_KERNELS}
     if device == "cuda":  # the card that is held, whatever the order that CUDA counts in
-        variables["CUDA_VISIBLE_DEVICES"] = environment.visible_gpus()[0]["uuid"]
+        variables["CUDA_VISIBLE_DEVICES"] = visible_gpus()[0].uuid
     log = folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(

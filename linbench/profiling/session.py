@@ -10,13 +10,14 @@ from typing import Any
 
 from linbench.core import environment
 from linbench.core.ceiling import Ceiling
+from linbench.core.codec import decode
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Status
 from linbench.core.profile import Breakdown, Profile
 from linbench.core.registry import Registry
 from linbench.execution.estimate import job_bytes
-from linbench.execution.plan import Job
 from linbench.execution.process import safe_memory_bytes
+from linbench.execution.schedule import Job
 from linbench.profiling.artifact import SUFFIX, Artifacts
 from linbench.profiling.counters import answer_counted
 from linbench.profiling.process import answer
@@ -47,6 +48,7 @@ def profile(
     Raises:
         EnvironmentRefused: ncu is not there, or has no permission.
     """
+    implementation = registry.implementation(job.implementation)
     found = _predicted(registry, job)
     kept: dict[str, str] = {}
     if found is None:
@@ -71,10 +73,10 @@ def profile(
         tool=tool,
         status=Status(found["status"]),
         reason=found.get("reason"),
-        breakdown=Breakdown.from_json(breakdown) if breakdown else None,
+        breakdown=decode(Breakdown, breakdown) if breakdown else None,
         memory=found.get("memory") or {},
         artifacts=kept,
-        environment=environment.capture(),
+        environment=environment.capture({job.implementation: implementation.origin}),
         profiled_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 KINDS = ("outputs", "state", "saved", "workspace")
 """What a block is for; where it is several of these, the first counts."""
@@ -82,15 +81,6 @@ class Timeline:
         standing = self.alive(self.peak_s())
         parts = {kind: sum(one.bytes for one in standing if one.kind == kind) for kind in KINDS}
         return {"peak": sum(parts.values()), **parts}
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the timeline as plain JSON data."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Return the timeline that `to_json` wrote."""
-        return cls(tuple(Block(**one) for one in data["blocks"]), data["length_s"])
 
 
 def timeline(steps: Sequence[Step]) -> Timeline:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from linbench.core.case import Case
+from linbench.core.codec import encode
 from linbench.core.measurement import Status
 from linbench.core.registry import registry
 from linbench.execution.failure import failure
@@ -42,18 +43,18 @@ def profile(request: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     call = Call(operator, implementation, case, LaidInputs(operator, case))
     found: dict[str, Any] = {"status": Status.OK}
     if request["tool"] in ("torch", "all"):
-        found["breakdown"] = record(call, folder / f"trace{SUFFIX}").to_json()
+        found["breakdown"] = encode(record(call, folder / f"trace{SUFFIX}"))
     if request["tool"] == "proton":
         from linbench.profiling.proton import record_kernels
 
-        found["breakdown"] = record_kernels(call, folder / f"proton{SUFFIX}").to_json()
+        found["breakdown"] = encode(record_kernels(call, folder / f"proton{SUFFIX}"))
     if request["tool"] == "ncu":
         _once(call)
     if request["tool"] in ("memory", "all"):
         taken = allocations(call)
         found["memory"] = taken.peak()
         with gzip.open(folder / f"memory{SUFFIX}", "wt", encoding="utf-8") as file:
-            json.dump(taken.to_json(), file)
+            json.dump(encode(taken), file)
     return found
 
 

@@ -7,22 +7,23 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from linbench.core.codec import encode
+from linbench.core.environment import Environment
 from linbench.core.measurement import Measurement
+from linbench.core.provenance import Code
 from linbench.core.run import Run
 from linbench.text import format
 
 
 def title(run: Run) -> str:
     """Return what was measured: the name of the grid, or that its axes were typed."""
-    grid = run.plan.get("grid")
-    name = grid.get("name") if isinstance(grid, Mapping) else grid
-    return "Axes as typed" if name == "axes" else str(name or "Run")
+    name = run.plan.grid.name
+    return "Axes as typed" if name == "axes" else name or "Run"
 
 
 def command(run: Run) -> str | None:
     """Return the command that makes the run again; None for a run that no command began."""
-    typed = run.plan.get("command")
-    return shlex.join(typed) if typed else None
+    return shlex.join(run.plan.command) if run.plan.command else None
 
 
 def tally(rows: Sequence[Measurement]) -> str:
@@ -32,39 +33,43 @@ def tally(rows: Sequence[Measurement]) -> str:
     return " · ".join([format.plural(len(rows), "row"), *parts])
 
 
-def machine(environment: Mapping[str, Any]) -> str:
+def machine(environment: Environment) -> str:
     """Return the machine in one line: its processor, GPUs, torch and commit, as far as they are known."""
-    host, git = environment.get("host") or {}, environment.get("git") or {}
-    gpus = Counter(str(gpu.get("name")) for gpu in environment.get("gpus") or ())
-    torch = (environment.get("libraries") or {}).get("torch")
+    host, torch = environment.host, environment.libraries.get("torch")
+    gpus = Counter(gpu.name for gpu in environment.gpus)
     parts = [
-        host.get("cpu"),
-        format.plural(host["cores"], "core") if "cores" in host else None,
+        host.cpu,
+        format.plural(host.cores, "core"),
         ", ".join(f"{number} {format.TIMES} {name}" for name, number in gpus.items()) or "no GPU",
         f"torch {torch}" if torch else None,
-        f"commit {str(git['commit'])[:10]}" if git.get("commit") else None,
+        *dict.fromkeys(f"commit {code.commit[:10]}" for code in measured(environment) if code.commit),
     ]
     return " · ".join(part for part in parts if part)
+
+
+def measured(environment: Environment) -> tuple[Code, ...]:
+    """Return the code that was measured; the harness's own where it is not known which that was."""
+    return environment.code or (environment.harness,)
 
 
 def facts(run: Run) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return the environment, the timers and the plan as titled lists of names and texts."""
     timers = Counter(row.time.timer for row in run.measurements if row.time)
     meters = Counter(row.memory.meter for row in run.measurements if row.memory)
-    measured = {"started": run.created_at, "finished": run.finished_at or "no"} | {
+    about = {"started": run.created_at, "finished": run.finished_at or "no"} | {
         name: [f"{text} ({format.plural(number, 'row')})" for text, number in sorted(counted.items())]
         for name, counted in (("timer", timers), ("memory meter", meters))
     }
-    sections: dict[str, Any] = {"measured": measured}
+    sections: dict[str, Any] = {"measured": about}
     plain: dict[str, Any] = {}
-    for name, value in run.environment.items():
+    for name, value in encode(run.environment).items():
         if isinstance(value, Mapping):
             sections[name] = value
         elif isinstance(value, list) and value and all(isinstance(part, Mapping) for part in value):
             sections |= {f"{name} {number}": part for number, part in enumerate(value)}
         else:
             plain[name] = value
-    sections |= {"other": plain, "plan": run.plan}
+    sections |= {"other": plain, "plan": encode(run.plan)}
     return [(title, lines) for title, part in sections.items() if (lines := list(_lines(part, "")))]
 
 

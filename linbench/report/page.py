@@ -85,7 +85,7 @@ def render(
         axis=axis,
         baseline=chosen,
         verdicts=[
-            _verdict(panel, chosen, known) | {"waiting": waiting(panel, run.environment, profiled)}
+            _verdict(panel, chosen, known) | {"waiting": waiting(panel, run.environment.host.cores, profiled)}
             for panel in found
         ],
         means=means(found, chosen),
@@ -140,7 +140,7 @@ def _data(
 ) -> dict[str, Any]:
     """Return what the page's script draws from: every row once, and the rows of each panel by number."""
     rows, roofs = run.measurements, roofline.roofs_of_run(run)
-    plugins = [word for plugin in run.plan.get("plugins", ()) for word in ("--plugin", plugin)]
+    plugins = [word for plugin in run.plan.plugins for word in ("--plugin", plugin)]
     cases = list(dict.fromkeys(row.case for row in rows))
     case_number = {case: number for number, case in enumerate(cases)}
     varying = _varying(rows)

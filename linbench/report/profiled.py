@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
 from linbench.core.profile import Line, Profile
 from linbench.core.run import Run
@@ -77,8 +77,8 @@ def chosen(run: Run, found: Sequence[Profile]) -> list[Profile]:
     """
 
     def is_same(profile: Profile) -> bool:
-        commit = _commit(run.environment)
-        return commit is not None and _commit(profile.environment) == commit
+        ours, its = (one.environment.code_of(profile.implementation) for one in (run, profile))
+        return ours is not None and its is not None and ours.commit is not None and its.commit == ours.commit
 
     timed = [profile for profile in found if profile.breakdown is not None]
     best = {(one.implementation, one.case.id): one for one in sorted(timed, key=is_same)}  # the last of a key
@@ -101,15 +101,15 @@ def sections(run: Run, profiles: Sequence[Told]) -> list[Section]:
 
 
 def _about(run: Run, profile: Profile) -> str:
-    ours, its = _commit(run.environment), _commit(profile.environment)
+    ours, its = (one.environment.code_of(profile.implementation) for one in (run, profile))
     at = f"profile {profile.id} of {profile.profiled_at}"
-    if ours is None or its is None:
+    if ours is None or its is None or ours.commit is None or its.commit is None:
         return f"{at}; it is not known whether its code is that of this run"
-    short, dirty = its[:COMMIT_DIGITS], _dirty(run.environment) or _dirty(profile.environment)
-    changed = ", with uncommitted changes on one side or both" if dirty else ""
-    if ours == its:
+    short = its.commit[:COMMIT_DIGITS]
+    changed = ", with uncommitted changes on one side or both" if ours.dirty or its.dirty else ""
+    if ours.commit == its.commit:
         return f"{at}, at the commit of this run, {short}{changed}"
-    return f"{at}, at commit {short}, where this run is of {ours[:COMMIT_DIGITS]}{changed}"
+    return f"{at}, at commit {short}, where this run is of {ours.commit[:COMMIT_DIGITS]}{changed}"
 
 
 def _phases(profile: Profile) -> list[Phase]:
@@ -130,11 +130,3 @@ def _phases(profile: Profile) -> list[Phase]:
 
     ordered = sorted(lines, key=lambda line: line.phase != "fwd")  # stable: bwd after fwd, longest first
     return [phase(name, list(own)) for name, own in groupby(ordered, key=lambda line: line.phase)]
-
-
-def _commit(environment: Mapping[str, Any]) -> str | None:
-    return (environment.get("git") or {}).get("commit")
-
-
-def _dirty(environment: Mapping[str, Any]) -> bool:
-    return bool((environment.get("git") or {}).get("dirty"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from linbench.core.ceiling import ceilings_of
 from linbench.core.measurement import Measurement
 from linbench.core.roof import Roofs, bound_of, roofs_of
 from linbench.core.run import Run
@@ -15,7 +14,7 @@ COLUMNS: Final = ("useful", "algorithmic", "fewest", "bound", "limit")
 
 def roofs_of_run(run: Run) -> Roofs:
     """Return the roofs under which a run has timed rows with their work; none if there were no ceilings."""
-    roofs = roofs_of(ceilings_of(run.environment))
+    roofs = roofs_of(run.environment.ceilings.entries)
     kinds = {(row.case.device, row.case.dtype) for row in run.measurements if row.time and row.work}
     return {kind: roof for kind, roof in roofs.items() if kind in kinds}
 
@@ -42,6 +41,6 @@ def drawn(roofs: Roofs) -> dict[str, Any]:
 
 def unmeasured(run: Run) -> str:
     """Return the device of timed rows on which no ceilings had been measured; empty if there is none."""
-    roofs = roofs_of(ceilings_of(run.environment))
+    roofs = roofs_of(run.environment.ceilings.entries)
     timed = (row.case for row in run.measurements if row.time)
     return next((case.device for case in timed if (case.device, case.dtype) not in roofs), "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from linbench.analysis.occupation import occupation
 from linbench.analysis.panel import Panel
@@ -25,7 +24,7 @@ class Waiting:
     others: tuple[str, ...]
 
 
-def waiting(panel: Panel, environment: Mapping[str, Any], profiles: Sequence[Profile]) -> Waiting:
+def waiting(panel: Panel, cores: int, profiles: Sequence[Profile]) -> Waiting:
     """Return what part of their time the calls of a panel waited, a sentence each.
 
     By the rows: launch gaps on CUDA, and how many cores were busy on the CPU, at the least and at the
@@ -34,11 +33,10 @@ def waiting(panel: Panel, environment: Mapping[str, Any], profiles: Sequence[Pro
 
     Args:
         panel: The panel.
-        environment: Of the run.
+        cores: Processors that the run might use.
         profiles: Of cases of the run.
     """
     rows = panel.rows.join(occupation(panel.rows)).sort_values(panel.axis)
-    cores = (environment.get("host") or {}).get("cores")
     bound: list[str] = []
     others: list[str] = []
     for name, own in rows.groupby("implementation"):
@@ -69,12 +67,11 @@ def _gaps(name: str, axis: str, found: Mapping[int, float]) -> str:
     return f"{share:.0%} of the time of {name} at {axis} = {count(first)} is launch gaps{later}."
 
 
-def _busy(name: str, axis: str, found: Mapping[int, float], cores: Any) -> str:
+def _busy(name: str, axis: str, found: Mapping[int, float], cores: int) -> str:
     """Return "a/x keeps 1.0 of 2 cores busy at T = 128, 1.9 at T = 4,096."."""
     (first, busy), *rest = _ends(found)
     later = "".join(f", {value:.1f} at {axis} = {count(x)}" for x, value in rest)
-    of = f"{busy:.1f} of {plural(cores, 'core')}" if isinstance(cores, int) else f"{busy:.1f} cores"
-    return f"{name} keeps {of} busy at {axis} = {count(first)}{later}."
+    return f"{name} keeps {busy:.1f} of {plural(cores, 'core')} busy at {axis} = {count(first)}{later}."
 
 
 def _ends(found: Mapping[int, float]) -> list[tuple[int, float]]:

@@ -70,9 +70,9 @@ def doubts(run: Run, panels: Sequence[Panel]) -> list[str]:
         found.append(
             "Memory that is set side by side was read in different ways (rss is coarser than allocator)."
         )
-    if _dirty(run.environment):
+    if any(code.dirty for code in run.environment.code):
         found.append("The working tree had uncommitted changes: the commit does not name the code that ran.")
-    if any(row.time for row in rows) and _processes(run.plan) == 1:
+    if any(row.time for row in rows) and run.plan.settings.processes == 1:
         found.append(
             "Each row comes from one process: its interval leaves out what changes from process to process."
         )
@@ -162,13 +162,3 @@ def _facing(pair: Duel, baseline: str | None) -> Duel:
 
 def _tally(counted: Mapping[Any, int]) -> str:
     return listing([f"{number:,} {name}" for name, number in sorted(counted.items())])
-
-
-def _dirty(environment: Mapping[str, Any]) -> bool:
-    git = environment.get("git")
-    return isinstance(git, Mapping) and bool(git.get("dirty"))
-
-
-def _processes(plan: Mapping[str, Any]) -> int:
-    protocol = plan.get("protocol")
-    return int(protocol.get("processes", 1)) if isinstance(protocol, Mapping) else 1

@@ -13,8 +13,8 @@ from typing import Final
 
 from linbench import api
 from linbench.compare.turns import Comparison, Ended, Rounds, Studied, Turns
-from linbench.core.environment import visible_gpus
 from linbench.core.errors import EnvironmentRefused
+from linbench.core.gpu import visible_gpus
 from linbench.core.measurement import Status
 from linbench.execution.lock import exclusive
 from linbench.execution.process import Launch, safe_memory_bytes
@@ -191,11 +191,11 @@ def _recorded(
     At first there are two of the same code each time.
     """
     uuids = api.check_device(device)
-    variables = {"CUDA_VISIBLE_DEVICES": visible_gpus()[0]["uuid"]} if device == "cuda" else {}
+    variables = {"CUDA_VISIBLE_DEVICES": visible_gpus()[0].uuid} if device == "cuda" else {}
     launch = Launch((str(PLUGIN),), safe_memory_bytes(), variables=variables)
-    protocol = api.plan_run(None, impl="rungs/base", device=device, plugins=[PLUGIN], axes=AXES).protocol
+    settings = api.plan_run(None, impl="rungs/base", device=device, plugins=[PLUGIN], axes=AXES).plan.settings
     longest_s = 0.0
-    with exclusive(uuids), Turns([launch], device, protocol) as turns:
+    with exclusive(uuids), Turns([launch], device, settings) as turns:
         try:
             sources = [_processes(turns, comparison) for comparison in comparisons]
             for lap in range(PROCESSES):

@@ -17,8 +17,9 @@ from typing import Any
 from linbench import api
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Measurement, Status, Time
+from linbench.core.plan import Settings
 from linbench.core.timer import DEFAULT_TIMER
-from linbench.execution.plan import DEFAULT_PROCESSES, Plan, Protocol
+from linbench.execution.schedule import DEFAULT_PROCESSES, Schedule
 from linbench.measure.timers import overhead, timer_for
 from linbench.selftest import noise
 from linbench.selftest.noise import Pair
@@ -111,16 +112,16 @@ def measure_machine(device: str, budget_s: float, processes: int | None = None) 
         EnvironmentRefused: The device is not there or in use, or the code could not be measured on it.
     """
     start = time.monotonic()
-    protocol = Protocol(processes=processes or DEFAULT_PROCESSES[device], precision=0.0)
-    plan = api.plan_run(
-        None, impl=SIDES, device=device, plugins=[TWINS], protocol=protocol, axes=AXES[device]
+    settings = Settings(processes=processes or DEFAULT_PROCESSES[device], precision=0.0)
+    schedule = api.plan_run(
+        None, impl=SIDES, device=device, plugins=[TWINS], settings=settings, axes=AXES[device]
     )
     gpus = api.check_device(device)
     runs: list[list[Measurement]] = []
     longest_s = 0.0
     while len(runs) < LEAST_RUNS or time.monotonic() - start + longest_s < budget_s:
         began = time.monotonic()
-        runs.append(_rows(plan))
+        runs.append(_rows(schedule))
         longest_s = max(longest_s, time.monotonic() - began)
     reading = _timer_reading(device, gpus)
     return described(runs, reading, time.monotonic() - start, len(os.sched_getaffinity(0)))
@@ -221,11 +222,11 @@ class Nothing:
         """Do nothing."""
 
 
-def _rows(plan: Plan) -> list[Measurement]:
+def _rows(schedule: Schedule) -> list[Measurement]:
     """Return the rows of a run, with their samples."""
     rows: list[Measurement] = []
     with tempfile.TemporaryDirectory(prefix="linbench-selftest-") as folder:
-        api.measure(plan, db=str(Path(folder) / "machine.db"), on_rows=rows.extend)
+        api.measure(schedule, db=str(Path(folder) / "machine.db"), on_rows=rows.extend)
     for row in rows:
         if row.status is not Status.OK:
             raise EnvironmentRefused(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from sqlalchemy import insert, null, select
 
+from linbench.core.codec import decode, encode
 from linbench.core.errors import UsageError
 from linbench.core.profile import Profile
 from linbench.store.database import open_engine, reading, shown, transaction
@@ -27,7 +27,8 @@ class Profiles:
 
     def add(self, profile: Profile) -> Profile:
         """Add a profile and return it with its number; it is then on the disk."""
-        values: dict[str, Any] = {name: value for name, value in profile.to_row().items() if name != "id"}
+        values = encode(profile) | {"case_id": profile.case.id}
+        del values["id"]
         values |= {} if profile.breakdown else {"breakdown": null()}
         with transaction(self._engine, self.place) as connection:
             key = connection.execute(insert(profiles).values(values)).inserted_primary_key
@@ -51,7 +52,7 @@ class Profiles:
                 f"database {self.place} holds no profile {name!r}; "
                 "`linbench profile IMPLEMENTATION` makes one"
             )
-        return Profile.from_row(dict(row))
+        return decode(Profile, dict(row))
 
     def of_run(self, run: str) -> list[Profile]:
         """Return the profiles of what a run measured, by implementation and case, the earliest first."""
@@ -66,4 +67,4 @@ class Profiles:
         )
         query = select(profiles).where(measured).order_by(profiles.c.id)
         with reading(self._engine, self.place) as connection:
-            return [Profile.from_row(dict(row)) for row in connection.execute(query).mappings()]
+            return [decode(Profile, dict(row)) for row in connection.execute(query).mappings()]

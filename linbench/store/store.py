@@ -11,8 +11,11 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from linbench.core.case import Case
+from linbench.core.codec import decode, encode
+from linbench.core.environment import Environment
 from linbench.core.errors import StoreError, UsageError, unknown
 from linbench.core.measurement import Measurement
+from linbench.core.plan import Plan
 from linbench.core.run import Run
 from linbench.store.database import open_engine, reading, shown, transaction
 from linbench.store.row import CASE_COLUMNS, SAMPLE_COLUMNS, measurement, pack, sequences, storable
@@ -64,7 +67,7 @@ class Past:
 
     run: str
     created_at: str
-    environment: Mapping[str, Any]
+    environment: Environment
     implementation: str
     case: Case
     timer: str
@@ -87,7 +90,7 @@ class Store:
         self.place = shown(place)
         self._engine = open_engine(place, write=write)
 
-    def begin(self, environment: Mapping[str, Any], plan: Mapping[str, Any]) -> Run:
+    def begin(self, environment: Environment, plan: Plan) -> Run:
         """Add a run without rows and return it."""
         now = datetime.now(UTC)
         created_at = now.isoformat(timespec="seconds")
@@ -100,8 +103,8 @@ class Store:
                 insert(runs).values(
                     id=name,
                     created_at=created_at,
-                    environment=dict(environment),
-                    plan=dict(plan),
+                    environment=encode(environment),
+                    plan=encode(plan),
                     number=next_number,
                 )
             )
@@ -124,6 +127,7 @@ class Store:
             new = connection.execute(select(runs.c.id).where(runs.c.id == run.id)).first() is None
             if new:
                 head = {name: getattr(run, name) for name in HEAD_COLUMNS}
+                head |= {"environment": encode(run.environment), "plan": encode(run.plan)}
                 connection.execute(insert(runs).values(**head, number=0))
                 _insert(connection, run.id, run.measurements)
         if not new and self.run(run.id, with_samples=True) != run:
@@ -152,8 +156,8 @@ class Store:
                 row.id,
                 row.created_at,
                 row.finished_at,
-                str(row.plan.get("grid", {}).get("name", "?")),
-                str(row.plan.get("device", "?")),
+                row.plan["grid"]["name"],
+                row.plan["device"],
                 counted.get(row.id, {}),
                 row.imported_from,
             )
@@ -219,8 +223,8 @@ class Store:
             head.id,
             head.created_at,
             head.finished_at,
-            head.environment,
-            head.plan,
+            decode(Environment, head.environment),
+            decode(Plan, head.plan),
             tuple(found),
             head.imported_from,
         )
@@ -267,11 +271,12 @@ class Store:
             rows = connection.execute(query).mappings().all()
             heads = select(runs.c.id, runs.c.created_at, runs.c.environment)
             begun = {head.id: head for head in connection.execute(heads)} if rows else {}
+            environments = {run: decode(Environment, head.environment) for run, head in begun.items()}
         return [
             Past(
                 row["run"],
                 begun[row["run"]].created_at,
-                begun[row["run"]].environment,
+                environments[row["run"]],
                 row["implementation"],
                 Case(**{name: row[name] for name in CASE_COLUMNS}),
                 row["timer"],

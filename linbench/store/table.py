@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from linbench.core.ceiling import ceilings_of
 from linbench.core.measurement import MEMORY_BYTES, Measurement
 from linbench.core.roof import Roofs, bound_of, roofs_of
 from linbench.core.run import Run
@@ -38,7 +37,7 @@ def frame(found: Iterable[Run]) -> pd.DataFrame:
 
     records = []
     for run in found:
-        roofs = roofs_of(ceilings_of(run.environment))
+        roofs = roofs_of(run.environment.ceilings.entries)
         records += [_record(row, run.id, roofs) for row in run.measurements]
     table = pd.DataFrame(records, columns=None if records else [*COLUMNS])
     return table.astype({name: kind for name, kind in COLUMNS.items() if kind})

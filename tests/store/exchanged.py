@@ -5,34 +5,35 @@ from dataclasses import replace
 from test_store import full_row, ok_row
 
 from linbench.core.case import Case
+from linbench.core.ceiling import Ceiling, Ceilings
+from linbench.core.environment import Environment, Host
+from linbench.core.gpu import Gpu
+from linbench.core.grid import Axes, Grid
 from linbench.core.measurement import Measurement, Status, TensorError
+from linbench.core.plan import Plan, Settings
+from linbench.core.provenance import Code
 from linbench.core.run import Run
 from linbench.core.work import Work
 
-ENVIRONMENT = {
-    "host": {"cpu": "A CPU", "cores": 2, "memory_bytes": 2**34, "system": "Linux 6", "python": "3.11.7"},
-    "gpus": [{"name": "A GPU", "uuid": "GPU-1", "memory_bytes": 2**36, "driver": "580.1"}],
-    "libraries": {"linbench": "0.1.0", "torch": "2.13.0"},
-    "git": {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False},
-    "variables": {"OMP_NUM_THREADS": "2"},
-    "ceilings": {
-        "measured_at": "2026-11-22T14:00:00+00:00",
-        "found": [
-            {
-                "name": "copy.L2", "device": "cpu", "threads": 2, "unit": "B/s", "best": 3e10, "median": 2e10,
-                "worst": 1e10, "command": "a copy", "holds_bytes": 2**21,
-            },
-        ],
-    },
-}  # fmt: skip
-PLAN = {
-    "grid": {"name": "axes", "description": "", "operators": [], "axes": {"T": [64]}, "device": {}},
-    "device": "cpu",
-    "implementations": ["linear/chunk"],
-    "plugins": [],
-    "protocol": {"timer": "cpu", "processes": 2},
-    "command": ["linbench", "run"],
-}
+CEILING = Ceiling("copy.L2", "cpu", 2, "B/s", 3e10, 2e10, 1e10, "a copy", 2**21)
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+ENVIRONMENT = Environment(
+    Host("A CPU", 2, 2**34, "Linux 6", "3.11.7"),
+    (Gpu("A GPU", "GPU-1", 2**36, "580.1"),),
+    {"linbench": "0.1.0", "torch": "2.13.0"},
+    Code("linbench", "0.1.0", COMMIT, False),
+    (Code("mine", None, COMMIT, False, ("linear/chunk",)),),
+    {"OMP_NUM_THREADS": "2"},
+    Ceilings("2026-11-22T14:00:00+00:00", (CEILING,)),
+)
+PLAN = Plan(
+    Grid("axes", axes=Axes(T=[64])),
+    "cpu",
+    ("linear/chunk",),
+    (),
+    Settings("cpu", processes=2),
+    ("linbench", "run"),
+)
 
 
 def failed(status, T, reason="it failed", **more):

@@ -33,33 +33,35 @@ def write(run: Run, path: Path) -> list[str]:
         UsageError: The run's commit is not known, by which asv orders results.
     """
     environment = run.environment
-    commit = (environment.get("git") or {}).get("commit")
-    if commit is None:
+    commits = {code.commit for code in environment.code}
+    if len(commits) != 1 or None in commits:
         raise UsageError(
-            f"--to asv: run {run.id} has no commit, and asv files results by commit; run from a git checkout"
+            f"--to asv: run {run.id} is not of one commit, and asv files results by commit; measure "
+            "implementations of one git checkout"
         )
-    host = environment["host"]
+    (commit,) = commits
+    host = environment.host
     began = int(datetime.fromisoformat(run.created_at).timestamp() * 1000)
     by_implementation: dict[str, list[Measurement]] = {}
     for row in run.measurements:
         by_implementation.setdefault(row.implementation, []).append(row)
-    machine = next((gpu["name"] for gpu in environment["gpus"]), host["cpu"])
+    machine = next((gpu.name for gpu in environment.gpus), host.cpu)
     data = {
         "version": 2,
         "commit_hash": commit,
-        "env_name": f"linbench-py{host['python']}",
+        "env_name": f"linbench-py{host.python}",
         "date": began,
         "params": {
             "machine": machine,
-            "cpu": host["cpu"],
-            "num_cpu": str(host["cores"]),
-            "ram": str(host["memory_bytes"]),
-            "os": host["system"],
-            "python": host["python"],
+            "cpu": host.cpu,
+            "num_cpu": str(host.cores),
+            "ram": str(host.memory_bytes),
+            "os": host.system,
+            "python": host.python,
         },
-        "python": host["python"],
-        "requirements": environment["libraries"],
-        "env_vars": environment["variables"],
+        "python": host.python,
+        "requirements": dict(environment.libraries),
+        "env_vars": dict(environment.variables),
         "result_columns": list(COLUMNS),
         "results": {
             f"linbench.{name.replace('/', '.')}": _result(rows, began)

@@ -14,8 +14,11 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 
 from linbench.core.case import Case
+from linbench.core.codec import encode
+from linbench.core.environment import Environment
 from linbench.core.errors import UsageError
 from linbench.core.measurement import MEMORY_BYTES, Measurement
+from linbench.core.plan import Plan
 from linbench.core.quantity import LARGEST_COUNT
 from linbench.core.run import Run
 from linbench.core.work import WORK
@@ -177,97 +180,14 @@ class RowLine(Outside):
         return self
 
 
-class Open(Outside):
-    """A part of the head to which a newer linbench may add."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-class HostLine(Open):
-    """The host."""
-
-    cpu: str
-    cores: Natural
-    memory_bytes: Bytes
-    system: str
-    python: str
-
-
-class GpuLine(Open):
-    """A GPU."""
-
-    name: str
-
-
-class GitLine(Open):
-    """The code."""
-
-    commit: str
-    dirty: bool
-
-
-class CeilingLine(Outside):
-    """The most that the machine was seen to do, of one kind."""
-
-    name: Name
-    device: Literal["cpu", "cuda"]
-    threads: Count
-    unit: Literal["B/s", "FLOP/s", "s"]
-    best: Distance
-    median: Distance
-    worst: Distance
-    command: str
-    holds_bytes: Bytes | None = None
-
-
-class CeilingsLine(Open):
-    """The ceilings of the machine."""
-
-    found: Annotated[list[CeilingLine], Field(max_length=1000)]
-
-
-class EnvironmentLine(Open):
-    """Where the run was measured."""
-
-    host: HostLine
-    gpus: list[GpuLine]
-    libraries: dict[str, str]
-    git: GitLine | None
-    variables: dict[str, str]
-    ceilings: CeilingsLine = Field(default_factory=lambda: CeilingsLine(found=[]))
-
-
-class GridLine(Open):
-    """The grid."""
-
-    name: str
-
-
-class ProtocolLine(Open):
-    """How each case was measured."""
-
-    processes: Count = 1
-
-
-class PlanLine(Open):
-    """What was asked for."""
-
-    grid: GridLine
-    device: Literal["cpu", "cuda"]
-    implementations: list[Name]
-    plugins: list[str]
-    protocol: ProtocolLine
-    command: list[str] = Field(default_factory=list)
-
-
 class RunLine(Outside):
     """A run without its rows."""
 
     id: RunId
     created_at: Moment
     finished_at: Moment | None
-    environment: EnvironmentLine
-    plan: PlanLine
+    environment: Environment
+    plan: Plan
 
 
 class HeadLine(Outside):
@@ -279,8 +199,9 @@ class HeadLine(Outside):
 
 def head(run: Run) -> dict[str, Any]:
     """Return the first line of a run's file as JSON data."""
-    named = ("id", "created_at", "finished_at", "environment", "plan")
-    return {"linbench": VERSION, "run": {name: getattr(run, name) for name in named}}
+    named = {name: getattr(run, name) for name in ("id", "created_at", "finished_at")}
+    named |= {"environment": encode(run.environment), "plan": encode(run.plan)}
+    return {"linbench": VERSION, "run": named}
 
 
 def write(run: Run, path: Path) -> list[str]:
@@ -317,7 +238,6 @@ def read(text: str, name: str, imported_from: str) -> Run:
     """
     rows: dict[tuple[str, str], Measurement] = {}
     start: RunLine | None = None
-    raw: dict[str, Any] = {}
     written = text.split("\n")
     if written[-1] == "":
         written.pop()
@@ -332,9 +252,9 @@ def read(text: str, name: str, imported_from: str) -> Run:
                     f"{where}: is of version {untrusted.shortened(data['linbench'])}; this linbench knows "
                     f"{' and '.join(map(str, KNOWN_VERSIONS))}; upgrade it, or export anew"
                 )
-            start, raw = validated(HeadLine, data, where).run, data["run"]
+            start = validated(HeadLine, line, where).run
             continue
-        row = _measurement(data, start.id, where)
+        row = _measurement(data, line, start.id, where)
         rows.pop((row.implementation, row.case.id), None)
         rows[row.implementation, row.case.id] = row
     if start is None:
@@ -343,8 +263,8 @@ def read(text: str, name: str, imported_from: str) -> Run:
         start.id,
         start.created_at,
         start.finished_at,
-        raw["environment"],
-        raw["plan"],
+        start.environment,
+        start.plan,
         tuple(rows.values()),
         imported_from,
     )
@@ -365,8 +285,8 @@ def _short(samples: Sequence[float]) -> list[float]:
     return [value if isinstance(value, int) else float(f"{value:.9g}") for value in samples]
 
 
-def _measurement(data: Any, run: str, where: str) -> Measurement:
-    row = validated(RowLine, data, where)
+def _measurement(data: Any, line: str, run: str, where: str) -> Measurement:
+    row = validated(RowLine, line, where)
     if row.run != run:
         raise UsageError(f"{where}: run: is {row.run!r} where the first line says {run!r}")
     found = {key: value for key, value in data.items() if key != "samples"}

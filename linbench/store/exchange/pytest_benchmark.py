@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field
 
+from linbench.core.codec import encode
 from linbench.core.errors import UsageError
 from linbench.core.measurement import Measurement, Time
 from linbench.core.run import Run
@@ -105,7 +106,7 @@ def session(data: Any, name: str, imported_from: str | None) -> Session:
             f"{name}: version: is of pytest-benchmark {untrusted.shortened(data.get('version'))}; known are "
             f"{', '.join(KNOWN_VERSIONS)}"
         )
-    document = validated(Document, data, name)
+    document = validated(Document, json.dumps(data), name)
     for number, record in enumerate(document.benchmarks):
         taken = record.stats.data
         if taken is not None and len(taken) != record.stats.rounds:
@@ -152,7 +153,7 @@ def write(run: Run, path: Path) -> list[str]:
     holds the row's own median over processes, with its interval, and the errors that were checked.
     """
     environment = run.environment
-    host, git = environment.get("host") or {}, environment.get("git") or {}
+    host, code = environment.host, next(iter(environment.code), environment.harness)
     timed = [row for row in run.measurements if row.time and row.time.samples_s]
     found = Session(
         run.id,
@@ -161,13 +162,13 @@ def write(run: Run, path: Path) -> list[str]:
         {
             "node": "",
             "machine": "",
-            "system": host.get("system", ""),
-            "python_version": host.get("python", ""),
-            "cpu": {"brand_raw": host.get("cpu", ""), "count": host.get("cores", 0)},
-            "gpus": environment.get("gpus", []),
-            "libraries": environment.get("libraries", {}),
+            "system": host.system,
+            "python_version": host.python,
+            "cpu": {"brand_raw": host.cpu, "count": host.cores},
+            "gpus": [encode(gpu) for gpu in environment.gpus],
+            "libraries": dict(environment.libraries),
         },
-        {"id": git.get("commit", ""), "dirty": git.get("dirty", False), "project": "linbench"},
+        {"id": code.commit or "", "dirty": bool(code.dirty), "project": code.name},
         tuple(_of_row(run, row, row.time) for row in timed if row.time),
     )
     write_session(found, path)
@@ -217,7 +218,7 @@ def _of_row(run: Run, row: Measurement, time: Time) -> Benchmark:
         param=case,
         params=row.case.to_json(),
         extra_info={
-            "linbench": (run.environment.get("libraries") or {}).get("linbench"),
+            "linbench": run.environment.harness.version,
             "run": run.id,
             "median_s": time.median_s,
             "ci_low_s": time.ci_low_s,

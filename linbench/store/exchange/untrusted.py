@@ -77,14 +77,14 @@ def parse(text: str, where: str, first_line: int | None = None) -> Any:
     return value
 
 
-def validated(model: type[Model], data: Any, where: str) -> Model:
-    """Return data as a model.
+def validated(model: type[Model], text: str, where: str) -> Model:
+    """Return the JSON that a text holds as a model.
 
     Raises:
         UsageError: It does not fit; the line names the field.
     """
     try:
-        return model.model_validate(data)
+        return model.model_validate_json(text)
     except ValidationError as error:
         found = error.errors(include_url=False)[0]
         field = named(found["loc"])

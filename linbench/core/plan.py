@@ -1,0 +1,60 @@
+"""Plan: what a run was asked to measure, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from linbench.core.grid import Grid
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How each case is measured.
+
+    Attributes:
+        timer: Name of the timer, one of `linbench.core.timer.TIMERS`; None for the device's default, by which
+            a schedule replaces it.
+        once: Run everything once, checked and untimed.
+        processes: Workers that each take samples of an implementation at a case.
+        precision: Half width of the interval, relative to the median, at which no further round is taken in
+            a process and no further process is asked (three at least are), and beyond which a row is
+            flagged unstable.
+        min_time_s: Timed seconds to spend on an implementation at a case at least, over all its processes.
+        max_time_s: Timed seconds after which it is given up to reach the precision, over all its processes.
+        max_samples: Most timed calls of an implementation at a case.
+        timeout_s: Seconds in one process after which an implementation at a case is given up.
+        max_memory_bytes: Most resident memory of a worker; None for a safe share of what is free.
+        time_budget_s: Seconds after which no further case is started; None for no such bound.
+    """
+
+    timer: str | None = None
+    once: bool = False
+    processes: int = 5
+    precision: float = 0.01
+    min_time_s: float = 0.5
+    max_time_s: float = 1.0
+    max_samples: int = 2000
+    timeout_s: float = 120.0
+    max_memory_bytes: int | None = None
+    time_budget_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a run is to measure; enough to resume it.
+
+    Attributes:
+        grid: The axes.
+        device: cpu or cuda.
+        implementations: Full names.
+        plugins: Files that were named with --plugin, absolute.
+        settings: How each case is measured.
+        command: The words that were typed; none for a run that no command began.
+    """
+
+    grid: Grid
+    device: str
+    implementations: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = ()
+    settings: Settings = field(default_factory=Settings)
+    command: tuple[str, ...] = ()
