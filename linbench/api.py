@@ -27,7 +27,7 @@ from linbench.profiling.ceiling import keep as keep_ceilings
 from linbench.profiling.ceiling import kept as kept_ceilings
 from linbench.profiling.session import find_ceilings
 from linbench.store import DEFAULT_DB
-from linbench.store.exchange.jsonl import head
+from linbench.store.exchange.jsonl import head, json_row
 from linbench.store.store import Store
 from linbench.store.table import frame
 
@@ -287,7 +287,7 @@ def journal_path(db: str, run: str) -> Path:
 
 
 def _json_lines(run: str, rows: Iterable[Measurement]) -> list[str]:
-    return [json.dumps(row.to_row(run)) for row in rows]
+    return [json.dumps(json_row(row, run)) for row in rows]
 
 
 def _write_lines(path: Path, lines: Sequence[str], mode: str = "a") -> None:

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 
 from linbench.analysis.panel import Panel
-from linbench.core.measurement import Status
-
-PREDICTED = "predicted to need"
+from linbench.core.measurement import Cause, Status
 
 
 @dataclass(frozen=True)
@@ -27,10 +25,9 @@ class Capacity:
     reason: str
 
 
-def refuses(status: str, reason: str | None) -> bool:
+def refuses(status: str, cause: str | None) -> bool:
     """Return whether a row was out of memory, or was skipped because it was predicted to be."""
-    predicted = status == Status.SKIPPED and (reason or "").startswith(PREDICTED)
-    return status == Status.OOM or predicted
+    return status == Status.OOM or cause == Cause.PREDICTED_MEMORY
 
 
 def capacities(panel: Panel) -> tuple[Capacity, ...]:
@@ -38,7 +35,7 @@ def capacities(panel: Panel) -> tuple[Capacity, ...]:
     found = []
     rows = panel.rows[panel.rows["status"] != Status.UNSUPPORTED]
     for name, part in rows.sort_values(panel.axis).groupby("implementation"):
-        out = part[list(map(refuses, part["status"], part["reason"]))]
+        out = part[list(map(refuses, part["status"], part["cause"]))]
         refused = int(out[panel.axis].iloc[0]) if len(out) else None
         ok = part.loc[part["status"] == Status.OK, panel.axis]
         reached = ok if refused is None else ok[ok < refused]

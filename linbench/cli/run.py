@@ -274,7 +274,9 @@ class Printer:
         self._done += len(rows)
         for row in rows:
             if self._json and self.run is not None:
-                click.echo(json.dumps(row.to_row(self.run.id)))
+                from linbench.store.exchange.jsonl import json_row
+
+                click.echo(json.dumps(json_row(row, self.run.id)))
             self.say(row_line(row, self._names))
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=self._done)

@@ -17,12 +17,13 @@ from linbench.cli.text import row_line
 def command(run: str, db: str, form: str) -> None:
     """Print the rows of RUN: an id, the start of one, or latest."""
     from linbench.core.roof import bound_of, roofs_of
+    from linbench.store.exchange.jsonl import json_row
     from linbench.store.store import Store
 
     found = Store(db).run(run)
     if form == "json":
         for row in found.measurements:
-            click.echo(json.dumps(row.to_row(found.id)))
+            click.echo(json.dumps(json_row(row, found.id)))
         return
     ended = f"finished {found.finished_at}" if found.finished_at else "not finished"
     click.echo(f"run {found.id}: began {found.created_at}, {ended}, {len(found.measurements)} rows")

@@ -15,7 +15,8 @@ from linbench.core.errors import UsageError
 from linbench.core.gpu import visible_gpus
 from linbench.core.registry import Registry
 from linbench.execution.lock import exclusive
-from linbench.execution.process import Launch, safe_memory_bytes
+from linbench.execution.process import Launch
+from linbench.execution.resident import safe_memory_bytes
 from linbench.execution.schedule import Schedule
 from linbench.measure.telemetry import gpu_sm_mhz
 

@@ -46,8 +46,8 @@ class Suspicion:
     @property
     def mhz(self) -> tuple[float, float] | None:
         """Clock of the GPU while A was timed and while B was, in the median, MHz; None if not read."""
-        a, b = (row.telemetry.get("during", {}).get("gpu_sm_mhz") for row in (self.a, self.b))
-        return (float(a[1]), float(b[1])) if a and b else None
+        a, b = (row.telemetry.during.get("gpu_sm_mhz") for row in (self.a, self.b))
+        return (a.middle, b.middle) if a and b else None
 
     @property
     def in_cycles(self) -> float | None:

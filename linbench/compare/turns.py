@@ -9,12 +9,28 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
-from typing import Any, Final
+from typing import Final, TypeVar
 
 from linbench.core.measurement import Memory, Status
 from linbench.core.plan import Settings
+from linbench.core.samples import Samples
+from linbench.core.timer import timer_name
+from linbench.execution.client import NotDone, WorkerClient, spawn
 from linbench.execution.fork import Zygote
-from linbench.execution.process import Launch, WorkerLost, WorkerProcess, spawn
+from linbench.execution.messages import (
+    Answer,
+    AskSupport,
+    Check,
+    Checked,
+    Hello,
+    JudgeTurn,
+    Oracle,
+    Request,
+    Study,
+    TakeTurn,
+    Weigh,
+)
+from linbench.execution.process import Launch
 from linbench.execution.schedule import Job
 from linbench.execution.slot import NotOpened, Slot
 from linbench.statistics.paired import LEAST_ROUNDS, settled
@@ -55,7 +71,7 @@ class Studied:
     reason: str | None = None
     errors: Mapping[str, float] = field(default_factory=dict)
     memory: Memory | None = None
-    oracle: Mapping[str, Any] | None = field(default=None, repr=False)
+    oracle: Oracle | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -77,6 +93,9 @@ class Rounds:
     b_mhz: list[float] = field(default_factory=list)
 
 
+A = TypeVar("A", bound=Answer)
+
+
 class Ended(Exception):
     """A side ended before its time; no number comes of it."""
 
@@ -90,12 +109,11 @@ class Ended(Exception):
 class Live:
     """The workers of both sides, one and the same if a process holds both, and what was opened in them."""
 
-    def __init__(
-        self, starts: Sequence[Callable[[], WorkerProcess]], device: str, settings: Settings
-    ) -> None:
+    def __init__(self, starts: Sequence[Callable[[], WorkerClient]], device: str, settings: Settings) -> None:
         self._slots = [Slot(start, device) for start in starts]
         self._settings = settings
-        self._oracles: dict[tuple[Slot, str], Mapping[str, Any]] = {}
+        self._timer = timer_name(settings.timer, device)
+        self._oracles: dict[tuple[Slot, str], Oracle] = {}
 
     def __enter__(self) -> Live:
         return self
@@ -104,24 +122,24 @@ class Live:
         for slot in self._slots:
             slot.end()
 
-    def about(self) -> list[dict[str, Any]]:
+    def about(self) -> list[Hello]:
         """Return what each worker says of itself."""
         return [slot.about for slot in self._slots]
 
-    def ask(self, side: int, job: Job) -> None:
+    def ask_support(self, side: int, job: Job) -> None:
         """Ask whether a side has the implementation and takes the case.
 
         Raises:
             Ended: It does not.
         """
         about = self._slots[-side].about
-        if job.implementation not in about["implementations"]:
-            broken = "; ".join(f"plugin {name} is broken: {why}" for name, why in about["broken"].items())
+        if job.implementation not in about.implementations:
+            broken = "; ".join(f"plugin {name} is broken: {why}" for name, why in about.broken.items())
             status = Status.ERROR if broken else Status.UNSUPPORTED
             raise Ended(side, status, broken or f"there is no implementation {job.implementation}")
-        self._ask(side, job, {"do": "ask", "case": job.case.to_json()})
+        self._ask(side, AskSupport(job.implementation, job.case))
 
-    def open(self, side: int, job: Job, oracle: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    def open(self, side: int, job: Job, oracle: Oracle | None) -> Oracle:
         """Make the inputs of a side's case, and return what the oracle says; it is asked if it is not given.
 
         Raises:
@@ -138,41 +156,38 @@ class Live:
             self._oracles[slot, job.operator] = known
         return self._oracles[slot, job.operator]
 
-    def check(self, side: int, job: Job, study: bool) -> dict[str, Any]:
-        """Return what the first call of a side gave; studied, it is weighed and called with other inputs."""
-        message = {"do": "check", "once": False, "study": study, "timeout_s": self._settings.timeout_s}
-        return self._ask(side, job, message)
+    def study(self, side: int, job: Job) -> Checked:
+        """Return what a side gives in a first process: it is weighed and called with other inputs too."""
+        return self._ask(side, Study(job.implementation, self._timer, self._settings.timeout_s))
 
-    def weigh(self, side: int, job: Job) -> dict[str, Any]:
+    def check(self, side: int, job: Job) -> None:
+        """Check the first call of a side in one more process, and warm it up."""
+        self._ask(side, Check(job.implementation, self._timer, self._settings.timeout_s))
+
+    def weigh(self, side: int, job: Job) -> Memory:
         """Return the memory of a side's call by the resident set of its worker, which made none before."""
-        memory: dict[str, Any] = self._ask(side, job, {"do": "weigh"})["memory"]
-        return memory
+        return self._ask(side, Weigh(job.implementation)).memory
 
-    def turn(self, side: int, job: Job, later: bool) -> list[float]:
-        """Return the samples of a turn, seconds; what the last call returned is judged now or later."""
+    def turn(self, side: int, job: Job) -> Samples:
+        """Return the samples of a turn."""
         budget_s = TIMED_S / MOST_ROUNDS / TURNS_A_ROUND
-        message = {"do": "turn", "budget_s": budget_s, "max_samples": self._settings.max_samples}
-        samples_s: list[float] = self._ask(side, job, message | {"later": later})["samples_s"]
-        return samples_s
+        request = TakeTurn(job.implementation, self._timer, budget_s, self._settings.max_samples)
+        return self._ask(side, request).samples
 
     def judge(self, side: int, job: Job) -> None:
         """Judge what the last timed call of a side returned."""
-        self._ask(side, job, {"do": "judge"})
+        self._ask(side, JudgeTurn(job.implementation))
 
-    def _ask(self, side: int, job: Job, message: Mapping[str, Any]) -> dict[str, Any]:
-        """Return an answer that is ok.
+    def _ask(self, side: int, request: Request[A]) -> A:
+        """Return an answer.
 
         Raises:
-            Ended: It is not, or the worker was lost.
+            Ended: It could not be done, or the worker was lost.
         """
-        named = {"implementation": job.implementation, "timer": self._settings.timer}
         try:
-            answer = self._slots[-side].ask({**named, **message}, self._settings.timeout_s)
-        except WorkerLost as lost:
-            raise Ended(side, lost.status, lost.reason) from None
-        if answer["status"] is not Status.OK:
-            raise Ended(side, answer["status"], answer["reason"])
-        return answer
+            return self._slots[-side].ask(request, self._settings.timeout_s)
+        except NotDone as failed:
+            raise Ended(side, failed.status, failed.reason) from None
 
 
 class Turns:
@@ -206,7 +221,7 @@ class Turns:
         self._order = random.Random(seed)
         self._clock_mhz = clock_mhz
         self._stack = ExitStack()
-        starts: list[Callable[[], WorkerProcess]] = []
+        starts: list[Callable[[], WorkerClient]] = []
         zygotes: dict[str, Zygote] = {}
         for launch in launches:
             if device != "cpu":
@@ -224,7 +239,7 @@ class Turns:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def about(self) -> list[dict[str, Any]]:
+    def about(self) -> list[Hello]:
         """Return what a worker of each launch says of itself: versions, plugins that are broken.
 
         Raises:
@@ -268,7 +283,7 @@ class Turns:
                 for side in self._order.sample((0, 1), k=2):
                     job = comparison.jobs[side]
                     live.open(side, job, studied[side].oracle)
-                    live.check(side, job, study=False)
+                    live.check(side, job)
                 rounds = self._rounds(live, comparison, doing)
             yield rounds
 
@@ -285,11 +300,13 @@ class Turns:
             times: tuple[list[float], list[float]] = ([], [])
             for side in self._order.choice(MIRRORED):
                 doing()
-                samples_s = live.turn(side, comparison.jobs[side], later=bool(found.log_ratios))
+                time_s = live.turn(side, comparison.jobs[side]).time_s
+                if not found.log_ratios:
+                    live.judge(side, comparison.jobs[side])
                 if (mhz := self._clock_mhz()) is not None:
                     (found.a_mhz, found.b_mhz)[side].append(mhz)
-                times[side].append(median(samples_s))
-                spent_s += sum(samples_s)
+                times[side].append(median(time_s))
+                spent_s += sum(time_s)
             found.a_s.extend(times[0])
             found.b_s.extend(times[1])
             found.log_ratios.append(log_mean(times[1]) - log_mean(times[0]))
@@ -300,18 +317,18 @@ class Turns:
     def _studied(self, live: Live, side: int, job: Job) -> Studied:
         """Return what a side gives; a call too long for the allocator's record is weighed apart."""
         try:
-            live.ask(side, job)
+            live.ask_support(side, job)
             oracle = live.open(side, job, None)
-            answer = live.check(side, job, study=True)
-            memory = answer.get("memory")
+            checked = live.study(side, job)
+            memory = checked.memory
             if memory is None:
                 with self._fresh() as fresh:
                     fresh.open(side, job, oracle)
                     memory = fresh.weigh(side, job)
         except Ended as ended:
             return Studied(ended.status, ended.reason)
-        errors = {name: float(error["rel_l2"]) for name, error in answer["errors"].items()}
-        return Studied(Status.OK, None, errors, Memory(**memory), oracle)
+        errors = {name: error.rel_l2 for name, error in checked.errors.items()}
+        return Studied(Status.OK, None, errors, memory, oracle)
 
 
 def log_mean(seconds: Sequence[float]) -> float:
@@ -319,17 +336,16 @@ def log_mean(seconds: Sequence[float]) -> float:
     return math.fsum(map(math.log, seconds)) / len(seconds)
 
 
-def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> str | None:
+def difference(a: Oracle, b: Oracle) -> str | None:
     """Return how what two oracles said differs beyond float64's rounding, in words, or None."""
-    one, other = a["sample"], b["sample"]
-    if one.keys() != other.keys():
-        return f"the oracle of A gives {', '.join(one)}, that of B {', '.join(other)}"
-    for name, due in one.items():
-        found = other[name]
-        if len(due["values"]) != len(found["values"]):
+    if a.sample.keys() != b.sample.keys():
+        return f"the oracle of A gives {', '.join(a.sample)}, that of B {', '.join(b.sample)}"
+    for name, due in a.sample.items():
+        other = b.sample[name]
+        if len(due.values) != len(other.values):
             return f"their oracles give {name} in other shapes"
-        scale = max((abs(value) for value in due["values"]), default=0.0)
-        pairs = zip(due["values"], found["values"], strict=True)
+        scale = max(map(abs, due.values), default=0.0)
+        pairs = zip(due.values, other.values, strict=True)
         worst = max((abs(value - another) for value, another in pairs), default=0.0)
         if not worst <= SAME_ORACLE * scale:
             return f"their oracles differ in {name} by up to {worst:.2g}, where the largest is {scale:.2g}"

@@ -5,7 +5,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from linbench.core.bounds import CLOSED, Choice, Count, Name, Natural
 
 Scalar = bool | int | float | str
 
@@ -34,16 +36,18 @@ class Case:
         seed: Seed of the inputs.
     """
 
-    B: int
-    T: int
-    H: int
-    K: int
-    V: int
-    dtype: str = "float32"
-    mode: str = "fwd"
-    device: str = "cpu"
-    options: Mapping[str, Scalar] = field(default_factory=dict)
-    seed: int = 0
+    __pydantic_config__ = CLOSED
+
+    B: Count
+    T: Count
+    H: Count
+    K: Count
+    V: Count
+    dtype: Annotated[str, Choice(DTYPES)] = "float32"
+    mode: Annotated[str, Choice(MODES)] = "fwd"
+    device: Annotated[str, Choice(DEVICES)] = "cpu"
+    options: Mapping[Name, Scalar] = field(default_factory=dict)
+    seed: Natural = 0
 
     @cached_property
     def id(self) -> str:
@@ -78,8 +82,3 @@ class Case:
     def to_json(self) -> dict[str, Any]:
         """Return the case as plain JSON data."""
         return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Case":
-        """Return the case that `to_json` wrote."""
-        return cls(**data)

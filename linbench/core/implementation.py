@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from linbench.core.case import Case
 from linbench.core.compiled import Compiled
 from linbench.core.errors import unknown
-from linbench.core.measurement import Kernel
+from linbench.core.measurement import Cause, Kernel, Reason
 from linbench.core.operator import Operator
 from linbench.core.tensor import TensorSpec
 from linbench.core.work import Work
@@ -205,12 +205,13 @@ def needs(
 
     def why_not(case: Case) -> str | None:
         if device is not None and case.device != device:
-            return (
-                f"needs a {'CUDA device' if device == 'cuda' else 'CPU'}; this case is on the {case.device}"
-            )
+            kind = "CUDA device" if device == "cuda" else "CPU"
+            return Reason(f"needs a {kind}; this case is on the {case.device}", Cause.NO_DEVICE)
         for module in modules:
             if find_spec(module.partition(".")[0]) is None or find_spec(module) is None:
-                return f"needs the Python module {module}, which is not installed"
+                return Reason(
+                    f"needs the Python module {module}, which is not installed", Cause.MISSING_MODULE
+                )
         if dtypes and case.dtype not in dtypes:
             return f"takes {', '.join(dtypes)}, not {case.dtype}"
         for axis, step in (multiple_of or {}).items():

@@ -2,12 +2,18 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, Self
+from statistics import median
+from typing import Annotated, Final, Self
 
+from annotated_types import Len
+
+from linbench.core.bounds import CLOSED, Bytes, Magnitude, Name, Natural, Seconds, Short
 from linbench.core.case import Case
-from linbench.core.work import WORK, Work
+from linbench.core.samples import Samples, median_of_medians
+from linbench.core.telemetry import Telemetry
+from linbench.core.work import Work
 
 
 class Status(StrEnum):
@@ -24,11 +30,29 @@ class Status(StrEnum):
     SKIPPED = "skipped"
 
 
-MEMORY_BYTES: Final = (
-    *("peak_bytes", "extra_bytes", "output_bytes", "saved_bytes"),
-    *("workspace_bytes", "state_bytes", "reserved_bytes"),
-)
-FAILURES = frozenset(Status) - {Status.OK, Status.UNSUPPORTED, Status.SKIPPED}
+class Cause(StrEnum):
+    """What a reason means to a program; a row whose reason is none of these has no cause."""
+
+    PREDICTED_MEMORY = "predicted_memory"
+    EARLIER_TIMEOUT = "earlier_timeout"
+    TIME_BUDGET = "time_budget"
+    MISSING_MODULE = "missing_module"
+    NO_DEVICE = "no_device"
+
+
+class Reason(str):
+    """A reason with its cause; what says why not may return a plain text as well."""
+
+    cause: Cause
+
+    def __new__(cls, text: str, cause: Cause) -> Self:
+        """Return the text with its cause."""
+        reason = super().__new__(cls, text)
+        reason.cause = cause
+        return reason
+
+
+FAILURES: Final = frozenset(Status) - {Status.OK, Status.UNSUPPORTED, Status.SKIPPED}
 
 
 @dataclass(frozen=True)
@@ -46,27 +70,23 @@ class TensorError:
             None where a stretch was not compared; empty where the tensor has no T.
     """
 
-    rel_l2: float
-    max_abs: float
-    max_rel: float
+    __pydantic_config__ = CLOSED
+
+    rel_l2: Magnitude
+    max_abs: Magnitude
+    max_rel: Magnitude
     cosine: float
-    nonfinite: int
-    budget: float
-    by_position: tuple[float | None, ...] = ()
+    nonfinite: Natural
+    budget: Magnitude
+    by_position: Annotated[tuple[Magnitude | None, ...], Len(0, 64)] = ()
 
     @property
     def within_budget(self) -> bool:
         """True if every element is finite and rel_l2 is at most the budget."""
         return self.nonfinite == 0 and self.rel_l2 <= self.budget
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the error as plain JSON data."""
-        return {**asdict(self), "by_position": list(self.by_position)}
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Return the error that `to_json` wrote; one of before by_position was kept has none."""
-        return cls(**{**data, "by_position": tuple(data.get("by_position", ()))})
+NO_SAMPLES: Final = Samples()
 
 
 @dataclass(frozen=True)
@@ -80,29 +100,64 @@ class Time:
             process only.
         ci_high_s: High end of that interval, seconds.
         processes: How many samples each process took.
-        samples_s: The samples in the order in which they were taken, process after process, seconds; empty
-            where a query did not ask for them, as are the next three.
-        cpu_s: Processor time of the process in each, seconds; empty where the timer does not tell.
-        switches: Involuntary context switches of the process in each.
-        kernels_s: Sum of the kernels' times in each, seconds; empty where the timer does not tell.
-        cpu_median_s: Median of the processes' medians of `cpu_s`, seconds; None where there are none.
-        kernels_median_s: The same of `kernels_s`.
+        cpu_median_s: Median of the processes' medians of `Samples.cpu_s`, seconds; None where there are none.
+        kernels_median_s: The same of `Samples.kernels_s`.
+        enqueue_median_s: The same of `Samples.enqueue_s`.
         anchor_median_s: The same of a fixed operation that was timed in the same turns, see
-            `linbench.measure.anchor`; None in rows stored before there was one.
+            `linbench.measure.anchor`.
+        samples: The samples, process after process; empty where a query did not ask for them.
+
+    Raises:
+        ValueError: The interval is turned around, or the samples are not as many as the processes took.
     """
 
-    timer: str
-    median_s: float
-    ci_low_s: float
-    ci_high_s: float
-    processes: tuple[int, ...]
-    samples_s: Sequence[float] = field(default=(), repr=False)
-    cpu_s: Sequence[float] = field(default=(), repr=False)
-    switches: Sequence[int] = field(default=(), repr=False)
-    kernels_s: Sequence[float] = field(default=(), repr=False)
-    cpu_median_s: float | None = None
-    kernels_median_s: float | None = None
-    anchor_median_s: float | None = None
+    timer: Short
+    median_s: Seconds
+    ci_low_s: Magnitude  # of two processes that differ much it has no bound to speak of
+    ci_high_s: Magnitude
+    processes: Annotated[tuple[Natural, ...], Len(1, 1000)]
+    cpu_median_s: Seconds | None = None
+    kernels_median_s: Seconds | None = None
+    enqueue_median_s: Seconds | None = None
+    anchor_median_s: Seconds | None = None
+    samples: Samples = field(default=NO_SAMPLES, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.ci_low_s > self.ci_high_s:
+            raise ValueError("ci_low_s is above ci_high_s")
+        if self.n < 1:
+            raise ValueError("a time needs one sample at least")
+        if len(self.samples) not in (0, self.n):
+            raise ValueError(f"there are {len(self.samples)} samples where processes took {self.n}")
+
+    @classmethod
+    def of(
+        cls,
+        timer: str,
+        processes: Sequence[Samples],
+        anchors: Sequence[Samples],
+        interval: tuple[float, float],
+    ) -> Self:
+        """Return what the samples of each process say.
+
+        Args:
+            timer: What took them.
+            processes: Of each process; none is empty.
+            anchors: Of the anchor in the same turns, of each process.
+            interval: The ends of the 95% interval of the median.
+        """
+        return cls(
+            timer=timer,
+            median_s=median(median(samples.time_s) for samples in processes),
+            ci_low_s=interval[0],
+            ci_high_s=interval[1],
+            processes=tuple(map(len, processes)),
+            cpu_median_s=median_of_medians(processes, "cpu_s"),
+            kernels_median_s=median_of_medians(processes, "kernels_s"),
+            enqueue_median_s=median_of_medians(processes, "enqueue_s"),
+            anchor_median_s=median_of_medians(anchors, "time_s"),
+            samples=Samples.joined(processes),
+        )
 
     @property
     def n(self) -> int:
@@ -119,8 +174,6 @@ class Time:
 class Memory:
     """What one call needs beside what stood before it.
 
-    Rows stored before the parts were weighed have None for each.
-
     Attributes:
         peak_bytes: Most bytes alive at once, inputs included.
         extra_bytes: The same above the inputs: outputs, what backward keeps, and workspace.
@@ -133,14 +186,14 @@ class Memory:
             the meter does not tell.
     """
 
-    peak_bytes: int
-    extra_bytes: int
-    meter: str
-    output_bytes: int | None = None
-    saved_bytes: int | None = None
-    workspace_bytes: int | None = None
-    state_bytes: int | None = None
-    reserved_bytes: int | None = None
+    peak_bytes: Bytes
+    extra_bytes: Bytes
+    meter: Annotated[str, Len(0, 16)]
+    output_bytes: Bytes = 0
+    saved_bytes: Bytes = 0
+    workspace_bytes: Bytes = 0
+    state_bytes: Bytes = 0
+    reserved_bytes: Bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -156,12 +209,14 @@ class Kernel:
         shared_bytes: Shared memory of a block, if known.
     """
 
+    __pydantic_config__ = CLOSED
+
     name: str
     configuration: str
     hash: str
-    registers: int | None = None
-    spills: int | None = None
-    shared_bytes: int | None = None
+    registers: Natural | None = None
+    spills: Natural | None = None
+    shared_bytes: Natural | None = None
 
 
 @dataclass(frozen=True)
@@ -174,6 +229,7 @@ class Measurement:
         case: Where it was measured.
         status: How it ended.
         reason: One line that says why; only an ok row may have none.
+        cause: What the reason means to a program; None where it means nothing in particular.
         time: The samples; only an ok row has them, and none under `--once`.
         memory: Peak memory; only an ok row has it.
         errors: By tensor (o, dq, S, ...); an ok or a wrong row has them.
@@ -181,31 +237,32 @@ class Measurement:
         deterministic: Whether the same inputs gave the same bits twice; None where it was not tried.
         kernels: What the call launched, as far as it can be told: Triton's kernels, and what the
             implementation says of its own.
-        work: What the call has to do; only an ok row has it, and none that was stored before it was kept.
+        work: What the call has to do; only an ok row has it.
         approximation: By tensor, relative L2 distance of this operator's oracle from that of the operator
             which it approximates; empty where it approximates none. The numerical error is in `errors`.
-        telemetry: Clocks, temperature, power, load and other processes before, during and after, as
-            `linbench.measure.telemetry` read them, and how many rounds were measured again.
+        telemetry: Clocks, temperature, power, load and other processes before, during and after, and how many
+            rounds were measured again.
         flags: Warnings on an ok row: contended, throttled, unstable.
         measured_at: When the row was finished, ISO 8601 in UTC.
     """
 
-    operator: str
-    implementation: str
+    operator: Name
+    implementation: Name
     case: Case
     status: Status
     reason: str | None = None
+    cause: Cause | None = None
     time: Time | None = None
-    memory: Memory | None = None
-    errors: Mapping[str, TensorError] = field(default_factory=dict)
-    first_call_s: float | None = None
+    first_call_s: Seconds | None = None
     deterministic: bool | None = None
-    kernels: tuple[Kernel, ...] = ()
+    kernels: Annotated[tuple[Kernel, ...], Len(0, 1000)] = ()
+    memory: Memory | None = None
     work: Work | None = None
-    approximation: Mapping[str, float] = field(default_factory=dict)
-    telemetry: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    flags: tuple[str, ...] = ()
-    measured_at: str = ""
+    errors: Mapping[Name, TensorError] = field(default_factory=dict)
+    approximation: Mapping[Name, Magnitude] = field(default_factory=dict)
+    telemetry: Telemetry = field(default_factory=Telemetry, repr=False)
+    flags: Annotated[tuple[Short, ...], Len(0, 16)] = ()
+    measured_at: Short = ""
 
     def __post_init__(self) -> None:
         if self.status is not Status.OK:
@@ -230,80 +287,3 @@ class Measurement:
             return math.inf if error.rel_l2 else 0.0
 
         return max(self.errors, key=share, default=None)
-
-    def to_row(self, run: str) -> dict[str, Any]:
-        """Return the measurement as one JSON object, samples left out."""
-        time, memory = self.time, self.memory
-        return {
-            "run": run,
-            "operator": self.operator,
-            "implementation": self.implementation,
-            "case_id": self.case.id,
-            "case": self.case.to_json(),
-            "status": str(self.status),
-            "reason": self.reason,
-            "timer": time.timer if time else None,
-            "median_s": time.median_s if time else None,
-            "ci_low_s": time.ci_low_s if time else None,
-            "ci_high_s": time.ci_high_s if time else None,
-            "cpu_median_s": time.cpu_median_s if time else None,
-            "kernels_median_s": time.kernels_median_s if time else None,
-            "anchor_median_s": time.anchor_median_s if time else None,
-            "n": time.n if time else 0,
-            "processes": list(time.processes) if time else [],
-            "first_call_s": self.first_call_s,
-            "deterministic": self.deterministic,
-            "kernels": [asdict(kernel) for kernel in self.kernels],
-            **{name: getattr(memory, name) if memory else None for name in MEMORY_BYTES},
-            "memory_meter": memory.meter if memory else None,
-            **{name: getattr(self.work, name, None) for name in WORK},
-            "errors": {name: error.to_json() for name, error in self.errors.items()},
-            "approximation": dict(self.approximation),
-            "telemetry": dict(self.telemetry),
-            "flags": list(self.flags),
-            "measured_at": self.measured_at,
-        }
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any], samples: Mapping[str, Sequence[Any]] | None = None) -> Self:
-        """Return the measurement that `to_row` wrote.
-
-        Args:
-            row: The object.
-            samples: samples_s, cpu_s, switches and kernels_s, where they were read.
-        """
-        time = memory = work = None
-        if row["median_s"] is not None:
-            time = Time(
-                timer=row["timer"],
-                median_s=row["median_s"],
-                ci_low_s=row["ci_low_s"],
-                ci_high_s=row["ci_high_s"],
-                processes=tuple(row["processes"]),
-                cpu_median_s=row["cpu_median_s"],
-                kernels_median_s=row["kernels_median_s"],
-                anchor_median_s=row["anchor_median_s"],
-                **(samples or {}),
-            )
-        if row["peak_bytes"] is not None:
-            memory = Memory(meter=row["memory_meter"], **{name: row[name] for name in MEMORY_BYTES})
-        if row.get("useful_flops") is not None:  # a line written before work was kept has no such key
-            work = Work(**{name: row[name] for name in WORK})
-        return cls(
-            operator=row["operator"],
-            implementation=row["implementation"],
-            case=Case.from_json(row["case"]),
-            status=Status(row["status"]),
-            reason=row["reason"],
-            time=time,
-            memory=memory,
-            errors={name: TensorError.from_json(error) for name, error in row["errors"].items()},
-            first_call_s=row["first_call_s"],
-            deterministic=row["deterministic"],
-            kernels=tuple(Kernel(**kernel) for kernel in row["kernels"]),
-            work=work,
-            approximation=row["approximation"],
-            telemetry=row["telemetry"],
-            flags=tuple(row["flags"]),
-            measured_at=row["measured_at"],
-        )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import EllipsisType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from linbench.core.case import ITEM_BYTES, Case
 
@@ -81,6 +81,36 @@ class Expected:
         """Return the part of an output that the value is compared with."""
         part = output[self.index]
         return part.flatten()[:: self.step] if self.step else part
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A slice of an axis, as data."""
+
+    start: int | None
+    stop: int | None
+    step: int | None
+
+
+IndexPart = Literal["..."] | Slice | tuple[int, ...] | int
+"""A part of `Expected.index` as data: all the rest, a slice, positions or one position."""
+
+
+@dataclass(frozen=True)
+class ExpectedSample:
+    """A sample of the elements of an exact value, as data.
+
+    Attributes:
+        index: Where in the output the value lies.
+        step: Every how many elements of that part, flattened, one is taken.
+        values: The elements, float64.
+        zero_rms: As in `Expected`.
+    """
+
+    index: tuple[IndexPart, ...]
+    step: int
+    values: tuple[float, ...]
+    zero_rms: float
 
 
 def normal(shape: tuple[int, ...], generator: Generator) -> Tensor:

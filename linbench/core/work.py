@@ -1,7 +1,9 @@
 """Work: what a call has to do, by which its time is judged."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+
+from linbench.core.bounds import Bytes, Magnitude
 
 
 @dataclass(frozen=True)
@@ -18,15 +20,11 @@ class Work:
         ValueError: A count is negative or not finite.
     """
 
-    useful_flops: float
-    algorithmic_flops: float | None
-    fewest_bytes: int
+    useful_flops: Magnitude
+    algorithmic_flops: Magnitude | None
+    fewest_bytes: Bytes
 
     def __post_init__(self) -> None:
-        for name in WORK:
-            count = getattr(self, name)
+        for name, count in asdict(self).items():
             if count is not None and not 0 <= count < math.inf:
                 raise ValueError(f"{name} is {count}, where a count is finite and not negative")
-
-
-WORK = ("useful_flops", "algorithmic_flops", "fewest_bytes")

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 
-from linbench.core.measurement import Status
+from linbench.core.measurement import Status, TensorError
+from linbench.execution.messages import Failed
 
 COMPILE_ERRORS = {"CompilationError", "CompileTimeAssertionFailure", "NVRTCError", "PTXASError"}
 NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "std::bad_alloc")
 
 
-def failure(error: BaseException) -> dict[str, Any]:
+class Stop(Exception):
+    """A request cannot be done, and this is the answer to it."""
+
+    def __init__(self, status: Status, reason: str, errors: Mapping[str, TensorError] | None = None) -> None:
+        super().__init__(reason)
+        self.failed = Failed(status, reason, getattr(reason, "cause", None), errors or {})
+
+
+def failure(error: BaseException) -> Failed:
     """Return the answer for an exception: its status and one line."""
+    if isinstance(error, Stop):
+        return error.failed
     line = " ".join(str(error).split())[:500]
     kind = type(error).__name__
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or any(
         part in line.lower() for part in NO_MEMORY
     ):
-        return {"status": Status.OOM, "reason": line or "out of memory"}
+        return Failed(Status.OOM, line or "out of memory")
     if isinstance(error, NotImplementedError):
-        return {"status": Status.UNSUPPORTED, "reason": line or "not implemented"}
+        return Failed(Status.UNSUPPORTED, line or "not implemented")
     if kind in COMPILE_ERRORS:
-        return {"status": Status.COMPILE_ERROR, "reason": f"{kind}: {line}"}
-    return {"status": Status.ERROR, "reason": f"{kind}: {line}" if line else kind}
+        return Failed(Status.COMPILE_ERROR, f"{kind}: {line}")
+    return Failed(Status.ERROR, f"{kind}: {line}" if line else kind)
 
 
 def device_is_lost() -> bool:

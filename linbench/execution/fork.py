@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
@@ -11,15 +10,13 @@ import subprocess
 import tempfile
 import time
 from contextlib import suppress
+from dataclasses import replace
 
+from linbench.core.codec import encode_text
 from linbench.core.errors import EnvironmentRefused
-from linbench.execution.process import (
-    START_TIMEOUT_S,
-    Ends,
-    Launch,
-    WorkerProcess,
-    log_tail,
-)
+from linbench.execution.client import WorkerClient
+from linbench.execution.orders import ForkOrder, Order, WaitOrder
+from linbench.execution.process import START_TIMEOUT_S, Ends, Launch, log_tail
 
 MAX_REPLY_BYTES = 64
 REPLY_TIMEOUT_S = 30.0
@@ -45,9 +42,8 @@ class Zygote:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         descriptor = theirs.fileno()
         try:
-            self._process = launch.popen(
-                "linbench.execution.zygote", [str(descriptor)], [descriptor], self._log
-            )
+            zygote = replace(launch, module="linbench.execution.zygote")
+            self._process = zygote.popen([str(descriptor)], [descriptor], self._log)
         except EnvironmentRefused:
             self._close()
             raise
@@ -55,7 +51,7 @@ class Zygote:
             theirs.close()
         self._ready = False
 
-    def fork(self, launch: Launch) -> WorkerProcess:
+    def fork(self, launch: Launch) -> WorkerClient:
         """Return a fresh worker.
 
         Args:
@@ -67,10 +63,10 @@ class Zygote:
         self._await()
         log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
         ends = Ends()
-        order = json.dumps({"path": launch.path, "plugins": launch.plugins})
+        order = encode_text(Order(fork=ForkOrder(launch.path, launch.plugins)))
         descriptors = [ends.worker_read, ends.worker_write, log.fileno()]
         try:
-            socket.send_fds(self._control, [order.encode()], descriptors)
+            socket.send_fds(self._control, [order], descriptors)
             pid = int(self._reply(REPLY_TIMEOUT_S))
         except OSError:
             ends.pipe.close()
@@ -78,7 +74,7 @@ class Zygote:
             raise EnvironmentRefused("no worker can be forked: the process to fork from has ended") from None
         finally:
             ends.close_worker()
-        return WorkerProcess(Forked(self, pid), ends.pipe, log, launch.max_memory_bytes)
+        return WorkerClient(Forked(self, pid), ends.pipe, log, launch.max_memory_bytes)
 
     def _await(self) -> None:
         """Wait until torch is imported."""
@@ -97,7 +93,7 @@ class Zygote:
         Raises:
             OSError: The zygote is gone.
         """
-        self._control.send(json.dumps(pid).encode())
+        self._control.send(encode_text(Order(wait=WaitOrder(pid))))
         return int(self._reply(REPLY_TIMEOUT_S))
 
     def end(self) -> None:

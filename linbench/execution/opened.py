@@ -3,49 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from linbench.core.case import Case
-from linbench.core.measurement import Status
+from linbench.core.measurement import TensorError
 from linbench.core.operator import Operator
 from linbench.core.registry import Registry
 from linbench.core.tensor import Expected, Inputs
-from linbench.measure.accuracy import by_position, complaint, errors, packed, tensor_error, unpacked
+from linbench.execution.messages import Oracle
+from linbench.measure.accuracy import by_position, complaint, errors, expected_of, sampled, tensor_error
 from linbench.measure.budget import budgets
 from linbench.measure.call import Call, LaidInputs, WrongResult
 from linbench.measure.hygiene import copied, same_bits
 
-Answer = dict[str, Any]
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether a result is right.
+
+    Attributes:
+        errors: How far each tensor is off; empty where that cannot be told.
+        complaint: What is wrong, in one line; None if it is right.
+    """
+
+    errors: Mapping[str, TensorError]
+    complaint: str | None = None
 
 
 class Opened:
     """A case of one operator: its inputs, what the oracle expects, whole or a sample of it, and budgets."""
 
-    def __init__(self, operator: Operator, case: Case, oracle: Mapping[str, Any] | None) -> None:
+    def __init__(self, operator: Operator, case: Case, oracle: Oracle | None) -> None:
         """Make the inputs, and ask the oracle unless what it said in another worker is given."""
         self.operator = operator
         self.case = case
         self.laid = LaidInputs(operator, case)
-        self.expected: dict[str, Expected]
-        self.budgets: dict[str, float]
+        self.expected: Mapping[str, Expected]
+        self.budgets: Mapping[str, float]
         if oracle is None:
             self.expected = operator.expected(case, self.laid.canonical)
             self.budgets = budgets(operator, case)
         else:
-            sample = oracle["sample"].items()
-            self.expected = {name: unpacked(part, case.device) for name, part in sample}
-            self.budgets = oracle["budgets"]
+            self.expected = {name: expected_of(sample, case.device) for name, sample in oracle.sample.items()}
+            self.budgets = oracle.budgets
 
-    def oracle(self, registry: Registry) -> Answer:
+    def oracle(self, registry: Registry) -> Oracle:
         """Return what a worker needs to know that does not ask the oracle itself, and the approximation."""
-        return {
-            "sample": {name: packed(due) for name, due in self.expected.items()},
-            "budgets": self.budgets,
-            "approximation": self._approximation(registry),
-        }
+        return Oracle(
+            {name: sampled(due) for name, due in self.expected.items()},
+            self.budgets,
+            self._approximation(registry),
+        )
 
     def judge(
         self,
@@ -53,37 +64,33 @@ class Opened:
         returned: Any,
         expected: Mapping[str, Expected] | None = None,
         mirror_axis: str | None = None,
-    ) -> Answer:
+    ) -> Judgement:
         """Return whether a call left its inputs alone and returned what is right, and how far it is off."""
         changed = self.laid.changed(call.implementation)
         if changed is not None:
             self.laid.restore(call.implementation)
-            return {"status": Status.WRONG, "reason": f"changes its input {changed}", "errors": {}}
+            return Judgement({}, f"changes its input {changed}")
         try:
             results = call.results(returned, mirror_axis)
         except WrongResult as error:
-            return {"status": Status.WRONG, "reason": str(error), "errors": {}}
+            return Judgement({}, str(error))
         found = errors(results, expected or self.expected, self.budgets)
-        reason = complaint(found)
-        return {
-            "status": Status.WRONG if reason else Status.OK,
-            "reason": reason,
-            "errors": {name: error.to_json() for name, error in found.items()},
-        }
+        return Judgement(found, complaint(found))
 
-    def judge_whole(self, call: Call, returned: Any) -> Answer:
+    def judge_whole(self, call: Call, returned: Any) -> Judgement:
         """Return the same, with the error by position along T."""
-        answer = self.judge(call, returned)
+        judgement = self.judge(call, returned)
         tokens = self.operator.call_tokens(self.case)
-        if not answer["errors"] or tokens == 1:
-            return answer
+        if not judgement.errors or tokens == 1:
+            return judgement
         results = call.results(returned)
+        along = dict(judgement.errors)
         for spec in call.specs:
             axis = spec.axes.find("T")
             if axis >= 0 and results[spec.name].shape[axis] == tokens:
                 places = by_position(results[spec.name], self.expected[spec.name], axis, tokens)
-                answer["errors"][spec.name]["by_position"] = list(places)
-        return answer
+                along[spec.name] = replace(along[spec.name], by_position=places)
+        return replace(judgement, errors=along)
 
     def same(self, call: Call, one: Any, other: Any) -> bool:
         """Return whether two results have the same bits wherever the oracle says what is due.
@@ -95,7 +102,7 @@ class Opened:
             same_bits(due.of(first[name]), due.of(second[name])) for name, due in self.expected.items()
         )
 
-    def judge_elsewhere(self, call: Call) -> Answer:
+    def judge_elsewhere(self, call: Call) -> Judgement:
         """Call with other inputs at the same addresses, so that a result remembered by address is caught."""
         axis = call.mirror_axis
         call.prepare()
@@ -138,10 +145,3 @@ def synchronize(device: str) -> None:
     """Wait for everything that was started on a device."""
     if device == "cuda":
         torch.cuda.synchronize()
-
-
-def blamed(answer: Answer, reason: str) -> Answer:
-    """Return an answer with a further reason; one that was ok is wrong for it, and has no times."""
-    if answer["status"] == Status.OK:
-        return {"status": Status.WRONG, "reason": reason, "errors": answer.get("errors", {})}
-    return answer | {"reason": f"{answer['reason']}; {reason}"}

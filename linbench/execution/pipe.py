@@ -1,13 +1,10 @@
-"""Pipe: messages between a run and its worker, one JSON object a line; never pickle."""
+"""Pipe: lines between a run and its worker."""
 
-import json
 import os
 import select
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-PROTOCOL = 1  # of the messages; a worker that speaks another one is refused
 MAX_MESSAGE_BYTES = 2**26
 POLL_S = 0.05
 
@@ -17,7 +14,7 @@ class PipeClosed(Exception):
 
 
 class Garbage(Exception):
-    """What came is not a message."""
+    """What came is no line of a worker's."""
 
 
 class Hung(Exception):
@@ -32,23 +29,21 @@ class Pipe:
         self._write_fd = write_fd
         self._buffer = bytearray()
 
-    def send(self, message: Mapping[str, Any]) -> None:
-        """Send one message.
+    def send(self, line: bytes) -> None:
+        """Send one line, whose end is added.
 
         Raises:
             PipeClosed: The other end is gone.
         """
-        data = memoryview(json.dumps(message).encode() + b"\n")
+        data = memoryview(line + b"\n")
         try:
             while data:
                 data = data[os.write(self._write_fd, data) :]
         except (BrokenPipeError, OSError) as error:
             raise PipeClosed(str(error)) from None
 
-    def receive(
-        self, timeout_s: float | None = None, watch: Callable[[], None] | None = None
-    ) -> dict[str, Any]:
-        """Return the next message.
+    def receive(self, timeout_s: float | None = None, watch: Callable[[], None] | None = None) -> bytes:
+        """Return the next line, without its end.
 
         Args:
             timeout_s: Give up after this long; None waits for ever.
@@ -56,13 +51,13 @@ class Pipe:
 
         Raises:
             PipeClosed: The other end is gone.
-            Garbage: A line came that is not a JSON object, or one that is too long.
+            Garbage: A line came that is too long.
             Hung: Nothing came in time.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while b"\n" not in self._buffer:
             if len(self._buffer) > MAX_MESSAGE_BYTES:
-                raise Garbage(f"a message of more than {MAX_MESSAGE_BYTES} bytes")
+                raise Garbage(f"a line of more than {MAX_MESSAGE_BYTES} bytes")
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 raise Hung
@@ -77,17 +72,16 @@ class Pipe:
                 self._buffer += data
         line, _, rest = self._buffer.partition(b"\n")
         self._buffer = rest
-        try:
-            message = json.loads(line)
-        except ValueError:
-            raise Garbage(repr(bytes(line[:80]))) from None
-        if not isinstance(message, dict):
-            raise Garbage(repr(bytes(line[:80])))
-        return message
+        return bytes(line)
 
     def readable(self) -> bool:
         """Return whether something can be read now."""
         return bool(select.select([self._read_fd], [], [], 0)[0])
+
+    def close_writing(self) -> None:
+        """Tell the other end that no further line comes."""
+        os.close(self._write_fd)
+        self._write_fd = self._read_fd
 
     def close(self) -> None:
         """Close both descriptors."""

@@ -7,18 +7,36 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 from linbench.core.gpu import visible_gpus
-from linbench.core.measurement import Measurement, Status
+from linbench.core.measurement import Cause, Measurement, Status
 from linbench.core.registry import Registry
+from linbench.core.telemetry import Reading
+from linbench.core.timer import timer_name
+from linbench.execution.client import NotDone, Watch, spawn
 from linbench.execution.estimate import job_bytes
-from linbench.execution.process import Launch, WorkerLost, safe_memory_bytes, spawn
+from linbench.execution.messages import (
+    Answer,
+    Check,
+    Checked,
+    CheckOnce,
+    JudgeTurn,
+    Oracle,
+    Request,
+    Study,
+    TakeTurn,
+    TimeAnchor,
+    Weigh,
+)
+from linbench.execution.process import Launch
+from linbench.execution.resident import safe_memory_bytes
 from linbench.execution.schedule import Job, Schedule
 from linbench.execution.slot import NotOpened, Slot
-from linbench.execution.trial import Taken, Trial
-from linbench.measure.telemetry import Reading, Telemetry, disturbance, throttling
+from linbench.execution.trial import Trial, Turn
+from linbench.measure.telemetry import Monitor, disturbance, throttle_reasons
 
 ROUNDS = 5
 ROUNDS_A_PROCESS = 2
@@ -30,6 +48,7 @@ GPU_SHARE = 0.95
 BUDGET_REASON = "the time budget (--time-budget) was spent"
 
 Observer = Callable[[Job, str], None]
+A = TypeVar("A", bound=Answer)
 
 
 class Runner:
@@ -64,11 +83,11 @@ class Runner:
             gpu = visible_gpus()[0]
             self._gpu_bytes = int(GPU_SHARE * gpu.memory_bytes)
             environment["CUDA_VISIBLE_DEVICES"] = gpu.uuid
-        self._telemetry = Telemetry(environment.get("CUDA_VISIBLE_DEVICES"))
+        self._monitor = Monitor(environment.get("CUDA_VISIBLE_DEVICES"))
         launch = Launch(plan.plugins, self._max_memory, variables=environment)
         self._new_slot = partial(Slot, partial(spawn, launch), plan.device)
         self._slots = [self._new_slot() for _ in range(processes)]
-        self._oracle: dict[str, dict[str, Any] | str] = {}
+        self._oracle: dict[str, Oracle | str] = {}
         self._timed_out = [job for job in timed_out if job.key not in {left.key for left in schedule.jobs}]
         self._order = random.Random(0)
 
@@ -88,13 +107,13 @@ class Runner:
             trials = [Trial(job, self._settings.precision, self._cores) for job in group]
             if deadline is not None and time.monotonic() > deadline:
                 for trial in trials:
-                    trial.end(Status.SKIPPED, BUDGET_REASON)
+                    trial.end(Status.SKIPPED, BUDGET_REASON, Cause.TIME_BUDGET)
             else:
-                before = self._telemetry.read()
+                before = self._monitor.read()
                 self._measure_group(trials)
-                around = {"before": before, "after": self._telemetry.read()}
+                after = self._monitor.read()
                 for trial in trials:
-                    trial.around = around
+                    trial.before, trial.after = before, after
             yield [trial.measurement() for trial in trials]
 
     def _measure_group(self, trials: Sequence[Trial]) -> None:
@@ -133,7 +152,7 @@ class Runner:
         for smaller in self._timed_out:
             if _no_smaller(job, smaller):
                 reason = f"{smaller.implementation} timed out already at T = {smaller.case.T}: {smaller.case}"
-                trial.end(Status.SKIPPED, reason)
+                trial.end(Status.SKIPPED, reason, Cause.EARLIER_TIMEOUT)
                 return
         try:
             needed = job_bytes(operator, implementation, job)
@@ -145,6 +164,7 @@ class Runner:
             trial.end(
                 Status.SKIPPED,
                 f"predicted to need {needed / 2**30:.3g} GiB; {allowed / 2**30:.3g} GiB may be used",
+                Cause.PREDICTED_MEMORY,
             )
 
     def _device_bytes(self, device: str) -> int:
@@ -154,24 +174,22 @@ class Runner:
 
     def _check(self, trial: Trial, slot: Slot) -> bool:
         """Check a trial in a worker, and study it where that was not done yet; return whether it goes on."""
-        message = {
-            "do": "check",
-            "implementation": trial.job.implementation,
-            "timer": self._settings.timer,
-            "once": self._settings.once,
-            "study": trial.answer is None,
-            "timeout_s": self._settings.timeout_s,
-        }
-        answer = self._attempt(trial, slot, message)
-        if answer is None:
+        name, timer, timeout_s = trial.job.implementation, self._timer, self._settings.timeout_s
+        request: Request[Checked]
+        if self._settings.once:
+            request = CheckOnce(name)
+        elif trial.checked is None:
+            request = Study(name, timer, timeout_s)
+        else:
+            request = Check(name, timer, timeout_s)
+        checked = self._attempt(trial, slot, request)
+        if checked is None:
             return False
-        if trial.answer is None:
-            trial.answer = answer
-            trial.errors = answer["errors"]
-            trial.memory = answer.get("memory")
+        if trial.checked is None:
+            trial.checked, trial.errors, trial.memory = checked, checked.errors, checked.memory
             if trial.memory is None and not self._settings.once:
                 self._weigh_apart(trial)
-        slot.checked.add(trial.job.implementation)
+        slot.checked.add(name)
         return trial.live
 
     def _weigh_apart(self, trial: Trial) -> None:
@@ -179,18 +197,17 @@ class Runner:
         spent_s, trial.spent_s = trial.spent_s, 0.0
         slot = self._new_slot()
         try:
-            message = {"do": "weigh", "implementation": trial.job.implementation}
-            answer = self._attempt(trial, slot, message)
+            weighed = self._attempt(trial, slot, Weigh(trial.job.implementation))
         finally:
             slot.end()
         trial.spent_s = spent_s
-        if answer is not None:
-            trial.memory = answer["memory"]
+        if weighed is not None:
+            trial.memory = weighed.memory
 
     def _take_turns(self, trials: Sequence[Trial], slot: Slot) -> None:
         """Give every live trial its rounds of turns in a process, and further ones to those not settled."""
         for trial in trials:
-            trial.processes.append(Taken())
+            trial.processes.append(Turn())
         for number in range(self._most_rounds):
             live = [trial for trial in trials if trial.live and self._wants_round(trial, number)]
             if not live:
@@ -212,24 +229,24 @@ class Runner:
         while True:
             order = list(trials)
             self._order.shuffle(order)
-            taken = [(trial, found) for trial in order if (found := self._turn_of(trial, slot)) is not None]
-            if not self._again_left or not self._is_disturbed(taken):
+            turns = [(trial, turn) for trial in order if (turn := self._turn_of(trial, slot)) is not None]
+            if not self._again_left or not self._is_disturbed(turns):
                 break
             self._again_left -= 1
-            for trial, _ in taken:
+            for trial, _ in turns:
                 trial.rounds_again += 1
                 trial.spent_s = 0.0
-        for trial, found in taken:
-            trial.processes[-1].add(found)
+        for trial, turn in turns:
+            trial.processes[-1] = trial.processes[-1].then(turn)
 
-    def _is_disturbed(self, taken: Sequence[tuple[Trial, Taken]]) -> bool:
-        if any(trial.call_s > SLOW_CALL_S for trial, _ in taken):
+    def _is_disturbed(self, turns: Sequence[tuple[Trial, Turn]]) -> bool:
+        if any(trial.call_s > SLOW_CALL_S for trial, _ in turns):
             return False
-        readings = [reading for _, found in taken for reading in found.readings]
+        readings = [reading for _, turn in turns for reading in turn.readings]
         return (
-            any(found.is_contended for _, found in taken)
+            any(turn.is_contended for _, turn in turns)
             or disturbance(readings, self._cores) is not None
-            or throttling(readings) is not None
+            or bool(throttle_reasons(readings))
         )
 
     @property
@@ -240,56 +257,39 @@ class Runner:
     def _most_rounds(self) -> int:
         return math.ceil(self._rounds * self._settings.max_time_s / self._settings.min_time_s)
 
-    def _turn_of(self, trial: Trial, slot: Slot) -> Taken | None:
+    def _turn_of(self, trial: Trial, slot: Slot) -> Turn | None:
         """Return what a turn of a trial gave, or None if the trial has ended."""
         if not trial.live:
             return None
         self._observer(trial.job, "time")
-        if trial.job.implementation not in slot.checked:  # the worker was lost over another
+        name = trial.job.implementation
+        if name not in slot.checked:  # the worker was lost over another
             trial.spent_s = 0.0
             if not self._check(trial, slot):
                 return None
         turns = self._rounds * len(self._slots)
-        message = {
-            "do": "turn",
-            "implementation": trial.job.implementation,
-            "timer": self._settings.timer,
-            "budget_s": self._settings.min_time_s / turns,
-            "max_samples": max(1, self._settings.max_samples // turns),
-        }
+        budget_s, most = self._settings.min_time_s / turns, max(1, self._settings.max_samples // turns)
         readings: list[Reading] = []
 
         def watch() -> None:
-            if self._telemetry.age_s > READ_EVERY_S:
-                readings.append(self._telemetry.read())
+            if self._monitor.age_s > READ_EVERY_S:
+                readings.append(self._monitor.read())
 
-        self._telemetry.read()
-        answer = self._attempt(trial, slot, message, watch)
-        if answer is None:
+        self._monitor.read()
+        timed = self._attempt(trial, slot, TakeTurn(name, self._timer, budget_s, most), watch)
+        if timed is None or self._attempt(trial, slot, JudgeTurn(name)) is None:
             return None
-        readings.append(self._telemetry.read())
-        beside = {"do": "anchor", "timer": self._settings.timer, "device": self._plan.device}
-        anchor = self._attempt(trial, slot, beside)
-        if anchor is None:
-            return None
-        return Taken(
-            answer["samples_s"],
-            answer["cpu_s"],
-            answer["switches"],
-            answer["kernels_s"],
-            anchor["anchor_s"],
-            answer["contended"],
-            readings,
-        )
+        readings.append(self._monitor.read())
+        anchor = self._attempt(trial, slot, TimeAnchor(self._timer, self._plan.device))
+        return None if anchor is None else Turn(timed.samples, anchor.samples, tuple(readings))
 
-    def _attempt(
-        self,
-        trial: Trial,
-        slot: Slot,
-        message: dict[str, Any],
-        watch: Callable[[], None] | None = None,
-    ) -> dict[str, Any] | None:
-        """Return the worker's answer if it is ok; else end the trial by what it says, or how it was lost."""
+    @property
+    def _timer(self) -> str:
+        """The timer of the plan, or the device's default."""
+        return timer_name(self._settings.timer, self._plan.device)
+
+    def _attempt(self, trial: Trial, slot: Slot, request: Request[A], watch: Watch | None = None) -> A | None:
+        """Return the worker's answer; None if it could not be done, and the trial has ended by that."""
         if not self._opened(trial, slot):
             return None
         start = time.monotonic()
@@ -298,20 +298,16 @@ class Runner:
             self._note_timeout(trial)
             return None
         try:
-            answer = slot.ask(message, left, watch)
-        except WorkerLost as lost:
-            if lost.status is Status.TIMEOUT:
+            return slot.ask(request, left, watch)
+        except NotDone as failed:
+            trial.errors = failed.errors or trial.errors
+            if failed.status is Status.TIMEOUT:
                 self._note_timeout(trial)
             else:
-                trial.end(lost.status, lost.reason)
+                trial.end(failed.status, failed.reason, failed.cause)
             return None
         finally:
             trial.spent_s += time.monotonic() - start
-        if answer["status"] is Status.OK:
-            return answer
-        trial.errors = answer.get("errors") or trial.errors
-        trial.end(answer["status"], answer["reason"])
-        return None
 
     def _opened(self, trial: Trial, slot: Slot) -> bool:
         """Open a trial's case in a worker; the oracle is asked once a case, and a failure of it is kept."""
@@ -327,7 +323,7 @@ class Runner:
         if isinstance(known, str):
             trial.end(Status.ERROR, f"cannot be checked: the oracle of {operator} failed: {known}")
             return False
-        trial.approximation = known["approximation"] if known is not None else {}
+        trial.approximation = known.approximation if known is not None else {}
         return True
 
     def _note_timeout(self, trial: Trial) -> None:
@@ -344,5 +340,5 @@ def _no_smaller(job: Job, other: Job) -> bool:
     return (
         job.implementation == other.implementation
         and job.case.T >= other.case.T
-        and job.case.to_json() | {"T": 0} == other.case.to_json() | {"T": 0}
+        and replace(job.case, T=other.case.T) == other.case
     )

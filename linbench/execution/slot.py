@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TypeVar
 
 from linbench.core.errors import EnvironmentRefused
-from linbench.core.measurement import Status
-from linbench.execution.process import WorkerLost, WorkerProcess
+from linbench.execution.client import NotDone, RequestFailed, Watch, WorkerClient, WorkerLost
+from linbench.execution.messages import Answer, CloseCases, Hello, OpenCase, Oracle, Request
 from linbench.execution.schedule import Job
 
 OPEN_TIMEOUT_S = 900.0
+A = TypeVar("A", bound=Answer)
 
 
 class NotOpened(Exception):
@@ -21,7 +22,7 @@ class NotOpened(Exception):
 class Slot:
     """One worker, and what it has opened and checked at the case at hand."""
 
-    def __init__(self, start: Callable[[], WorkerProcess], device: str) -> None:
+    def __init__(self, start: Callable[[], WorkerClient], device: str) -> None:
         """Make a place that is empty yet.
 
         Args:
@@ -30,11 +31,11 @@ class Slot:
         """
         self._start = start
         self._device = device
-        self._worker: WorkerProcess | None = None
+        self._worker: WorkerClient | None = None
         self._opened: set[str] = set()
         self.checked: set[str] = set()
 
-    def open(self, job: Job, oracle: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    def open(self, job: Job, oracle: Oracle | None) -> Oracle | None:
         """Have the worker make the inputs of a job's case, once, and return what the oracle says if asked.
 
         Args:
@@ -46,44 +47,39 @@ class Slot:
         """
         if job.operator in self._opened:
             return None
-        case = job.case.to_json()
-        message = {"do": "open", "operator": job.operator, "case": case, "oracle": oracle}
         try:
-            answer = self.ask(message, OPEN_TIMEOUT_S)
-        except WorkerLost as lost:
-            raise NotOpened(lost.reason) from None
-        if answer["status"] is not Status.OK:
-            raise NotOpened(answer["reason"])
+            said = self.ask(OpenCase(job.operator, job.case, oracle), OPEN_TIMEOUT_S)
+        except NotDone as failed:
+            raise NotOpened(failed.reason) from None
         self._opened.add(job.operator)
-        found: dict[str, Any] | None = answer["oracle"]
-        return found
+        return said.oracle
 
-    def ask(
-        self, message: Mapping[str, Any], timeout_s: float, watch: Callable[[], None] | None = None
-    ) -> dict[str, Any]:
-        """Return the worker's answer; a worker that must be replaced after it is ended.
+    def ask(self, request: Request[A], timeout_s: float, watch: Watch | None = None) -> A:
+        """Return the worker's answer; a worker that is of no further use is ended.
 
         Args:
-            message: What to do.
+            request: What to do.
             timeout_s: Give up after this long.
             watch: Called every 50 ms meanwhile.
 
         Raises:
-            WorkerLost: It is gone, and forgotten.
+            RequestFailed: It could not be done.
+            WorkerLost: The worker is gone, and forgotten.
             EnvironmentRefused: None can be started, or not on this device.
         """
         worker = self._filled()
         try:
-            answer = worker.ask(message, timeout_s, watch)
+            return worker.ask(request, timeout_s, watch)
         except WorkerLost:
             self._forget()
             raise
-        if answer.get("recycle"):
-            self.end()
-        return answer
+        except RequestFailed as failed:
+            if failed.must_end:
+                self.end()
+            raise
 
     @property
-    def about(self) -> dict[str, Any]:
+    def about(self) -> Hello:
         """What the worker said of itself when it was started, which may be now.
 
         Raises:
@@ -91,10 +87,10 @@ class Slot:
         """
         return self._filled().about
 
-    def _filled(self) -> WorkerProcess:
+    def _filled(self) -> WorkerClient:
         if self._worker is None:
             self._worker = self._start()
-            if self._device == "cuda" and not self._worker.about["cuda_available"]:
+            if self._device == "cuda" and not self._worker.about.cuda_available:
                 self.end()
                 raise EnvironmentRefused(
                     "--device cuda: there is a GPU, but torch cannot use it; see `linbench doctor`"
@@ -106,8 +102,8 @@ class Slot:
         self._opened.clear()
         self.checked.clear()
         if self._worker is not None:
-            with suppress(WorkerLost):
-                self.ask({"do": "close"}, OPEN_TIMEOUT_S)
+            with suppress(NotDone):
+                self.ask(CloseCases(), OPEN_TIMEOUT_S)
 
     def end(self) -> None:
         """End the worker, if there is one."""

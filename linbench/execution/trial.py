@@ -2,64 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from statistics import median
-from typing import Any
 
-from linbench.core.measurement import Kernel, Measurement, Memory, Status, TensorError, Time
-from linbench.core.work import Work
+from linbench.core.measurement import NO_SAMPLES, Cause, Measurement, Memory, Status, TensorError, Time
+from linbench.core.samples import Samples
+from linbench.core.telemetry import Reading, Telemetry
+from linbench.execution.messages import Checked
 from linbench.execution.schedule import Job
-from linbench.measure.telemetry import Reading, disturbance, summary, throttling
+from linbench.measure.telemetry import disturbance, rounded, summary, throttle_reasons
 from linbench.statistics.interval import median_interval, process_interval
 
 CONTENDED_SHARE = 0.2
 
 
-@dataclass
-class Taken:
-    """Samples, and the machine while they were taken.
+@dataclass(frozen=True)
+class Turn:
+    """What a turn of one implementation gave, or all of its turns in a process.
 
     Attributes:
-        samples_s: Seconds of each call.
-        cpu_s: Processor time in each; empty where the timer does not tell.
-        switches: Involuntary context switches in each.
-        kernels_s: Sum of the kernels' times in each; empty where the timer does not tell.
-        anchor_s: Seconds of each call of the anchor beside them.
-        contended: How many of the calls were disturbed.
+        samples: Of its calls.
+        anchor: Of the anchor beside them.
         readings: Of the machine, meanwhile.
     """
 
-    samples_s: list[float] = field(default_factory=list)
-    cpu_s: list[float] = field(default_factory=list)
-    switches: list[int] = field(default_factory=list)
-    kernels_s: list[float] = field(default_factory=list)
-    anchor_s: list[float] = field(default_factory=list)
-    contended: int = 0
-    readings: list[Reading] = field(default_factory=list)
+    samples: Samples = NO_SAMPLES
+    anchor: Samples = NO_SAMPLES
+    readings: tuple[Reading, ...] = ()
 
-    def add(self, other: Taken) -> None:
-        """Take in what was taken later."""
-        self.samples_s += other.samples_s
-        self.cpu_s += other.cpu_s
-        self.switches += other.switches
-        self.kernels_s += other.kernels_s
-        self.anchor_s += other.anchor_s
-        self.contended += other.contended
-        self.readings += other.readings
+    def then(self, other: Turn) -> Turn:
+        """Return this turn and a later one as one."""
+        return Turn(
+            Samples.joined((self.samples, other.samples)),
+            Samples.joined((self.anchor, other.anchor)),
+            (*self.readings, *other.readings),
+        )
 
     @property
     def is_contended(self) -> bool:
         """Whether so many of the calls were disturbed that the figure is in doubt."""
-        return self.contended > CONTENDED_SHARE * len(self.samples_s)
+        return self.samples.contended_share > CONTENDED_SHARE
 
     def settled(self, precision: float) -> bool:
         """Return whether the median of these samples is known to a relative half width."""
-        if not self.samples_s:
+        if not len(self.samples):
             return False
-        low, high = median_interval(self.samples_s)
-        return high - low <= 2 * precision * median(self.samples_s)
+        low, high = median_interval(self.samples.time_s)
+        return high - low <= 2 * precision * median(self.samples.time_s)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a job ended before its time, why, in one line, and what that means to a program."""
+
+    status: Status
+    reason: str
+    cause: Cause | None = None
 
 
 @dataclass
@@ -71,28 +71,30 @@ class Trial:
         precision: Half width of the interval, relative, that a steady row reaches.
         cores: Processors that the run may use.
         spent_s: Seconds that the worker at hand has taken over it.
-        answer: What the first check answered, once it did.
+        checked: What the first check found, once it was right.
         errors: What the last check found, by tensor.
         memory: What it was found to need, once it was weighed.
         approximation: How far the operator is from the one that it approximates, by tensor.
         processes: What each process gave.
         rounds_again: Rounds of it that were disturbed and measured again.
-        around: Readings of the machine before and after.
-        ended: Status and reason, if it ended before its time.
+        before: Reading of the machine before it.
+        after: Reading of the machine after it.
+        ended: How it ended, if it did before its time.
     """
 
     job: Job
     precision: float
     cores: int = 1
     spent_s: float = 0.0
-    answer: dict[str, Any] | None = None
-    errors: dict[str, Any] = field(default_factory=dict)
-    memory: dict[str, Any] | None = None
+    checked: Checked | None = None
+    errors: Mapping[str, TensorError] = field(default_factory=dict)
+    memory: Memory | None = None
     approximation: Mapping[str, float] = field(default_factory=dict)
-    processes: list[Taken] = field(default_factory=list)
+    processes: list[Turn] = field(default_factory=list)
     rounds_again: int = 0
-    around: dict[str, Reading] = field(default_factory=dict)
-    ended: tuple[Status, str] | None = None
+    before: Reading | None = None
+    after: Reading | None = None
+    ended: Ending | None = None
 
     @property
     def live(self) -> bool:
@@ -102,61 +104,46 @@ class Trial:
     @property
     def call_s(self) -> float:
         """How long one warm call took in the first process, seconds; 0 before it is known."""
-        return float((self.answer or {}).get("call_s", 0.0))
+        return self.checked.call_s or 0.0 if self.checked else 0.0
 
-    def end(self, status: Status, reason: str) -> None:
-        """Note how it ended, in one line."""
-        self.ended = (status, " ".join(reason.split()) or str(status))
+    def end(self, status: Status, reason: str, cause: Cause | None = None) -> None:
+        """Note how it ended, in one line; a reason that has a cause brings its own."""
+        text = " ".join(reason.split()) or str(status)
+        self.ended = Ending(status, text, cause or getattr(reason, "cause", None))
 
     def time(self) -> Time | None:
         """Return what the samples so far say, or None if there is none."""
-        processes = [taken for taken in self.processes if taken.samples_s]
-        if not processes or self.answer is None:
+        processes = [turn for turn in self.processes if len(turn.samples)]
+        if not processes or self.checked is None:
             return None
         if len(processes) == 1:
-            samples = processes[0].samples_s
-            middle, (low, high) = median(samples), median_interval(samples)
+            interval = median_interval(processes[0].samples.time_s)
         else:
-            medians = [median(taken.samples_s) for taken in processes]
-            middle, (low, high) = median(medians), process_interval(medians)
-        return Time(
-            timer=self.answer["timer"],
-            median_s=middle,
-            ci_low_s=low,
-            ci_high_s=high,
-            processes=tuple(len(taken.samples_s) for taken in processes),
-            samples_s=tuple(sample for taken in processes for sample in taken.samples_s),
-            cpu_s=tuple(sample for taken in processes for sample in taken.cpu_s),
-            switches=tuple(number for taken in processes for number in taken.switches),
-            kernels_s=tuple(sample for taken in processes for sample in taken.kernels_s),
-            cpu_median_s=_median_of_medians([taken.cpu_s for taken in processes]),
-            kernels_median_s=_median_of_medians([taken.kernels_s for taken in processes]),
-            anchor_median_s=_median_of_medians([taken.anchor_s for taken in processes]),
-        )
+            interval = process_interval([median(turn.samples.time_s) for turn in processes])
+        samples, anchors = ([turn.samples for turn in processes], [turn.anchor for turn in processes])
+        return Time.of(self.checked.timer, samples, anchors, interval)
 
     def measurement(self) -> Measurement:
         """Return the row."""
-        status, reason = self.ended or (Status.OK, None)
-        job, answer = self.job, self.answer or {}
-        ok = status is Status.OK
-        judged = status in (Status.OK, Status.WRONG)
-        time = self.time() if ok else None
+        end, job, checked = self.ended, self.job, self.checked
+        is_ok = end is None
+        is_judged = end is None or end.status is Status.WRONG
+        time = self.time() if is_ok else None
         return Measurement(
             operator=job.operator,
             implementation=job.implementation,
             case=job.case,
-            status=status,
-            reason=reason,
+            status=end.status if end else Status.OK,
+            reason=end.reason if end else None,
+            cause=end.cause if end else None,
             time=time,
-            memory=Memory(**self.memory) if ok and self.memory else None,
-            errors={name: TensorError.from_json(found) for name, found in self.errors.items()}
-            if judged
-            else {},
-            first_call_s=answer.get("first_call_s"),
-            deterministic=answer.get("deterministic"),
-            kernels=tuple(Kernel(**kernel) for kernel in answer.get("kernels", ())),
-            work=Work(**answer["work"]) if ok and "work" in answer else None,
-            approximation=self.approximation if judged else {},
+            first_call_s=checked.first_call_s if checked else None,
+            deterministic=checked.deterministic if checked else None,
+            kernels=checked.kernels if checked else (),
+            memory=self.memory if is_ok else None,
+            work=checked.work if is_ok and checked else None,
+            errors=self.errors if is_judged else {},
+            approximation=self.approximation if is_judged else {},
             telemetry=self._telemetry(),
             flags=self._flags(time) if time is not None else (),
             measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -164,24 +151,24 @@ class Trial:
 
     @property
     def _readings(self) -> list[Reading]:
-        return [reading for taken in self.processes for reading in taken.readings]
+        return [reading for turn in self.processes for reading in turn.readings]
 
-    def _telemetry(self) -> dict[str, Any]:
-        found: dict[str, Any] = {name: reading.to_json() for name, reading in self.around.items()}
-        if self._readings:
-            found |= {"during": summary(self._readings), "rounds_again": self.rounds_again}
-        return found
+    def _telemetry(self) -> Telemetry:
+        readings = self._readings
+        return Telemetry(
+            before=self.before and rounded(self.before),
+            after=self.after and rounded(self.after),
+            during=summary(readings),
+            throttles=throttle_reasons(readings),
+            rounds_again=self.rounds_again,
+        )
 
     def _flags(self, time: Time) -> tuple[str, ...]:
-        contended = sum(taken.contended for taken in self.processes) > CONTENDED_SHARE * time.n
+        readings = self._readings
+        contended = time.samples.contended_share > CONTENDED_SHARE
         raised = {
-            "contended": contended or disturbance(self._readings, self.cores) is not None,
-            "throttled": throttling(self._readings) is not None,
+            "contended": contended or disturbance(readings, self.cores) is not None,
+            "throttled": bool(throttle_reasons(readings)),
             "unstable": time.half_width > self.precision,
         }
         return tuple(name for name, up in raised.items() if up)
-
-
-def _median_of_medians(processes: Sequence[Sequence[float]]) -> float | None:
-    medians = [median(samples) for samples in processes if samples]
-    return median(medians) if medians else None

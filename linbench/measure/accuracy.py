@@ -6,13 +6,12 @@ import math
 import sys
 from collections.abc import Iterator, Mapping
 from types import EllipsisType
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from linbench.core.measurement import TensorError
-from linbench.core.tensor import Expected
+from linbench.core.tensor import Expected, ExpectedSample, IndexPart, Slice
 
 RELATIVE_FLOOR = 0.01
 SLICE_ELEMENTS = 2**24
@@ -125,38 +124,34 @@ def complaint(found: Mapping[str, TensorError]) -> str | None:
     return f"{name} is off by {error.rel_l2:.2g} (relative L2); the budget is {error.budget:.2g}"
 
 
-def packed(due: Expected) -> dict[str, Any]:
-    """Return a sample of an exact value as JSON data, for a worker that does not ask the oracle itself."""
+def sampled(due: Expected) -> ExpectedSample:
+    """Return a sample of an exact value, for a worker that does not ask the oracle itself."""
     step = max(1, due.value.numel() // SAMPLE_ELEMENTS)
-    return {
-        "index": [_pack_index(part) for part in due.index],
-        "step": step,
-        "values": due.value.flatten()[::step].tolist(),
-        "zero_rms": due.zero_rms,
-    }
+    values = tuple(due.value.flatten()[::step].tolist())
+    return ExpectedSample(tuple(map(_pack_index, due.index)), step, values, due.zero_rms)
 
 
-def unpacked(data: Mapping[str, Any], device: str) -> Expected:
-    """Return the sample that `packed` packed."""
-    index = tuple(_unpack_index(part, device) for part in data["index"])
-    value = torch.tensor(data["values"], dtype=torch.float64, device=device)
-    return Expected(value, index, data["zero_rms"], data["step"])
+def expected_of(sample: ExpectedSample, device: str) -> Expected:
+    """Return the exact value that a sample is of, as far as it goes."""
+    index = tuple(_unpack_index(part, device) for part in sample.index)
+    value = torch.tensor(sample.values, dtype=torch.float64, device=device)
+    return Expected(value, index, sample.zero_rms, sample.step)
 
 
-def _pack_index(part: slice | int | Tensor | EllipsisType) -> Any:
-    if part is ...:
+def _pack_index(part: slice | int | Tensor | EllipsisType) -> IndexPart:
+    if isinstance(part, EllipsisType):
         return "..."
     if isinstance(part, slice):
-        return {"slice": [part.start, part.stop, part.step]}
-    return part.tolist() if isinstance(part, Tensor) else part
+        return Slice(part.start, part.stop, part.step)
+    return tuple(part.tolist()) if isinstance(part, Tensor) else part
 
 
-def _unpack_index(part: Any, device: str) -> slice | int | Tensor | EllipsisType:
-    if part == "...":
-        return ...
-    if isinstance(part, dict):
-        return slice(*part["slice"])
-    return torch.tensor(part, device=device) if isinstance(part, list) else int(part)
+def _unpack_index(part: IndexPart, device: str) -> slice | int | Tensor | EllipsisType:
+    if isinstance(part, Slice):
+        return slice(part.start, part.stop, part.step)
+    if isinstance(part, tuple):
+        return torch.tensor(part, device=device)
+    return ... if isinstance(part, str) else part
 
 
 def _slices(actual: Tensor, exact: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

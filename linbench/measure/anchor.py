@@ -8,6 +8,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from linbench.core.samples import Samples
 from linbench.measure.sampling import take_turn
 from linbench.measure.timers import Timer
 
@@ -31,11 +32,11 @@ class Anchor:
         for _ in range(WARM_CALLS):
             self()
 
-    def take(self, timer: Timer) -> list[float]:
-        """Return the seconds of a few products, 2 ms of them or one: what the machine is worth just now."""
-        samples_s = take_turn(self, timer, BUDGET_S, MOST_SAMPLES, self.call_s).samples_s
-        self.call_s = samples_s[-1]
-        return samples_s
+    def take(self, timer: Timer) -> Samples:
+        """Return the samples of a few products, 2 ms of them or one: what the machine is worth just now."""
+        samples, _ = take_turn(self, timer, BUDGET_S, MOST_SAMPLES, self.call_s)
+        self.call_s = samples.time_s[-1]
+        return samples
 
     @property
     def input_bytes(self) -> int:

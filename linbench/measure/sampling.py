@@ -5,48 +5,16 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from linbench.core.samples import Samples
 from linbench.measure.hygiene import copied
-from linbench.measure.timers import Sample, Timed, Timer, as_it_is
+from linbench.measure.timers import Timed, Timer, as_it_is
 
 WARM_WINDOW = 3
 WARM_AGREEMENT = 0.05
 WALL_FACTOR = 4
-
-
-@dataclass
-class Turn:
-    """What one turn of timed calls gave.
-
-    Attributes:
-        samples_s: Seconds of each call.
-        contended: How many of them were disturbed.
-        cpu_s: Processor time of the process in each, seconds; empty where the timer does not tell.
-        switches: Involuntary context switches of the process in each.
-        kernels_s: Sum of the kernels' times in each, seconds; empty where the timer does not tell.
-        last: What the last call returned, as it stood when the call did, if that was seen to be the last.
-    """
-
-    samples_s: list[float] = field(default_factory=list)
-    contended: int = 0
-    cpu_s: list[float] = field(default_factory=list)
-    switches: list[int] = field(default_factory=list)
-    kernels_s: list[float] = field(default_factory=list)
-    last: Any = None
-
-    def add(self, sample: Sample) -> None:
-        """Take in a sample, and hold what it returned as the last."""
-        self.samples_s.append(sample.seconds)
-        self.contended += sample.contended
-        self.switches.append(sample.switches)
-        if sample.cpu_s is not None:
-            self.cpu_s.append(sample.cpu_s)
-        if sample.kernels_s is not None:
-            self.kernels_s.append(sample.kernels_s)
-        self.last = sample.returned
 
 
 def warm_up(call: Timed, timer: Timer, cap_s: float, clock: Callable[[], float] = time.perf_counter) -> float:
@@ -61,7 +29,7 @@ def warm_up(call: Timed, timer: Timer, cap_s: float, clock: Callable[[], float] 
         window = []
         for _ in range(WARM_WINDOW):
             call.prepare()
-            window.append(take().seconds)
+            window.append(take()[0].time_s[0])
             if clock() - start > cap_s:
                 return median(window)
         windows.append(median(window))
@@ -76,14 +44,17 @@ def take_turn(
     max_samples: int,
     call_s: float,
     clock: Callable[[], float] = time.perf_counter,
-) -> Turn:
-    """Return the samples of one turn: calls until the budget is spent, at least one.
+) -> tuple[Samples, Any]:
+    """Return the samples of one turn, and what its last call returned, as it stood when the call did.
+
+    Calls are made until the budget is spent, one at least.
 
     The garbage collector is off meanwhile. Only timed calls count towards the budget; what the timer makes
     once, to time a call at all, counts towards nothing. A call after which the turn will be over, if it takes
     as long as the one before (`call_s` for the first), is copied at once.
     """
-    turn = Turn()
+    parts: list[Samples] = []
+    returned: Any = None
     spent = 0.0
     gc.collect()
     gc.disable()
@@ -91,23 +62,22 @@ def take_turn(
         take = timer.bind(call)
         start = clock()
         wall_s = lap_s = 0.0
-        while not turn.samples_s or (
-            spent < budget_s and wall_s < WALL_FACTOR * budget_s and len(turn.samples_s) < max_samples
+        while not parts or (
+            spent < budget_s and wall_s < WALL_FACTOR * budget_s and len(parts) < max_samples
         ):
             last = (
                 spent + call_s >= budget_s
                 or wall_s + lap_s >= WALL_FACTOR * budget_s
-                or len(turn.samples_s) + 1 >= max_samples
+                or len(parts) + 1 >= max_samples
             )
-            turn.last = None
+            returned = None
             call.prepare()
-            sample = take(copied if last else as_it_is)
-            turn.add(sample)
-            call_s = sample.seconds
+            sample, returned = take(copied if last else as_it_is)
+            parts.append(sample)
+            call_s = sample.time_s[0]
             spent += call_s
             lap_s = clock() - start - wall_s
             wall_s += lap_s
-            del sample
     finally:
         gc.enable()
-    return turn
+    return Samples.joined(parts), returned

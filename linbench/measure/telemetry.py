@@ -6,12 +6,14 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import psutil
+
+from linbench.core.telemetry import Range, Reading
 
 DISTURBED_SHARE = 0.1
 LEAST_SPAN_S = 0.2
@@ -22,49 +24,6 @@ THROTTLES = {
     "HwThermalSlowdown": "hardware thermal slowdown",
     "HwPowerBrakeSlowdown": "power brake",
 }
-
-
-@dataclass(frozen=True)
-class Reading:
-    """The machine at one moment, or since the reading before; None where it does not tell.
-
-    Attributes:
-        span_s: Seconds since the reading before.
-        load: Load average of one minute, processes.
-        others_cores: Processors that processes other than the run's were using since the reading before.
-        steal_cores: Processors that the hypervisor gave to others since the reading before.
-        cpu_mhz: Mean clock of the processors.
-        cpu_c: Highest temperature of the processors, degrees Celsius.
-        cpu_throttles: Times that a processor throttled itself since the reading before.
-        gpu_sm_mhz: Clock of the GPU's multiprocessors.
-        gpu_memory_mhz: Clock of the GPU's memory.
-        gpu_c: Temperature of the GPU, degrees Celsius.
-        gpu_w: Power that the GPU draws, watts.
-        gpu_throttles: Why the GPU runs below the clock that it was asked for.
-        gpu_others: Processes other than the run's that compute on the GPU.
-    """
-
-    span_s: float
-    load: float
-    others_cores: float = 0.0
-    steal_cores: float = 0.0
-    cpu_mhz: float | None = None
-    cpu_c: float | None = None
-    cpu_throttles: int | None = None
-    gpu_sm_mhz: float | None = None
-    gpu_memory_mhz: float | None = None
-    gpu_c: float | None = None
-    gpu_w: float | None = None
-    gpu_throttles: tuple[str, ...] = ()
-    gpu_others: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what is known as plain JSON data, numbers with four digits."""
-        known = {name: value for name, value in asdict(self).items() if value not in (None, ())}
-        return {
-            name: float(f"{value:.4g}") if isinstance(value, float) else value
-            for name, value in known.items()
-        }
 
 
 @dataclass(frozen=True)
@@ -86,7 +45,7 @@ class Counters:
     throttles: int | None = None
 
 
-class Telemetry:
+class Monitor:
     """Reads the machine; what a reading says of other processes covers the time since the one before."""
 
     def __init__(
@@ -117,7 +76,7 @@ class Telemetry:
         throttles = None
         if now.throttles is not None and before.throttles is not None:
             throttles = now.throttles - before.throttles
-        return Reading(
+        reading = Reading(
             span_s=elapsed_s,
             load=os.getloadavg()[0],
             others_cores=max(0.0, now.busy_s - before.busy_s - ours_s) / elapsed_s,
@@ -125,8 +84,8 @@ class Telemetry:
             cpu_mhz=cpu_mhz(),
             cpu_c=cpu_temperature(),
             cpu_throttles=throttles,
-            **(self._card(self._gpu) if self._gpu else {}),
         )
+        return replace(reading, **self._card(self._gpu)) if self._gpu else reading
 
     @property
     def age_s(self) -> float:
@@ -151,25 +110,35 @@ def disturbance(readings: Sequence[Reading], cores: int) -> str | None:
     return f"{others} other processes computed on the GPU" if others else None
 
 
-def throttling(readings: Iterable[Reading]) -> str | None:
-    """Return why clocks were held down in a stretch of time, in a few words, or None."""
+def summary(readings: Sequence[Reading]) -> dict[str, Range]:
+    """Return the lowest, the middle and the highest of each number that was read, four digits each."""
+    ranges = {}
+    for name in (field.name for field in fields(Reading) if field.name != "gpu_throttles"):
+        values = [value for reading in readings if (value := getattr(reading, name)) is not None]
+        if values:
+            ranges[name] = Range(*(short(end) for end in (min(values), median(values), max(values))))
+    return ranges
+
+
+def rounded(reading: Reading) -> Reading:
+    """Return a reading with four digits of each number, as it is kept."""
+    floats: dict[str, Any] = {
+        name: short(value) for name, value in vars(reading).items() if isinstance(value, float)
+    }
+    return replace(reading, **floats)
+
+
+def short(value: float) -> float:
+    """Return a number with four significant digits."""
+    return float(f"{value:.4g}")
+
+
+def throttle_reasons(readings: Iterable[Reading]) -> tuple[str, ...]:
+    """Return every reason for which clocks were held down."""
     reasons = {reason for reading in readings for reason in reading.gpu_throttles}
     if any(reading.cpu_throttles for reading in readings):
         reasons.add("processor too hot")
-    return ", ".join(sorted(reasons)) or None
-
-
-def summary(readings: Sequence[Reading]) -> dict[str, Any]:
-    """Return the lowest, the middle and the highest of each number, and every throttle reason."""
-    found: dict[str, Any] = {}
-    for name in (field.name for field in fields(Reading)):
-        values = [value for reading in readings if (value := getattr(reading, name)) is not None]
-        if name == "gpu_throttles":
-            reasons = sorted({reason for value in values for reason in value})
-            found |= {name: reasons} if reasons else {}
-        elif values:
-            found[name] = [float(f"{edge:.4g}") for edge in (min(values), median(values), max(values))]
-    return found
+    return tuple(sorted(reasons))
 
 
 def host_counters() -> Counters:

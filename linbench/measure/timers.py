@@ -6,11 +6,11 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 from typing import Any, Protocol
 
+from linbench.core.samples import Samples
 from linbench.core.timer import timer_name
 from linbench.measure.device import CudaDevice, Device, Replay
 from linbench.measure.scheduling import Standing, contended, standing
@@ -68,32 +68,15 @@ def as_it_is(returned: Any) -> Any:
     return returned
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One timed call.
-
-    Attributes:
-        seconds: How long it took.
-        contended: Whether something else had the processor meanwhile.
-        returned: What the call returned, or what `keep` made of it.
-        cpu_s: Processor time of all threads of the process meanwhile, seconds; None on a device.
-        switches: Times that a thread of the process was switched out against its will; 0 on a device.
-        kernels_s: Sum of the times of the call's kernels, seconds; None unless the timer sees them.
-    """
-
-    seconds: float
-    contended: bool
-    returned: Any
-    cpu_s: float | None = None
-    switches: int = 0
-    kernels_s: float | None = None
+Sample = tuple[Samples, Any]
+"""The samples of one call, and what the call returned or `keep` made of it."""
 
 
 class Sampler(Protocol):
     """Times one call at a time, the same over and over."""
 
     def __call__(self, keep: Keep = as_it_is) -> Sample:
-        """Return the time of one call, whole: work that it started is waited for.
+        """Return the samples of one call, whole: work that it started is waited for.
 
         `keep` is applied to what the call returned, after the clock has stopped and before anything is
         waited for. The call is prepared by whoever asks.
@@ -153,13 +136,13 @@ class CpuTimer:
             returned = keep(returned)  # at once: to read /proc lets other threads of Python run
             after = self._standing()
             seconds = wall_ns * 1e-9
-            return Sample(
-                seconds,
-                contended(before, after, seconds),
-                returned,
-                cpu_s=cpu_ns * 1e-9,
-                switches=after.switches - before.switches,
+            samples = Samples(
+                time_s=(seconds,),
+                cpu_s=(cpu_ns * 1e-9,),
+                switches=(after.switches - before.switches,),
+                contended=(int(contended(before, after, seconds)),),
             )
+            return samples, returned
 
         return sample
 
@@ -174,8 +157,9 @@ class CudaEventsColdTimer:
 
     name = "cuda_events_cold"
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, clock_ns: Callable[[], int] = time.perf_counter_ns) -> None:
         self._device = device
+        self._clock_ns = clock_ns
 
     def bind(self, call: Callable[[], Any]) -> Sampler:
         """Return what takes the device time of a call."""
@@ -186,11 +170,13 @@ class CudaEventsColdTimer:
             device.synchronize()
             device.spin(SPIN_CYCLES)
             start = device.record()
+            began_ns = self._clock_ns()
             returned = call()
+            enqueue_s = (self._clock_ns() - began_ns) * 1e-9
             end = device.record()
             returned = keep(returned)
             device.synchronize()
-            return Sample(device.elapsed_s(start, end), False, returned)
+            return Samples((device.elapsed_s(start, end),), enqueue_s=(enqueue_s,)), returned
 
         return sample
 
@@ -204,8 +190,9 @@ class CudaGraphTimer(ABC):
 
     name: str
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, clock_ns: Callable[[], int] = time.perf_counter_ns) -> None:
         self._device = device
+        self._clock_ns = clock_ns
 
     @abstractmethod
     def calls(self, call: Timed) -> Sequence[Timed]:
@@ -242,12 +229,15 @@ class CudaGraphTimer(ABC):
             device.synchronize()
             device.spin(SPIN_CYCLES + replays * REPLAY_CYCLES)
             start = device.record()
+            began_ns = self._clock_ns()
             for _ in range(replays):
                 replay()
+            enqueue_s = (self._clock_ns() - began_ns) * 1e-9
             end = device.record()
             kept = keep(returned[-1])
             device.synchronize()
-            return Sample(device.elapsed_s(start, end) / (replays * len(calls)), False, kept)
+            count = replays * len(calls)
+            return Samples((device.elapsed_s(start, end) / count,), enqueue_s=(enqueue_s / count,)), kept
 
         return sample
 
@@ -313,8 +303,9 @@ class CuptiTimer:
 
     name = "cupti"
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, clock_ns: Callable[[], int] = time.perf_counter_ns) -> None:
         self._device = device
+        self._clock_ns = clock_ns
         device.trace(lambda: device.spin(1))  # the first trace of a process also sets the profiler up
 
     def bind(self, call: Callable[[], Any]) -> Sampler:
@@ -325,12 +316,14 @@ class CuptiTimer:
         device = self._device
 
         def sample(keep: Keep = as_it_is) -> Sample:
-            kept = None
+            kept, enqueue_s = None, 0.0
 
             def body() -> None:
-                nonlocal kept
+                nonlocal kept, enqueue_s
                 device.spin(SPIN_CYCLES)
+                began_ns = self._clock_ns()
                 returned = call()
+                enqueue_s = (self._clock_ns() - began_ns) * 1e-9
                 device.spin(1)
                 kept = keep(returned)
 
@@ -340,7 +333,7 @@ class CuptiTimer:
                 span_s, kernels_s = times_between_markers(device.trace(body))
             except BadTrace as error:
                 raise BadTrace(f"{self.name} has no time of the call: {error}") from None
-            return Sample(span_s, False, kept, kernels_s=kernels_s)
+            return Samples((span_s,), kernels_s=(kernels_s,), enqueue_s=(enqueue_s,)), kept
 
         return sample
 
@@ -367,6 +360,6 @@ def overhead(timer: Timer, nothing: Timed, samples: int = OVERHEAD_SAMPLES) -> t
     between two successive such times that differ, 0 if none do.
     """
     sample = timer.bind(nothing)
-    read_s = [sample().seconds for _ in range(samples)]
+    read_s = [sample()[0].time_s[0] for _ in range(samples)]
     steps_s = [abs(after - before) for before, after in pairwise(read_s) if after != before]
     return median(read_s), min(steps_s, default=0.0)

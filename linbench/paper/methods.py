@@ -164,12 +164,8 @@ def _machine(rows: Sequence[Measurement]) -> Iterator[str]:
     for row in rows:
         if row.time is None:
             continue
-        for name, values in (row.telemetry.get("during") or {}).items():
-            read.setdefault(name, []).extend(
-                value
-                for value in (values if isinstance(values, list) else [values])
-                if isinstance(value, int | float)
-            )
+        for name, range_ in row.telemetry.during.items():
+            read.setdefault(name, []).extend((range_.low, range_.middle, range_.high))
     shown = []
     for name, (words, unit) in CLOCKS.items():
         if values := read.get(name):
@@ -179,7 +175,7 @@ def _machine(rows: Sequence[Measurement]) -> Iterator[str]:
         shown.append(f"other processes used {format.digits(median(others))} processors in the median")
     if shown:
         yield f"While it was timed, {format.listing(shown)}."
-    if again := sum(bool(row.telemetry.get("rounds_again")) for row in rows):
+    if again := sum(bool(row.telemetry.rounds_again) for row in rows):
         yield f"Rounds of {format.plural(again, 'row')} were disturbed and measured again."
 
 

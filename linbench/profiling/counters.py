@@ -12,17 +12,18 @@ import gzip
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from linbench.core.codec import encode
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Status
 from linbench.core.profile import COUNTERS, Breakdown, Kind, Line
+from linbench.execution import process
+from linbench.execution.client import NotDone
+from linbench.execution.messages import ProfileCall, Profiled
 from linbench.profiling.artifact import SUFFIX
 from linbench.profiling.phase import phases
-from linbench.profiling.process import answer
+from linbench.profiling.single import ask_once
 from linbench.profiling.tool import ncu
 
 TIME = "gpu__time_duration.sum"
@@ -79,34 +80,48 @@ class Launch:
     counters: Mapping[str, float]
 
 
-def answer_counted(request: Mapping[str, Any], device: str, folder: Path, timeout_s: float) -> dict[str, Any]:
-    """Return what a fresh process under ncu answers to a request, with the breakdown of what ncu read.
+def ask_counted(launch: process.Launch, request: ProfileCall, timeout_s: float) -> Profiled:
+    """Return what ncu read of a call that a fresh worker makes under it.
 
     Raises:
+        NotDone: The worker could not make the call, or ncu did not read it.
         EnvironmentRefused: There is no ncu on PATH, or it may not read the counters.
     """
-    named = phases(request["implementation"], request["case"]["mode"])
+    named = phases(request.implementation, request.case.mode)
+    folder = Path(request.folder)
     file = folder / "ncu.csv"
-    found = answer(request, device, folder, timeout_s, under=command(ncu(), file, list(named)))
+    under = replace(launch, under=tuple(command(ncu(), file, list(named))))
+    failed: NotDone | EnvironmentRefused | None = None
     try:
-        text = _text(file)
-        if PERMISSION in text:
-            raise EnvironmentRefused(
-                f"ncu may not read this GPU's counters ({PERMISSION}): type the same command after "
-                '`sudo -E env "PATH=$PATH"`, or have an administrator load the driver with '
-                "NVreg_RestrictProfilingToAdminUsers=0 (in a container, --cap-add SYS_ADMIN does it), "
-                "or use --tool torch, which needs no permission"
-            )
-        if found["status"] != Status.OK:
-            return found
-        launches = list(read(text, named))
+        ask_once(under, request, timeout_s)
+    except (NotDone, EnvironmentRefused) as error:
+        failed = error
+    if PERMISSION in _said(file):
+        raise EnvironmentRefused(
+            f"ncu may not read this GPU's counters ({PERMISSION}): type the same command after "
+            '`sudo -E env "PATH=$PATH"`, or have an administrator load the driver with '
+            "NVreg_RestrictProfilingToAdminUsers=0 (in a container, --cap-add SYS_ADMIN does it), "
+            "or use --tool torch, which needs no permission"
+        )
+    if failed is not None:
+        raise failed
+    try:
+        launches = list(read(_text(file), named))
         if not launches:
             raise CannotRead("it read no kernel that the call launched")
     except CannotRead as error:
-        return found if found["status"] != Status.OK else {"status": Status.ERROR, "reason": f"ncu: {error}"}
+        raise NotDone(Status.ERROR, f"ncu: {error}") from None
     with gzip.open(folder / f"ncu{SUFFIX}", "wt", encoding="utf-8") as kept:
         json.dump([asdict(launch) for launch in launches], kept)
-    return found | {"breakdown": encode(breakdown(launches))}
+    return Profiled(breakdown(launches))
+
+
+def _said(file: Path) -> str:
+    """Return what ncu wrote, or nothing where it cannot be read."""
+    try:
+        return _text(file)
+    except CannotRead:
+        return ""
 
 
 def command(program: str, file: Path, ranges: Sequence[str]) -> list[str]:

@@ -101,7 +101,7 @@ def timed(call: Call) -> dict[str, float]:
             samples = []
             for _ in range(TIMER_CALLS):
                 call.prepare()
-                samples.append(take().seconds)
+                samples.append(take()[0].time_s[0])
         except CannotTime:
             continue
         found[name] = median(samples)

@@ -6,21 +6,21 @@ import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from linbench.core import environment
 from linbench.core.ceiling import Ceiling
-from linbench.core.codec import decode
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Status
-from linbench.core.profile import Breakdown, Profile
+from linbench.core.profile import Profile
 from linbench.core.registry import Registry
+from linbench.execution.client import NotDone
 from linbench.execution.estimate import job_bytes
-from linbench.execution.process import safe_memory_bytes
+from linbench.execution.messages import MeasureCeilings, ProfileCall, Profiled
+from linbench.execution.resident import safe_memory_bytes
 from linbench.execution.schedule import Job
 from linbench.profiling.artifact import SUFFIX, Artifacts
-from linbench.profiling.counters import answer_counted
-from linbench.profiling.process import answer
+from linbench.profiling.counters import ask_counted
+from linbench.profiling.single import ask_once, profiling_launch
 
 CEILINGS_TIMEOUT_S = 600.0
 ARTIFACTS = ("trace", "memory", "proton", "ncu")
@@ -49,32 +49,32 @@ def profile(
         EnvironmentRefused: ncu is not there, or has no permission.
     """
     implementation = registry.implementation(job.implementation)
-    found = _predicted(registry, job)
+    status, reason = Status.OK, None
+    profiled = Profiled()
     kept: dict[str, str] = {}
-    if found is None:
-        with tempfile.TemporaryDirectory(prefix="linbench-") as name:
-            request = {
-                "do": "profile",
-                "implementation": job.implementation,
-                "case": job.case.to_json(),
-                "tool": tool,
-                "plugins": list(plugins),
-            }
-            ask = answer_counted if tool == "ncu" else answer
-            found = ask(request, job.case.device, Path(name), timeout_s)
-            files = {kind: Path(name) / f"{kind}{SUFFIX}" for kind in ARTIFACTS}
-            if found["status"] == Status.OK:
-                kept = {kind: artifacts.keep(file) for kind, file in files.items() if file.exists()}
-    breakdown = found.get("breakdown")
+    with tempfile.TemporaryDirectory(prefix="linbench-") as name:
+        folder = Path(name)
+        request = ProfileCall(job.implementation, job.case, tool, str(folder))
+        try:
+            _refuse(registry, job)
+            launch = profiling_launch(job.case.device, tuple(plugins))
+            if tool == "ncu":
+                profiled = ask_counted(launch, request, timeout_s)
+            else:
+                profiled = ask_once(launch, request, timeout_s)
+            files = {kind: folder / f"{kind}{SUFFIX}" for kind in ARTIFACTS}
+            kept = {kind: artifacts.keep(file) for kind, file in files.items() if file.exists()}
+        except NotDone as failed:
+            status, reason = failed.status, failed.reason
     return Profile(
         operator=job.operator,
         implementation=job.implementation,
         case=job.case,
         tool=tool,
-        status=Status(found["status"]),
-        reason=found.get("reason"),
-        breakdown=decode(Breakdown, breakdown) if breakdown else None,
-        memory=found.get("memory") or {},
+        status=status,
+        reason=reason,
+        breakdown=profiled.breakdown,
+        memory=profiled.memory,
         artifacts=kept,
         environment=environment.capture({job.implementation: implementation.origin}),
         profiled_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -87,22 +87,20 @@ def find_ceilings(device: str) -> list[Ceiling]:
     Raises:
         EnvironmentRefused: It came to no end.
     """
-    with tempfile.TemporaryDirectory(prefix="linbench-") as name:
-        found = answer({"do": "ceilings", "device": device}, device, Path(name), CEILINGS_TIMEOUT_S)
-    if found["status"] != Status.OK:
-        raise EnvironmentRefused(f"the ceilings cannot be measured: {found['reason']}")
-    return [Ceiling(**one) for one in found["ceilings"]]
+    try:
+        return list(ask_once(profiling_launch(device), MeasureCeilings(device), CEILINGS_TIMEOUT_S).ceilings)
+    except NotDone as failed:
+        raise EnvironmentRefused(f"the ceilings cannot be measured: {failed.reason}") from None
 
 
-def _predicted(registry: Registry, job: Job) -> dict[str, Any] | None:
-    """Return what becomes of a job that need not be tried, or None."""
+def _refuse(registry: Registry, job: Job) -> None:
+    """Raise NotDone for a job that need not be tried."""
     operator = registry.operator(job.operator)
     implementation = registry.implementation(job.implementation)
     reason = operator.why_not(job.case) or implementation.lacks(operator, job.case)
     if reason is not None:
-        return {"status": Status.UNSUPPORTED, "reason": reason}
+        raise NotDone(Status.UNSUPPORTED, reason)
     needed, allowed = job_bytes(operator, implementation, job), safe_memory_bytes()
     if job.case.device == "cpu" and needed > allowed:
         reason = f"predicted to need {needed / 2**30:.3g} GiB; {allowed / 2**30:.3g} GiB may be used"
-        return {"status": Status.SKIPPED, "reason": reason}
-    return None
+        raise NotDone(Status.SKIPPED, reason)

@@ -1,28 +1,24 @@
-"""The process that profiles an implementation at a case, or measures ceilings, as request.json asks.
+"""The process that profiles an implementation at a case, or measures ceilings, as it is asked.
 
-It is started with the folder, and writes answer.json and the files that are to be kept there. Its standard
-output and error belong to what it runs.
+Its standard output and error belong to what it runs.
 """
 
 from __future__ import annotations
 
-import faulthandler
 import gzip
 import json
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from linbench.core.case import Case
 from linbench.core.codec import encode
 from linbench.core.measurement import Status
-from linbench.core.registry import registry
-from linbench.execution.failure import failure
-from linbench.execution.worker import end_with_parent
+from linbench.core.profile import Breakdown
+from linbench.core.registry import Registry
+from linbench.execution.failure import Stop, failure
+from linbench.execution.messages import Answer, CeilingsMeasured, MeasureCeilings, ProfileCall, Profiled
+from linbench.execution.service import serve, start
 from linbench.measure.call import Call, LaidInputs
-from linbench.measure.heap import keep_freed
 from linbench.profiling.allocations import allocations
 from linbench.profiling.artifact import SUFFIX
 from linbench.profiling.extremes import measured
@@ -32,30 +28,50 @@ from linbench.profiling.ranges import in_ranges, ranges
 from linbench.profiling.record import record
 
 
-def profile(request: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return what was found, and write the files that belong to it; a failure is an answer too."""
-    implementation = registry.implementation(request["implementation"])
-    operator = registry.operator(implementation.operator)
-    case = Case.from_json(request["case"])
-    reason = implementation.why_not(operator, case)
-    if reason is not None:
-        return {"status": Status.UNSUPPORTED, "reason": reason}
-    call = Call(operator, implementation, case, LaidInputs(operator, case))
-    found: dict[str, Any] = {"status": Status.OK}
-    if request["tool"] in ("torch", "all"):
-        found["breakdown"] = encode(record(call, folder / f"trace{SUFFIX}"))
-    if request["tool"] == "proton":
-        from linbench.profiling.proton import record_kernels
+class ProfilingWorker:
+    """Answers the requests of a profiling session."""
 
-        found["breakdown"] = encode(record_kernels(call, folder / f"proton{SUFFIX}"))
-    if request["tool"] == "ncu":
-        _once(call)
-    if request["tool"] in ("memory", "all"):
-        taken = allocations(call)
-        found["memory"] = taken.peak()
+    def __init__(self, found: Registry) -> None:
+        self._registry = found
+
+    def answer(self, request: object) -> Answer:
+        """Return the answer to one request; a failure is an answer with its status and reason."""
+        try:
+            match request:
+                case ProfileCall():
+                    return self.profile(request)
+                case MeasureCeilings():
+                    return CeilingsMeasured(tuple(measured(request.device)))
+            raise TypeError(f"{type(request).__name__} is no request of a profiling session's")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # an implementation may raise anything, SystemExit included
+            return failure(error)
+
+    def profile(self, request: ProfileCall) -> Profiled:
+        """Return what a profiler saw, and write the files that belong to it."""
+        implementation = self._registry.implementation(request.implementation)
+        operator = self._registry.operator(implementation.operator)
+        reason = implementation.why_not(operator, request.case)
+        if reason is not None:
+            raise Stop(Status.UNSUPPORTED, reason)
+        call = Call(operator, implementation, request.case, LaidInputs(operator, request.case))
+        folder, tool = Path(request.folder), request.tool
+        breakdown: Breakdown | None = None
+        if tool in ("torch", "all"):
+            breakdown = record(call, folder / f"trace{SUFFIX}")
+        if tool == "proton":
+            from linbench.profiling.proton import record_kernels
+
+            breakdown = record_kernels(call, folder / f"proton{SUFFIX}")
+        if tool == "ncu":
+            _once(call)
+        if tool not in ("memory", "all"):
+            return Profiled(breakdown)
+        timeline = allocations(call)
         with gzip.open(folder / f"memory{SUFFIX}", "wt", encoding="utf-8") as file:
-            json.dump(encode(taken), file)
-    return found
+            json.dump(encode(timeline), file)
+        return Profiled(breakdown, timeline.peak())
 
 
 def _once(call: Call) -> None:
@@ -67,32 +83,12 @@ def _once(call: Call) -> None:
     wait(call)
 
 
-def ceilings(request: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the ceilings of a device."""
-    del folder
-    found = [asdict(ceiling) for ceiling in measured(request["device"])]
-    return {"status": Status.OK, "ceilings": found}
-
-
-DEEDS = {"profile": profile, "ceilings": ceilings}
-
-
-def main(folder: Path) -> None:
-    """Answer the request of a folder."""
-    end_with_parent()
-    faulthandler.enable()
+def main(arguments: Sequence[str]) -> None:
+    """Answer the requests of a profiling session."""
     range_foreign_calls()
-    request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
-    registry.load(request.get("plugins", ()))
-    keep_freed()
-    try:
-        found = DEEDS[request["do"]](request, folder)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # an implementation may raise anything, SystemExit included
-        found = failure(error)
-    (folder / "answer.json").write_text(json.dumps(found), encoding="utf-8")
+    pipe, found = start(arguments)
+    serve(pipe, found, ProfilingWorker(found).answer)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1:])

@@ -128,10 +128,10 @@ def figures(rows: Sequence[Measurement], roofs: Roofs) -> list[dict[str, Any]]:
         "throughput": any(row.time and row.case.mode == "decode" for row in rows),
         "state": any(memory.state_bytes for memory in memories),
         "approximation": any(row.approximation for row in rows),
-        "reach": any(refuses(row.status, row.reason) for row in rows),
+        "reach": any(refuses(row.status, row.cause) for row in rows),
         "pareto": any(row.time and row.errors for row in rows),
         "position": any(error.by_position for row in rows for error in row.errors.values()),
-        "parts": any(memory.output_bytes is not None for memory in memories),
+        "parts": any(memory.output_bytes or memory.workspace_bytes for memory in memories),
         "roofline": any(row.time and bound_of(roofs, row.case, row.work) for row in rows),
     }
     return [figure for figure in FIGURES if drawn.get(figure["id"], True)]

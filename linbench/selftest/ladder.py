@@ -17,7 +17,8 @@ from linbench.core.errors import EnvironmentRefused
 from linbench.core.gpu import visible_gpus
 from linbench.core.measurement import Status
 from linbench.execution.lock import exclusive
-from linbench.execution.process import Launch, safe_memory_bytes
+from linbench.execution.process import Launch
+from linbench.execution.resident import safe_memory_bytes
 from linbench.selftest import EXTRA_CHUNKS
 from linbench.selftest.rivals import RULES
 from linbench.statistics.looks import (

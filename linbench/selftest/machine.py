@@ -148,7 +148,7 @@ def described(
     processes = len(by_run[0])
     found = noise.pair_noise(pairs)
     compared = sorted({processes, COMPARED, MORE_COMPARED})
-    during = [row.telemetry.get("during", {}) for row in rows]
+    during = [row.telemetry.during for row in rows]
     return Machine(
         device=rows[0].case.device,
         timer=times[0].timer,
@@ -245,7 +245,7 @@ def _medians(time: Time | None) -> list[float]:
     if time is None:
         raise ValueError("an ok row that was timed has a time")
     ends = accumulate(time.processes, initial=0)
-    return [median(time.samples_s[start:end]) for start, end in pairwise(ends)]
+    return [median(time.samples.time_s[start:end]) for start, end in pairwise(ends)]
 
 
 def _middle(during: Any, name: str) -> float:

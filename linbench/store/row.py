@@ -7,11 +7,8 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from linbench.core.measurement import Measurement
-from linbench.store.schema import BESIDE_SAMPLES
-
-CASE_COLUMNS = ("B", "T", "H", "K", "V", "dtype", "mode", "device", "options", "seed")
-SAMPLE_COLUMNS = ("samples_s", *BESIDE_SAMPLES)
+from linbench.core.row import from_row
+from linbench.core.samples import CHANNELS
 
 
 def pack(values: Sequence[float]) -> bytes:
@@ -36,34 +33,27 @@ def storable(text: str | None) -> str | None:
     return text and text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def sequences(blobs: Mapping[str, Any]) -> dict[str, Sequence[float]]:
-    """Return what the columns of `samples` hold, by name; empty where one is null."""
-    found: dict[str, Sequence[float]] = {name: tuple(unpack(blobs[name] or b"")) for name in SAMPLE_COLUMNS}
-    return found | {"switches": tuple(map(int, found["switches"]))}
-
-
-def measurement(row: Mapping[str, Any], taken: Mapping[str, Sequence[float]] | None) -> Measurement:
-    """Return the measurement of a row of columns, with its samples where they were read."""
-    case = {name: row[name] for name in CASE_COLUMNS}
-    return Measurement.from_row({**row, "case": case}, taken)
+def channels(blobs: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Return what the columns of `samples` hold, by channel."""
+    return {name: unpack(blobs[name]) for name in CHANNELS}
 
 
 def problems(row: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with a row, beside its samples and where its run was imported from."""
-    found = []
+    """Return what is wrong with a row, and with its samples where they were read with it."""
     try:
-        measurement(row, None)
-    except (KeyError, TypeError, ValueError) as error:
-        found.append(f"cannot be read: {error}")
-    blob = row["samples_s"]
-    left_out = blob is None and row["imported_from"] is not None  # a file may hold no samples
-    if (blob is None) != (row["median_s"] is None) and not left_out:
-        found.append("has a median and no samples" if blob is None else "has samples and no median")
-    if blob is not None:
-        if len(blob) != 4 * row["n"]:
-            found.append(f"has {len(blob) // 4} samples where {row['n']} are named")
-        for name in BESIDE_SAMPLES:
-            beside = row[name] or b""
-            if len(beside) not in (0, len(blob)):
-                found.append(f"has {len(beside) // 4} of {name} where {row['n']} are due")
-    return found
+        time = from_row(row).time
+    except (KeyError, ValueError) as error:
+        return [f"cannot be read: {error}"]
+    is_absent = row["time_s"] is None
+    may_be_absent = time is None or row["imported_from"] is not None  # a file may hold no samples
+    if is_absent:
+        return [] if may_be_absent else ["has a median and no samples"]
+    if time is None:
+        return ["has samples and no median"]
+    due = {name: (0, time.n) if name != "time_s" else (time.n,) for name in CHANNELS}
+    lengths = {name: len(row[name] or b"") // 4 for name in CHANNELS}
+    return [
+        f"has {lengths[name]} of {name} where {time.n} are due"
+        for name in CHANNELS
+        if lengths[name] not in due[name]
+    ]

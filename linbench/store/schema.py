@@ -1,5 +1,10 @@
 """The tables of the store."""
 
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -14,16 +19,13 @@ from sqlalchemy import (
     Table,
     Text,
 )
-from sqlalchemy.types import JSON
+from sqlalchemy.types import JSON, TypeEngine
 
-from linbench.core.measurement import MEMORY_BYTES
+from linbench.core import row
+from linbench.core.bounds import Bytes
+from linbench.core.samples import CHANNELS
 
-TIMES = (
-    *("median_s", "ci_low_s", "ci_high_s"),
-    *("cpu_median_s", "kernels_median_s", "anchor_median_s"),
-)
-BESIDE_SAMPLES = ("cpu_s", "switches", "kernels_s")
-REVISION = "0007"
+REVISION = "0001"
 
 metadata = MetaData()
 
@@ -40,37 +42,32 @@ runs = Table(
     Index("runs_by_number", "number"),
 )
 
+
+def _column(column: row.Column) -> Column[Any]:
+    """Return a column of the table of measurements."""
+    return Column(column.name, _type(column), nullable=column.is_optional)
+
+
+def _type(column: row.Column) -> TypeEngine[Any]:
+    """Return the type in the database of the values that a column has."""
+    if column.base is bool:
+        return Boolean()
+    if column.base is int:
+        return BigInteger() if column.kind is Bytes else Integer()
+    if column.base is float:
+        return Float()
+    if issubclass(column.base, StrEnum):
+        return String(32)
+    return Text() if column.base is str else JSON(none_as_null=True)
+
+
 measurements = Table(
     "measurements",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("run", String(64), ForeignKey("runs.id", ondelete="RESTRICT"), nullable=False),
-    Column("operator", Text, nullable=False),
-    Column("implementation", Text, nullable=False),
     Column("case_id", String(12), nullable=False),
-    *(Column(axis, Integer, nullable=False) for axis in ("B", "T", "H", "K", "V")),
-    *(Column(name, String(16), nullable=False) for name in ("dtype", "mode", "device")),
-    Column("options", JSON, nullable=False),
-    Column("seed", Integer, nullable=False),
-    Column("status", String(16), nullable=False),
-    Column("reason", Text),
-    Column("timer", String(32)),
-    *(Column(name, Float) for name in TIMES),
-    Column("n", Integer, nullable=False),
-    Column("processes", JSON, nullable=False),
-    Column("first_call_s", Float),
-    Column("deterministic", Boolean),
-    Column("kernels", JSON, nullable=False, server_default="[]"),
-    *(Column(name, BigInteger) for name in MEMORY_BYTES),
-    Column("memory_meter", String(16)),
-    Column("useful_flops", Float),
-    Column("algorithmic_flops", Float),
-    Column("fewest_bytes", BigInteger),
-    Column("errors", JSON, nullable=False),
-    Column("approximation", JSON, nullable=False, server_default="{}"),
-    Column("telemetry", JSON, nullable=False, server_default="{}"),
-    Column("flags", JSON, nullable=False),
-    Column("measured_at", String(32), nullable=False),
+    *map(_column, row.COLUMNS),
     Index("measurements_by_run", "run"),
     Index("measurements_by_case", "implementation", "case_id"),
 )
@@ -79,8 +76,7 @@ samples = Table(
     "samples",
     metadata,
     Column("measurement", Integer, ForeignKey("measurements.id", ondelete="RESTRICT"), primary_key=True),
-    Column("samples_s", LargeBinary, nullable=False),
-    *(Column(name, LargeBinary) for name in BESIDE_SAMPLES),
+    *(Column(name, LargeBinary, nullable=False) for name in CHANNELS),
 )
 
 baselines = Table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,14 +16,17 @@ from linbench.core.environment import Environment
 from linbench.core.errors import StoreError, UsageError, unknown
 from linbench.core.measurement import Measurement
 from linbench.core.plan import Plan
+from linbench.core.row import columns_of, from_row, to_row
 from linbench.core.run import Run
+from linbench.core.samples import CHANNELS
 from linbench.store.database import open_engine, reading, shown, transaction
-from linbench.store.row import CASE_COLUMNS, SAMPLE_COLUMNS, measurement, pack, sequences, storable
+from linbench.store.row import channels, pack, storable
 from linbench.store.row import problems as row_problems
 from linbench.store.schema import baselines, measurements, runs, samples
 
 HEAD_COLUMNS = ("id", "created_at", "finished_at", "environment", "plan", "imported_from")
 MOST_NAME = 64
+CASE = tuple(column.name for column in columns_of("case"))
 BEGUN = (runs.c.number, runs.c.created_at, runs.c.id)
 
 
@@ -206,16 +209,16 @@ class Store:
         with reading(self._engine, self.place) as connection:
             head = connection.execute(select(runs).where(runs.c.id == run)).one()
             rows = connection.execute(query).mappings().all()
-            taken: dict[int, dict[str, Sequence[float]]] = {}
+            taken: dict[int, dict[str, list[float]]] = {}
             if with_samples:
                 wanted = select(samples).join(measurements).where(measurements.c.run == run)
                 for blobs in connection.execute(wanted).mappings():
-                    taken[blobs["measurement"]] = sequences(dict(blobs))
+                    taken[blobs["measurement"]] = channels(dict(blobs))
         found = []
         for row in rows:
             try:
-                found.append(measurement(dict(row), taken.get(row["id"])))
-            except (KeyError, TypeError, ValueError) as error:
+                found.append(from_row(dict(row), taken.get(row["id"])))
+            except (KeyError, ValueError) as error:
                 raise StoreError(
                     f"database {self.place}: row {row['id']} is damaged: {error}; see `linbench db check`"
                 ) from None
@@ -258,7 +261,7 @@ class Store:
 
     def _pasts(self, *conditions: Any) -> list[Past]:
         columns = (
-            *(measurements.c[name] for name in ("run", "implementation", *CASE_COLUMNS)),
+            *(measurements.c[name] for name in ("run", "implementation", *CASE)),
             *(measurements.c[name] for name in ("timer", "median_s", "anchor_median_s")),
         )
         query = (
@@ -278,7 +281,7 @@ class Store:
                 begun[row["run"]].created_at,
                 environments[row["run"]],
                 row["implementation"],
-                Case(**{name: row[name] for name in CASE_COLUMNS}),
+                Case(**{name: row[name] for name in CASE}),
                 row["timer"],
                 row["median_s"],
                 row["anchor_median_s"],
@@ -335,7 +338,7 @@ class Store:
                 orphans = connection.execute(text("PRAGMA foreign_key_check")).all()
                 found += [f"table {row[0]} row {row[1]} belongs to nothing" for row in orphans]
             joined = (
-                select(measurements, runs.c.imported_from, *(samples.c[name] for name in SAMPLE_COLUMNS))
+                select(measurements, runs.c.imported_from, *(samples.c[name] for name in CHANNELS))
                 .outerjoin(samples)
                 .outerjoin(runs)
             )
@@ -346,12 +349,10 @@ class Store:
 
 def _insert(connection: Connection, run: str, rows: Iterable[Measurement]) -> None:
     for row in rows:
-        values = row.to_row(run)
-        values |= values.pop("case")
-        values["reason"] = storable(row.reason)
+        values = to_row(row) | {"run": run, "case_id": row.case.id, "reason": storable(row.reason)}
         key = connection.execute(insert(measurements).values(values)).inserted_primary_key
-        if row.time is not None and row.time.samples_s and key is not None:
-            blobs = {name: pack(getattr(row.time, name)) for name in SAMPLE_COLUMNS}
+        if row.time is not None and len(row.time.samples) and key is not None:
+            blobs = {name: pack(getattr(row.time.samples, name)) for name in CHANNELS}
             connection.execute(insert(samples).values(measurement=key[0], **blobs))
 
 

@@ -75,7 +75,9 @@ def write(run: Run, path: Path) -> list[str]:
 
 def _result(rows: Sequence[Measurement], began: int) -> list[Any]:
     """Return a benchmark's values in the order of `COLUMNS`, less the last, which are null."""
-    samples = [list(row.time.samples_s) if row.time and row.time.samples_s else None for row in rows]
+    samples = [
+        list(row.time.samples.time_s) if row.time and row.time.samples.time_s else None for row in rows
+    ]
     quartiles = [_quartiles(taken) if taken else None for taken in samples]
     values = {
         "result": [row.time.median_s if row.time else None for row in rows],

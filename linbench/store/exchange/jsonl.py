@@ -9,175 +9,58 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter, create_model
 
 from linbench.core.case import Case
 from linbench.core.codec import encode
 from linbench.core.environment import Environment
 from linbench.core.errors import UsageError
-from linbench.core.measurement import MEMORY_BYTES, Measurement
+from linbench.core.measurement import Measurement
 from linbench.core.plan import Plan
-from linbench.core.quantity import LARGEST_COUNT
+from linbench.core.row import COLUMNS, REQUIRED, columns_of, from_row, to_row
 from linbench.core.run import Run
-from linbench.core.work import WORK
+from linbench.core.samples import CHANNELS, Samples
 from linbench.store.exchange import untrusted
 from linbench.store.exchange.untrusted import Outside, parse, validated
 from linbench.store.row import pack, unpack
 
-VERSION: Final = 2
-KNOWN_VERSIONS: Final = (1, 2)  # the rows of the first carry no work
+VERSION: Final = 3
 RUN_ID: Final = r"^[0-9]{8}-[0-9]{6}-[0-9a-f]{4}$"
-MOST_SAMPLES: Final = 1_000_000
-INTEGER_COLUMN: Final = 2**31 - 1
+MOMENT: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9:]+)$"
 
 RunId = Annotated[str, Field(pattern=RUN_ID, max_length=20)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-Short = Annotated[str, Field(max_length=32)]
-Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
-Natural = Annotated[int, Field(ge=0, le=INTEGER_COLUMN)]
-Bytes = Annotated[int, Field(ge=0, le=untrusted.LARGEST_INTEGER)]
-Seconds = Annotated[float, Field(ge=0, le=1e12)]
-Distance = Annotated[float, Field(ge=0)]
-Operations = Annotated[float, Field(ge=0)]
-Moment = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9:]+)$", max_length=32)]
-Scalar = bool | int | float | str
-
-
-class CaseLine(Outside):
-    """A case."""
-
-    B: Count
-    T: Count
-    H: Count
-    K: Count
-    V: Count
-    dtype: Literal["float64", "float32", "float16", "bfloat16"]
-    mode: Literal["fwd", "fwd_bwd", "prefill", "decode"]
-    device: Literal["cpu", "cuda"]
-    options: dict[Name, Scalar]
-    seed: Natural
-
-
-class ErrorLine(Outside):
-    """A tensor's distance from the oracle."""
-
-    rel_l2: Distance
-    max_abs: Distance
-    max_rel: Distance
-    cosine: float
-    nonfinite: Natural
-    budget: Distance
-    by_position: list[Distance | None] = Field(default_factory=list, max_length=64)
-
-
-class KernelLine(Outside):
-    """A kernel that was launched."""
-
-    name: str
-    configuration: str
-    hash: str
-    registers: Natural | None = None
-    spills: Natural | None = None
-    shared_bytes: Natural | None = None
-
-
-class SamplesLine(Outside):
-    """What each timed call gave; a list that was not taken is empty."""
-
-    samples_s: Annotated[list[Seconds], Field(min_length=1, max_length=MOST_SAMPLES)]
-    cpu_s: Annotated[list[Seconds], Field(max_length=MOST_SAMPLES)]
-    switches: Annotated[list[Natural], Field(max_length=MOST_SAMPLES)]
-    kernels_s: Annotated[list[Seconds], Field(max_length=MOST_SAMPLES)]
-
+Moment = Annotated[str, Field(pattern=MOMENT, max_length=32)]
+CaseId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 
 NOT_OK_CARRIES_NOTHING: Final[dict[str, Any]] = {
     "if": {"properties": {"status": {"not": {"const": "ok"}}}},
     "then": {
         "properties": {
             "reason": {"type": "string", "minLength": 1},
-            **{name: {"type": "null"} for name in ("median_s", "timer", "peak_bytes", "memory_meter", *WORK)},
-            "n": {"const": 0},
+            **{name: {"type": "null"} for part in ("time", "memory", "work") for name in REQUIRED[part]},
             "samples": {"type": "null"},
         }
     },
 }
 
 
-class RowLine(Outside):
-    """A measurement; only one that is ok has a time, memory, work or samples."""
+def _json_row() -> type[Outside]:
+    """Return the model of a row: a key per column, those of the case in an object of their own."""
+    keys: dict[str, Any] = {"run": (RunId, ...), "case_id": (CaseId, ...), "case": (Case, ...)}
+    for column in COLUMNS:
+        if column.part != "case":
+            kind = column.kind | None if column.is_optional else column.kind
+            keys[column.name] = (kind, ...)
+    keys["samples"] = (Samples | None, None)
+    model = create_model("RowLine", __base__=Outside, **keys)
+    model.__doc__ = "A measurement; only one that is ok has a time, memory, work or samples."
+    model.model_config["json_schema_extra"] = NOT_OK_CARRIES_NOTHING
+    return model
 
-    model_config = ConfigDict(json_schema_extra=NOT_OK_CARRIES_NOTHING)
 
-    run: RunId
-    operator: Name
-    implementation: Name
-    case_id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
-    case: CaseLine
-    status: Literal[
-        "ok", "wrong", "oom", "unsupported", "compile_error", "error", "timeout", "crashed", "skipped"
-    ]
-    reason: str | None
-    timer: Short | None
-    median_s: Seconds | None
-    ci_low_s: Distance | None  # of two processes that differ much it has no bound to speak of
-    ci_high_s: Distance | None
-    cpu_median_s: Seconds | None
-    kernels_median_s: Seconds | None
-    anchor_median_s: Seconds | None
-    n: Natural
-    processes: Annotated[list[Natural], Field(max_length=1000)]
-    first_call_s: Seconds | None
-    deterministic: bool | None
-    kernels: Annotated[list[KernelLine], Field(max_length=1000)]
-    peak_bytes: Bytes | None
-    extra_bytes: Bytes | None
-    output_bytes: Bytes | None
-    saved_bytes: Bytes | None
-    workspace_bytes: Bytes | None
-    state_bytes: Bytes | None
-    reserved_bytes: Bytes | None
-    memory_meter: Annotated[str, Field(max_length=16)] | None
-    useful_flops: Operations | None = None
-    algorithmic_flops: Operations | None = None
-    fewest_bytes: Bytes | None = None
-    errors: dict[Name, ErrorLine]
-    approximation: dict[Name, Distance]
-    telemetry: dict[str, Any]
-    flags: Annotated[list[Short], Field(max_length=16)]
-    measured_at: Short
-    samples: SamplesLine | None = None
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        """Refuse a row whose parts contradict each other."""
-        times = (self.timer, self.median_s, self.ci_low_s, self.ci_high_s)
-        if len({value is None for value in times}) > 1:
-            raise ValueError("timer, median_s, ci_low_s and ci_high_s stand together or not at all")
-        if self.ci_low_s is not None and self.ci_high_s is not None and self.ci_low_s > self.ci_high_s:
-            raise ValueError("ci_low_s is above ci_high_s")
-        beside = (self.samples, self.cpu_median_s, self.kernels_median_s, self.anchor_median_s)
-        if self.median_s is None and any(beside):
-            raise ValueError("there are samples or medians beside a median_s that is null")
-        if self.n != sum(self.processes) or (self.n > 0) != (self.median_s is not None):
-            raise ValueError("n is not the sum of processes, or does not fit median_s")
-        memory = (self.peak_bytes, self.extra_bytes, self.memory_meter)
-        if len({value is None for value in memory}) > 1:
-            raise ValueError("peak_bytes, extra_bytes and memory_meter stand together or not at all")
-        if self.peak_bytes is None and any(getattr(self, name) is not None for name in MEMORY_BYTES):
-            raise ValueError("there are parts of memory beside a peak_bytes that is null")
-        if len({value is None for value in (self.useful_flops, self.fewest_bytes)}) > 1:
-            raise ValueError("useful_flops and fewest_bytes stand together or not at all")
-        if self.useful_flops is None and self.algorithmic_flops is not None:
-            raise ValueError("there are algorithmic_flops beside useful_flops that are null")
-        if self.samples is not None:
-            if len(self.samples.samples_s) != self.n:
-                raise ValueError(f"samples has {len(self.samples.samples_s)} samples_s where n is {self.n}")
-            for name in ("cpu_s", "switches", "kernels_s"):
-                if len(getattr(self.samples, name)) not in (0, self.n):
-                    raise ValueError(f"samples has as many {name} as neither n nor 0")
-        return self
+RowLine: Final = _json_row()
 
 
 class RunLine(Outside):
@@ -193,7 +76,7 @@ class RunLine(Outside):
 class HeadLine(Outside):
     """The first line of a file."""
 
-    linbench: Literal[1, 2]
+    linbench: Literal[3]
     run: RunLine
 
 
@@ -213,11 +96,19 @@ def write(run: Run, path: Path) -> list[str]:
 def lines(run: Run) -> Iterator[str]:
     """Yield the lines of a run's file, with the samples that were read."""
     yield json.dumps(head(run), allow_nan=False)
-    for found in run.measurements:
-        row = found.to_row(run.id)
-        if found.time is not None and found.time.samples_s:
-            row["samples"] = {name: _short(getattr(found.time, name)) for name in SamplesLine.model_fields}
-        yield json.dumps(row, allow_nan=False)
+    for measurement in run.measurements:
+        line = json_row(measurement, run.id)
+        if measurement.time is not None and len(measurement.time.samples):
+            samples = measurement.time.samples
+            line["samples"] = {name: _short(getattr(samples, name)) for name in CHANNELS}
+        yield json.dumps(line, allow_nan=False)
+
+
+def json_row(measurement: Measurement, run: str) -> dict[str, Any]:
+    """Return the line of a row as JSON data, without samples."""
+    row = to_row(measurement)
+    case = {column.name: row.pop(column.name) for column in columns_of("case")}
+    return {"run": run, "case_id": measurement.case.id, "case": case, **row}
 
 
 def is_head(line: Any) -> bool:
@@ -247,10 +138,10 @@ def read(text: str, name: str, imported_from: str) -> Run:
         where = f"{name}: line {number}"
         data = parse(line, where)
         if start is None:
-            if is_head(data) and data["linbench"] not in KNOWN_VERSIONS:
+            if is_head(data) and data["linbench"] != VERSION:
                 raise UsageError(
                     f"{where}: is of version {untrusted.shortened(data['linbench'])}; this linbench knows "
-                    f"{' and '.join(map(str, KNOWN_VERSIONS))}; upgrade it, or export anew"
+                    f"{VERSION}; upgrade it, or export anew"
                 )
             start = validated(HeadLine, line, where).run
             continue
@@ -272,7 +163,8 @@ def read(text: str, name: str, imported_from: str) -> Run:
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of a line."""
-    found: dict[str, Any] = TypeAdapter(HeadLine | RowLine).json_schema()
+    lines: Any = HeadLine | RowLine
+    found = TypeAdapter[Any](lines).json_schema()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"A line of linbench JSON lines, version {VERSION}: the head first, then a row a line",
@@ -286,21 +178,19 @@ def _short(samples: Sequence[float]) -> list[float]:
 
 
 def _measurement(data: Any, line: str, run: str, where: str) -> Measurement:
-    row = validated(RowLine, line, where)
-    if row.run != run:
-        raise UsageError(f"{where}: run: is {row.run!r} where the first line says {run!r}")
-    found = {key: value for key, value in data.items() if key != "samples"}
-    if Case.from_json(row.case.model_dump()).id != row.case_id:
-        raise UsageError(f"{where}: case_id: {row.case_id!r} is not the id of this case")
+    validated(RowLine, line, where)
+    if data["run"] != run:
+        raise UsageError(f"{where}: run: is {data['run']!r} where the first line says {run!r}")
+    samples = data.get("samples")
     try:
-        return Measurement.from_row(found, _sequences(row.samples))
-    except ValueError as error:  # what only an ok row may carry
+        measurement = from_row(data | data["case"], samples and _stored(samples))
+    except ValueError as error:  # parts that contradict each other
         raise UsageError(f"{where}: {error}") from None
+    if measurement.case.id != data["case_id"]:
+        raise UsageError(f"{where}: case_id: {data['case_id']!r} is not the id of this case")
+    return measurement
 
 
-def _sequences(samples: SamplesLine | None) -> Mapping[str, tuple[float, ...]] | None:
+def _stored(samples: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
     """Return samples as the store will give them back: rounded to float32."""
-    if samples is None:
-        return None
-    found = {name: tuple(unpack(pack(getattr(samples, name)))) for name in SamplesLine.model_fields}
-    return found | {"switches": tuple(map(int, found["switches"]))}
+    return {name: unpack(pack(samples.get(name, ()))) for name in CHANNELS}

@@ -154,7 +154,7 @@ def write(run: Run, path: Path) -> list[str]:
     """
     environment = run.environment
     host, code = environment.host, next(iter(environment.code), environment.harness)
-    timed = [row for row in run.measurements if row.time and row.time.samples_s]
+    timed = [row for row in run.measurements if row.time and row.time.samples.time_s]
     found = Session(
         run.id,
         run.created_at,
@@ -175,7 +175,7 @@ def write(run: Run, path: Path) -> list[str]:
     return [
         f"{label(row)}: {why_no_time(row) if row.time is None else 'has no samples'}"
         for row in run.measurements
-        if row.time is None or not row.time.samples_s
+        if row.time is None or not row.time.samples.time_s
     ]
 
 
@@ -228,8 +228,8 @@ def _of_row(run: Run, row: Measurement, time: Time) -> Benchmark:
             "flags": list(row.flags),
         },
         options={"timer": f"linbench {time.timer}"},
-        stats=statistics_of(time.samples_s),
-        samples_s=time.samples_s,
+        stats=statistics_of(time.samples.time_s),
+        samples_s=time.samples.time_s,
     )
 
 

@@ -1,0 +1,53 @@
+"""Bounds: what values of a column may be, as annotations of the fields of dataclasses.
+
+pydantic checks them where data come from a file, a database or a worker (`linbench.core.codec`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from annotated_types import Ge, Le, Len
+
+LARGEST_COUNT: Final = 2**31 - 1
+LARGEST_INTEGER: Final = 2**63 - 1
+CLOSED: Final = {"extra": "forbid"}
+"""The `__pydantic_config__` of a dataclass of which every key is known."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of some texts."""
+
+    values: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        """Return what pydantic checks a value by."""
+        from pydantic_core import core_schema
+
+        del source, handler
+        return core_schema.literal_schema(list(self.values))
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A text that a regular expression matches."""
+
+    expression: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        """Return what pydantic checks a value by."""
+        from pydantic_core import core_schema
+
+        del source, handler
+        return core_schema.str_schema(pattern=self.expression)
+
+
+Count = Annotated[int, Ge(1), Le(LARGEST_COUNT)]
+Natural = Annotated[int, Ge(0), Le(LARGEST_COUNT)]
+Bytes = Annotated[int, Ge(0), Le(LARGEST_INTEGER)]
+Seconds = Annotated[float, Ge(0), Le(1e12)]
+Magnitude = Annotated[float, Ge(0)]
+Name = Annotated[str, Len(1, 200)]
+Short = Annotated[str, Len(0, 32)]

@@ -1,0 +1,45 @@
+"""Single: one request to a fresh worker, which then comes to its end."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from linbench.core.gpu import visible_gpus
+from linbench.core.measurement import Status
+from linbench.execution.client import NotDone, WorkerLost, spawn
+from linbench.execution.messages import Answer, Request
+from linbench.execution.process import Launch
+from linbench.execution.resident import safe_memory_bytes
+
+A = TypeVar("A", bound=Answer)
+CLOSING_S = 60.0
+NAME_KERNELS = {"TORCHINDUCTOR_CPP_ENABLE_KERNEL_PROFILE": "1"}
+
+
+def profiling_launch(device: str, plugins: tuple[str, ...] = ()) -> Launch:
+    """Return how a worker that profiles on a kind of device is started."""
+    variables = dict(NAME_KERNELS)
+    if device == "cuda":  # the card that is held, whatever the order that CUDA counts in
+        variables["CUDA_VISIBLE_DEVICES"] = visible_gpus()[0].uuid
+    return Launch(plugins, safe_memory_bytes(), variables=variables, module="linbench.profiling.worker")
+
+
+def ask_once(launch: Launch, request: Request[A], timeout_s: float) -> A:
+    """Return the answer of a fresh worker.
+
+    Raises:
+        NotDone: It could not be done, or the worker died, hung or held too much memory.
+        EnvironmentRefused: The worker cannot be started.
+    """
+    worker = spawn(launch)
+    try:
+        answer = worker.ask(request, timeout_s)
+    except WorkerLost as lost:
+        if lost.status is Status.TIMEOUT:
+            raise NotDone(Status.TIMEOUT, f"not done within {timeout_s:.4g} s (--timeout)") from None
+        raise
+    except BaseException:
+        worker.end()
+        raise
+    worker.close(CLOSING_S)
+    return answer
