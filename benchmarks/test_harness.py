@@ -1,6 +1,6 @@
 """The harness's own speed: start-up, writing and reading rows, report.
 
-Run: pytest benchmarks/ --linbench-db results/linbench.db
+Run: pytest benchmarks/ --benchmark-json results/harness.json
 """
 
 import subprocess

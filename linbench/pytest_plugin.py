@@ -1,4 +1,4 @@
-"""pytest plugin: the fixture `linbench`, a device clock for pytest-benchmark, and a store for both.
+"""pytest plugin: the fixture `linbench`, and a device clock for pytest-benchmark.
 
 It works with pytest-benchmark and without. PYTEST_DONT_REWRITE
 """
@@ -6,7 +6,7 @@ It works with pytest-benchmark and without. PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from linbench.core.measurement import Measurement
     from linbench.core.plan import Settings
 
-UNDER_XDIST = "linbench: under xdist tests disturb each other: nothing is measured or recorded; leave out -n"
+UNDER_XDIST = "linbench: under xdist tests disturb each other: nothing is measured; leave out -n"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,18 +23,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.getgroup("linbench").addoption(
         "--linbench-db",
         metavar="PATH|URL",
-        help="Record what the fixtures `linbench` and `benchmark` measure in this database.",
+        help="Store the runs of the fixture `linbench` in this database.",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Record pytest-benchmark's fixtures where a database is given and tests run one at a time."""
-    if config.getoption("linbench_db") and not _under_xdist(config):
-        config.pluginmanager.register(Recorder(config), "linbench-recorder")
+    """Open the database, so that a wrong one is told before anything is measured."""
+    db = config.getoption("linbench_db")
+    if not db or _under_xdist(config):
+        return
+    from linbench.core.errors import LinbenchError
+    from linbench.store.store import Store
+
+    try:
+        Store(db, write=True)
+    except LinbenchError as error:
+        raise pytest.UsageError(str(error).replace("--db", "--linbench-db")) from None
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Say that nothing is recorded under xdist."""
+    """Say that nothing is measured under xdist."""
     if config.getoption("linbench_db") and _under_xdist(config):
         terminalreporter.write_line(UNDER_XDIST)
 
@@ -119,81 +127,6 @@ def _new_clock() -> Callable[[], float]:
             pytrace=False,
         )
     return DeviceClock(CudaDevice())
-
-
-class Recorder:
-    """Records what pytest-benchmark's fixture timed in the tests that passed."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        """Open the database, so that a wrong one is told before anything is timed."""
-        from linbench.core.errors import LinbenchError
-        from linbench.store.sessions import Sessions
-
-        try:
-            self._sessions = Sessions(config.getoption("linbench_db"), write=True)
-        except LinbenchError as error:
-            raise pytest.UsageError(str(error).replace("--db", "--linbench-db")) from None
-        self._config = config
-        self._records: list[dict[str, Any]] = []
-        self._lines: list[str] = []
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Take the statistics of a test's fixture `benchmark`, if it has one that timed anything."""
-        report = yield
-        fixture = getattr(item, "funcargs", {}).get("benchmark")
-        timed = getattr(fixture, "stats", None)
-        if call.when == "call" and timed:
-            if report.passed:
-                self._records.append(timed.as_dict(include_data=True))
-            else:
-                self._lines.append(f"linbench: not recorded, the test failed: {item.nodeid}")
-        return report
-
-    def pytest_sessionfinish(self) -> None:
-        """Write what was taken, as one session."""
-        from linbench.core.errors import LinbenchError
-
-        if not self._records:
-            return
-        try:
-            session = _session(self._config, self._records)
-            self._sessions.add(session)
-        except LinbenchError as error:
-            raise pytest.UsageError(f"--linbench-db: nothing was recorded: {error}") from None
-        what = f"{len(self._records)} benchmarks, checked against nothing"
-        self._lines.append(f"linbench: recorded {what}, in {self._sessions.place} as {session.id}")
-
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Say what was recorded, and what was not."""
-        for line in self._lines:
-            terminalreporter.write_line(line)
-
-
-def _session(config: pytest.Config, records: list[dict[str, Any]]) -> Any:
-    """Return what pytest-benchmark timed, at the commit that it names, on this machine as we see it."""
-    import json
-    from datetime import UTC, datetime
-    from importlib.metadata import version
-
-    from linbench.core import environment
-    from linbench.core.codec import encode
-    from linbench.store.exchange import pytest_benchmark
-
-    captured = encode(environment.capture({}))
-    commit = config.hook.pytest_benchmark_generate_commit_info(config=config)
-    config.hook.pytest_benchmark_update_commit_info(config=config, commit_info=commit)
-    document = {
-        "machine_info": {name: captured[name] for name in ("host", "gpus", "libraries", "variables")},
-        "commit_info": commit,  # of the code under test, not the harness's
-        "benchmarks": records,
-        "datetime": datetime.now(UTC).isoformat(),
-        "version": version("pytest-benchmark"),
-    }
-    plain = json.loads(json.dumps(document, default=str))  # parameters of a test may be any objects
-    return pytest_benchmark.session(plain, "pytest-benchmark", None)
 
 
 def _under_xdist(config: pytest.Config) -> bool:

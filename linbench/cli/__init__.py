@@ -19,7 +19,7 @@ COMMANDS = {
     "run": "Measure implementations over a grid, store every row, write the report.",
     "compare": "Say whether one side is slower, faster or the same as another.",
     "ci": "Compare what changed since a base, for a pull request.",
-    "list": "Name the operators, implementations, grids, runs or sessions there are.",
+    "list": "Name the operators, implementations, grids or runs there are.",
     "show": "Print the rows of a run.",
     "report": "Write the HTML report of a run.",
     "plot": "Draw a figure for a paper or a talk.",
@@ -28,7 +28,7 @@ COMMANDS = {
     "history": "Print how a case's time changed over runs, and between which commits.",
     "baseline": "Give runs names, by which history and report refer to them.",
     "export": "Write a run to a file, for linbench or for other tools.",
-    "import": "Add a file of linbench or of pytest-benchmark to a database.",
+    "import": "Add a run that was exported to a file.",
     "profile": "Say where the time and the memory of a call go, apart from any timing.",
     "kernels": "Say what compiled kernels take of a GPU, without one.",
     "doctor": "Say what this machine is, and what can run on it and why not.",
@@ -76,7 +76,7 @@ def app(ctx: click.Context) -> None:
         "db": ("check",),
         "kernels": ("inspect",),
         "baseline": ("set", "list", "remove"),
-        "list": ("operators", "implementations", "grids", "runs", "sessions"),
+        "list": ("operators", "implementations", "grids", "runs"),
     }
     ctx.default_map = dict.fromkeys(COMMANDS, settings) | {
         group: dict.fromkeys(names, settings) for group, names in nested.items()

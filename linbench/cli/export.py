@@ -19,17 +19,13 @@ from linbench.text.terminal import printable
 @options.db
 @options.output_format("json")
 def command(run: str, to: str, output: str | None, db: str, form: str) -> None:
-    """Write RUN (an id, the start of one, or latest; or a session's id) to a file.
+    """Write RUN (an id, the start of one, or latest) to a file.
 
     What the form cannot hold is named on stderr. jsonl holds the whole run, and `linbench import` takes it.
     """
     from linbench.store.exchange.export import write_run
-    from linbench.store.sessions import PREFIX
     from linbench.store.store import Store
 
-    if run.startswith(PREFIX):
-        _export_session(run, to, output, db, form)
-        return
     found = Store(db).run(run, with_samples=True)
     path = Path(output or f"{found.id}.{SUFFIXES[to]}")
     left_out = write_run(found, to, path)
@@ -37,20 +33,3 @@ def command(run: str, to: str, output: str | None, db: str, form: str) -> None:
         click.echo(f"left out: {printable(line)}", err=True)
     record = {"run": found.id, "path": str(path), "rows": len(found.measurements) - len(left_out)}
     click.echo(json.dumps(record) if form == "json" else f"{path}: {record['rows']} rows")
-
-
-def _export_session(name: str, to: str, output: str | None, db: str, form: str) -> None:
-    """Write a session of pytest-benchmark in the one form that fits it."""
-    from linbench.core.errors import UsageError
-    from linbench.store.exchange.export import whole
-    from linbench.store.exchange.pytest_benchmark import write_session
-    from linbench.store.sessions import Sessions
-
-    if to != "pytest-benchmark":
-        raise UsageError(f"--to {to}: a session of pytest-benchmark goes --to pytest-benchmark only")
-    found = Sessions(db).session(name)
-    path = Path(output or f"{found.id}.json")
-    with whole(path) as part:
-        write_session(found, part)
-    record = {"session": found.id, "path": str(path), "benchmarks": len(found.benchmarks)}
-    click.echo(json.dumps(record) if form == "json" else f"{path}: {len(found.benchmarks)} benchmarks")

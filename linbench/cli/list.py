@@ -1,4 +1,4 @@
-"""linbench list: name the operators, implementations, grids, runs or sessions there are."""
+"""linbench list: name the operators, implementations, grids or runs there are."""
 
 from __future__ import annotations
 
@@ -96,25 +96,6 @@ def runs(db: str, form: str) -> None:
             or "none",
         }
         for found in Store(db).summaries()
-    ]
-    _print(records, form)
-
-
-@command.command(context_settings=options.SETTINGS)
-@options.db
-@options.output_format("json")
-def sessions(db: str, form: str) -> None:
-    """Name the sessions of pytest-benchmark in a database, the latest first."""
-    from linbench.store.sessions import Sessions
-
-    records = [
-        {
-            "session": found.id,
-            "written": found.created_at,
-            "imported from": found.imported_from or "no",
-            "benchmarks": found.benchmarks,
-        }
-        for found in Sessions(db).summaries()
     ]
     _print(records, form)
 

@@ -86,31 +86,6 @@ baselines = Table(
     Column("run", String(64), ForeignKey("runs.id", ondelete="RESTRICT"), nullable=False),
 )
 
-pytest_sessions = Table(
-    "pytest_sessions",
-    metadata,
-    Column("id", String(64), primary_key=True),
-    Column("created_at", String(40), nullable=False),
-    Column("imported_from", Text),
-    Column("version", String(32), nullable=False),
-    Column("machine_info", JSON, nullable=False),
-    Column("commit_info", JSON, nullable=False),
-)
-
-pytest_benchmarks = Table(  # timed by pytest-benchmark and checked against nothing: no measurements
-    "pytest_benchmarks",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("session", String(64), ForeignKey("pytest_sessions.id", ondelete="RESTRICT"), nullable=False),
-    Column("fullname", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("group", Text),
-    Column("param", Text),
-    *(Column(name, JSON, nullable=False) for name in ("params", "extra_info", "options", "stats")),
-    Column("samples_s", LargeBinary),
-    Index("pytest_benchmarks_by_session", "session"),
-)
-
 profiles = Table(
     "profiles",
     metadata,

@@ -40,21 +40,6 @@ def test_what_a_form_cannot_hold_is_named_on_stderr(measured, tmp_path):
         assert [line.startswith("left out: ") for line in err.splitlines()] == [True] * len(untimed)
 
 
-def test_sessions_are_imported_listed_and_exported(measured, tmp_path):
-    path, db = tmp_path / "x.json", tmp_path / "x.db"
-    measured("export", measured.run, "--to", "pytest-benchmark", "-o", path)
-    out, _ = measured("import", path, "--db", db, "--format", "json")
-    session = json.loads(out)["session"]
-    out, _ = measured("list", "sessions", "--db", db, "--format", "json")
-    assert json.loads(out)["session"] == session
-    measured("export", session, "--to", "pytest-benchmark", "-o", tmp_path / "back.json", "--db", db)
-    assert json.loads((tmp_path / "back.json").read_text()) == json.loads(path.read_text())
-    _, err = measured("export", session, "--to", "csv", "--db", db, code=2)
-    assert "goes --to pytest-benchmark only" in err
-    _, err = measured("export", "pytest-none", "--to", "pytest-benchmark", "--db", db, code=2)
-    assert "unknown session 'pytest-none'" in err
-
-
 def test_a_bad_file_is_one_line_and_makes_no_database(linbench):
     path = linbench.folder / "bad.jsonl"
     path.write_text('{"linbench": 1}\n')

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from statistics import median
 
@@ -11,6 +13,7 @@ from exchanged import RUN, rows
 
 from linbench.core.errors import UsageError
 from linbench.core.measurement import Status
+from linbench.store.exchange import importing
 from linbench.store.exchange.export import SUFFIXES, label, write_run
 
 TIMED = [row for row in RUN.measurements if row.time]
@@ -103,6 +106,18 @@ def test_pytest_benchmark_holds_the_samples_and_what_was_checked(exported):
     assert found["options"]["timer"] == "linbench cpu"
     assert found["extra_info"]["rel_l2"] == {"o": 1e-7}
     assert data["commit_info"]["id"] == RUN.environment["git"]["commit"]
+
+
+def test_pytest_benchmark_reads_what_we_write_and_import_says_what_it_takes(exported):
+    path, _ = exported("pytest-benchmark")
+    words = ["-m", "pytest_benchmark", "compare", str(path)]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=path.parent)
+    assert done.returncode == 0, done.stderr
+    assert "linear/chunk[B1 T64" in done.stdout
+    for text in (path.read_text(), json.dumps(json.loads(path.read_text()))):
+        path.write_text(text)
+        with pytest.raises(UsageError, match=r"is not linbench JSON lines, the one form that is imported"):
+            importing.read(path)
 
 
 def test_csv_holds_every_row_and_no_formula(exported):

@@ -1,4 +1,4 @@
-"""Importing: a file of a form that is known becomes a run or a session, or nothing is changed."""
+"""Importing: a file of linbench JSON lines becomes a stored run, or nothing is changed."""
 
 from __future__ import annotations
 
@@ -6,46 +6,39 @@ from pathlib import Path
 
 from linbench.core.errors import UsageError
 from linbench.core.run import Run
-from linbench.store.exchange import jsonl, pytest_benchmark, untrusted
-from linbench.store.sessions import Session, Sessions
+from linbench.store.exchange import jsonl, untrusted
 from linbench.store.store import Store
 
 
-def read(path: Path) -> Run | Session:
-    """Return what a file holds; which form it is of is told from what it says.
+def read(path: Path) -> Run:
+    """Return the run that a file holds.
 
     Raises:
-        UsageError: It is of neither form, or not right; the line names the place.
+        UsageError: It is no file of linbench JSON lines, or not right; the message names the place.
     """
     text = untrusted.read_text(path)
-    first, _, rest = text.partition("\n")
     if not text.strip():
         raise UsageError(f"{path}: is empty")
+    first, _, _ = text.partition("\n")
     try:
         head = untrusted.parse(first, f"{path}: line 1")
     except UsageError:
-        if first.lstrip().startswith('{"linbench"') or not rest.strip():
+        if first.lstrip().startswith('{"linbench"'):
             raise
-        head = None  # the first line of a document of several
-    if jsonl.is_head(head):
-        return jsonl.read(text, str(path), path.name)
-    lines = head is not None and rest.strip()
-    data = head if head is not None else untrusted.parse(text, str(path), first_line=1)
-    if lines or not pytest_benchmark.looks_like(data):
+        head = None
+    if not jsonl.is_head(head):
         raise UsageError(
-            f"{path}: is neither linbench JSON lines (whose first line has the key linbench) nor JSON of "
-            "pytest-benchmark"
+            f"{path}: is not linbench JSON lines, the one form that is imported (its first line has the key "
+            "linbench); `linbench export --to jsonl` writes it"
         )
-    return pytest_benchmark.session(data, str(path), path.name)
+    return jsonl.read(text, str(path), path.name)
 
 
-def add(found: Run | Session, db: str) -> bool:
+def add(run: Run, db: str) -> bool:
     """Add what was read to a store, which is made if need be; return False if it is stored already.
 
     Raises:
         UsageError: Another run is stored under its id.
         StoreError: The store cannot be written.
     """
-    if isinstance(found, Run):
-        return Store(db, write=True).add(found)
-    return Sessions(db, write=True).add(found)
+    return Store(db, write=True).add(run)

@@ -53,13 +53,12 @@ def read_text(path: Path) -> str:
         raise UsageError(f"{path}: line {line}: is not UTF-8") from None
 
 
-def parse(text: str, where: str, first_line: int | None = None) -> Any:
+def parse(text: str, where: str) -> Any:
     """Return the JSON that a text holds: within bounds, each key once, each number finite.
 
     Args:
         text: The JSON.
-        where: What a complaint begins with: the file, and its line if the text is one.
-        first_line: Number of the text's first line, if the line is to be added to a complaint about JSON.
+        where: What a complaint begins with: the file and the line.
 
     Raises:
         UsageError: It is not such JSON.
@@ -67,8 +66,7 @@ def parse(text: str, where: str, first_line: int | None = None) -> Any:
     try:
         value = json.loads(text, parse_constant=_no_number, object_pairs_hook=_keys_once)
     except json.JSONDecodeError as error:
-        line = f"line {first_line + error.lineno - 1}: " if first_line is not None else ""
-        raise UsageError(f"{where}: {line}not JSON: {error.msg} at column {error.colno}") from None
+        raise UsageError(f"{where}: not JSON: {error.msg} at column {error.colno}") from None
     except RecursionError:
         raise UsageError(f"{where}: is nested deeper than {MOST_DEPTH}") from None
     except ValueError as error:
