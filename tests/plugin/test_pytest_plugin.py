@@ -63,7 +63,7 @@ def folder(command_line):
 
 def test_the_fixture_measures_checks_and_records(folder):
     (folder.folder / "test_x.py").write_text(FIXTURE)
-    out, _ = folder("--linbench-db", "new/x.db", code=1)
+    out, _ = folder.process("--linbench-db", "new/x.db", code=1)
     assert "2 failed, 3 passed" in out
     assert "simple_gla/mamba-ssd B1 T16 H8 K64 V64 float32 decode cpu: unsupported: has no decode mode" in out
     assert "2 cases; give one value an axis" in out
@@ -75,14 +75,14 @@ def test_the_fixture_measures_checks_and_records(folder):
 
 def test_it_needs_neither_a_database_nor_pytest_benchmark(folder):
     (folder.folder / "test_x.py").write_text(FIXTURE)
-    out, _ = folder("-p", "no:benchmark", "-k", "may_fail")
+    out, _ = folder.process("-p", "no:benchmark", "-k", "may_fail")
     assert "1 passed" in out
     assert [path.name for path in folder.folder.iterdir() if path.suffix in (".db", ".jsonl")] == []
 
 
 def test_what_pytest_benchmark_times_is_recorded_and_what_failed_is_named(folder):
     (folder.folder / "test_x.py").write_text(TIMED)
-    out, _ = folder("--linbench-db", "x.db", "--benchmark-json=x.json", code=1)
+    out, _ = folder.process("--linbench-db", "x.db", "--benchmark-json=x.json", code=1)
     (summary,) = Sessions(str(folder.folder / "x.db")).summaries()
     assert f"linbench: recorded 2 benchmarks, checked against nothing, in x.db as {summary.id}" in out
     assert "linbench: not recorded, the test failed: test_x.py::test_timed_and_failed" in out
@@ -102,14 +102,14 @@ def test_what_pytest_benchmark_times_is_recorded_and_what_failed_is_named(folder
 
 def test_without_a_database_nothing_is_recorded(folder):
     (folder.folder / "test_x.py").write_text(TIMED.partition("def test_timed_and_failed")[0])
-    out, _ = folder()
+    out, _ = folder.process()
     assert "2 passed" in out
     assert "linbench" not in out
 
 
 def test_under_xdist_it_says_so_and_records_nothing(folder):
     (folder.folder / "test_x.py").write_text(FIXTURE.partition("def test_a_mode")[0] + TIMED)
-    out, _ = folder("-n", "2", "--linbench-db", "x.db", code=1)
+    out, _ = folder.process("-n", "2", "--linbench-db", "x.db", code=1)
     assert out.count(pytest_plugin.UNDER_XDIST) == 2  # as the reason of a skip, and in the summary
     assert "1 failed, 2 passed, 2 skipped" in out
     assert not (folder.folder / "x.db").exists()
@@ -118,7 +118,7 @@ def test_under_xdist_it_says_so_and_records_nothing(folder):
 def test_a_database_that_cannot_be_written_is_told_before_anything_is_timed(folder):
     (folder.folder / "test_x.py").write_text(TIMED)
     sqlite3.connect(folder.folder / "other.db").execute("CREATE TABLE mine (x)")
-    out, err = folder("--linbench-db", "other.db", code=4)
+    out, err = folder.process("--linbench-db", "other.db", code=4)
     assert "holds other tables" in err
     assert "Traceback" not in out + err
 
@@ -126,7 +126,7 @@ def test_a_database_that_cannot_be_written_is_told_before_anything_is_timed(fold
 def test_the_device_clock_refuses_where_there_is_no_device(folder):
     (folder.folder / "test_x.py").write_text(TIMED.partition("def test_timed_and_failed")[0])
     words = ("--benchmark-timer=linbench.pytest_plugin.cuda_clock", "--linbench-db", "x.db")
-    out, _ = folder(*words, code=1)
+    out, _ = folder.process(*words, code=1)
     assert out.count("no CUDA device is visible here, and the wall clock does not stand in for it") >= 2
     assert "2 failed" in out
     assert Sessions(str(folder.folder / "x.db")).summaries() == []
@@ -153,7 +153,7 @@ def test_pytest_starts_without_torch_and_without_the_harness(folder):
         "    ours = {name for name in sys.modules if name.partition('.')[0] == 'linbench'}\n"
         "    assert ours == {'linbench', 'linbench.pytest_plugin'}\n"
     )
-    out, _ = folder()
+    out, _ = folder.process()
     assert "1 passed" in out
 
 

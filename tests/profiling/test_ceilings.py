@@ -73,6 +73,7 @@ def test_a_cache_holds_twice_what_every_thread_copies_and_the_memory_whatever_th
     assert extremes._copy("memory", 4096, 2).holds_bytes is None
 
 
+@pytest.mark.serial  # it compares real times
 def test_the_copy_reads_and_writes_what_it_says():
     found = extremes._copy("L1", 4096, 1)
     assert "numpy.copyto of 2048 bytes" in found.command

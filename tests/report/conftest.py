@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import synthetic
+from timeouts import timeout_s
 
 from linbench.report.page import render
 
@@ -55,7 +56,7 @@ def latex():
         path.write_text(text, encoding="utf-8")
         done = subprocess.run(
             ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", path.name],
-            cwd=path.parent, capture_output=True, text=True, errors="replace", timeout=60,
+            cwd=path.parent, capture_output=True, text=True, errors="replace", timeout=timeout_s(60),
         )  # fmt: skip
         assert done.returncode == 0, done.stdout[-3000:]
         assert "LaTeX Warning: Command" not in done.stdout
@@ -122,6 +123,7 @@ def open_page(browser, tmp_path_factory):
         path = tmp_path_factory.mktemp("page") / "report.html"
         path.write_text(html, encoding="utf-8")
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        context.set_default_timeout(1000 * timeout_s(30))
         contexts.append(context)
         result = Opened(context.new_page())
         result.page.on("console", lambda message: result.complaints.append(f"{message.type}: {message.text}"))
