@@ -1,10 +1,14 @@
 # make bench   measure on whatever device there is, and write the report
-# make test    install what the tests need, and run them all
+# make test    install what the tests need, and run them; of large products of cases, a sample
+# make test-all     the same with every case
 # make endurance    kill runs for 60 rounds, four at once on one database; a quarter of an hour
 PYTHON ?= python3
 GRID ?= quick
 VENV ?= .venv
 BIN := $(VENV)/bin
+JOBS ?= $(shell nproc)
+PYTEST := $(BIN)/python -m pytest
+SIDE_BY_SIDE := $(PYTEST) -n $(JOBS) --maxprocesses 8 --dist loadgroup
 
 # An interpreter that has torch already (a GPU image) keeps it: the environment sees its packages.
 HAS_TORCH := $(shell $(PYTHON) -c 'import importlib.util as u; print(u.find_spec("torch") is not None)' 2>/dev/null)
@@ -14,19 +18,22 @@ CONSTRAINTS := $(if $(filter True,$(HAS_TORCH)),$(VENV)/constraints.txt,constrai
 CUDA := $(if $(HAS_GPU),cuda)
 comma := ,
 
-.PHONY: bench test test-gpu endurance check clean
+.PHONY: bench test test-all test-gpu endurance check clean
 
 bench: $(VENV)/installed-bench
 	$(BIN)/linbench run --grid $(GRID)
 
-test: $(VENV)/installed-test
-	$(BIN)/python -m pytest
+test: SAMPLE := and not whole
+test test-all: $(VENV)/installed-test
+	$(SIDE_BY_SIDE) -m "not serial and not gpu $(SAMPLE)"
+	TRITON_INTERPRET=1 $(SIDE_BY_SIDE) -o python_files='interpreted_*.py'
+	$(PYTEST) -m "(serial or gpu) $(SAMPLE)"
 
 test-gpu: $(VENV)/installed-test
-	$(BIN)/python -m pytest -m gpu
+	$(PYTEST) -m gpu
 
 endurance: $(VENV)/installed-test
-	ENDURANCE_ROUNDS=60 $(BIN)/python -m pytest -s tests/endurance
+	ENDURANCE_ROUNDS=60 $(PYTEST) -s tests/endurance
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -1,56 +1,39 @@
-"""What tests share: the command line as a process of its own, and a folder to run it in."""
+"""What tests share: the time that they have, where they run, the command line and the registry."""
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from command import CommandLine, kept_registry
+from timeouts import timeout_s
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # what is tested is small: threads would wait for each other
 
-HERE = Path(__file__).parent
-PROGRAM = Path(sys.executable).with_name("linbench")
-FAST_FIRST = ("core", "store", "impls", "report")
+TEST_TIMEOUT_S = 300.0
+SHARED = ("measured", "stored")  # fixtures that take long and whose tests lie in several files
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    """Give every test the time that this machine needs."""
+    if config.option.timeout is None:
+        config.option.timeout = timeout_s(TEST_TIMEOUT_S)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Run the fast folders first, the rest after them in their own order."""
-    folders = {item: item.path.relative_to(HERE).parts[0] for item in items}
-    rank = {name: place for place, name in enumerate(FAST_FIRST)}
-    items.sort(key=lambda item: rank.get(folders[item], len(FAST_FIRST)))
+    """Have one worker of pytest-xdist run a file, and all that share a fixture which takes long."""
+    for item in items:
+        if item.path.name.startswith("interpreted_"):  # they share nothing
+            continue
+        shared = next((name for name in SHARED if name in item.fixturenames), None)
+        item.add_marker(pytest.mark.xdist_group(shared or item.path.stem))
 
 
-class CommandLine:
-    """Runs `linbench` as a user would, in a folder of its own."""
-
-    program: tuple[str, ...] = (PROGRAM,)
-    stdin = subprocess.DEVNULL
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.environment = os.environ | {
-            "CUDA_VISIBLE_DEVICES": "",
-            "COLUMNS": "100",
-            "LINBENCH_PROCESSES": "1",
-        }
-
-    def start(self, *words, **extra):
-        return subprocess.Popen(
-            [sys.executable, *self.program, *map(str, words)],
-            cwd=self.folder,
-            env=self.environment | extra,
-            stdin=self.stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def __call__(self, *words, code=0, **extra):
-        process = self.start(*words, **extra)
-        out, err = process.communicate(timeout=280)
-        assert process.returncode == code, f"exit {process.returncode}\n{out}\n{err}"
-        return out, err
+@pytest.fixture(autouse=True)
+def _registry_of_this_test():
+    """What a test registers goes with it."""
+    with kept_registry():
+        yield
 
 
 @pytest.fixture

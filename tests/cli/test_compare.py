@@ -60,9 +60,10 @@ def scratch(linbench):
     return made
 
 
+@pytest.mark.serial  # its verdict is of real times
 def test_two_implementations_compared_in_one_process(scratch, linbench):
     del scratch
-    out, err = linbench(
+    out, err = linbench.process(
         "compare", "linear/half", "linear/mine", "--plugin", "mine.py", *CASE, "--format", "json", code=1
     )
     (row,) = map(json.loads, out.splitlines())
@@ -75,12 +76,13 @@ def test_two_implementations_compared_in_one_process(scratch, linbench):
     assert "1 compared: 1 slower" in err
 
 
+@pytest.mark.serial  # its verdict is of real times
 def test_a_slower_branch_fails_the_gate_and_leaves_nothing_behind(scratch, linbench, tmp_path):
     scratch.git("checkout", "-q", "-b", "topic")
     scratch.commit(SLOW)
     words = ["ci", "--base", "main", "--plugin", "mine.py", "--impl", "linear/mine", *CASE]
     step = tmp_path / "step.md"
-    out, _ = linbench(*words, code=1, GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(step))
+    out, _ = linbench.process(*words, code=1, GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(step))
     assert "changed since" in out
     assert "REGRESSION: slower" in out
     assert "::warning title=linbench%3A slower::slower" in out
@@ -95,7 +97,7 @@ def test_a_slower_branch_fails_the_gate_and_leaves_nothing_behind(scratch, linbe
 
 def test_a_working_tree_without_a_change_to_an_implementation_passes_at_once(scratch, linbench):
     scratch.write({"README.md": "new"})
-    out, _ = linbench("ci", "--base", "main", "--plugin", "mine.py", *CASE)
+    out, _ = linbench.process("ci", "--base", "main", "--plugin", "mine.py", *CASE)
     assert "nothing" in out.splitlines()[0]
     assert "No implementation is made of a file" in (linbench.folder / "reports" / "ci.md").read_text()
 
@@ -104,7 +106,7 @@ def test_a_broken_side_is_a_row_and_no_traceback(scratch, linbench):
     head = scratch.commit({"extra.py": "raise OSError('no such kernel')\n"})
     scratch.write(FAST)
     words = ["--plugin", "mine.py", "--impl", "linear/mine", *CASE]
-    out, err = linbench("compare", ".", head, *words, code=1)
+    out, err = linbench.process("compare", ".", head, *words, code=1)
     assert "B is error: plugin" in out
     assert "OSError: no such kernel" in out
     assert "REGRESSION: error" in out
@@ -117,7 +119,7 @@ def test_an_interpreter_with_linbench_can_be_compared_and_one_without_is_refused
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
     python = str(bare / "bin" / "python")
     words = ["--impl", "linear/naive", *CASE]
-    _, err = linbench("compare", sys.executable, python, *words, code=4, PYTHONPATH="")
+    _, err = linbench.process("compare", sys.executable, python, *words, code=4, PYTHONPATH="")
     assert f"no worker can be started with {python}" in err
     assert "linbench" in err.partition(python)[2]
     assert "Traceback" not in err

@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 
 SMALL = ["--T", "16", "--impl", "linear/chunk"]
-WIDE = ["--T", "1..1M", "--B", ",".join(map(str, range(1, 100)))]
+WIDE = ["--T", "1..1M", "--B", ",".join(map(str, range(1, 25)))]
 DTYPES = "float64, float32, float16, bfloat16"
 MAPS = "elu1, relu, identity"
 TIMERS = "cuda_events_cold, cuda_graph_hot, cuda_graph_cold, cupti"
@@ -68,6 +68,14 @@ def test_one_line_and_the_right_exit_code(linbench, name):
     assert out == ""
     if not err.startswith("Usage:"):  # click's own, with the usage above it
         assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["flag", "no-gpu", "no-db"])
+def test_a_process_exits_with_the_code(linbench, name):
+    words, code, said = MISTAKES[name]
+    out, err = linbench.process(*words, code=code)
+    assert said in err
+    assert out == ""
 
 
 def test_a_kernel_that_cannot_take_k_says_so_in_its_row(linbench):

@@ -3,15 +3,16 @@
 from itertools import islice
 
 import pytest
+from linbench.execution.plan import Job, Protocol
 
 from linbench.compare.turns import Comparison, Turns
 from linbench.core.case import Case
-from linbench.execution.plan import Job, Protocol
 from linbench.execution.process import Launch
 
 PLAIN = Launch((), 4 * 2**30)
 
 
+@pytest.mark.serial  # it compares real times
 @pytest.mark.parametrize("launches", [[PLAIN], [PLAIN, PLAIN]], ids=["one process", "a worker each"])
 def test_identical_code_weighs_the_same_errs_the_same_and_is_as_fast(loaded, launches):
     job = Job("linear/naive", "linear", loaded.operator("linear").complete(Case(1, 16, 1, 8, 8)))

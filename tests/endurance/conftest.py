@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from timeouts import timeout_s
 
 from linbench.store.store import Store
 
@@ -25,7 +26,7 @@ class Paced:
         linbench.stdin = subprocess.PIPE
 
     def __call__(self, *words, **extra):
-        return self._linbench(*words, **extra)
+        return self._linbench.process(*words, **extra)
 
     def start(self, db, **extra):
         """Start a run and return it with the rows of its first two cases, which are stored."""
@@ -40,7 +41,7 @@ class Paced:
 
     def stopped(self, process, db, said):
         """Check that a run stopped cleanly at its next case; return its id."""
-        out, error = process.communicate("\n", timeout=200)
+        out, error = process.communicate("\n", timeout=timeout_s(200))
         assert (process.returncode, out) == (5, ""), error
         *_, resume, reason = error.splitlines()
         assert said in reason, error

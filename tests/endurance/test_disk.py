@@ -8,6 +8,7 @@ import subprocess
 import threading
 
 import pytest
+from timeouts import timeout_s
 from writer import NAMES, rows
 
 from linbench.core.errors import StoreError
@@ -52,7 +53,7 @@ def test_a_run_goes_on_when_there_is_room_again(linbench, disk):
     )
     printed = [process.stdout.readline() for _ in range(2)]
     ballast = fill(disk)
-    out, error = process.communicate(timeout=200)
+    out, error = process.communicate(timeout=timeout_s(200))
     printed += out.splitlines(True)
     assert process.returncode == 5, error
     assert "Traceback" not in error

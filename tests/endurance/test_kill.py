@@ -14,11 +14,13 @@ from collections import Counter
 
 import pytest
 import writer
+from timeouts import timeout_s
 
 from linbench.store.store import Store
 
 ROUNDS = int(os.environ.get("ENDURANCE_ROUNDS", "2"))
 WRITER_ROUNDS = max(20, ROUNDS)
+pytestmark = pytest.mark.serial  # it kills at moments of its own
 WORDS = [
     "--T", "16..512", "--H", "1,2", "--D", "16", "--mode", "fwd,decode", "--impl",
     "linear/chunk,softmax/naive", "--once",
@@ -75,7 +77,7 @@ def write_and_kill(processes, path, chance):
     time.sleep(chance.uniform(0.0, 0.1))
     writers[0][0].kill()
     for _, ours in writers[1:]:
-        assert ours.poll(120), "a writer did not begin"
+        assert ours.poll(timeout_s(120)), "a writer did not begin"
     for process, _ in chance.sample(writers[1:], PROCESSES - 1):
         time.sleep(chance.uniform(0.0, 0.04))
         process.kill()
@@ -97,7 +99,7 @@ def received(pipe):
             return
 
 
-@pytest.mark.timeout(120 + 180 * ROUNDS)
+@pytest.mark.timeout(timeout_s(120 + 180 * ROUNDS))
 def test_runs_killed_at_any_moment_lose_nothing(linbench):
     chance = random.Random(11)
     total = 0
@@ -143,8 +145,8 @@ def start_and_kill(linbench, chance):
                 timer.start()
 
     def end():
-        thread.join(timeout=150)
-        timer.join(timeout=10)
+        thread.join(timeout_s(150))
+        timer.join(timeout_s(10))
         assert not thread.is_alive(), "it was not killed"
         error = process.communicate()[1]
         assert "Traceback" not in error, error

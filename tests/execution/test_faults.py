@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import psutil
 import pytest
+from timeouts import timeout_s
 
 from linbench.core.case import Case
 from linbench.core.measurement import Measurement, Status, Time
@@ -16,8 +17,8 @@ HERE = [fault for fault in FAULTS if fault.device == "cpu"]
 
 @pytest.fixture(scope="module")
 def swept(command_line):
-    command = command_line("faults")
-    words = ["--T", "64", "--H", "2", "--D", "16", "--timeout", "20s", "--max-memory", "1GiB"]
+    command, bound = command_line("faults"), f"{timeout_s(8):.0f}s"
+    words = ["--T", "64", "--H", "2", "--D", "16", "--timeout", bound, "--max-memory", "1GiB"]
     rows = []
     for mode in ("fwd", "fwd_bwd"):
         names = ",".join(fault.implementation for fault in HERE if fault.mode == mode)
@@ -77,7 +78,7 @@ def test_strict_exits_3(swept):
 def test_an_implementation_that_timed_out_is_not_tried_at_a_longer_t(linbench):
     out, _ = linbench(
         "run", "--plugin", PLANTED, "--impl", "planted/hangs,planted/good", "--T", "16,32", "--once",
-        "--timeout", "2s", "--no-report", "--format", "json", "--device", "cpu",
+        "--timeout", f"{timeout_s(2):.0f}s", "--no-report", "--format", "json", "--device", "cpu",
     )  # fmt: skip
     rows = [json.loads(line) for line in out.splitlines()]
     found = {(row["implementation"], row["case"]["T"]): row for row in rows}

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from timeouts import timeout_s
 
 import linbench.execution.worker
 from linbench.core.errors import EnvironmentRefused
@@ -64,13 +65,13 @@ def test_each_worker_is_a_process_of_its_own_in_a_session_of_its_own(zygote):
 def test_a_death_is_told_with_its_code_and_last_words_and_the_next_worker_is_sound(zygote, loaded, dying):
     worker = zygote.fork(dying)
     opening = {"do": "open", "operator": "linear", "case": case(loaded), "oracle": None}
-    assert worker.ask(opening, 60)["status"] is Status.OK
+    assert worker.ask(opening, timeout_s(60))["status"] is Status.OK
     check = {"do": "check", "implementation": "linear/dies", "timer": "cpu", "timeout_s": 60.0}
     with pytest.raises(WorkerLost, match="exited with code 7: last words") as lost:
-        worker.ask(check | {"once": False, "study": False}, 60)
+        worker.ask(check | {"once": False, "study": False}, timeout_s(60))
     assert lost.value.status is Status.CRASHED
     next_one = zygote.fork(PLAIN)
-    assert next_one.ask(opening, 60)["status"] is Status.OK
+    assert next_one.ask(opening, timeout_s(60))["status"] is Status.OK
     next_one.end()
 
 
@@ -110,7 +111,7 @@ def test_workers_die_with_what_they_were_forked_from():
     worker = mortal.fork(PLAIN)
     pid = worker._process.pid
     mortal.end()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + timeout_s(10)
     while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
         if Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z":
             break  # nobody reaps the orphan in a container without an init

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from timeouts import timeout_s
 
 NEIGHBOURS = Path(__file__).with_name("neighbours.py")
 ENDS = {
@@ -23,10 +24,10 @@ def rows(command_line):
     (command.folder / "random.py").write_text("raise ImportError('a module of the folder is not ours')\n")
     (command.folder / "linbench").mkdir()
     (command.folder / "linbench" / "__init__.py").write_text("raise ImportError('nor is this')\n")
-    out, _ = command(
+    out, _ = command.process(
         "run", "--plugin", NEIGHBOURS, "--impl", ",".join(f"linear/{name}" for name in ENDS), "--T", "64",
-        "--mode", "fwd_bwd", "--min-time", "50ms", "--timeout", "20s", "--format", "json", "--device", "cpu",
-        "--no-report",
+        "--mode", "fwd_bwd", "--min-time", "50ms", "--timeout", f"{timeout_s(20):.0f}s", "--format", "json",
+        "--device", "cpu", "--no-report",
     )  # fmt: skip
     return {row["implementation"].removeprefix("linear/"): row for row in map(json.loads, out.splitlines())}
 

@@ -8,10 +8,11 @@ import time
 
 import psutil
 import pytest
+from linbench.execution.plan import Protocol, plan_from_json
+from timeouts import timeout_s
 
 from linbench import api
 from linbench.core.registry import registry
-from linbench.execution.plan import Protocol, plan_from_json
 
 GRID = ["--T", "16,32,64,128", "--H", "1", "--D", "16", "--impl", "linear/chunk,linear/naive,softmax/naive"]
 WORDS = [*GRID, "--mode", "fwd,decode", "--min-time", "200ms", "--no-report", "--device", "cpu"]
@@ -21,6 +22,7 @@ def stored(folder):
     return sqlite3.connect(folder / "results/linbench.db").execute("SELECT * FROM measurements").fetchall()
 
 
+@pytest.mark.serial  # it kills a run
 @pytest.mark.parametrize("rows", [0, 4, 13])
 def test_kill_9_of_the_parent_loses_the_case_in_flight_at_most(linbench, rows):
     process = linbench.start("run", *WORDS, "--format", "json")
@@ -33,7 +35,7 @@ def test_kill_9_of_the_parent_loses_the_case_in_flight_at_most(linbench, rows):
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     for child in children:
-        child.wait(timeout=10)  # the worker goes with its run, or this raises
+        child.wait(timeout_s(10))  # the worker goes with its run, or this raises
         assert not child.is_running()
     kept = len(stored(linbench.folder))
     assert kept % 3 == 0  # whole cases
@@ -50,12 +52,13 @@ def test_kill_9_of_the_parent_loses_the_case_in_flight_at_most(linbench, rows):
     assert "no problems" in out
 
 
+@pytest.mark.serial  # it interrupts a run
 def test_an_interrupt_stops_at_once_and_says_how_to_go_on(linbench):
     process = linbench.start("run", *WORDS)
     process.stdout.readline()
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=timeout_s(20))
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert "linbench run --resume 2" in out
@@ -102,17 +105,19 @@ def test_a_run_of_another_machine_is_not_gone_on_with(linbench):
 
 
 def test_more_time_takes_up_what_timed_out(linbench):
+    bound_s = timeout_s(2)
     (linbench.folder / "slow.py").write_text(
         "import time\nfrom linbench import get, implementation\n\n"
         "@implementation('linear', 'slow')\n"
-        "def slow(q, k, v):\n    time.sleep(q.shape[1] / 8)\n    return get('linear/naive')(q, k, v)\n"
+        f"def slow(q, k, v):\n    time.sleep({1.5 * bound_s} * (q.shape[1] > 8))\n"
+        "    return get('linear/naive')(q, k, v)\n"
     )
     words = ["--plugin", "slow.py", "--impl", "linear/slow", "--T", "8,32,64", "--once", "--device", "cpu"]
-    out, _ = linbench("run", *words, "--timeout", "2s", "--no-report")
+    out, _ = linbench("run", *words, "--timeout", f"{bound_s}s", "--no-report")
     assert "1 ok, 1 skipped, 1 timeout" in out
     out, _ = linbench("run", "--resume", "latest", "--no-report")
     assert "1 ok, 1 skipped, 1 timeout" in out  # the same bound: nothing is tried again
-    out, _ = linbench("run", "--resume", "latest", "--no-report", "--timeout", "60s")
+    out, _ = linbench("run", "--resume", "latest", "--no-report", "--timeout", f"{30 * bound_s}s")
     assert "3 ok" in out
 
 

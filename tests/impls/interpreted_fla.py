@@ -1,19 +1,23 @@
 """FLA's own kernels against our oracle, in Triton's interpreter, by our adapters.
 
-Needs TRITON_INTERPRET=1 before Triton is imported; test_peers.py sees to that.
+Run by `make test`, which sets TRITON_INTERPRET=1 before Triton is imported.
 """
 
 import builtins
 import sys
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+
+pytest.importorskip("fla", reason="flash-linear-attention is not installed")
+sys.path.insert(0, str(Path(__file__).parents[1] / "kernels"))
 import triton.language as tl
 from test_contract import checked
 from triton.runtime.autotuner import Autotuner
 from triton.runtime.errors import InterpreterError
-from triton_interpreter import mend_bfloat16
+from triton_interpreter import OF_OLD_TRITON, mend_bfloat16
 
 from linbench import Case
 from linbench.core.registry import registry
@@ -24,6 +28,7 @@ with warnings.catch_warnings():
     import fla.ops  # noqa: F401
 
 mend_bfloat16()
+pytestmark = OF_OLD_TRITON
 registry.load()
 
 
@@ -99,7 +104,6 @@ def parameters():
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of numpy, where numbers overflow as on a device
 @pytest.mark.filterwarnings("ignore:Triton>3.2.0 detected")  # log_linear warns of its speed
-@pytest.mark.filterwarnings("ignore:Conversion of an array with ndim > 0:DeprecationWarning")  # Triton 3.6
 @pytest.mark.parametrize(("implementation", "case"), list(parameters()))
 def test_every_tensor_is_within_its_budget(implementation, case):
     found, _ = checked(implementation, case)

@@ -5,6 +5,7 @@ from functools import cache
 
 import pytest
 import torch
+from sample import sampled
 
 from linbench import Case
 from linbench.core.registry import registry
@@ -54,15 +55,14 @@ MODES = ("fwd", "fwd_bwd", "prefill", "decode")
 
 
 def taken(cases):
-    """Return a parameter for each implementation and case that it declares to take."""
+    """Return a parameter for each implementation and case that it declares to take; see sample.py."""
     cases, found = list(cases), {}
     for implementation in RUNNABLE:
         operator = registry.operator(implementation.operator)
         for case in map(operator.complete, cases):
             if implementation.why_not(operator, case) is None:
-                name = f"{implementation.name} {case}"
-                found[name] = pytest.param(implementation, case, id=name)
-    return list(found.values())
+                found[f"{implementation.name} {case}"] = implementation, case
+    return sampled(found)
 
 
 @cache

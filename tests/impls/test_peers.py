@@ -276,20 +276,3 @@ def test_triton_is_told_where_packed_sequences_begin(monkeypatch, name, kernel):
     assert alone is None
     assert edges.dtype == torch.int32
     assert edges.tolist() == [0, *torch.tensor(packed.lengths(33, 3)).cumsum(0).tolist()]
-
-
-@pytest.mark.skipif(find_spec("fla") is None, reason="flash-linear-attention is not installed")
-def test_the_kernels_of_flash_linear_attention_in_the_interpreter():
-    here = Path(__file__).parent
-    paths = [*sys.path, str(here.parent / "kernels")]
-    command = [sys.executable, "-m", "pytest", "-q", "-rxX", "-p", "no:cacheprovider"]
-    environment = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": os.pathsep.join(paths)}
-    run = subprocess.run(
-        [*command, str(here / "interpreted_fla.py")],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if run.returncode != 0:
-        pytest.fail(run.stdout + run.stderr, pytrace=False)

@@ -1,6 +1,6 @@
 """The numbers of the Triton kernels of linear attention against the recurrence in float64.
 
-Needs TRITON_INTERPRET=1 before Triton is imported; test_triton_linear.py sees to that.
+Run by `make test`, which sets TRITON_INTERPRET=1 before Triton is imported.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from triton_interpreter import mend_bfloat16
+from triton_interpreter import OF_OLD_TRITON, mend_bfloat16
 
 from linbench_kernels.triton import linear_attention_calls as calls
 from linbench_kernels.triton.launch import Plan
@@ -20,6 +20,7 @@ from linbench_kernels.triton.linear_attention import (
 )
 
 mend_bfloat16()
+pytestmark = OF_OLD_TRITON
 
 float32, float16, bfloat16 = torch.float32, torch.float16, torch.bfloat16
 TOLERANCE = {float32: 1e-5, float16: 4e-3, bfloat16: 2e-2}  # of ||x - reference|| / ||reference||

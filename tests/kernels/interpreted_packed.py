@@ -1,6 +1,6 @@
 """The Triton kernels on sequences packed in one row, against the recurrence in float64 on each of them.
 
-Needs TRITON_INTERPRET=1 before Triton is imported; test_triton_packed.py sees to that.
+Run by `make test`, which sets TRITON_INTERPRET=1 before Triton is imported.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,12 +10,14 @@ import interpreted_linear as linear
 import pytest
 import torch
 from torch import Tensor
+from triton_interpreter import OF_OLD_TRITON
 
 from linbench_kernels.triton import decayed_attention_calls, linear_attention_calls
 from linbench_kernels.triton.decayed_attention import decayed_attention, decayed_attention_prefill
 from linbench_kernels.triton.launch import cut
 from linbench_kernels.triton.linear_attention import linear_attention, linear_attention_prefill
 
+pytestmark = OF_OLD_TRITON
 float32, bfloat16 = torch.float32, torch.bfloat16
 RAGGED = (0, 5, 1, 0, 70, 17, 0)
 SEGMENT = {"one pass": 1024, "segments": 64}

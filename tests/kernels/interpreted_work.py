@@ -1,6 +1,6 @@
 """The operations that the Triton kernels do, counted in the interpreter, against what is declared.
 
-Needs TRITON_INTERPRET=1 before Triton is imported; test_triton_work.py sees to that.
+Run by `make test`, which sets TRITON_INTERPRET=1 before Triton is imported.
 """
 
 from dataclasses import replace
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from declared import check, modes, sees_an_error_of_5_percent
 from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
-from triton_interpreter import mend_bfloat16
+from triton_interpreter import OF_OLD_TRITON, mend_bfloat16
 
 from linbench.core.case import Case
 from linbench.core.registry import registry
@@ -19,6 +19,7 @@ from linbench_kernels.triton import decayed_attention_calls, linear_attention_ca
 from linbench_kernels.triton.linear_attention_plan import tiles
 
 mend_bfloat16()
+pytestmark = OF_OLD_TRITON
 registry.load()
 
 NAMES = ("linear/triton", "retention/triton", "lightning/triton", "simple_gla/triton")

@@ -1,15 +1,22 @@
 """A mend of Triton's interpreter, so that kernels can be checked in bfloat16 without a GPU."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
+import pytest
+import triton
 import triton.language as tl
 from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
 
 Array = np.ndarray[Any, np.dtype[Any]]
+OF_OLD_TRITON = pytest.mark.filterwarnings(  # numpy warns of Triton 3.6
+    "ignore:Conversion of an array with ndim > 0:DeprecationWarning"
+)
 
 
+@cache
 def mend_bfloat16() -> None:
     """Makes the interpreter compute with bfloat16 numbers instead of with their bit patterns.
 
@@ -18,8 +25,13 @@ def mend_bfloat16() -> None:
     and the result is wrong without a word. Here casts, arithmetic and products widen bfloat16 to float32,
     compute, and round to nearest even, as the hardware does. Products of two bfloat16 are exact in float32.
 
-    Tried with Triton 3.6.0 and 3.9.0. Call it once, before the first kernel, with TRITON_INTERPRET=1.
+    Tried with Triton 3.6.0 and 3.9.0. Call it before the first kernel.
+
+    Raises:
+        RuntimeError: Kernels are compiled here.
     """
+    if not triton.knobs.runtime.interpret:
+        raise RuntimeError("kernels are compiled here: set TRITON_INTERPRET=1, as `make test` does")
     builder = InterpreterBuilder
     cast, binary, unary = builder.cast_impl, builder.binary_op, builder.unary_op
     fma, dot = builder.create_fma, builder.create_dot

@@ -51,6 +51,7 @@ def test_the_cpu_time_is_of_every_thread():
     assert 0 < sample.cpu_s <= sample.seconds * threads * 1.5
 
 
+@pytest.mark.serial  # it bounds processor time
 def test_sleep_takes_no_cpu_time():
     sample = CpuTimer().bind(lambda: time.sleep(0.05))()
     assert sample.seconds >= 0.05
@@ -81,6 +82,7 @@ def test_a_kernel_without_schedstat_tells_no_waiting(tmp_path):
     assert standing(tmp_path / "one").thread_waited_s == pytest.approx(2)
 
 
+@pytest.mark.serial  # it shares a processor with a hog
 def test_a_hog_on_the_same_processor_is_seen():
     before = os.sched_getaffinity(0)
     one = {min(before)}

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from timeouts import timeout_s
 
 SCRIPT = """
 import os, resource, sys
@@ -38,7 +39,11 @@ print(faults(touch), resident_bytes() - start)
 )
 def test_freed_memory(setting, most_faults, least_faults, kept):
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, setting], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", SCRIPT, setting],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=timeout_s(120),
     )
     faults, held_bytes = map(int, done.stdout.split())
     assert least_faults <= faults <= most_faults

@@ -57,6 +57,7 @@ def test_overhead_is_the_median_and_resolution_the_least_step():
     assert overhead(CpuTimer(lambda: next(steady)), lambda: None, 3) == (pytest.approx(10e-9), 0.0)
 
 
+@pytest.mark.serial  # it bounds a real time
 def test_overhead_of_the_real_clock_is_small():
     overhead_s, resolution_s = overhead(CpuTimer(), lambda: None)
     assert 0 < overhead_s < 1e-4

@@ -4,6 +4,7 @@ import subprocess
 import pytest
 import synthetic
 from programs import missing
+from timeouts import timeout_s
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +23,7 @@ def latex():
         path.write_text(text, encoding="utf-8")
         done = subprocess.run(
             ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", path.name],
-            cwd=path.parent, capture_output=True, text=True, errors="replace", timeout=60,
+            cwd=path.parent, capture_output=True, text=True, errors="replace", timeout=timeout_s(60),
         )  # fmt: skip
         assert done.returncode == 0, done.stdout[-3000:]
         assert "LaTeX Warning: Command" not in done.stdout

@@ -54,7 +54,7 @@ def folder(command_line):
 
 def test_the_fixture_measures_checks_and_stores(folder):
     (folder.folder / "test_x.py").write_text(FIXTURE)
-    out, _ = folder("--linbench-db", "new/x.db", code=1)
+    out, _ = folder.process("--linbench-db", "new/x.db", code=1)
     assert "2 failed, 3 passed" in out
     assert "simple_gla/mamba-ssd B1 T16 H8 K64 V64 float32 decode cpu: unsupported: has no decode mode" in out
     assert "2 cases; give one value an axis" in out
@@ -66,14 +66,14 @@ def test_the_fixture_measures_checks_and_stores(folder):
 
 def test_it_needs_neither_a_database_nor_pytest_benchmark(folder):
     (folder.folder / "test_x.py").write_text(FIXTURE)
-    out, _ = folder("-p", "no:benchmark", "-k", "may_fail")
+    out, _ = folder.process("-p", "no:benchmark", "-k", "may_fail")
     assert "1 passed" in out
     assert [path.name for path in folder.folder.iterdir() if path.suffix in (".db", ".jsonl")] == []
 
 
 def test_under_xdist_it_says_so_and_measures_nothing(folder):
     (folder.folder / "test_x.py").write_text(FIXTURE.partition("def test_a_mode")[0] + TIMED)
-    out, _ = folder("-n", "2", "--linbench-db", "x.db")
+    out, _ = folder.process("-n", "2", "--linbench-db", "x.db")
     assert out.count(pytest_plugin.UNDER_XDIST) == 2  # as the reason of a skip, and in the summary
     assert "2 passed, 1 skipped" in out
     assert not (folder.folder / "x.db").exists()
@@ -82,14 +82,14 @@ def test_under_xdist_it_says_so_and_measures_nothing(folder):
 def test_a_database_that_cannot_be_written_is_told_before_anything_is_measured(folder):
     (folder.folder / "test_x.py").write_text(FIXTURE)
     sqlite3.connect(folder.folder / "other.db").execute("CREATE TABLE mine (x)")
-    out, err = folder("--linbench-db", "other.db", code=4)
+    out, err = folder.process("--linbench-db", "other.db", code=4)
     assert "holds other tables" in err
     assert "Traceback" not in out + err
 
 
 def test_the_device_clock_refuses_where_there_is_no_device(folder):
     (folder.folder / "test_x.py").write_text(TIMED)
-    out, _ = folder("--benchmark-timer=linbench.pytest_plugin.cuda_clock", code=1)
+    out, _ = folder.process("--benchmark-timer=linbench.pytest_plugin.cuda_clock", code=1)
     assert out.count("no CUDA device is visible here, and the wall clock does not stand in for it") >= 2
     assert "2 failed" in out
 
@@ -115,7 +115,7 @@ def test_pytest_starts_without_torch_and_without_the_harness(folder):
         "    ours = {name for name in sys.modules if name.partition('.')[0] == 'linbench'}\n"
         "    assert ours == {'linbench', 'linbench.pytest_plugin'}\n"
     )
-    out, _ = folder()
+    out, _ = folder.process()
     assert "1 passed" in out
 
 

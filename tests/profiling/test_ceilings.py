@@ -3,11 +3,11 @@
 import json
 
 import pytest
+from linbench.execution.plan import Protocol
 
 from linbench import api
 from linbench.core.ceiling import Ceiling, ceilings_of
 from linbench.core.errors import EnvironmentRefused, UsageError
-from linbench.execution.plan import Protocol
 from linbench.profiling import ceiling, extremes, process
 from linbench.profiling.ceiling import keep, kept
 from linbench.profiling.session import find_ceilings
@@ -73,6 +73,7 @@ def test_a_cache_holds_twice_what_every_thread_copies_and_the_memory_whatever_th
     assert extremes._copy("memory", 4096, 2).holds_bytes is None
 
 
+@pytest.mark.serial  # it compares real times
 def test_the_copy_reads_and_writes_what_it_says():
     found = extremes._copy("L1", 4096, 1)
     assert "numpy.copyto of 2048 bytes" in found.command

@@ -6,13 +6,14 @@ import sys
 from dataclasses import replace
 
 import pytest
+from linbench.execution.plan import Job
+from timeouts import timeout_s
 
 from linbench.cli import profile as command_line
 from linbench.core.case import Case
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Status
 from linbench.core.profile import COUNTERS, Line, Profile
-from linbench.execution.plan import Job
 from linbench.profiling import counters, process
 from linbench.profiling.artifact import Artifacts
 from linbench.profiling.counters import METRICS, CannotRead, breakdown, command, read
@@ -175,7 +176,7 @@ def test_a_call_is_made_under_ncu_and_what_it_wrote_is_kept(loaded, installed, t
     text = written(launch("scan", "linear/chunk fwd", "3000", "50", "30", "12", "50", "64", "2,000"))
     installed(text)
     artifacts = Artifacts(str(tmp_path / "x.db"))
-    found = profile(loaded, JOB, "ncu", timeout_s=120.0, artifacts=artifacts)
+    found = profile(loaded, JOB, "ncu", timeout_s=timeout_s(120), artifacts=artifacts)
     assert (found.status, found.reason, found.tool) == (Status.OK, None, "ncu")
     (line,) = found.breakdown.lines
     assert (line.phase, line.name, line.bytes) == ("fwd", "scan", 3000)
@@ -195,7 +196,7 @@ def test_a_call_is_made_under_ncu_and_what_it_wrote_is_kept(loaded, installed, t
 def test_no_permission_says_what_helps(loaded, installed, tmp_path):
     installed(DENIED, run=False, code=1)
     with pytest.raises(EnvironmentRefused, match="ERR_NVGPUCTRPERM") as refused:
-        profile(loaded, JOB, "ncu", timeout_s=60.0, artifacts=Artifacts(str(tmp_path / "x.db")))
+        profile(loaded, JOB, "ncu", timeout_s=timeout_s(60), artifacts=Artifacts(str(tmp_path / "x.db")))
     for helps in ("sudo -E env", "NVreg_RestrictProfilingToAdminUsers=0", "SYS_ADMIN", "--tool torch"):
         assert helps in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
@@ -219,7 +220,7 @@ def test_what_came_of_it_otherwise_is_a_profile_too(
     )
     installed(text)
     artifacts = Artifacts(str(tmp_path / "x.db"))
-    found = profile(loaded, JOB, "ncu", timeout_s=60.0, artifacts=artifacts)
+    found = profile(loaded, JOB, "ncu", timeout_s=timeout_s(60), artifacts=artifacts)
     assert (found.status, found.breakdown, found.artifacts) == (status, None, {})
     assert reason in found.reason
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from linbench.execution.plan import Job
+from timeouts import timeout_s
 
 import linbench as package
 from linbench.cli import main
@@ -19,7 +21,6 @@ from linbench.core.implementation import Implementation
 from linbench.core.measurement import Status
 from linbench.core.profile import Kind, Profile
 from linbench.core.registry import Registry, registry
-from linbench.execution.plan import Job
 from linbench.measure.call import Call, LaidInputs
 from linbench.profiling import plain, process, session
 from linbench.profiling.artifact import Artifacts
@@ -285,8 +286,8 @@ def test_a_process_that_ends_without_an_answer_says_how(tmp_path, monkeypatch, b
     monkeypatch.setattr(session, "_predicted", lambda *_: None)
     job = Job("linear/x", "linear", Case(1, 64, 2, 16, 16))
     artifacts = Artifacts(str(tmp_path / "x.db"))
-    timeout_s = 0.5 if status is Status.TIMEOUT else 60.0
-    told = profile(Registry(), job, "torch", timeout_s=timeout_s, artifacts=artifacts)
+    bound_s = 0.5 if status is Status.TIMEOUT else timeout_s(60)
+    told = profile(Registry(), job, "torch", timeout_s=bound_s, artifacts=artifacts)
     assert (told.status, told.breakdown, told.artifacts) == (status, None, {})
     assert reason in told.reason
 
@@ -306,7 +307,7 @@ def test_what_an_implementation_raises_is_an_answer(tmp_path):
     found.add_implementation(Implementation("linear/raises", "linear", "BTHD", function))
     job = Job("linear/raises", "linear", Case(1, 64, 2, 16, 16))
     artifacts = Artifacts(str(tmp_path / "x.db"))
-    told = profile(found, job, "torch", plugins=[str(plugin)], timeout_s=60.0, artifacts=artifacts)
+    told = profile(found, job, "torch", plugins=[str(plugin)], timeout_s=timeout_s(60), artifacts=artifacts)
     assert (told.status, told.reason) == (Status.ERROR, "SystemExit: no more")
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from synthetic import error, row, run_of
+from timeouts import slowness
 
 from linbench.core.measurement import Status
 from linbench.report.page import render
@@ -68,7 +69,7 @@ class TestLarge:
         """Processor time of the page's thread, which hardly minds what else the machine does."""
         said = f"first figure: {opened.first_figure_s:.1f} s of processor time, {opened.wall_s:.1f} s in all"
         print(said)  # noqa: T201 - pytest -s shows it
-        assert 0 < opened.first_figure_s < MOST_S
+        assert 0 < opened.first_figure_s < MOST_S * slowness()
         (request,) = set(opened.requests)
         assert request.startswith("file:")
         assert opened.complaints == []
@@ -88,7 +89,7 @@ class TestLarge:
             "return performance.now() - start; }"
         )
         assert page.inner_text("#count") == "1\u201350 of 252"
-        assert spent < 1000
+        assert spent < 1000 * slowness()
 
     def test_another_panel_is_drawn(self, opened):
         opened.choose("mode", "decode")

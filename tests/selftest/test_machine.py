@@ -126,6 +126,7 @@ def test_further_runs_are_made_while_there_is_time_for_one(monkeypatch):
         assert measure_machine("cpu", budget_s).runs == runs
 
 
+@pytest.mark.serial  # it measures the machine
 def test_this_machine_is_measured(monkeypatch):
     monkeypatch.setattr(machine, "LEAST_RUNS", 1)
     found = measure_machine("cpu", 0.1, processes=2)

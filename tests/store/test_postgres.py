@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 from test_store import PLAN, full_row, ok_row, skipped_row
+from timeouts import timeout_s
 
 from linbench.core.errors import StoreError
 from linbench.core.measurement import Measurement, Status, TensorError
@@ -35,7 +36,7 @@ def server():
 
     def run(name, *words):
         return subprocess.run(
-            [binaries / name, *words], cwd="/", capture_output=True, text=True, timeout=60, **other
+            [binaries / name, *words], cwd="/", capture_output=True, text=True, timeout=timeout_s(60), **other
         )
 
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
