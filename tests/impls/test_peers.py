@@ -15,9 +15,9 @@ from test_contract import checked
 from linbench import Case
 from linbench.core.registry import registry
 from linbench.measure.accuracy import complaint
-from linbench_impls.forms import packed
 from linbench_impls.sliding_window import peers as window_peers
 from linbench_impls.softmax import peers as softmax_peers
+from linbench_impls.toolkit import varlen
 
 registry.load()
 PEERS = {
@@ -176,7 +176,7 @@ def in_window(size):
 
 
 def of_one_sequence(tokens, sequences, causal):
-    owner = torch.repeat_interleave(torch.tensor(packed.lengths(tokens, sequences)))
+    owner = torch.repeat_interleave(torch.tensor(varlen.lengths(tokens, sequences)))
     return lambda row, column: (owner[row] == owner[column]) & ((row >= column) | (not causal))
 
 
@@ -275,7 +275,7 @@ def test_triton_is_told_where_packed_sequences_begin(monkeypatch, name, kernel):
     alone, edges = told
     assert alone is None
     assert edges.dtype == torch.int32
-    assert edges.tolist() == [0, *torch.tensor(packed.lengths(33, 3)).cumsum(0).tolist()]
+    assert edges.tolist() == [0, *torch.tensor(varlen.lengths(33, 3)).cumsum(0).tolist()]
 
 
 @pytest.mark.skipif(find_spec("fla") is None, reason="flash-linear-attention is not installed")

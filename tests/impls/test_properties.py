@@ -10,11 +10,11 @@ from linbench import Case
 from linbench.core.registry import registry
 from linbench.measure.call import Call, LaidInputs
 from linbench.measure.memory import weigh
-from linbench_impls.dplr.rules import RULES
-from linbench_impls.features import maps
-from linbench_impls.forms import dplr, packed, scan
+from linbench_impls.families.dplr.rules import RULES
+from linbench_impls.families.features import maps
 from linbench_impls.log_linear import forms as log_linear
 from linbench_impls.mlstm import forms as mlstm
+from linbench_impls.toolkit import scan, transition, varlen
 
 registry.load()
 OURS = [found for found in registry.operators() if type(found).__module__.startswith("linbench_impls")]
@@ -136,7 +136,7 @@ def test_packed_sequences_are_what_each_is_by_itself(found):
     case = Case(1, 83, 2, 8, 8)
     specs = registry.operator(found.operator).inputs
     given = registry.operator(found.operator).generate(case, torch.Generator().manual_seed(0)).tensors
-    sizes = packed.lengths(case.T, 3)
+    sizes = varlen.lengths(case.T, 3)
     assert len(set(sizes)) == 3
     assert sum(sizes) == case.T
     parts = zip(
@@ -155,7 +155,7 @@ def chunk_forms():
         def run(size):
             q, k, v, g, ab = rule(*by_heads(name))
             some = (q, k, v, g) if ab is None else (q, k, v, g, *ab)
-            return (dplr.diagonal if ab is None else dplr.low_rank)(*some, None, size)
+            return (transition.diagonal if ab is None else transition.low_rank)(*some, None, size)
 
         return run
 

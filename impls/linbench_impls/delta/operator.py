@@ -1,8 +1,8 @@
 """Operator delta: the delta rule without a gate."""
 
 from linbench import operator
-from linbench_impls.dplr.operator import BETA, DeltaRule
-from linbench_impls.forms.operator import QKV
+from linbench_impls.families.dplr.operator import BETA, DeltaRule
+from linbench_impls.toolkit.recurrence import QKV
 
 
 @operator

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
 from linbench_impls.diag_attention.operator import BLOCK, block, room
-from linbench_impls.forms.flops import chunk_tokens, pairs
-from linbench_impls.local import forms
+from linbench_impls.families.local import forms
+from linbench_impls.toolkit.flops import chunk_tokens, pairs
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from linbench import Case, Option, operator
 from linbench.core.case import Scalar
-from linbench_impls.forms.sized import SizedSpec
-from linbench_impls.local import forms
-from linbench_impls.local.operator import Local
+from linbench_impls.families.local import forms
+from linbench_impls.families.local.operator import Local
+from linbench_impls.toolkit.spec import SizedSpec
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from linbench import TensorSpec, operator
-from linbench_impls.dplr.operator import BETA, GatedDeltaRule
-from linbench_impls.forms.operator import QKV
+from linbench_impls.families.dplr.operator import BETA, GatedDeltaRule
+from linbench_impls.toolkit.recurrence import QKV
 
 if TYPE_CHECKING:
     from torch import Tensor

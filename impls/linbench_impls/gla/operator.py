@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from linbench import Case, Option, TensorSpec, operator
 from linbench.core.case import Scalar
-from linbench_impls.dplr.rules import gla
-from linbench_impls.forms import dplr, flops
-from linbench_impls.forms.operator import GATES, INITIAL_STATE, QKV, Recurrence, State, gate_shift
+from linbench_impls.families.dplr.rules import gla
+from linbench_impls.toolkit import flops, transition
+from linbench_impls.toolkit.recurrence import GATES, INITIAL_STATE, QKV, Recurrence, State, gate_shift
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -49,7 +49,7 @@ class GLA(Recurrence):
     def chunked(self, *tensors: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Return output and final state chunk after chunk."""
         q, k, v, g, _ = gla(*tensors)
-        o, S = dplr.diagonal(q, k, v, g, None if state is None else state[0])
+        o, S = transition.diagonal(q, k, v, g, None if state is None else state[0])
         return o, (S,)
 
     def step(self, state: State, token: Mapping[str, Tensor]) -> tuple[Tensor, State]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
-from linbench_impls.forms import flops
-from linbench_impls.forms.packed import each, flops_of_each
 from linbench_impls.linear import mathematics
+from linbench_impls.toolkit import flops
+from linbench_impls.toolkit.varlen import each, flops_of_each
 
 if TYPE_CHECKING:
     from torch import Tensor

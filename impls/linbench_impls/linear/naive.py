@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
-from linbench_impls.forms import flops
 from linbench_impls.linear import mathematics
+from linbench_impls.toolkit import flops
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation, needs
-from linbench_impls.forms.packed import each, flops_of_each
+from linbench_impls.toolkit.varlen import each, flops_of_each
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from linbench import Case, Cost, Expected, Inputs, Operator, Option, TensorSpec, operator
 from linbench.core.case import Scalar
-from linbench_impls.forms import flops, packed
 from linbench_impls.linear.mathematics import EPSILON, FEATURE_MAPS, feature_map, last_state, parallel
+from linbench_impls.toolkit import flops, varlen
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -41,7 +41,7 @@ class Linear(Operator):
         "initial_state": Option(
             False, (True, False), "start fwd, fwd_bwd and prefill from a given state", of_inputs=True
         ),
-        "packed": packed.PACKED,
+        "packed": varlen.PACKED,
     }
 
     def why_not(self, case: Case) -> str | None:
@@ -49,7 +49,7 @@ class Linear(Operator):
         options = self.option_values(case)
         if options["feature_map"] == "identity" and options["normalize"]:
             return "feature_map=identity has denominators of either sign; ask for normalize=false with it"
-        return packed.why_not(case)
+        return varlen.why_not(case)
 
     def draw_state(self, case: Case, generator: Generator) -> State:
         """Return S and z as random keys and values would leave them after T tokens."""
@@ -63,7 +63,7 @@ class Linear(Operator):
         spread = math.sqrt(case.T * (square - mean**2))
         return kv * size**2 * math.sqrt(case.T * square), size * (key * spread + case.T * mean)
 
-    @packed.by_sequence
+    @varlen.by_sequence
     def reference(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
     ) -> tuple[Tensor, State]:
@@ -87,7 +87,7 @@ class Linear(Operator):
         o = o.reshape(batch, heads, -1, o.shape[-1])[:, :, :tokens].transpose(1, 2)
         return o, (S0 + sums[:, :, -1], z0 + key_sums[:, :, -1])
 
-    @packed.by_sequence
+    @varlen.by_sequence
     def plain(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
     ) -> tuple[Tensor, State]:
@@ -109,7 +109,7 @@ class Linear(Operator):
         batch, tokens, heads, keys = k.shape
         nothing = (k.new_zeros(batch, heads, keys, v.shape[-1]), k.new_zeros(batch, heads, keys))
         S, z = state or nothing
-        begins = packed.begins(tokens, int(options["packed"]))
+        begins = varlen.begins(tokens, int(options["packed"]))
         outputs = []
         for t in range(tokens):
             if t in begins:
@@ -134,7 +134,7 @@ class Linear(Operator):
                 found[name] = replace(found[name], zero_rms=1.0)
         return found
 
-    @packed.cost_of_each
+    @varlen.cost_of_each
     def cost(self, case: Case) -> Cost:
         """Return the work of the cheaper of the recurrent and the parallel form."""
         work = flops.least(case, case.K, case.V)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from linbench import Case, implementation, needs
 from linbench.core.implementation import Implementation, WhyNot
-from linbench_impls import fla
+from linbench_impls.adapters import fla
 from linbench_impls.linear import mathematics
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation, needs
-from linbench_impls.compiled import by_triton
-from linbench_impls.forms.packed import cu_seqlens, flops_of_each
+from linbench_impls.toolkit.triton import by_triton
+from linbench_impls.toolkit.varlen import cu_seqlens, flops_of_each
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from linbench import Case
-from linbench_impls.forms.register import register
 from linbench_impls.log_linear import flops
 from linbench_impls.log_linear.forms import CHUNK, chunked
+from linbench_impls.toolkit.register import register
 
 
 def outer_levels(case: Case) -> float:

@@ -1,10 +1,10 @@
 """log_linear/recurrent: one token at a time over the states of all levels."""
 
 from linbench import Case
-from linbench_impls.forms.register import register
 from linbench_impls.log_linear import flops
 from linbench_impls.log_linear.flops import state_levels
 from linbench_impls.log_linear.forms import recurrent
+from linbench_impls.toolkit.register import register
 
 
 def extra_bytes(case: Case) -> float:

@@ -1,10 +1,10 @@
 """mamba/chunk: every chunk walked at once from zero, and again from the state that it begins in."""
 
 from linbench import Case
-from linbench_impls.forms import flops
-from linbench_impls.forms.register import register
-from linbench_impls.forms.scan import SCAN_CHUNK
 from linbench_impls.mamba.forms import chunked
+from linbench_impls.toolkit import flops
+from linbench_impls.toolkit.register import register
+from linbench_impls.toolkit.scan import SCAN_CHUNK
 
 
 def chunk_flops(case: Case) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from linbench_impls.forms.scan import selective
+from linbench_impls.toolkit.scan import selective
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,10 +1,10 @@
 """mamba/recurrent: the definition, one token at a time."""
 
 from linbench import Case
-from linbench_impls.forms import flops
-from linbench_impls.forms.dplr import step_bytes
-from linbench_impls.forms.register import register
 from linbench_impls.mamba.forms import recurrent
+from linbench_impls.toolkit import flops
+from linbench_impls.toolkit.register import register
+from linbench_impls.toolkit.transition import step_bytes
 
 
 def step_flops(case: Case) -> float:

@@ -3,10 +3,10 @@
 from functools import partial
 
 from linbench import Case
-from linbench_impls.forms import flops
-from linbench_impls.forms.dplr import SCALAR_CHUNK, chunk_bytes
-from linbench_impls.forms.register import register
 from linbench_impls.mlstm.forms import chunked
+from linbench_impls.toolkit import flops
+from linbench_impls.toolkit.register import register
+from linbench_impls.toolkit.transition import SCALAR_CHUNK, chunk_bytes
 
 
 def chunk_flops(case: Case) -> float:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from linbench_impls.features.maps import apart, joint, with_one
-from linbench_impls.forms import dplr
-from linbench_impls.forms.scan import running_maximum
+from linbench_impls.families.features.maps import apart, joint, with_one
+from linbench_impls.toolkit import transition
+from linbench_impls.toolkit.scan import running_maximum
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +47,7 @@ def chunked(
     g, new, m = gates(i, f, state)
     q, k = q * q.shape[-1] ** -0.5, k * new.exp()[..., None]
     before = None if state is None else joint(state[:2])
-    o, both = dplr.diagonal(q, k, with_one(v), g[..., None], before, size)
+    o, both = transition.diagonal(q, k, with_one(v), g[..., None], before, size)
     return divided(o, m), (*apart(both), m[..., -1])
 
 

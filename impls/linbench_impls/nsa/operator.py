@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from linbench import Case, Cost, Expected, Inputs, TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench.core.tensor import normal
-from linbench_impls.forms.operator import QKV
-from linbench_impls.local.cached import Cached
 from linbench_impls.nsa import flops, forms
 from linbench_impls.nsa.forms import BLOCK, COUNT
+from linbench_impls.toolkit.cache import Cached
+from linbench_impls.toolkit.recurrence import QKV
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

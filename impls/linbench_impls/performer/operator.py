@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from linbench import TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench.core.tensor import normal
-from linbench_impls.features import maps
-from linbench_impls.features.operator import FeatureMapped, features
-from linbench_impls.forms.operator import QKV, State
-from linbench_impls.forms.sized import SizedSpec
+from linbench_impls.families.features import maps
+from linbench_impls.families.features.operator import FeatureMapped, features
+from linbench_impls.toolkit.recurrence import QKV, State
+from linbench_impls.toolkit.spec import SizedSpec
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

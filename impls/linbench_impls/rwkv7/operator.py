@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 from linbench import Case, Option, TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench.core.tensor import normal
-from linbench_impls.dplr.rules import rwkv7
-from linbench_impls.forms import dplr, flops
-from linbench_impls.forms.operator import (
+from linbench_impls.families.dplr.rules import rwkv7
+from linbench_impls.toolkit import flops, transition
+from linbench_impls.toolkit.recurrence import (
     GATES,
     INITIAL_STATE,
     QKV,
@@ -64,7 +64,7 @@ class RWKV7(Recurrence):
         """Return output and final state chunk after chunk, by the WY form."""
         q, k, v, g, ab = rwkv7(*tensors)
         assert ab is not None
-        o, S = dplr.low_rank(q, k, v, g, *ab, None if state is None else state[0])
+        o, S = transition.low_rank(q, k, v, g, *ab, None if state is None else state[0])
         return o, (S,)
 
     def step(self, state: State, token: Mapping[str, Tensor]) -> tuple[Tensor, State]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from linbench_impls import fla
+from linbench_impls.adapters import fla
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from linbench import Case, Expected, Inputs, Option, TensorSpec, operator
 from linbench.core.case import Scalar
-from linbench_impls.decay.operator import QKV, Decay
+from linbench_impls.families.decay.operator import QKV, Decay
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

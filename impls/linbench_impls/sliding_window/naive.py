@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
-from linbench_impls.forms.flops import pairs
-from linbench_impls.local import forms
+from linbench_impls.families.local import forms
 from linbench_impls.sliding_window.operator import WINDOW
+from linbench_impls.toolkit.flops import pairs
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
-from linbench_impls.forms.flops import pairs
-from linbench_impls.forms.packed import mask
 from linbench_impls.softmax.padding import visible
+from linbench_impls.toolkit.flops import pairs
+from linbench_impls.toolkit.varlen import mask
 
 if TYPE_CHECKING:
     from torch import Tensor

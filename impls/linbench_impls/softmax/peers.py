@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from linbench import implementation
-from linbench_impls import flash, flex
-from linbench_impls.forms.packed import cu_seqlens, lengths, owners, starts
+from linbench_impls.adapters import flash, flex
+from linbench_impls.toolkit.varlen import cu_seqlens, lengths, owners, starts
 
 if TYPE_CHECKING:
     import torch

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
 from linbench.core.implementation import WhyNot
-from linbench_impls.forms.flops import pairs
-from linbench_impls.forms.packed import mask
-from linbench_impls.sdpa import BACKENDS, attend, mask_why_not, score_bytes, whole_flops
+from linbench_impls.adapters.sdpa import BACKENDS, attend, mask_why_not, score_bytes, whole_flops
 from linbench_impls.softmax.padding import visible
+from linbench_impls.toolkit.flops import pairs
+from linbench_impls.toolkit.varlen import mask
 
 if TYPE_CHECKING:
     from torch import Tensor

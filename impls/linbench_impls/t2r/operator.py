@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from linbench import TensorSpec, operator
 from linbench.core.case import Scalar
-from linbench_impls.features.operator import FeatureMapped, fan_in, features
-from linbench_impls.forms.operator import QKV
-from linbench_impls.forms.sized import SizedSpec
+from linbench_impls.families.features.operator import FeatureMapped, fan_in, features
+from linbench_impls.toolkit.recurrence import QKV
+from linbench_impls.toolkit.spec import SizedSpec
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

@@ -3,9 +3,9 @@
 from functools import partial
 
 from linbench import Case
-from linbench_impls.forms import flops
-from linbench_impls.forms.dplr import SCALAR_CHUNK, chunk_bytes
-from linbench_impls.forms.register import register
+from linbench_impls.toolkit import flops
+from linbench_impls.toolkit.register import register
+from linbench_impls.toolkit.transition import SCALAR_CHUNK, chunk_bytes
 from linbench_impls.transnormer.forms import chunked
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from linbench_impls.forms import dplr
 from linbench_impls.linear.mathematics import feature_map, last_state
 from linbench_impls.linear.mathematics import parallel as masked_products
+from linbench_impls.toolkit import transition
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,14 +30,14 @@ def phi(x: Tensor) -> Tensor:
 def chunked(q: Tensor, k: Tensor, v: Tensor, *, state: State | None) -> tuple[Tensor, State]:
     """Chunked form in torch: O(T) time and memory; in float32."""
     no_gate = q.new_zeros(*q.shape[:3], 1)
-    o, S = dplr.diagonal(phi(q), phi(k), v, no_gate, None if state is None else state[0])
+    o, S = transition.diagonal(phi(q), phi(k), v, no_gate, None if state is None else state[0])
     return rms_norm(o), (S,)
 
 
 def recurrent(q: Tensor, k: Tensor, v: Tensor, *, state: State | None) -> tuple[Tensor, State]:
     """Recurrent form: one step a token; in float32."""
     no_gate = q.new_zeros(*q.shape[:3], 1)
-    o, S = dplr.recurrent(phi(q), phi(k), v, no_gate, None if state is None else state[0])
+    o, S = transition.recurrent(phi(q), phi(k), v, no_gate, None if state is None else state[0])
     return rms_norm(o), (S,)
 
 

@@ -1,8 +1,8 @@
 """transnormer/naive: the parallel form, quadratic in T."""
 
 from linbench import Case
-from linbench_impls.forms import flops
-from linbench_impls.forms.register import register
+from linbench_impls.toolkit import flops
+from linbench_impls.toolkit.register import register
 from linbench_impls.transnormer.forms import parallel
 
 

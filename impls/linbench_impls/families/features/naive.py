@@ -6,11 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from linbench import Case
-from linbench_impls.features.maps import MAPS, Map
-from linbench_impls.features.operator import features, map_flops
-from linbench_impls.forms import flops
-from linbench_impls.forms.register import Form, State, register
+from linbench_impls.families.features.maps import MAPS, Map
+from linbench_impls.families.features.operator import features, map_flops
 from linbench_impls.linear.mathematics import last_state, parallel
+from linbench_impls.toolkit import flops
+from linbench_impls.toolkit.register import Form, State, register
 
 if TYPE_CHECKING:
     from torch import Tensor

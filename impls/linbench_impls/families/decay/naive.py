@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import implementation
-from linbench_impls.decay import forms
-from linbench_impls.decay.forms import OPERATORS, State
+from linbench_impls.families.decay import forms
+from linbench_impls.families.decay.forms import OPERATORS, State
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case
-from linbench_impls.forms.chunks import cut, joined, products
+from linbench_impls.toolkit.chunks import cut, joined, products
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 from linbench import Case, Option
 from linbench.core.case import Scalar
 from linbench.core.tensor import TensorSpec, normal
-from linbench_impls.dplr.rules import RULES
-from linbench_impls.forms import dplr, flops
-from linbench_impls.forms.operator import (
+from linbench_impls.families.dplr.rules import RULES
+from linbench_impls.toolkit import flops, transition
+from linbench_impls.toolkit.recurrence import (
     GATES,
     INITIAL_STATE,
     Recurrence,
@@ -54,7 +54,7 @@ class DeltaRule(Recurrence):
         """Return output and final state chunk after chunk, by the WY form."""
         q, k, v, g, ab = RULES[self.name](*tensors)
         assert ab is not None
-        o, S = dplr.low_rank(q, k, v, g, *ab, None if state is None else state[0])
+        o, S = transition.low_rank(q, k, v, g, *ab, None if state is None else state[0])
         return o, (S,)
 
     def gated(self, S: Tensor, token: Mapping[str, Tensor]) -> Tensor:

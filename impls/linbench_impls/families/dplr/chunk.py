@@ -6,9 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from linbench import Case
-from linbench_impls.dplr.rules import RULES, VECTOR_GATES, Rule
-from linbench_impls.forms import dplr, flops
-from linbench_impls.forms.register import Form, State, register
+from linbench_impls.families.dplr.rules import RULES, VECTOR_GATES, Rule
+from linbench_impls.toolkit import flops, transition
+from linbench_impls.toolkit.register import Form, State, register
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,9 +22,9 @@ def chunked(rule: Rule) -> Form:
         q, k, v, g, ab = rule(*tensors)
         before = None if state is None else state[0]
         if ab is None:
-            o, S = dplr.diagonal(q, k, v, g, before)
+            o, S = transition.diagonal(q, k, v, g, before)
         else:
-            o, S = dplr.low_rank(q, k, v, g, *ab, before)
+            o, S = transition.low_rank(q, k, v, g, *ab, before)
         return o, (S,)
 
     return form
@@ -37,11 +37,11 @@ def diagonal_flops(case: Case, size: int) -> float:
 
 def extra_bytes(case: Case, size: int, matrices: int) -> float:
     """Return what the chunked form needs beside inputs and outputs."""
-    return dplr.chunk_bytes(case, size, matrices, case.K if size == dplr.VECTOR_CHUNK else 1)
+    return transition.chunk_bytes(case, size, matrices, case.K if size == transition.VECTOR_CHUNK else 1)
 
 
 for _name, _rule in RULES.items():
-    _size = dplr.VECTOR_CHUNK if _name in VECTOR_GATES else dplr.SCALAR_CHUNK
+    _size = transition.VECTOR_CHUNK if _name in VECTOR_GATES else transition.SCALAR_CHUNK
     _diagonal = _name == "gla"
     register(
         _name,

@@ -12,8 +12,8 @@ import math
 from typing import TYPE_CHECKING
 
 from linbench import Case
-from linbench_impls.forms import flops
-from linbench_impls.forms.packed import flops_of_each
+from linbench_impls.toolkit import flops
+from linbench_impls.toolkit.varlen import flops_of_each
 
 if TYPE_CHECKING:
     import torch

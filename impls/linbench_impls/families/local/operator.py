@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from linbench import Case, Cost, Expected, Inputs, TensorSpec
 from linbench.core.case import Scalar
-from linbench_impls.forms.flops import pairs
-from linbench_impls.forms.operator import QKV
-from linbench_impls.local import forms
-from linbench_impls.local.cached import Cached
+from linbench_impls.families.local import forms
+from linbench_impls.toolkit.cache import Cached
+from linbench_impls.toolkit.flops import pairs
+from linbench_impls.toolkit.recurrence import QKV
 
 if TYPE_CHECKING:
     from torch import Tensor

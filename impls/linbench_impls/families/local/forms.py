@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from linbench_impls.forms.chunks import cut, joined
+from linbench_impls.toolkit.chunks import cut, joined
 
 if TYPE_CHECKING:
     from torch import Tensor

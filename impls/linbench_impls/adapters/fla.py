@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from linbench import Case, implementation, needs
 from linbench.core.implementation import Implementation, WhyNot
-from linbench_impls.forms.packed import starts
+from linbench_impls.toolkit.varlen import starts
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from linbench_impls.forms import dplr
+from linbench_impls.toolkit import transition
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,7 +61,7 @@ def chunked(q: Tensor, k: Tensor, v: Tensor, state: State | None, size: int = 0)
         size: Tokens of a chunk; 0 for the usual.
     """
     no_gate = q.new_zeros(*q.shape[:3], 1)
-    o, both = dplr.diagonal(q, k, with_one(v), no_gate, joint(state), size)
+    o, both = transition.diagonal(q, k, with_one(v), no_gate, joint(state), size)
     return divided(o), apart(both)
 
 
@@ -69,7 +69,7 @@ def recurrent(q: Tensor, k: Tensor, v: Tensor, state: State | None) -> tuple[Ten
     """Return output and last state one step a token; arguments are those of `chunked`."""
     no_gate = q.new_zeros(*q.shape[:3], 1)
     q, k, v, no_gate = (x.movedim(2, 0) for x in (q, k, with_one(v), no_gate))
-    o, both = dplr.recurrent(q, k, v, no_gate, joint(state))
+    o, both = transition.recurrent(q, k, v, no_gate, joint(state))
     return divided(o).movedim(0, 2), apart(both)
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from linbench import Case, Cost, Operator, Option, TensorSpec
 from linbench.core.case import Scalar
-from linbench_impls.decay import forms
-from linbench_impls.forms import flops, packed
+from linbench_impls.families.decay import forms
+from linbench_impls.toolkit import flops, varlen
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -36,11 +36,11 @@ class Decay(Operator):
 
     inputs = (*QKV, LOG_GAMMA)
     state = (TensorSpec("S", "BHKV"),)
-    options: ClassVar[Mapping[str, Option]] = {"initial_state": INITIAL_STATE, "packed": packed.PACKED}
+    options: ClassVar[Mapping[str, Option]] = {"initial_state": INITIAL_STATE, "packed": varlen.PACKED}
 
     def why_not(self, case: Case) -> str | None:
         """Return why sequences cannot be packed."""
-        return packed.why_not(case)
+        return varlen.why_not(case)
 
     @abstractmethod
     def memory(self, case: Case, generator: Generator) -> Tensor:
@@ -59,7 +59,7 @@ class Decay(Operator):
         last = tensors[self.inputs[-1].name]
         return last if last.dim() > 1 else last.expand(1, tensors["q"].shape[1], -1)
 
-    @packed.by_sequence
+    @varlen.by_sequence
     def reference(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
     ) -> tuple[Tensor, State]:
@@ -94,7 +94,7 @@ class Decay(Operator):
         q, k, v = (tensors[name] for name in "qkv")
         nothing = q.new_zeros(q.shape[0], *q.shape[2:], v.shape[-1])
         S = nothing if state is None else state[0]
-        begins = packed.begins(q.shape[1], int(options["packed"]))
+        begins = varlen.begins(q.shape[1], int(options["packed"]))
         outputs = []
         for t, g in enumerate(self.steps(tensors).unbind(1)):
             if t in begins:
@@ -103,7 +103,7 @@ class Decay(Operator):
             outputs.append(torch.einsum("bhkv,bhk->bhv", S, q[:, t]))
         return torch.stack(outputs, 1) / math.sqrt(q.shape[-1]), (S,)
 
-    @packed.by_sequence
+    @varlen.by_sequence
     def plain(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
     ) -> tuple[Tensor, State]:
@@ -113,7 +113,7 @@ class Decay(Operator):
         g = self.steps(tensors).transpose(1, 2)
         return forms.parallel(q, k, v, g, state).transpose(1, 2), forms.last_state(k, v, g, state)
 
-    @packed.cost_of_each
+    @varlen.cost_of_each
     def cost(self, case: Case) -> Cost:
         """Return the work of the cheaper of the recurrent and the parallel form, decays not counted."""
         work = flops.least(case, case.K, case.V)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from linbench import Case, needs
 from linbench.core.implementation import WhyNot
-from linbench_impls.forms.flops import differentiated, pairs
+from linbench_impls.toolkit.flops import differentiated, pairs
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation, needs
-from linbench_impls.compiled import by_triton
-from linbench_impls.decay.forms import OPERATORS, State
-from linbench_impls.forms.packed import cu_seqlens, flops_of_each
+from linbench_impls.families.decay.forms import OPERATORS, State
+from linbench_impls.toolkit.triton import by_triton
+from linbench_impls.toolkit.varlen import cu_seqlens, flops_of_each
 
 if TYPE_CHECKING:
     from torch import Tensor

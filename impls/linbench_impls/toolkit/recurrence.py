@@ -43,7 +43,7 @@ class Recurrence(Operator):
 
     @abstractmethod
     def least_flops(self, case: Case) -> float:
-        """Return the operations of the cheapest exact form, as `linbench_impls.forms.flops` counts them."""
+        """Return the operations of the cheapest exact form, as `linbench_impls.toolkit.flops` counts them."""
 
     def reference(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]

@@ -6,9 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from linbench import implementation
-from linbench_impls.decay import forms
-from linbench_impls.decay.forms import OPERATORS, State
-from linbench_impls.forms.packed import each, flops_of_each
+from linbench_impls.families.decay import forms
+from linbench_impls.families.decay.forms import OPERATORS, State
+from linbench_impls.toolkit.varlen import each, flops_of_each
 
 if TYPE_CHECKING:
     from torch import Tensor

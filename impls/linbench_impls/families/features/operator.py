@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, ClassVar
 from linbench import Case, Expected, Inputs, Option
 from linbench.core.operator import magnitude
 from linbench.core.tensor import normal
-from linbench_impls.features import maps
-from linbench_impls.features.maps import EPSILON, MAPS
-from linbench_impls.forms import flops
-from linbench_impls.forms.operator import INITIAL_STATE, QKV, Recurrence, State
-from linbench_impls.forms.sized import SizedSpec
+from linbench_impls.families.features import maps
+from linbench_impls.families.features.maps import EPSILON, MAPS
+from linbench_impls.toolkit import flops
+from linbench_impls.toolkit.recurrence import INITIAL_STATE, QKV, Recurrence, State
+from linbench_impls.toolkit.spec import SizedSpec
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

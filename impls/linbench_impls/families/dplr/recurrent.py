@@ -6,9 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from linbench import Case
-from linbench_impls.dplr.rules import RULES, Rule
-from linbench_impls.forms import dplr, flops
-from linbench_impls.forms.register import Form, State, register
+from linbench_impls.families.dplr.rules import RULES, Rule
+from linbench_impls.toolkit import flops, transition
+from linbench_impls.toolkit.register import Form, State, register
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +20,7 @@ def recurrent(rule: Rule) -> Form:
     def form(*tensors: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Recurrent form: one step a token; in float32."""
         q, k, v, g, ab = rule(*tensors)
-        o, S = dplr.recurrent(q, k, v, g, None if state is None else state[0], ab)
+        o, S = transition.recurrent(q, k, v, g, None if state is None else state[0], ab)
         return o, (S,)
 
     return form
@@ -38,5 +38,5 @@ for _name, _rule in RULES.items():
         recurrent(_rule),
         layout="TBHD",
         flops=partial(step_flops, name=_name),
-        extra_bytes=dplr.step_bytes,
+        extra_bytes=transition.step_bytes,
     )
