@@ -23,7 +23,7 @@ registry.load()
 PEERS = {
     found.name: found
     for found in registry.implementations()
-    if Path(found.origin).name in ("peers.py", "fla.py") and not found.name.endswith("/flex")
+    if Path(found.origin).name == "peers.py" and not found.name.endswith("/flex")
 }
 SHORT = Case(1, 17, 2, 32, 64)
 CASES = [
@@ -114,8 +114,7 @@ import sys
 import linbench_impls
 from linbench import Case
 from linbench.core.registry import registry
-files = ("peers.py", "fla.py")
-peers = [found for found in registry._implementations.values() if found.origin.endswith(files)]
+peers = [found for found in registry._implementations.values() if found.origin.endswith("peers.py")]
 assert peers
 for found in peers:
     found.rule(Case(1, 64, 2, 32, 32))

@@ -1,13 +1,15 @@
-"""flash-linear-attention: what its kernels take, and how they are registered."""
+"""flash-linear-attention: what its kernels take, and their forms."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from linbench import Case, implementation, needs
-from linbench.core.implementation import Implementation, WhyNot
+from linbench import Case, needs
+from linbench.core.implementation import WhyNot
+from linbench_impls.toolkit.register import Form
 from linbench_impls.toolkit.varlen import starts
 
 if TYPE_CHECKING:
@@ -46,20 +48,16 @@ def scaled(*names: str) -> Arguments:
     return arguments
 
 
-def register(
-    operator: str, name: str, kernel: str, arguments: Arguments, rule: WhyNot, differentiable: bool = True
-) -> Implementation:
-    """Return the implementation of an operator with one state, S, by a kernel, with its prefill.
+def kernel(path: str, arguments: Arguments, rule: WhyNot, differentiable: bool = True) -> Form:
+    """Return the form of a kernel of an operator with one state, S, in fwd and prefill.
 
     Args:
-        operator: The operator.
-        name: The implementation's own name.
-        kernel: Module and function in fla.ops, as in gla.chunk_gla.
+        path: Module and function in fla.ops, as in gla.chunk_gla.
         arguments: Returns the kernel's keywords from the operator's inputs.
         rule: Says why a case cannot be taken.
         differentiable: Whether the library has its backward.
     """
-    module, _, function = kernel.partition(".")
+    module, _, function = path.partition(".")
 
     def run(
         tensors: tuple[Tensor, ...], state: State | None, output_final_state: bool, packed: int = 1
@@ -75,24 +73,18 @@ def register(
         o: Tensor = run(tensors, state, output_final_state=False, packed=packed)[0]
         return o
 
-    fwd.__doc__ = f"flash-linear-attention's {function}."
-    made = implementation(operator, name, why_not=rule, differentiable=differentiable)(fwd)
-
-    @made.mode("prefill")
     def prefill(*tensors: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         o, S = run(tensors, state, output_final_state=True)
         return o, (S,)
 
-    return made
+    fwd.__doc__ = f"flash-linear-attention's {function}."
+    return Form(fwd, prefill, why_not=rule, differentiable=differentiable)
 
 
-def register_recurrent(
-    operator: str, kernel: str, arguments: Arguments, differentiable: bool = True
-) -> Implementation:
-    """Return the implementation fla-fused-recurrent, with its prefill, and decode: a sequence of one."""
-    made = register(operator, "fla-fused-recurrent", kernel, arguments, why_not, differentiable)
-    made.mode("decode")(made.functions["prefill"])
-    return made
+def recurrent(path: str, arguments: Arguments, differentiable: bool = True) -> Form:
+    """Return the form of a kernel that goes token by token, with decode: a sequence of one."""
+    form = kernel(path, arguments, why_not, differentiable)
+    return replace(form, decode=form.prefill)
 
 
 def cu_seqlens(q: Tensor, sequences: int) -> dict[str, Tensor]:

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from linbench import Case, Cost, Expected, Inputs, Operator, Option, TensorSpec, operator
 from linbench.core.case import Scalar
-from linbench_impls.linear.mathematics import EPSILON, FEATURE_MAPS, feature_map, last_state, parallel
+from linbench_impls.linear.feature_map import FEATURE_MAPS, feature_map
 from linbench_impls.toolkit import flops, varlen
+from linbench_impls.toolkit.chunks import cut
+from linbench_impls.toolkit.normalizer import EPSILON, last_state, parallel
+from linbench_impls.toolkit.recurrence import INITIAL_STATE, QKV
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -33,14 +36,12 @@ class Linear(Operator):
     name = "linear"
     title = "Linear attention with an elementwise feature map, causal"
     source = "Katharopoulos et al. 2020, Transformers are RNNs, arXiv:2006.16236"
-    inputs = (TensorSpec("q", "BTHK"), TensorSpec("k", "BTHK"), TensorSpec("v", "BTHV"))
+    inputs = QKV
     state = (TensorSpec("S", "BHKV"), TensorSpec("z", "BHK"))
     options: ClassVar[Mapping[str, Option]] = {
         "feature_map": Option("elu1", FEATURE_MAPS, "phi, applied to every element of q and k"),
         "normalize": Option(True, (True, False), "divide by phi(q_t) . z_t + 1e-6"),
-        "initial_state": Option(
-            False, (True, False), "start fwd, fwd_bwd and prefill from a given state", of_inputs=True
-        ),
+        "initial_state": INITIAL_STATE,
         "packed": varlen.PACKED,
     }
 
@@ -74,7 +75,7 @@ class Linear(Operator):
         q, k = (feature_map(tensors[name], phi) for name in ("q", "k"))
         v = tensors["v"]
         batch, tokens, heads, _ = q.shape
-        q, k, v = (_chunks(x, ORACLE_CHUNK) for x in (q, k, v))  # [B, H, N, C, D]
+        q, k, v = cut(tuple(x.transpose(1, 2) for x in (q, k, v)), ORACLE_CHUNK)  # [B, H, N, C, D]
         sums = (k.transpose(-1, -2) @ v).cumsum(2)  # [B, H, N, K, V]
         key_sums = k.sum(-2).cumsum(2)  # [B, H, N, K]
         S0, z0 = state or (torch.zeros_like(sums[:, :, 0]), torch.zeros_like(key_sums[:, :, 0]))
@@ -139,13 +140,3 @@ class Linear(Operator):
         """Return the work of the cheaper of the recurrent and the parallel form."""
         work = flops.least(case, case.K, case.V)
         return Cost(float(work), self.input_bytes(case) + self.output_bytes(case))
-
-
-def _chunks(x: Tensor, size: int) -> Tensor:
-    """Return [B, T, H, D] as [B, H, N, C, D], zeros after the last token."""
-    import torch.nn.functional as F
-
-    x = x.transpose(1, 2)
-    x = F.pad(x, (0, 0, 0, -x.shape[2] % size))
-    chunks: Tensor = x.unflatten(2, (-1, size))
-    return chunks

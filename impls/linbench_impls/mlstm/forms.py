@@ -9,10 +9,13 @@ output does not depend on m, which therefore has no gradient but that of the one
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from linbench_impls.families.features.maps import apart, joint, with_one
-from linbench_impls.toolkit import transition
+from linbench import Case
+from linbench_impls.toolkit import flops, transition
+from linbench_impls.toolkit.normalizer import apart, joint, with_one
+from linbench_impls.toolkit.register import exact, register
 from linbench_impls.toolkit.scan import running_maximum
 
 if TYPE_CHECKING:
@@ -79,3 +82,30 @@ def recurrent(
         total = torch.maximum((n * query).sum(-1).abs(), (-m).exp())
         outputs.append((query[..., None, :] @ S).squeeze(-2) / total[..., None])
     return torch.stack(outputs, 2), (S, n, m)
+
+
+def chunk_flops(case: Case) -> float:
+    """Return the operations of the chunked form, n as one more value, in the masked half of a chunk too."""
+    return flops.chunked(case, case.K, case.V + 1, transition.SCALAR_CHUNK)
+
+
+def step_flops(case: Case) -> float:
+    """Return the operations of T steps, of one in decode."""
+    return flops.recurrent(case, case.K, case.V, gated=True)
+
+
+register(
+    "mlstm",
+    "chunk",
+    exact(
+        chunked,
+        layout="BHTD",
+        flops=chunk_flops,
+        extra_bytes=partial(transition.chunk_bytes, size=transition.SCALAR_CHUNK, matrices=1, gates=1),
+    ),
+)
+register(
+    "mlstm",
+    "recurrent",
+    exact(recurrent, layout="BHTD", flops=step_flops, extra_bytes=transition.step_bytes),
+)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from linbench import Case, Expected, Inputs, Option, TensorSpec, operator
 from linbench.core.case import Scalar
-from linbench_impls.families.decay.operator import QKV, Decay
+from linbench_impls.families.decay.operator import Decay
+from linbench_impls.toolkit.recurrence import QKV
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

@@ -1,4 +1,4 @@
-"""Compiled: what an implementation in Triton launches at a case, compiled without a device."""
+"""The Triton kernels of linbench_kernels: what they take, and how they are compiled without a device."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from linbench import Case
+from linbench import Case, needs
 from linbench.core.compiled import Compiled
 from linbench.core.measurement import Kernel
 from linbench.core.registry import registry
@@ -15,18 +15,24 @@ from linbench.core.registry import registry
 if TYPE_CHECKING:
     from torch import Tensor
 
-CompiledFor = Callable[[Case, str], list[Compiled]]
+why_not = needs(
+    device="cuda",
+    modules=("triton",),
+    dtypes=("float32", "float16", "bfloat16"),
+    at_least={"K": 16, "V": 16},
+    at_most={"K": 256, "V": 256},
+    capability=(8, 0),
+)
 
 
-def by_triton(name: str, module: str) -> CompiledFor:
-    """Return what compiles the kernels of an implementation for a case and an architecture.
+def compiled_by(module: str) -> Callable[[str, Case, str], list[Compiled]]:
+    """Return what compiles the kernels of an implementation, by full name, for a case and an architecture.
 
     Args:
-        name: Full name of the implementation.
         module: Of linbench_kernels.triton, whose launches are in the module of that name and `_calls`.
     """
 
-    def compiled(case: Case, arch: str) -> list[Compiled]:
+    def compiled(name: str, case: Case, arch: str) -> list[Compiled]:
         from linbench_kernels.triton import ahead_of_time
 
         package = "linbench_kernels.triton"

@@ -1,1 +1,1 @@
-"""What operators share whose state decays by one factor a head: oracle, costs and implementations."""
+"""Linear attention whose state decays by one factor a head."""

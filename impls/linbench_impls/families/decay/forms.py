@@ -1,135 +1,18 @@
-"""Linear attention with decay in torch: the parallel, the chunked and the recurrent form.
-
-    S_t = exp(g_t) S_{t-1} + k_t v_t^T        o_t = K^-1/2 S_t^T q_t
-
-Weights are exponents of differences, exp(c_t - c_s) with c the running sum of g and s <= t, so they are at
-most 1. Exponents and states are float32 (float64 for float64), products in the dtype of the inputs.
-"""
+"""The forms of linear attention with decay in torch, with what each costs."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from linbench import Case
+from linbench_impls.families.decay import recurrence
+from linbench_impls.families.decay.recurrence import CHUNK, State, steps
 from linbench_impls.toolkit import flops
-from linbench_impls.toolkit.varlen import flops_of_each
+from linbench_impls.toolkit.register import Form
+from linbench_impls.toolkit.varlen import each, flops_of_each
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
-
-State = tuple["Tensor", ...]
-"""S [B, H, K, V]."""
-
-OPERATORS = ("retention", "lightning", "simple_gla")
-CHUNK = 64
-
-
-def steps(g: Tensor, tokens: int) -> Tensor:
-    """Return the log-decay of every step, [B or 1, H, T]: g itself, or a view of a constant one, [H]."""
-    return g[None, :, None].expand(1, -1, tokens) if g.dim() == 1 else g
-
-
-def exact_dtype(x: Tensor) -> torch.dtype:
-    """Return the type in which exponents and states are kept: float32, or float64 for float64 inputs."""
-    import torch
-
-    return torch.promote_types(x.dtype, torch.float32)
-
-
-def weights(g: Tensor) -> Tensor:
-    """Return exp(g_{s+1} + ... + g_t) for s <= t, else 0, [..., T, T] for g [..., T]."""
-    import torch
-
-    c = g.cumsum(-1)
-    size = g.shape[-1]
-    future = torch.ones(size, size, dtype=torch.bool, device=g.device).triu(1)
-    gaps = c[..., :, None] - c[..., None, :]
-    return gaps.masked_fill(future, -math.inf).exp()
-
-
-def parallel(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State | None) -> Tensor:
-    """Return (Q K^T * weights) V, [B, H, T, V]; quadratic in T.
-
-    Args:
-        q: [B, H, T, K].
-        k: [B, H, T, K].
-        v: [B, H, T, V].
-        g: Log-decays, [B or 1, H, T], float32.
-        state: S before the first token, or None for zero.
-    """
-    scale = 1 / math.sqrt(q.shape[-1])
-    scores = (q @ k.transpose(-1, -2)) * (weights(g) * scale)  # [B, H, T, T]
-    o = scores.to(v.dtype) @ v
-    if state is not None:
-        o = o + (scale * g.cumsum(-1).exp())[..., None] * (q.to(state[0].dtype) @ state[0])
-    return o.to(v.dtype)
-
-
-def last_state(k: Tensor, v: Tensor, g: Tensor, state: State | None) -> State:
-    """Return S after the last token: one product over all tokens; arguments are those of `parallel`."""
-    exact = exact_dtype(k)
-    c = g.cumsum(-1)
-    left = (c[..., -1:] - c).exp()[..., None]  # what is left of each token at the end
-    S = (k * left).transpose(-1, -2).to(exact) @ v.to(exact)
-    return (S if state is None else S + c[..., -1, None, None].exp() * state[0],)
-
-
-def chunked(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State | None) -> tuple[Tensor, State]:
-    """Return output and last state in O(T) time and memory; arguments are those of `parallel`.
-
-    Within chunks all products are batched; states pass from chunk to chunk in a loop over `unbind`, whose
-    gradient is one `stack`: autograd adds a gradient of full length for every slice, which is quadratic in T.
-    """
-    import torch
-    import torch.nn.functional as F
-
-    tokens, exact, scale = q.shape[2], exact_dtype(q), 1 / math.sqrt(q.shape[-1])
-    q, k, v = (F.pad(x, (0, 0, 0, -tokens % CHUNK)).unflatten(2, (-1, CHUNK)) for x in (q, k, v))
-    g = F.pad(g, (0, -tokens % CHUNK)).unflatten(2, (-1, CHUNK))  # [B or 1, H, N, C]
-    c = g.cumsum(-1)
-    left = (c[..., -1:] - c).exp()[..., None]
-    added = ((k * left).to(k.dtype).transpose(-1, -2) @ v).to(exact)  # [B, H, N, K, V], by each chunk
-    kept = c[..., -1, None, None].exp()  # [B or 1, H, N, 1, 1]
-    S = torch.zeros_like(added[:, :, 0]) if state is None else state[0]
-    before = []
-    for one, factor in zip(added.unbind(2), kept.unbind(2), strict=True):
-        before.append(S)
-        S = factor * S + one
-    scores = (q @ k.transpose(-1, -2)) * (weights(g) * scale)  # [B, H, N, C, C]
-    o = scores.to(v.dtype) @ v
-    o = o + (scale * c.exp())[..., None] * (q @ torch.stack(before, 2).to(q.dtype))
-    return o.to(v.dtype).flatten(2, 3)[:, :, :tokens], (S,)
-
-
-def recurrent(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State | None) -> tuple[Tensor, State]:
-    """Return output [T, B, H, V] and last state, one step a token, all in float32.
-
-    Args:
-        q: [T, B, H, K].
-        k: [T, B, H, K].
-        v: [T, B, H, V].
-        g: Log-decays, [T, B or 1, H], float32.
-        state: S before the first token, or None for zero.
-    """
-    import torch
-
-    exact, dtype = exact_dtype(q), v.dtype
-    q, k, v = (x.to(exact) for x in (q, k, v))
-    S = k.new_zeros(*k.shape[1:], v.shape[-1]) if state is None else state[0]
-    outputs = []
-    for one_q, one_k, one_v, factor in zip(q, k, v, g.exp(), strict=True):
-        S = factor[..., None, None] * S + one_k[..., :, None] * one_v[..., None, :]
-        outputs.append((one_q[..., None, :] @ S).squeeze(-2))
-    return (torch.stack(outputs) / math.sqrt(q.shape[-1])).to(dtype), (S,)
-
-
-def step(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State) -> tuple[Tensor, State]:
-    """Return one token's output and the state after it; arguments are those of `parallel` at T = 1."""
-    exact = exact_dtype(q)
-    S = g[..., None].exp() * state[0] + k.to(exact).transpose(-1, -2) * v
-    return (q.to(exact) @ S / math.sqrt(q.shape[-1])).to(v.dtype), (S,)
 
 
 def score_bytes(case: Case) -> float:
@@ -165,6 +48,81 @@ def step_bytes(case: Case) -> float:
     return 3 * 4 * case.tokens * case.H * case.K * case.V if case.mode == "fwd_bwd" else 0
 
 
-def step_flops(case: Case, gated: bool) -> float:
-    """Return the operations of T steps, of one in decode; what states lose by decay is not counted."""
-    return flops.recurrent(case, case.K, case.V, gated=gated)
+def parallel(q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State | None = None) -> Tensor:
+    """Parallel form: (Q K^T * weights) V; quadratic in T."""
+    return recurrence.parallel(q, k, v, steps(g, q.shape[2]), state)
+
+
+def parallel_prefill(
+    q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State | None = None
+) -> tuple[Tensor, State]:
+    """Return the output and the state after the last token."""
+    g = steps(g, q.shape[2])
+    return recurrence.parallel(q, k, v, g, state), recurrence.last_state(k, v, g, state)
+
+
+def chunk(
+    q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, packed: int = 1, state: State | None = None
+) -> Tensor:
+    """Chunked form in torch: O(T) time and memory; states in float32; packed sequences one by one."""
+    g = steps(g, q.shape[2])
+    return each(lambda q, k, v, g: recurrence.chunked(q, k, v, g, state)[0], (q, k, v, g), packed, axis=2)
+
+
+def chunk_prefill(
+    q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State | None = None
+) -> tuple[Tensor, State]:
+    """Return the output and the state after the last token."""
+    return recurrence.chunked(q, k, v, steps(g, q.shape[2]), state)
+
+
+def decode(q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State) -> tuple[Tensor, State]:
+    """Return the output of one token and the state after it, by one product for all heads."""
+    return recurrence.step(q, k, v, steps(g, 1), state)
+
+
+def by_step(
+    q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, packed: int = 1, state: State | None = None
+) -> Tensor:
+    """Recurrent form: one step a token, the state in float32; packed sequences one by one."""
+    tensors = (q, k, v, tokens_first(g, q))
+    return each(lambda q, k, v, g: recurrence.recurrent(q, k, v, g, state)[0], tensors, packed, axis=0)
+
+
+def by_step_prefill(
+    q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State | None = None
+) -> tuple[Tensor, State]:
+    """Return the output and the state after the last token."""
+    return recurrence.recurrent(q, k, v, tokens_first(g, q), state)
+
+
+def tokens_first(g: Tensor, q: Tensor) -> Tensor:
+    """Return the log-decay of every step, [T, B or 1, H]: g itself, or a view of a constant one, [H]."""
+    return steps(g, q.shape[0]).permute(2, 0, 1) if g.dim() == 1 else g
+
+
+naive = Form(
+    parallel, parallel_prefill, decode, layout="BHTD", flops=quadratic_flops, extra_bytes=score_bytes
+)
+chunked = Form(chunk, chunk_prefill, decode, layout="BHTD", flops=chunk_flops, extra_bytes=chunk_bytes)
+
+
+def recurrent(gated: bool) -> Form:
+    """Return the recurrent form.
+
+    Args:
+        gated: Decays are inputs with a gradient, which costs a product with the state.
+    """
+
+    @flops_of_each
+    def step_flops(case: Case) -> float:
+        return flops.recurrent(case, case.K, case.V, gated=gated)
+
+    return Form(
+        by_step,
+        by_step_prefill,
+        by_step_prefill,
+        layout="TBHD",
+        flops=step_flops,
+        extra_bytes=step_bytes,
+    )

@@ -1,41 +1,25 @@
-"""native: the C++ kernels of linbench_kernels for the CPU, of every operator with decay."""
+"""native: linear attention with decay by the C++ kernels of linbench_kernels for the CPU."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from linbench import Case, implementation, needs
-from linbench_impls.families.decay.forms import OPERATORS, State
+from linbench import Case
+from linbench_impls.toolkit import native as kernels
+from linbench_impls.toolkit.register import Form, State
 from linbench_impls.toolkit.varlen import each, flops_of_each
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-base_needs = needs(device="cpu", dtypes=("float32",))
-
-
-def why_not(case: Case) -> str | None:
-    """Return why the kernels cannot take a case: its device or dtype, or no compiler."""
-    reason = base_needs(case)
-    if reason is not None:
-        return reason
-    from linbench_kernels.cpu.compile import why_not as compiler_why_not
-
-    return compiler_why_not()
-
 
 @flops_of_each
 def flops(case: Case) -> float:
-    """Return the operations of the kernels' products, as this CPU's vectors and threads cut them up."""
-    from linbench_kernels.cpu.work import attention_flops, decode_flops
-
-    if case.mode == "decode":
-        return decode_flops(case.B, case.H, case.K, case.V)
-    gradient = case.mode == "fwd_bwd"
-    return attention_flops(case.B, case.T, case.H, case.K, case.V, final=True, gradient=gradient)
+    """Return the operations of the kernels' products; the last state is always made."""
+    return kernels.flops(case, final=True)
 
 
-def native(
+def chunk(
     q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, packed: int = 1, state: State | None = None
 ) -> Tensor:
     """Chunked C++ kernels for AVX-512, AVX2 or any CPU, threads of torch; float32."""
@@ -85,7 +69,4 @@ def _no_keys(S: Tensor) -> Tensor:
     return S.new_zeros(S.shape[:3])
 
 
-for _operator in OPERATORS:
-    _made = implementation(_operator, "native", why_not=why_not, flops=flops)(native)
-    _made.mode("prefill")(prefill)
-    _made.mode("decode")(decode)
+native = Form(chunk, prefill, decode, why_not=kernels.why_not, flops=flops)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from linbench import Case, Cost, Operator, Option, TensorSpec
 from linbench.core.case import Scalar
-from linbench_impls.families.decay import forms
+from linbench_impls.families.decay import recurrence
 from linbench_impls.toolkit import flops, varlen
+from linbench_impls.toolkit.recurrence import INITIAL_STATE, QKV
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -19,11 +20,7 @@ ORACLE_CHUNK = 64
 
 State = tuple["Tensor", ...]
 
-QKV = (TensorSpec("q", "BTHK"), TensorSpec("k", "BTHK"), TensorSpec("v", "BTHV"))
 LOG_GAMMA = TensorSpec("log_gamma", "H", differentiable=False, exact=True)
-INITIAL_STATE = Option(
-    False, (True, False), "start fwd, fwd_bwd and prefill from a given state", of_inputs=True
-)
 
 
 class Decay(Operator):
@@ -111,7 +108,7 @@ class Decay(Operator):
         del options
         q, k, v = (tensors[name].transpose(1, 2) for name in "qkv")
         g = self.steps(tensors).transpose(1, 2)
-        return forms.parallel(q, k, v, g, state).transpose(1, 2), forms.last_state(k, v, g, state)
+        return recurrence.parallel(q, k, v, g, state).transpose(1, 2), recurrence.last_state(k, v, g, state)
 
     @varlen.cost_of_each
     def cost(self, case: Case) -> Cost:

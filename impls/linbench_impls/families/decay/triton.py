@@ -1,50 +1,19 @@
-"""triton: the chunked Triton kernels with decay of linbench_kernels, of every operator with decay."""
+"""triton: linear attention with decay by the chunked Triton kernels of linbench_kernels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from linbench import Case, implementation, needs
-from linbench_impls.families.decay.forms import OPERATORS, State
-from linbench_impls.toolkit.triton import by_triton
+from linbench import Case
+from linbench_impls.toolkit import triton as kernels
+from linbench_impls.toolkit.register import Form, State
 from linbench_impls.toolkit.varlen import cu_seqlens, flops_of_each
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-why_not = needs(
-    device="cuda",
-    modules=("triton",),
-    dtypes=("float32", "float16", "bfloat16"),
-    at_least={"K": 16, "V": 16},
-    at_most={"K": 256, "V": 256},
-    capability=(8, 0),
-)
 
-
-def flops_of(operator: str) -> Callable[[Case], float]:
-    """Return what gives the operations of the kernels' products, as their tiles on this device have them."""
-
-    @flops_of_each
-    def flops(case: Case) -> float:
-        import torch
-
-        from linbench_kernels.triton.decayed_attention_calls import attention_flops, decode_flops
-
-        if case.mode == "decode":
-            return decode_flops(case.B, case.H, case.K, case.V)
-        return attention_flops(
-            *(case.B, case.T, case.H, case.K, case.V),
-            getattr(torch, case.dtype),
-            gradient=case.mode == "fwd_bwd",
-            decay_gradient=operator == "simple_gla",  # the others' decays are constants
-        )
-
-    return flops
-
-
-def triton(
+def chunk(
     q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, packed: int = 1, state: State | None = None
 ) -> Tensor:
     """Chunked Triton kernels, forward and backward; the state in registers."""
@@ -72,10 +41,28 @@ def decode(q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State) -> tuple
     return o, (S,)
 
 
-for _operator in OPERATORS:
-    _compiled = by_triton(f"{_operator}/triton", "decayed_attention")
-    _made = implementation(
-        _operator, "triton", why_not=why_not, flops=flops_of(_operator), compiled=_compiled
-    )(triton)
-    _made.mode("prefill")(prefill)
-    _made.mode("decode")(decode)
+def triton(gated: bool) -> Form:
+    """Return the form of the Triton kernels.
+
+    Args:
+        gated: Decays are inputs with a gradient, which the kernels then compute too.
+    """
+
+    @flops_of_each
+    def flops(case: Case) -> float:
+        """Return the operations of the kernels' products, as their tiles on this device have them."""
+        import torch
+
+        from linbench_kernels.triton.decayed_attention_calls import attention_flops, decode_flops
+
+        if case.mode == "decode":
+            return decode_flops(case.B, case.H, case.K, case.V)
+        return attention_flops(
+            *(case.B, case.T, case.H, case.K, case.V),
+            getattr(torch, case.dtype),
+            gradient=case.mode == "fwd_bwd",
+            decay_gradient=gated,
+        )
+
+    compiled = kernels.compiled_by("decayed_attention")
+    return Form(chunk, prefill, decode, why_not=kernels.why_not, flops=flops, compiled=compiled)

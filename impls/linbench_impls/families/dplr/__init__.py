@@ -1,1 +1,1 @@
-"""What operators share whose transition is diagonal plus low rank: rules and implementations."""
+"""Operators whose transition is diagonal plus low rank (DPLR)."""

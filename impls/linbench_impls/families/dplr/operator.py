@@ -1,4 +1,4 @@
-"""DeltaRule: what is common to operators with a delta rule; oracle in two forms, inputs and costs."""
+"""DPLR: what is common to operators whose transition is diagonal plus low rank; oracle, inputs and costs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 from linbench import Case, Option
 from linbench.core.case import Scalar
 from linbench.core.tensor import TensorSpec, normal
-from linbench_impls.families.dplr.rules import RULES
-from linbench_impls.toolkit import flops, transition
+from linbench_impls.families.dplr import forms
+from linbench_impls.families.dplr.rule import Rule
+from linbench_impls.toolkit import flops
 from linbench_impls.toolkit.recurrence import (
     GATES,
     INITIAL_STATE,
@@ -28,7 +29,21 @@ NEGATIVE = Option(
 )
 
 
-class DeltaRule(Recurrence):
+class DPLR(Recurrence):
+    """An operator whose state moves as its rule says; a subclass gives `rule`, `step` and the rest.
+
+    Attributes:
+        rule: How the inputs make the recurrence.
+    """
+
+    rule: ClassVar[Rule]
+
+    def chunked(self, *tensors: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Return output and final state chunk after chunk."""
+        return forms.in_chunks(self.rule, *tensors, state=state)
+
+
+class DeltaRule(DPLR):
     """A state that each token corrects: S_t = S' + beta_t k_t (v_t - S'^T k_t)^T, S' = G_t S_{t-1}.
 
     o_t = K^-1/2 S_t^T q_t, |k_t| = 1 whatever the magnitude; q, k: [B, T, H, K]; v, o: [B, T, H, V]; beta:
@@ -49,13 +64,6 @@ class DeltaRule(Recurrence):
         if spec is BETA:
             return normal(shape, generator).sigmoid() * (2 if options["negative_eigenvalues"] else 1)
         return super().draw(spec, shape, generator, options)
-
-    def chunked(self, *tensors: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Return output and final state chunk after chunk, by the WY form."""
-        q, k, v, g, ab = RULES[self.name](*tensors)
-        assert ab is not None
-        o, S = transition.low_rank(q, k, v, g, *ab, None if state is None else state[0])
-        return o, (S,)
 
     def gated(self, S: Tensor, token: Mapping[str, Tensor]) -> Tensor:
         """Return the state as it stands before it is corrected: S itself where there is no gate."""

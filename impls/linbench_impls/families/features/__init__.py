@@ -1,1 +1,1 @@
-"""What feature maps of linear attention share: the maps, the operator, and implementations."""
+"""Linear attention with a feature map that stands in for softmax."""
