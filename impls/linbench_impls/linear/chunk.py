@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from linbench import Case
 from linbench_impls.linear.feature_map import feature_map
-from linbench_impls.linear.options import State, with_options, with_packed
+from linbench_impls.linear.options import State, one_by_one, with_options
 from linbench_impls.toolkit import flops
 from linbench_impls.toolkit.chunks import cut, joined
 from linbench_impls.toolkit.dtype import exact_dtype
 from linbench_impls.toolkit.normalizer import EPSILON
 from linbench_impls.toolkit.register import Form, register
-from linbench_impls.toolkit.varlen import each, flops_of_each
+from linbench_impls.toolkit.varlen import flops_of_each
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,16 +37,9 @@ def chunk_bytes(case: Case) -> float:
 
 
 def chunk(
-    q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None, packed: int
-) -> Tensor:
-    """Chunked form in torch: O(T) time and memory; sums between chunks in float32; packed ones one by one."""
-    return each(lambda q, k, v: prefill(q, k, v, phi, normalize, state)[0], (q, k, v), packed, axis=2)
-
-
-def prefill(
     q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None
 ) -> tuple[Tensor, State]:
-    """Return the output and the state after the last token.
+    """Chunked form in torch: O(T) time and memory; sums between chunks in float32; packed ones one by one.
 
     Every chunk is computed at once by batched products. Written as a loop over chunks the forward is no
     slower, but autograd then adds a gradient of full length for every slice, which is quadratic in T.
@@ -87,8 +80,8 @@ register(
     "linear",
     "chunk",
     Form(
-        with_packed(chunk),
-        with_options(prefill),
+        one_by_one(chunk, axis=2),
+        with_options(chunk),
         with_options(decode),
         layout="BHTD",
         flops=chunk_flops,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from linbench.core.implementation import Function
+from linbench_impls.toolkit.varlen import each
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +31,18 @@ def with_options(form: Callable[..., Any]) -> Function:
 
     call.__doc__ = form.__doc__
     return call
+
+
+def one_by_one(form: Callable[..., tuple[Tensor, State]], axis: int) -> Function:
+    """Return the function of fwd: the output of a form, packed sequences one by one, tokens along an axis."""
+
+    def whole(
+        q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None, packed: int
+    ) -> Tensor:
+        return each(lambda q, k, v: form(q, k, v, phi, normalize, state)[0], (q, k, v), packed, axis)
+
+    whole.__doc__ = form.__doc__
+    return with_packed(whole)
 
 
 def with_packed(form: Callable[..., Tensor]) -> Function:

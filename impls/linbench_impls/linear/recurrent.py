@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from linbench import Case
 from linbench_impls.linear.feature_map import feature_map
-from linbench_impls.linear.options import State, with_options, with_packed
+from linbench_impls.linear.options import State, one_by_one, with_options
 from linbench_impls.toolkit import flops
 from linbench_impls.toolkit.dtype import exact_dtype
 from linbench_impls.toolkit.normalizer import EPSILON
 from linbench_impls.toolkit.register import Form, register
-from linbench_impls.toolkit.varlen import each, flops_of_each
+from linbench_impls.toolkit.varlen import flops_of_each
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,16 +31,9 @@ def kept_bytes(case: Case) -> float:
 
 
 def recurrent(
-    q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None, packed: int
-) -> Tensor:
-    """Recurrent form: one step a token, the state in float32; packed sequences one by one."""
-    return each(lambda q, k, v: prefill(q, k, v, phi, normalize, state)[0], (q, k, v), packed, axis=0)
-
-
-def prefill(
     q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None
 ) -> tuple[Tensor, State]:
-    """Return the output and the state after the last token."""
+    """Recurrent form: one step a token, the state in float32; packed sequences one by one."""
     import torch
 
     dtype = exact_dtype(q)
@@ -71,9 +64,9 @@ register(
     "linear",
     "recurrent",
     Form(
-        with_packed(recurrent),
-        with_options(prefill),
-        with_options(prefill),
+        one_by_one(recurrent, axis=0),
+        with_options(recurrent),
+        with_options(recurrent),
         layout="TBHD",
         flops=step_flops,
         extra_bytes=kept_bytes,

@@ -9,7 +9,6 @@ output does not depend on m, which therefore has no gradient but that of the one
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from linbench import Case
@@ -97,12 +96,7 @@ def step_flops(case: Case) -> float:
 register(
     "mlstm",
     "chunk",
-    exact(
-        chunked,
-        layout="BHTD",
-        flops=chunk_flops,
-        extra_bytes=partial(transition.chunk_bytes, size=transition.SCALAR_CHUNK, matrices=1, gates=1),
-    ),
+    exact(chunked, layout="BHTD", flops=chunk_flops, extra_bytes=transition.chunk_bytes),
 )
 register(
     "mlstm",

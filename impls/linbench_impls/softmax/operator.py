@@ -12,7 +12,7 @@ from linbench.core.case import Scalar
 from linbench_impls.softmax.padding import lengths, visible
 from linbench_impls.softmax.sampled import sampled_gradients, sampled_output, sampled_positions
 from linbench_impls.toolkit import varlen
-from linbench_impls.toolkit.cache import Cached
+from linbench_impls.toolkit.cache import Cached, cache_specs
 from linbench_impls.toolkit.flops import pairs
 from linbench_impls.toolkit.spec import SizedSpec
 
@@ -58,10 +58,7 @@ class Softmax(Cached):
         SizedSpec("k", "BTHK", sizes={"H": key_heads}),
         SizedSpec("v", "BTHV", sizes={"H": key_heads}),
     )
-    state = (
-        SizedSpec("k_cache", "BLHK", sizes={"H": key_heads}),
-        SizedSpec("v_cache", "BLHV", sizes={"H": key_heads}),
-    )
+    state = cache_specs("H", key_heads)
     options: ClassVar[Mapping[str, Option]] = {
         "cache": Option(True, (True, False), "decode from a cache of keys and values, or recompute"),
         "causal": Option(True, (True, False), "see what came before, or all tokens"),
@@ -131,12 +128,6 @@ class Softmax(Cached):
         room = (0, 0, 0, 0, 0, 0 if state is not None else 1)
         return o, tuple(torch.nn.functional.pad(x, room) for x in (k, v))
 
-    def plain(
-        self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
-    ) -> tuple[Tensor, State]:
-        """Return output and cache from the whole matrix of scores, kept in the dtype of the inputs."""
-        return self.reference(tensors, state, options)
-
     def recurrence(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
     ) -> tuple[Tensor, State]:
@@ -193,10 +184,7 @@ class Softmax(Cached):
     def _ungrouped(self, case: Case, inputs: Inputs, group: int) -> dict[str, Expected]:
         """Return the exact results with as many heads of keys as of queries, dk and dv of each."""
         if case.B * case.H * case.T * max(self.output_tokens(case), 1) <= WHOLE_SCORES:
-            found = super().expected(case, inputs)
-            if case.T == 1 and case.mode == "fwd_bwd":
-                found |= {name: replace(found[name], zero_rms=1.0) for name in ("dq", "dk")}
-            return found
+            return super().expected(case, inputs)
         positions = sampled_positions(case.T, case.seed, inputs.tensors["q"].device)
         if case.mode == "fwd_bwd":
             return sampled_gradients(case, inputs, positions, group)

@@ -149,7 +149,7 @@ def recurrent(
     return torch.stack(outputs), S
 
 
-def chunk_bytes(case: Case, size: int, matrices: int, gates: int) -> float:
+def chunk_bytes(case: Case, size: int = SCALAR_CHUNK, matrices: int = 1, gates: int = 1) -> float:
     """Return the bytes of states, of C x C matrices and of what their gates take, in a chunked form.
 
     Args:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from linbench import Case
@@ -82,12 +81,7 @@ register(
 register(
     "transnormer",
     "chunk",
-    exact(
-        chunked,
-        layout="BHTD",
-        flops=chunk_flops,
-        extra_bytes=partial(transition.chunk_bytes, size=transition.SCALAR_CHUNK, matrices=1, gates=1),
-    ),
+    exact(chunked, layout="BHTD", flops=chunk_flops, extra_bytes=transition.chunk_bytes),
 )
 register(
     "transnormer",

@@ -12,7 +12,9 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from linbench import Case
 from linbench_impls.toolkit.chunks import cut, joined
+from linbench_impls.toolkit.flops import pairs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,11 +64,15 @@ def whole(q: Tensor, k: Tensor, v: Tensor, first: Tensor) -> Tensor:
     return attend(q, k, v, (at <= at[:, None]) & (at >= first[:, None]))
 
 
-def cache_of(x: Tensor, kept: int) -> Tensor:
-    """Return a copy of the last keys or values of x [B, H, T, D], with one slot to spare."""
-    cache = x.new_empty(*x.shape[:2], kept + 1, x.shape[3])
-    cache[:, :, :kept] = x[:, :, x.shape[2] - kept :]
-    return cache
+def score_bytes(case: Case) -> float:
+    """Return the bytes of the T x T scores, of the weights, and in backward of their gradients."""
+    copies = 4 if case.mode == "fwd_bwd" else 2
+    return copies * case.B * case.H * case.T**2 * case.item_bytes
+
+
+def quadratic_flops(case: Case) -> float:
+    """Return the operations of the full products; what is masked is computed too."""
+    return pairs(case, case.T**2)
 
 
 def decode(q: Tensor, k: Tensor, v: Tensor, state: State) -> tuple[Tensor, State]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from linbench import Case, Cost, Expected, Inputs, TensorSpec
+from linbench import Case, Cost, TensorSpec
 from linbench.core.case import Scalar
 from linbench_impls.families.local import forms
 from linbench_impls.toolkit.cache import Cached
@@ -85,19 +84,6 @@ class Local(Cached):
         tokens = tensors["k"].shape[1]
         first = int(self.first(torch.tensor([tokens]), self.size(options)).clamp_min(0))
         return tuple(F.pad(tensors[name][:, first:], (0, 0, 0, 0, 0, 1)) for name in "kv")
-
-    def plain(
-        self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
-    ) -> tuple[Tensor, State]:
-        """Return output and cache in blocks, scores in the dtype of the inputs."""
-        return self.reference(tensors, state, options)
-
-    def expected(self, case: Case, inputs: Inputs) -> dict[str, Expected]:
-        """Return the exact results; at T = 1 o is v, and dq and dk are zero."""
-        found = super().expected(case, inputs)
-        if case.T == 1:
-            found |= {name: replace(found[name], zero_rms=1.0) for name in found.keys() & {"dq", "dk"}}
-        return found
 
     def cost(self, case: Case) -> Cost:
         """Return the work of both products at the pairs that are seen."""

@@ -1,4 +1,4 @@
-"""sliding_window/chunk: blocks of queries against their own block of keys and the one before."""
+"""sliding_window/naive, a band of the whole matrix, and chunk: blocks of queries against two of keys."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from linbench import Case, implementation
 from linbench_impls.families.local import forms
 from linbench_impls.sliding_window.operator import WINDOW, room, window
+from linbench_impls.toolkit.cache import cache_of
 from linbench_impls.toolkit.flops import chunk_tokens, pairs
 
 if TYPE_CHECKING:
@@ -14,6 +15,17 @@ if TYPE_CHECKING:
 
 State = tuple["Tensor", ...]
 DEFAULT = int(WINDOW.default)
+
+
+@implementation(
+    "sliding_window", "naive", layout="BHTD", flops=forms.quadratic_flops, extra_bytes=forms.score_bytes
+)
+def naive(q: Tensor, k: Tensor, v: Tensor, *, window: int = DEFAULT) -> Tensor:
+    """Softmax of the whole T x T matrix of scores, masked outside the window."""
+    import torch
+
+    first = torch.arange(q.shape[2], device=q.device) - window + 1
+    return forms.whole(q, k, v, first)
 
 
 def flops(case: Case) -> float:
@@ -40,7 +52,7 @@ def chunk(q: Tensor, k: Tensor, v: Tensor, *, window: int = DEFAULT) -> Tensor:
 def prefill(q: Tensor, k: Tensor, v: Tensor, *, window: int = DEFAULT) -> tuple[Tensor, State]:
     """Return the output and a cache of the last w - 1 tokens with room for one more."""
     kept = min(k.shape[2], window - 1)
-    return forms.sliding(q, k, v, window), (forms.cache_of(k, kept), forms.cache_of(v, kept))
+    return forms.sliding(q, k, v, window), (cache_of(k, kept), cache_of(v, kept))
 
 
 @chunk.mode("decode")

@@ -1,4 +1,4 @@
-"""diag_attention/chunk: every block at once."""
+"""diag_attention/naive, blocks of the whole matrix, and chunk: every block at once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from linbench import Case, implementation
 from linbench_impls.diag_attention.operator import BLOCK, block, room
 from linbench_impls.families.local import forms
+from linbench_impls.toolkit.cache import cache_of
 from linbench_impls.toolkit.flops import chunk_tokens, pairs
 
 if TYPE_CHECKING:
@@ -14,6 +15,17 @@ if TYPE_CHECKING:
 
 State = tuple["Tensor", ...]
 DEFAULT = int(BLOCK.default)
+
+
+@implementation(
+    "diag_attention", "naive", layout="BHTD", flops=forms.quadratic_flops, extra_bytes=forms.score_bytes
+)
+def naive(q: Tensor, k: Tensor, v: Tensor, *, block: int = DEFAULT) -> Tensor:
+    """Softmax of the whole T x T matrix of scores, masked outside blocks."""
+    import torch
+
+    at = torch.arange(q.shape[2], device=q.device)
+    return forms.whole(q, k, v, at - at % block)
 
 
 def flops(case: Case) -> float:
@@ -40,7 +52,7 @@ def chunk(q: Tensor, k: Tensor, v: Tensor, *, block: int = DEFAULT) -> Tensor:
 def prefill(q: Tensor, k: Tensor, v: Tensor, *, block: int = DEFAULT) -> tuple[Tensor, State]:
     """Return the output and a cache of the block that has begun, with room for one more token."""
     kept = k.shape[2] % block
-    return forms.blocks(q, k, v, block), (forms.cache_of(k, kept), forms.cache_of(v, kept))
+    return forms.blocks(q, k, v, block), (cache_of(k, kept), cache_of(v, kept))
 
 
 @chunk.mode("decode")
