@@ -50,6 +50,8 @@ class Implementation:
             device; raises `NotImplementedError` with one line where it cannot.
         summary: First line of the function's docstring.
         origin: File that it comes from.
+        find_operator: Returns the operator of a name, for a call of the implementation itself; the registry
+            that it is in gives it.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Implementation:
     compiled: CompiledFor | None = None
     summary: str = ""
     origin: str = ""
+    find_operator: Callable[[str], Operator] | None = field(default=None, repr=False)
     _parameters: dict[str, Mapping[str, inspect.Parameter]] = field(default_factory=dict, repr=False)
 
     def mode(self, name: str) -> Callable[[F], F]:
@@ -164,11 +167,11 @@ class Implementation:
             mode: fwd, prefill or decode; fwd is differentiable where the implementation is.
             keywords: Options, and `state`.
         """
-        from linbench.core.registry import registry
-
         if mode not in self.functions:
             raise unknown(f"mode of {self.name}:", mode, self.functions)
-        operator = registry.operator(self.operator)
+        if self.find_operator is None:
+            raise ValueError(f"{self.name} is in no registry; make it by linbench.implementation")
+        operator = self.find_operator(self.operator)
         laid = [self.lay_out(tensor, spec) for tensor, spec in zip(tensors, operator.inputs, strict=True)]
         if keywords.get("state") is not None:
             specs = zip(keywords["state"], operator.state, strict=True)

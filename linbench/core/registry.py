@@ -98,6 +98,7 @@ class Registry:
             )
         if implementation.layout not in LAYOUTS:
             raise ValueError(f"layout {implementation.layout!r} is not one of {', '.join(LAYOUTS)}")
+        implementation.find_operator = self.operator
         self._implementations[implementation.name] = implementation
 
     def operators(self) -> list[Operator]:

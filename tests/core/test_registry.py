@@ -4,6 +4,7 @@ import torch
 import linbench
 from linbench import Case, needs
 from linbench.core.errors import UsageError
+from linbench.core.implementation import Implementation
 from linbench.core.registry import Registry
 
 PLUGIN = """
@@ -91,6 +92,19 @@ def test_get_takes_canonical_tensors_whatever_the_layout():
     torch.testing.assert_close(chunk(q, k, v), recurrent(q, k, v))
     o, (S, z) = chunk(q, k, v, mode="prefill", feature_map="relu")
     assert (o.shape, S.shape, z.shape) == ((2, 33, 3, 16), (2, 3, 16, 16), (2, 3, 16))
+
+
+def test_an_implementation_looks_its_operator_up_in_the_registry_that_it_is_in(loaded):
+    one = Implementation("linear/first", "linear", "BHTD", {"fwd": lambda *qkv: qkv[2]})
+    q, k, v = (torch.randn(2, 33, 3, 16) for _ in range(3))
+    with pytest.raises(ValueError, match="linear/first is in no registry"):
+        one(q, k, v)
+    found = Registry()
+    found.add_implementation(one)
+    with pytest.raises(UsageError, match="operator 'linear'"):
+        one(q, k, v)
+    found.add_operator(loaded.operator("linear"))
+    assert torch.equal(one(q, k, v), v)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from linbench import Case
-from linbench_impls.forms import packed
 from linbench_impls.softmax import operator as softmax_operator
+from linbench_impls.toolkit import varlen
 
 DEFAULT = Case(2, 67, 3, 16, 24, "float64")
 
@@ -163,9 +163,9 @@ def test_cost_of_long_linear_attention_is_linear_in_t(loaded):
 
 def test_packed_sequences_cost_what_each_costs_by_itself(loaded):
     case = Case(1, 96, 2, 64, 64, mode="fwd_bwd")
-    sizes = packed.lengths(96, 8)
-    assert packed.lengths(96, 8) == sizes
-    assert packed.lengths(97, 8) != sizes
+    sizes = varlen.lengths(96, 8)
+    assert varlen.lengths(96, 8) == sizes
+    assert varlen.lengths(97, 8) != sizes
     for name in ("softmax", "linear", "retention"):
         operator = loaded.operator(name)
         found = operator.cost(case.with_options({"packed": 8})).flops

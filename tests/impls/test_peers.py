@@ -15,15 +15,15 @@ from test_contract import checked
 from linbench import Case
 from linbench.core.registry import registry
 from linbench.measure.accuracy import complaint
-from linbench_impls.forms import packed
 from linbench_impls.sliding_window import peers as window_peers
 from linbench_impls.softmax import peers as softmax_peers
+from linbench_impls.toolkit import varlen
 
 registry.load()
 PEERS = {
     found.name: found
     for found in registry.implementations()
-    if Path(found.origin).name in ("peers.py", "fla.py") and not found.name.endswith("/flex")
+    if Path(found.origin).name == "peers.py" and not found.name.endswith("/flex")
 }
 SHORT = Case(1, 17, 2, 32, 64)
 CASES = [
@@ -114,8 +114,7 @@ import sys
 import linbench_impls
 from linbench import Case
 from linbench.core.registry import registry
-files = ("peers.py", "fla.py")
-peers = [found for found in registry._implementations.values() if found.origin.endswith(files)]
+peers = [found for found in registry._implementations.values() if found.origin.endswith("peers.py")]
 assert peers
 for found in peers:
     found.rule(Case(1, 64, 2, 32, 32))
@@ -176,7 +175,7 @@ def in_window(size):
 
 
 def of_one_sequence(tokens, sequences, causal):
-    owner = torch.repeat_interleave(torch.tensor(packed.lengths(tokens, sequences)))
+    owner = torch.repeat_interleave(torch.tensor(varlen.lengths(tokens, sequences)))
     return lambda row, column: (owner[row] == owner[column]) & ((row >= column) | (not causal))
 
 
@@ -275,4 +274,4 @@ def test_triton_is_told_where_packed_sequences_begin(monkeypatch, name, kernel):
     alone, edges = told
     assert alone is None
     assert edges.dtype == torch.int32
-    assert edges.tolist() == [0, *torch.tensor(packed.lengths(33, 3)).cumsum(0).tolist()]
+    assert edges.tolist() == [0, *torch.tensor(varlen.lengths(33, 3)).cumsum(0).tolist()]

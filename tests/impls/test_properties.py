@@ -10,11 +10,10 @@ from linbench import Case
 from linbench.core.registry import registry
 from linbench.measure.call import Call, LaidInputs
 from linbench.measure.memory import weigh
-from linbench_impls.dplr.rules import RULES
-from linbench_impls.features import maps
-from linbench_impls.forms import dplr, packed, scan
+from linbench_impls.families.dplr.operator import DPLR
 from linbench_impls.log_linear import forms as log_linear
 from linbench_impls.mlstm import forms as mlstm
+from linbench_impls.toolkit import normalizer, scan, transition, varlen
 
 registry.load()
 OURS = [found for found in registry.operators() if type(found).__module__.startswith("linbench_impls")]
@@ -136,7 +135,7 @@ def test_packed_sequences_are_what_each_is_by_itself(found):
     case = Case(1, 83, 2, 8, 8)
     specs = registry.operator(found.operator).inputs
     given = registry.operator(found.operator).generate(case, torch.Generator().manual_seed(0)).tensors
-    sizes = packed.lengths(case.T, 3)
+    sizes = varlen.lengths(case.T, 3)
     assert len(set(sizes)) == 3
     assert sum(sizes) == case.T
     parts = zip(
@@ -151,11 +150,11 @@ def test_packed_sequences_are_what_each_is_by_itself(found):
 def chunk_forms():
     """Yield a name and, for any chunk size, a function of it that gives output and state."""
 
-    def of_rule(name, rule):
+    def of_rule(operator):
         def run(size):
-            q, k, v, g, ab = rule(*by_heads(name))
+            q, k, v, g, ab = operator.rule.arguments(*by_heads(operator.name))
             some = (q, k, v, g) if ab is None else (q, k, v, g, *ab)
-            return (dplr.diagonal if ab is None else dplr.low_rank)(*some, None, size)
+            return (transition.diagonal if ab is None else transition.low_rank)(*some, None, size)
 
         return run
 
@@ -165,12 +164,13 @@ def chunk_forms():
         pairs = zip(operator.inputs, given, strict=True)
         return [x.transpose(1, 2) if spec.axes.startswith("BTH") else x for spec, x in pairs]
 
-    for name, rule in RULES.items():
-        yield name, of_rule(name, rule)
+    for operator in OURS:
+        if isinstance(operator, DPLR):
+            yield operator.name, of_rule(operator)
 
     def features(size):
         q, k, v = by_heads("performer")[:3]
-        o, state = maps.chunked(q.exp(), k.exp(), v, None, size)
+        o, state = normalizer.chunked(q.exp(), k.exp(), v, None, size)
         return (o, *state)
 
     def selective(size):

@@ -1,8 +1,21 @@
 """Operator delta: the delta rule without a gate."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from linbench import operator
-from linbench_impls.dplr.operator import BETA, DeltaRule
-from linbench_impls.forms.operator import QKV
+from linbench_impls.families.dplr.operator import BETA, DeltaRule
+from linbench_impls.families.dplr.rule import Arguments, Rule, delta_rule
+from linbench_impls.toolkit.recurrence import QKV
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def arguments(q: Tensor, k: Tensor, v: Tensor, beta: Tensor) -> Arguments:
+    """Return the delta rule without a gate: a = k, b = -beta k, keys times beta."""
+    return delta_rule(q, k, v, beta.new_zeros(beta.shape)[..., None], beta)
 
 
 @operator
@@ -16,3 +29,4 @@ class Delta(DeltaRule):
     title = "Delta rule: each token corrects what the state says of its key"
     source = "Yang et al. 2024, Parallelizing Linear Transformers with the Delta Rule, arXiv:2406.06484"
     inputs = (*QKV, BETA)
+    rule = Rule(arguments, gates=None)

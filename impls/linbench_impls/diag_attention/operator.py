@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from linbench import Case, Option, operator
 from linbench.core.case import Scalar
-from linbench_impls.forms.sized import SizedSpec
-from linbench_impls.local import forms
-from linbench_impls.local.operator import Local
+from linbench_impls.families.local import forms
+from linbench_impls.families.local.operator import Local
+from linbench_impls.toolkit.cache import cache_specs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,10 +40,7 @@ class DiagAttention(Local):
     title = "Softmax attention in blocks on the diagonal (DiagAttention)"
     source = "Qin et al. 2022, The Devil in Linear Transformer, arXiv:2210.10340"
     kind = "different function"
-    state = (
-        SizedSpec("k_cache", "BLHK", sizes={"L": room}),
-        SizedSpec("v_cache", "BLHV", sizes={"L": room}),
-    )
+    state = cache_specs("L", room)
     options: ClassVar[Mapping[str, Option]] = {"block": BLOCK}
 
     def size(self, options: Mapping[str, Scalar]) -> int:

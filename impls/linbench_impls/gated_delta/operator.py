@@ -6,11 +6,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from linbench import TensorSpec, operator
-from linbench_impls.dplr.operator import BETA, GatedDeltaRule
-from linbench_impls.forms.operator import QKV
+from linbench_impls.families.dplr.operator import BETA, GatedDeltaRule
+from linbench_impls.families.dplr.rule import Arguments, Rule, delta_rule
+from linbench_impls.toolkit.recurrence import QKV
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+def arguments(q: Tensor, k: Tensor, v: Tensor, g: Tensor, beta: Tensor) -> Arguments:
+    """Return the delta rule behind one gate a head."""
+    return delta_rule(q, k, v, g[..., None], beta)
 
 
 @operator
@@ -25,6 +31,7 @@ class GatedDelta(GatedDeltaRule):
     title = "Delta rule with a scalar gate a head and step"
     source = "Yang et al. 2024, Gated Delta Networks, arXiv:2412.06464"
     inputs = (*QKV, TensorSpec("g", "BTH", exact=True), BETA)
+    rule = Rule(arguments, gates="head")
 
     def gated(self, S: Tensor, token: Mapping[str, Tensor]) -> Tensor:
         """Return exp(g) S."""

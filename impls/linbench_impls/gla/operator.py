@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from linbench import Case, Option, TensorSpec, operator
 from linbench.core.case import Scalar
-from linbench_impls.dplr.rules import gla
-from linbench_impls.forms import dplr, flops
-from linbench_impls.forms.operator import GATES, INITIAL_STATE, QKV, Recurrence, State, gate_shift
+from linbench_impls.families.dplr.operator import DPLR
+from linbench_impls.families.dplr.rule import Arguments, Rule
+from linbench_impls.toolkit import flops
+from linbench_impls.toolkit.recurrence import GATES, INITIAL_STATE, QKV, State, gate_shift
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -18,8 +19,13 @@ SHIFTS = (0.0, 5.0, -60.0)
 TEMPERATURE = 16
 
 
+def arguments(q: Tensor, k: Tensor, v: Tensor, g: Tensor) -> Arguments:
+    """Return a gate for each dimension of a key, and no low rank."""
+    return q * q.shape[-1] ** -0.5, k, v, g, None
+
+
 @operator
-class GLA(Recurrence):
+class GLA(DPLR):
     """Gated linear attention.
 
     S_t = diag(exp g_t) S_{t-1} + k_t v_t^T, o_t = K^-1/2 S_t^T q_t; q, k: [B, T, H, K]; v, o: [B, T, H, V];
@@ -32,6 +38,7 @@ class GLA(Recurrence):
     source = "Yang et al. 2023, Gated Linear Attention Transformers, arXiv:2312.06635"
     inputs = (*QKV, TensorSpec("g", "BTHK", exact=True))
     options: ClassVar[Mapping[str, Option]] = {"initial_state": INITIAL_STATE, "gates": GATES}
+    rule = Rule(arguments, gates="key", low_rank=False)
 
     def draw(
         self, spec: TensorSpec, shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]
@@ -45,12 +52,6 @@ class GLA(Recurrence):
         """Return S as random keys and values would leave it: of variance 1 / (1 - mean of exp 2g)."""
         kept = gates((4096,), generator, self.option_values(case)).mul(2).exp().mean()
         return self.scaled_state(case, generator, (1 / (1 - kept)).expand(case.H))
-
-    def chunked(self, *tensors: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Return output and final state chunk after chunk."""
-        q, k, v, g, _ = gla(*tensors)
-        o, S = dplr.diagonal(q, k, v, g, None if state is None else state[0])
-        return o, (S,)
 
     def step(self, state: State, token: Mapping[str, Tensor]) -> tuple[Tensor, State]:
         """Return the output of one token and the state after it."""

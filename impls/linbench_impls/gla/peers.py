@@ -1,6 +1,9 @@
 """gla/fla-*: kernels of flash-linear-attention, if installed."""
 
-from linbench_impls import fla
+from linbench_impls.adapters import fla
+from linbench_impls.toolkit.register import register
 
-fla.register("gla", "fla-chunk", "gla.chunk_gla", fla.scaled("q", "k", "v", "g"), fla.chunk_why_not)
-fla.register_recurrent("gla", "gla.fused_recurrent_gla", fla.scaled("q", "k", "v", "gk"))
+register("gla", "fla-chunk", fla.kernel("gla.chunk_gla", fla.scaled("q", "k", "v", "g"), fla.chunk_why_not))
+register(
+    "gla", "fla-fused-recurrent", fla.recurrent("gla.fused_recurrent_gla", fla.scaled("q", "k", "v", "gk"))
+)

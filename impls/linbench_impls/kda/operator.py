@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from linbench import TensorSpec, operator
-from linbench_impls.dplr.operator import BETA, GatedDeltaRule
-from linbench_impls.forms.operator import QKV
+from linbench_impls.families.dplr.operator import BETA, GatedDeltaRule
+from linbench_impls.families.dplr.rule import Rule, delta_rule
+from linbench_impls.toolkit.recurrence import QKV
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +26,7 @@ class KDA(GatedDeltaRule):
     title = "Delta rule with a gate for each dimension of a key"
     source = "Kimi Team 2025, Kimi Linear, arXiv:2510.26692"
     inputs = (*QKV, TensorSpec("g", "BTHK", exact=True), BETA)
+    rule = Rule(delta_rule, gates="key")
 
     def gated(self, S: Tensor, token: Mapping[str, Tensor]) -> Tensor:
         """Return diag(exp g) S."""

@@ -1,7 +1,8 @@
 """kda/fla-*: kernels of flash-linear-attention, if installed; the recurrent one has no backward."""
 
-from linbench_impls import fla
+from linbench_impls.adapters import fla
+from linbench_impls.toolkit.register import register
 
 INPUTS = fla.scaled("q", "k", "v", "g", "beta")
-fla.register("kda", "fla-chunk", "kda.chunk_kda", INPUTS, fla.wide_why_not)
-fla.register_recurrent("kda", "kda.fused_recurrent_kda", INPUTS, differentiable=False)
+register("kda", "fla-chunk", fla.kernel("kda.chunk_kda", INPUTS, fla.wide_why_not))
+register("kda", "fla-fused-recurrent", fla.recurrent("kda.fused_recurrent_kda", INPUTS, differentiable=False))

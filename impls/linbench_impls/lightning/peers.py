@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation, needs
-from linbench_impls import fla
+from linbench_impls.adapters import fla
+from linbench_impls.toolkit.register import register
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 INPUTS = fla.scaled("q", "k", "v", "g_gamma")
-fla.register("lightning", "fla-chunk", "simple_gla.chunk_simple_gla", INPUTS, fla.chunk_why_not)
-fla.register_recurrent("lightning", "simple_gla.fused_recurrent_simple_gla", INPUTS)
+register("lightning", "fla-chunk", fla.kernel("simple_gla.chunk_simple_gla", INPUTS, fla.chunk_why_not))
+register("lightning", "fla-fused-recurrent", fla.recurrent("simple_gla.fused_recurrent_simple_gla", INPUTS))
 
 lightning_needs = needs(
     device="cuda",

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from linbench import Case, implementation
-from linbench_impls.forms import flops
-from linbench_impls.forms.packed import each, flops_of_each
-from linbench_impls.linear import mathematics
+from linbench import Case
+from linbench_impls.linear.feature_map import feature_map
+from linbench_impls.linear.options import State, one_by_one, with_options
+from linbench_impls.toolkit import flops
+from linbench_impls.toolkit.chunks import cut, joined
+from linbench_impls.toolkit.dtype import exact_dtype
+from linbench_impls.toolkit.normalizer import EPSILON
+from linbench_impls.toolkit.register import Form, register
+from linbench_impls.toolkit.varlen import flops_of_each
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-State = tuple["Tensor", "Tensor"]
 CHUNK = 64
 BEFORE_FIRST = ((0, 0, 0, 0, 1, 0), (0, 0, 1, 0))  # pads of S and z that put a zero before the first chunk
 
@@ -32,36 +36,10 @@ def chunk_bytes(case: Case) -> float:
     return case.tokens * case.H * per_token * (3 if case.mode == "fwd_bwd" else 1)
 
 
-@implementation("linear", "chunk", layout="BHTD", flops=chunk_flops, extra_bytes=chunk_bytes)
 def chunk(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    *,
-    feature_map: str = "elu1",
-    normalize: bool = True,
-    packed: int = 1,
-    state: State | None = None,
-) -> Tensor:
-    """Chunked form in torch: O(T) time and memory; sums between chunks in float32; packed ones one by one."""
-
-    def form(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return prefill(q, k, v, feature_map=feature_map, normalize=normalize, state=state)[0]
-
-    return each(form, (q, k, v), packed, axis=2)
-
-
-@chunk.mode("prefill")
-def prefill(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    *,
-    feature_map: str = "elu1",
-    normalize: bool = True,
-    state: State | None = None,
+    q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None
 ) -> tuple[Tensor, State]:
-    """Return the output and the state after the last token.
+    """Chunked form in torch: O(T) time and memory; sums between chunks in float32; packed ones one by one.
 
     Every chunk is computed at once by batched products. Written as a loop over chunks the forward is no
     slower, but autograd then adds a gradient of full length for every slice, which is quadratic in T.
@@ -69,10 +47,8 @@ def prefill(
     import torch
     import torch.nn.functional as F
 
-    tokens = q.shape[2]
-    exact = mathematics.sum_dtype(q)
-    q, k = (mathematics.feature_map(x, feature_map) for x in (q, k))
-    q, k, v = (F.pad(x, (0, 0, 0, -tokens % CHUNK)).unflatten(2, (-1, CHUNK)) for x in (q, k, v))
+    tokens, exact = q.shape[2], exact_dtype(q)
+    q, k, v = cut((feature_map(q, phi), feature_map(k, phi), v), CHUNK)
     S = (k.transpose(-1, -2) @ v).to(exact).cumsum(2)  # [B, H, N, K, V], after each chunk
     z = k.sum(-2, dtype=exact).cumsum(2)  # [B, H, N, K]
     if state is None:
@@ -84,20 +60,31 @@ def prefill(
     o = scores @ v + q @ S[:, :, :-1].to(q.dtype)
     if normalize:
         rows = scores.sum(-1, keepdim=True, dtype=exact) + q.to(exact) @ z[:, :, :-1, :, None]
-        o = (o / (rows + mathematics.EPSILON)).to(v.dtype)
-    return o.flatten(2, 3)[:, :, :tokens], (S[:, :, -1], z[:, :, -1])
+        o = (o / (rows + EPSILON)).to(v.dtype)
+    return joined(o, tokens), (S[:, :, -1], z[:, :, -1])
 
 
-@chunk.mode("decode")
-def decode(
-    q: Tensor, k: Tensor, v: Tensor, *, feature_map: str = "elu1", normalize: bool = True, state: State
-) -> tuple[Tensor, State]:
+def decode(q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State) -> tuple[Tensor, State]:
     """Return the output of one token and the state after it, by one product for all heads."""
-    exact = mathematics.sum_dtype(q)
-    q, k = (mathematics.feature_map(x, feature_map).to(exact) for x in (q, k))
+    exact = exact_dtype(q)
+    q, k = (feature_map(x, phi).to(exact) for x in (q, k))
     S = state[0] + k.transpose(-1, -2) * v  # [B, H, K, V]
     z = state[1] + k.squeeze(2)
     o = q @ S
     if normalize:
-        o = o / ((q @ z[..., None]) + mathematics.EPSILON)
+        o = o / ((q @ z[..., None]) + EPSILON)
     return o.to(v.dtype), (S, z)
+
+
+register(
+    "linear",
+    "chunk",
+    Form(
+        one_by_one(chunk, axis=2),
+        with_options(chunk),
+        with_options(decode),
+        layout="BHTD",
+        flops=chunk_flops,
+        extra_bytes=chunk_bytes,
+    ),
+)

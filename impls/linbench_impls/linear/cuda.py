@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from linbench import Case, implementation, needs
+from linbench import Case, needs
 from linbench.core.compiled import Compiled
 from linbench.core.measurement import Kernel
+from linbench_impls.linear.options import State, with_options
+from linbench_impls.toolkit.register import Form, register
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-State = tuple["Tensor", "Tensor"]
 
 base_needs = needs(
     device="cuda", modules=("cuda.core",), dtypes=("float32", "float16", "bfloat16"), capability=(8, 0)
@@ -54,12 +54,13 @@ def launches() -> Iterator[list[Kernel]]:
     ]
 
 
-def compiled(case: Case, arch: str) -> list[Compiled]:
+def compiled(name: str, case: Case, arch: str) -> list[Compiled]:
     """Return the kernels of a case, compiled for an architecture; those of segments among them."""
     import torch
 
     from linbench_kernels.cuda import linear_attention_plan as plan
 
+    del name
     dtype = getattr(torch, case.dtype)
     reason = plan.why_not(case.K, case.V, dtype)
     if reason is not None:
@@ -98,43 +99,39 @@ def flops(case: Case) -> float:
     return variant.flops(case.B, case.T, case.H, processors, gradient=case.mode == "fwd_bwd")
 
 
-@implementation("linear", "cuda", why_not=why_not, flops=flops, launches=launches, compiled=compiled)
-def cuda(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    *,
-    feature_map: str = "elu1",
-    normalize: bool = True,
-    state: State | None = None,
-) -> Tensor:
+def cuda(q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None) -> Tensor:
     """Chunked CUDA C++ kernels, forward and backward, tensor cores for half types; all fused."""
     from linbench_kernels.cuda.linear_attention import linear_attention
 
-    return linear_attention(q, k, v, feature_map=feature_map, normalize=normalize, state=state)
+    return linear_attention(q, k, v, feature_map=phi, normalize=normalize, state=state)
 
 
-@cuda.mode("prefill")
 def prefill(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    *,
-    feature_map: str = "elu1",
-    normalize: bool = True,
-    state: State | None = None,
+    q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None
 ) -> tuple[Tensor, State]:
     """Return the output and the state after the last token."""
     from linbench_kernels.cuda.linear_attention import linear_attention_prefill
 
-    return linear_attention_prefill(q, k, v, feature_map=feature_map, normalize=normalize, state=state)
+    return linear_attention_prefill(q, k, v, feature_map=phi, normalize=normalize, state=state)
 
 
-@cuda.mode("decode")
-def decode(
-    q: Tensor, k: Tensor, v: Tensor, *, feature_map: str = "elu1", normalize: bool = True, state: State
-) -> tuple[Tensor, State]:
+def decode(q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State) -> tuple[Tensor, State]:
     """Return the output of one token and the state, updated in place by the one kernel."""
     from linbench_kernels.cuda.linear_attention import linear_attention_decode
 
-    return linear_attention_decode(q, k, v, state, feature_map=feature_map, normalize=normalize)
+    return linear_attention_decode(q, k, v, state, feature_map=phi, normalize=normalize)
+
+
+register(
+    "linear",
+    "cuda",
+    Form(
+        with_options(cuda),
+        with_options(prefill),
+        with_options(decode),
+        why_not=why_not,
+        flops=flops,
+        launches=launches,
+        compiled=compiled,
+    ),
+)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from linbench import Case, implementation
-from linbench_impls.forms import flops
-from linbench_impls.linear import mathematics
+from linbench import Case
+from linbench_impls.linear.feature_map import feature_map as mapped
+from linbench_impls.toolkit import flops
+from linbench_impls.toolkit.normalizer import State, last_state, parallel
+from linbench_impls.toolkit.register import Form, register
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,20 +26,25 @@ def quadratic_flops(case: Case) -> float:
     return products + flops.last_state(case, case.K, case.V) if case.mode == "prefill" else products
 
 
-@implementation("linear", "naive", layout="BHTD", flops=quadratic_flops, extra_bytes=score_bytes)
 def naive(q: Tensor, k: Tensor, v: Tensor, *, feature_map: str = "elu1", normalize: bool = True) -> Tensor:
     """Parallel form: tril(phi(Q) phi(K)^T) V, rows normalised; quadratic in T.
 
     Scores are kept in the input dtype, their row sums in float32.
     """
-    q, k = (mathematics.feature_map(x, feature_map) for x in (q, k))
-    return mathematics.parallel(q, k, v, normalize)
+    q, k = (mapped(x, feature_map) for x in (q, k))
+    return parallel(q, k, v, normalize)
 
 
-@naive.mode("prefill")
 def prefill(
     q: Tensor, k: Tensor, v: Tensor, *, feature_map: str = "elu1", normalize: bool = True
-) -> tuple[Tensor, mathematics.State]:
+) -> tuple[Tensor, State]:
     """Return the output and the state after the last token, by one product over all tokens."""
-    q, k = (mathematics.feature_map(x, feature_map) for x in (q, k))
-    return mathematics.parallel(q, k, v, normalize), mathematics.last_state(k, v)
+    q, k = (mapped(x, feature_map) for x in (q, k))
+    return parallel(q, k, v, normalize), last_state(k, v)
+
+
+register(
+    "linear",
+    "naive",
+    Form(naive, prefill, layout="BHTD", flops=quadratic_flops, extra_bytes=score_bytes),
+)

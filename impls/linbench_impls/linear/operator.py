@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from linbench import Case, Cost, Expected, Inputs, Operator, Option, TensorSpec, operator
 from linbench.core.case import Scalar
-from linbench_impls.forms import flops, packed
-from linbench_impls.linear.mathematics import EPSILON, FEATURE_MAPS, feature_map, last_state, parallel
+from linbench_impls.linear.feature_map import FEATURE_MAPS, feature_map
+from linbench_impls.toolkit import flops, varlen
+from linbench_impls.toolkit.chunks import cut
+from linbench_impls.toolkit.normalizer import EPSILON, last_state, parallel
+from linbench_impls.toolkit.recurrence import INITIAL_STATE, QKV
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -33,15 +36,13 @@ class Linear(Operator):
     name = "linear"
     title = "Linear attention with an elementwise feature map, causal"
     source = "Katharopoulos et al. 2020, Transformers are RNNs, arXiv:2006.16236"
-    inputs = (TensorSpec("q", "BTHK"), TensorSpec("k", "BTHK"), TensorSpec("v", "BTHV"))
+    inputs = QKV
     state = (TensorSpec("S", "BHKV"), TensorSpec("z", "BHK"))
     options: ClassVar[Mapping[str, Option]] = {
         "feature_map": Option("elu1", FEATURE_MAPS, "phi, applied to every element of q and k"),
         "normalize": Option(True, (True, False), "divide by phi(q_t) . z_t + 1e-6"),
-        "initial_state": Option(
-            False, (True, False), "start fwd, fwd_bwd and prefill from a given state", of_inputs=True
-        ),
-        "packed": packed.PACKED,
+        "initial_state": INITIAL_STATE,
+        "packed": varlen.PACKED,
     }
 
     def why_not(self, case: Case) -> str | None:
@@ -49,7 +50,7 @@ class Linear(Operator):
         options = self.option_values(case)
         if options["feature_map"] == "identity" and options["normalize"]:
             return "feature_map=identity has denominators of either sign; ask for normalize=false with it"
-        return packed.why_not(case)
+        return varlen.why_not(case)
 
     def draw_state(self, case: Case, generator: Generator) -> State:
         """Return S and z as random keys and values would leave them after T tokens."""
@@ -63,7 +64,7 @@ class Linear(Operator):
         spread = math.sqrt(case.T * (square - mean**2))
         return kv * size**2 * math.sqrt(case.T * square), size * (key * spread + case.T * mean)
 
-    @packed.by_sequence
+    @varlen.by_sequence
     def reference(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
     ) -> tuple[Tensor, State]:
@@ -74,7 +75,7 @@ class Linear(Operator):
         q, k = (feature_map(tensors[name], phi) for name in ("q", "k"))
         v = tensors["v"]
         batch, tokens, heads, _ = q.shape
-        q, k, v = (_chunks(x, ORACLE_CHUNK) for x in (q, k, v))  # [B, H, N, C, D]
+        q, k, v = cut(tuple(x.transpose(1, 2) for x in (q, k, v)), ORACLE_CHUNK)  # [B, H, N, C, D]
         sums = (k.transpose(-1, -2) @ v).cumsum(2)  # [B, H, N, K, V]
         key_sums = k.sum(-2).cumsum(2)  # [B, H, N, K]
         S0, z0 = state or (torch.zeros_like(sums[:, :, 0]), torch.zeros_like(key_sums[:, :, 0]))
@@ -87,7 +88,7 @@ class Linear(Operator):
         o = o.reshape(batch, heads, -1, o.shape[-1])[:, :, :tokens].transpose(1, 2)
         return o, (S0 + sums[:, :, -1], z0 + key_sums[:, :, -1])
 
-    @packed.by_sequence
+    @varlen.by_sequence
     def plain(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
     ) -> tuple[Tensor, State]:
@@ -109,7 +110,7 @@ class Linear(Operator):
         batch, tokens, heads, keys = k.shape
         nothing = (k.new_zeros(batch, heads, keys, v.shape[-1]), k.new_zeros(batch, heads, keys))
         S, z = state or nothing
-        begins = packed.begins(tokens, int(options["packed"]))
+        begins = varlen.begins(tokens, int(options["packed"]))
         outputs = []
         for t in range(tokens):
             if t in begins:
@@ -134,18 +135,8 @@ class Linear(Operator):
                 found[name] = replace(found[name], zero_rms=1.0)
         return found
 
-    @packed.cost_of_each
+    @varlen.cost_of_each
     def cost(self, case: Case) -> Cost:
         """Return the work of the cheaper of the recurrent and the parallel form."""
         work = flops.least(case, case.K, case.V)
         return Cost(float(work), self.input_bytes(case) + self.output_bytes(case))
-
-
-def _chunks(x: Tensor, size: int) -> Tensor:
-    """Return [B, T, H, D] as [B, H, N, C, D], zeros after the last token."""
-    import torch.nn.functional as F
-
-    x = x.transpose(1, 2)
-    x = F.pad(x, (0, 0, 0, -x.shape[2] % size))
-    chunks: Tensor = x.unflatten(2, (-1, size))
-    return chunks

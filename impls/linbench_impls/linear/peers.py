@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from linbench import Case, implementation, needs
 from linbench.core.implementation import Implementation, WhyNot
-from linbench_impls import fla
-from linbench_impls.linear import mathematics
+from linbench_impls.adapters import fla
+from linbench_impls.linear.feature_map import feature_map as mapped
+from linbench_impls.toolkit.normalizer import EPSILON
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +39,7 @@ def fla_attend(
     from fla.ops import linear_attn
 
     q, k, v = tensors
-    q, k = (mathematics.feature_map(x, feature_map) for x in (q, k))
+    q, k = (mapped(x, feature_map) for x in (q, k))
     initial = None if state is None else (state[0], state[1][:, None]) if normalize else state[0]
     o, final = getattr(linear_attn, kernel)(
         q,
@@ -107,10 +108,10 @@ def fast_transformers(
 
     if q.is_cuda and causal_product.causal_dot_product_cuda is None:
         raise NotImplementedError("fast-transformers was built without nvcc, so it has no CUDA kernels")
-    q, k = (mathematics.feature_map(x, feature_map) for x in (q, k))
+    q, k = (mapped(x, feature_map) for x in (q, k))
     o: Tensor = causal_product.causal_dot_product(q, k, v)
     if normalize:
-        rows = torch.einsum("bhtk,bhtk->bht", q, k.cumsum(2)) + mathematics.EPSILON
+        rows = torch.einsum("bhtk,bhtk->bht", q, k.cumsum(2)) + EPSILON
         o = o * (1 / rows)[..., None]
     return o
 
@@ -123,8 +124,8 @@ def decode(
     from fast_transformers.feature_maps import ActivationFunctionFeatureMap
     from fast_transformers.recurrent.attention import RecurrentLinearAttention
 
-    phi = ActivationFunctionFeatureMap.factory(lambda x: mathematics.feature_map(x, feature_map))
-    layer = RecurrentLinearAttention(q.shape[-1], phi, eps=mathematics.EPSILON)
+    phi = ActivationFunctionFeatureMap.factory(lambda x: mapped(x, feature_map))
+    layer = RecurrentLinearAttention(q.shape[-1], phi, eps=EPSILON)
     o, (S, z) = layer(*(x.squeeze(2) for x in (q, k, v)), state=state)
     return o[:, :, None], (S, z)
 
@@ -161,6 +162,6 @@ def lightning_attn(
     from lightning_attn.ops.triton import lightning_attn2_no_decay
 
     del normalize  # False, by `lightning_why_not`
-    q, k = (mathematics.feature_map(x, feature_map) for x in (q, k))
+    q, k = (mapped(x, feature_map) for x in (q, k))
     o: Tensor = lightning_attn2_no_decay(q, k, v)
     return o

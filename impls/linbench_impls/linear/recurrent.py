@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from linbench import Case, implementation
-from linbench_impls.forms import flops
-from linbench_impls.forms.packed import each, flops_of_each
-from linbench_impls.linear import mathematics
+from linbench import Case
+from linbench_impls.linear.feature_map import feature_map
+from linbench_impls.linear.options import State, one_by_one, with_options
+from linbench_impls.toolkit import flops
+from linbench_impls.toolkit.dtype import exact_dtype
+from linbench_impls.toolkit.normalizer import EPSILON
+from linbench_impls.toolkit.register import Form, register
+from linbench_impls.toolkit.varlen import flops_of_each
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-State = tuple["Tensor", "Tensor"]
 
 
 @flops_of_each
@@ -21,47 +23,21 @@ def step_flops(case: Case) -> float:
     return flops.recurrent(case, case.K, case.V)
 
 
-def kept_states(case: Case) -> float:
+def kept_bytes(case: Case) -> float:
     """Return the bytes of the states that backward keeps, one a token and one more for the product."""
     if case.mode != "fwd_bwd":
         return 0
     return 2 * 4 * case.tokens * case.H * case.K * case.V
 
 
-@implementation("linear", "recurrent", layout="TBHD", flops=step_flops, extra_bytes=kept_states)
 def recurrent(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    *,
-    feature_map: str = "elu1",
-    normalize: bool = True,
-    packed: int = 1,
-    state: State | None = None,
-) -> Tensor:
-    """Recurrent form: one step a token, the state in float32; packed sequences one by one."""
-
-    def form(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return prefill(q, k, v, feature_map=feature_map, normalize=normalize, state=state)[0]
-
-    return each(form, (q, k, v), packed, axis=0)
-
-
-@recurrent.mode("prefill")
-def prefill(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    *,
-    feature_map: str = "elu1",
-    normalize: bool = True,
-    state: State | None = None,
+    q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None
 ) -> tuple[Tensor, State]:
-    """Return the output and the state after the last token."""
+    """Recurrent form: one step a token, the state in float32; packed sequences one by one."""
     import torch
 
-    dtype = mathematics.sum_dtype(q)
-    q, k = (mathematics.feature_map(x, feature_map).to(dtype) for x in (q, k))
+    dtype = exact_dtype(q)
+    q, k = (feature_map(x, phi).to(dtype) for x in (q, k))
     values = v.to(dtype)
     if state is None:
         _, batch, heads, keys = k.shape
@@ -73,14 +49,6 @@ def prefill(
     return torch.stack(outputs).to(v.dtype), state
 
 
-@recurrent.mode("decode")
-def decode(
-    q: Tensor, k: Tensor, v: Tensor, *, feature_map: str = "elu1", normalize: bool = True, state: State
-) -> tuple[Tensor, State]:
-    """Return the output of one token and the state after it."""
-    return prefill(q, k, v, feature_map=feature_map, normalize=normalize, state=state)
-
-
 def step(q: Tensor, k: Tensor, v: Tensor, state: State, normalize: bool) -> tuple[Tensor, State]:
     """Return one token's output and the state after it; q, k: [B, H, K], v: [B, H, V]."""
     S, z = state
@@ -88,5 +56,19 @@ def step(q: Tensor, k: Tensor, v: Tensor, state: State, normalize: bool) -> tupl
     z = z + k
     o = (q[..., None, :] @ S).squeeze(-2)
     if normalize:
-        o = o / ((q * z).sum(-1, keepdim=True) + mathematics.EPSILON)
+        o = o / ((q * z).sum(-1, keepdim=True) + EPSILON)
     return o, (S, z)
+
+
+register(
+    "linear",
+    "recurrent",
+    Form(
+        one_by_one(recurrent, axis=0),
+        with_options(recurrent),
+        with_options(recurrent),
+        layout="TBHD",
+        flops=step_flops,
+        extra_bytes=kept_bytes,
+    ),
+)

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from linbench import Case, implementation, needs
-from linbench_impls.compiled import by_triton
-from linbench_impls.forms.packed import cu_seqlens, flops_of_each
+from linbench import Case
+from linbench_impls.linear.options import State, with_options, with_packed
+from linbench_impls.toolkit import triton as kernels
+from linbench_impls.toolkit.register import Form, register
+from linbench_impls.toolkit.varlen import cu_seqlens, flops_of_each
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-State = tuple["Tensor", "Tensor"]
-
-why_not = needs(
-    device="cuda",
-    modules=("triton",),
-    dtypes=("float32", "float16", "bfloat16"),
-    at_least={"K": 16, "V": 16},
-    at_most={"K": 256, "V": 256},
-    capability=(8, 0),
-)
 
 
 @flops_of_each
@@ -36,53 +27,41 @@ def flops(case: Case) -> float:
     return attention_flops(*sizes, dtype, gradient=case.mode == "fwd_bwd")
 
 
-@implementation(
-    "linear",
-    "triton",
-    why_not=why_not,
-    flops=flops,
-    compiled=by_triton("linear/triton", "linear_attention"),
-)
 def triton(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    *,
-    feature_map: str = "elu1",
-    normalize: bool = True,
-    packed: int = 1,
-    state: State | None = None,
+    q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None, packed: int
 ) -> Tensor:
     """Chunked Triton kernels, forward and backward; feature map and normaliser fused."""
     from linbench_kernels.triton.linear_attention import linear_attention
 
     row = cu_seqlens(q, packed)
-    return linear_attention(
-        q, k, v, feature_map=feature_map, normalize=normalize, state=state, cu_seqlens=row
-    )
+    return linear_attention(q, k, v, feature_map=phi, normalize=normalize, state=state, cu_seqlens=row)
 
 
-@triton.mode("prefill")
 def prefill(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    *,
-    feature_map: str = "elu1",
-    normalize: bool = True,
-    state: State | None = None,
+    q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None
 ) -> tuple[Tensor, State]:
     """Return the output and the state after the last token."""
     from linbench_kernels.triton.linear_attention import linear_attention_prefill
 
-    return linear_attention_prefill(q, k, v, feature_map=feature_map, normalize=normalize, state=state)
+    return linear_attention_prefill(q, k, v, feature_map=phi, normalize=normalize, state=state)
 
 
-@triton.mode("decode")
-def decode(
-    q: Tensor, k: Tensor, v: Tensor, *, feature_map: str = "elu1", normalize: bool = True, state: State
-) -> tuple[Tensor, State]:
+def decode(q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State) -> tuple[Tensor, State]:
     """Return the output of one token and the state, advanced in place by one kernel."""
     from linbench_kernels.triton.linear_attention import linear_attention_decode
 
-    return linear_attention_decode(q, k, v, state, feature_map=feature_map, normalize=normalize)
+    return linear_attention_decode(q, k, v, state, feature_map=phi, normalize=normalize)
+
+
+register(
+    "linear",
+    "triton",
+    Form(
+        with_packed(triton),
+        with_options(prefill),
+        with_options(decode),
+        why_not=kernels.why_not,
+        flops=flops,
+        compiled=kernels.compiled_by("linear_attention"),
+    ),
+)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from linbench import Case
-from linbench_impls.forms.register import register
 from linbench_impls.log_linear import flops
 from linbench_impls.log_linear.forms import CHUNK, chunked
+from linbench_impls.toolkit.register import exact, register
 
 
 def outer_levels(case: Case) -> float:
@@ -24,4 +24,4 @@ def extra_bytes(case: Case) -> float:
     return width * case.tokens * case.H * (states + rows) * (1.5 if case.mode == "fwd_bwd" else 1)
 
 
-register("log_linear", "chunk", chunked, layout="BHTD", flops=flops.chunked, extra_bytes=extra_bytes)
+register("log_linear", "chunk", exact(chunked, layout="BHTD", flops=flops.chunked, extra_bytes=extra_bytes))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from linbench import Case
-from linbench_impls.forms import flops
 from linbench_impls.log_linear.forms import CHUNK
+from linbench_impls.toolkit import flops
 
 
 def state_levels(case: Case) -> int:

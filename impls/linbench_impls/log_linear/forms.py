@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from linbench_impls.forms.chunks import cut, joined, products
+from linbench_impls.toolkit.chunks import cut, joined, products
 
 if TYPE_CHECKING:
     import torch

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
-from linbench_impls.forms import flops
-from linbench_impls.forms.register import exact_dtype
 from linbench_impls.log_linear.forms import parallel
+from linbench_impls.toolkit import flops
+from linbench_impls.toolkit.dtype import exact_dtype
 
 if TYPE_CHECKING:
     from torch import Tensor

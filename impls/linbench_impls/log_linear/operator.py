@@ -10,10 +10,10 @@ from linbench import Case, Cost, Operator, Option, TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench.core.operator import magnitude
 from linbench.core.tensor import normal
-from linbench_impls.forms.operator import GATES, QKV, softplus_gates
-from linbench_impls.forms.sized import SizedSpec
 from linbench_impls.log_linear import flops, forms
 from linbench_impls.log_linear.flops import state_levels
+from linbench_impls.toolkit.recurrence import GATES, QKV, softplus_gates
+from linbench_impls.toolkit.spec import SizedSpec
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

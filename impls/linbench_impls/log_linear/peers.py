@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation, needs
-from linbench_impls import fla
+from linbench_impls.adapters import fla
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,10 +1,10 @@
 """log_linear/recurrent: one token at a time over the states of all levels."""
 
 from linbench import Case
-from linbench_impls.forms.register import register
 from linbench_impls.log_linear import flops
 from linbench_impls.log_linear.flops import state_levels
 from linbench_impls.log_linear.forms import recurrent
+from linbench_impls.toolkit.register import exact, register
 
 
 def extra_bytes(case: Case) -> float:
@@ -13,4 +13,8 @@ def extra_bytes(case: Case) -> float:
     return max(4, case.item_bytes) * kept * case.H * case.K * case.V * state_levels(case)
 
 
-register("log_linear", "recurrent", recurrent, layout="BHTD", flops=flops.recurrent, extra_bytes=extra_bytes)
+register(
+    "log_linear",
+    "recurrent",
+    exact(recurrent, layout="BHTD", flops=flops.recurrent, extra_bytes=extra_bytes),
+)

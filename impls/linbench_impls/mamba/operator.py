@@ -9,9 +9,9 @@ from linbench import Case, Option, TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench.core.operator import magnitude
 from linbench.core.tensor import normal
-from linbench_impls.forms import flops
-from linbench_impls.forms.operator import GATES, INITIAL_STATE, Recurrence, State, gate_shift
 from linbench_impls.mamba import forms
+from linbench_impls.toolkit import flops
+from linbench_impls.toolkit.recurrence import GATES, INITIAL_STATE, Recurrence, State, gate_shift
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from linbench_impls.features.maps import apart, joint, with_one
-from linbench_impls.forms import dplr
-from linbench_impls.forms.scan import running_maximum
+from linbench import Case
+from linbench_impls.toolkit import flops, transition
+from linbench_impls.toolkit.normalizer import apart, joint, with_one
+from linbench_impls.toolkit.register import exact, register
+from linbench_impls.toolkit.scan import running_maximum
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +49,7 @@ def chunked(
     g, new, m = gates(i, f, state)
     q, k = q * q.shape[-1] ** -0.5, k * new.exp()[..., None]
     before = None if state is None else joint(state[:2])
-    o, both = dplr.diagonal(q, k, with_one(v), g[..., None], before, size)
+    o, both = transition.diagonal(q, k, with_one(v), g[..., None], before, size)
     return divided(o, m), (*apart(both), m[..., -1])
 
 
@@ -79,3 +81,25 @@ def recurrent(
         total = torch.maximum((n * query).sum(-1).abs(), (-m).exp())
         outputs.append((query[..., None, :] @ S).squeeze(-2) / total[..., None])
     return torch.stack(outputs, 2), (S, n, m)
+
+
+def chunk_flops(case: Case) -> float:
+    """Return the operations of the chunked form, n as one more value, in the masked half of a chunk too."""
+    return flops.chunked(case, case.K, case.V + 1, transition.SCALAR_CHUNK)
+
+
+def step_flops(case: Case) -> float:
+    """Return the operations of T steps, of one in decode."""
+    return flops.recurrent(case, case.K, case.V, gated=True)
+
+
+register(
+    "mlstm",
+    "chunk",
+    exact(chunked, layout="BHTD", flops=chunk_flops, extra_bytes=transition.chunk_bytes),
+)
+register(
+    "mlstm",
+    "recurrent",
+    exact(recurrent, layout="BHTD", flops=step_flops, extra_bytes=transition.step_bytes),
+)

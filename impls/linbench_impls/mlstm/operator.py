@@ -9,8 +9,9 @@ from linbench import Case, Option, TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench.core.operator import magnitude
 from linbench.core.tensor import normal
-from linbench_impls.forms import flops
-from linbench_impls.forms.operator import (
+from linbench_impls.mlstm import forms
+from linbench_impls.toolkit import flops
+from linbench_impls.toolkit.recurrence import (
     GATES,
     INITIAL_STATE,
     QKV,
@@ -18,7 +19,6 @@ from linbench_impls.forms.operator import (
     State,
     gate_shift,
 )
-from linbench_impls.mlstm import forms
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

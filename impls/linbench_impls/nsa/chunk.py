@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
-from linbench_impls.local.forms import cache_of
 from linbench_impls.nsa import flops, forms
 from linbench_impls.nsa.forms import BLOCK, COUNT
+from linbench_impls.toolkit.cache import cache_of
 
 if TYPE_CHECKING:
     from torch import Tensor

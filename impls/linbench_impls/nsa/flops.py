@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from linbench import Case
-from linbench_impls.forms import flops
 from linbench_impls.nsa.forms import BLOCK, COUNT, WINDOW
+from linbench_impls.toolkit import flops
 
 
 def blocks(case: Case, rows: int, keys: int) -> float:

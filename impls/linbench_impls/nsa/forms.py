@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from linbench_impls.local.forms import sliding
+from linbench_impls.families.local.forms import sliding
 
 if TYPE_CHECKING:
     from torch import Tensor

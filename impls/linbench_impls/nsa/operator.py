@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from linbench import Case, Cost, Expected, Inputs, TensorSpec, operator
+from linbench import Case, Cost, TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench.core.tensor import normal
-from linbench_impls.forms.operator import QKV
-from linbench_impls.local.cached import Cached
 from linbench_impls.nsa import flops, forms
 from linbench_impls.nsa.forms import BLOCK, COUNT
+from linbench_impls.toolkit.cache import Cached
+from linbench_impls.toolkit.recurrence import QKV
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -87,18 +86,6 @@ class NSA(Cached):
         room = (0, 0, 0, 0, 0, 0 if state is not None else 1)
         caches = tuple(torch.nn.functional.pad(x, room) for x in (keys, values))
         return torch.cat(rows, 2).transpose(1, 2), caches
-
-    def plain(
-        self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
-    ) -> tuple[Tensor, State]:
-        """Return output and cache, computed in the dtype of the inputs."""
-        return self.reference(tensors, state, options)
-
-    def expected(self, case: Case, inputs: Inputs) -> dict[str, Expected]:
-        """Return the exact results; without an ended block, g_cmp has no gradient; at T = 1, q and k none."""
-        found = super().expected(case, inputs)
-        zero = {"dq", "dk"} if case.T == 1 else set()
-        return found | {name: replace(found[name], zero_rms=1.0) for name in found.keys() & zero}
 
     def cost(self, case: Case) -> Cost:
         """Return the work of both products at the pairs that are seen."""

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from linbench import TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench.core.tensor import normal
-from linbench_impls.features import maps
-from linbench_impls.features.operator import FeatureMapped, features
-from linbench_impls.forms.operator import QKV, State
-from linbench_impls.forms.sized import SizedSpec
+from linbench_impls.families.features.map import FeatureMap, features
+from linbench_impls.families.features.operator import FeatureMapped
+from linbench_impls.toolkit import normalizer
+from linbench_impls.toolkit.recurrence import QKV, State
+from linbench_impls.toolkit.spec import SizedSpec
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
+
+
+def phi(x: Tensor, w: Tensor) -> Tensor:
+    """Return FAVOR+'s positive random features, [B, H, T, M].
+
+    phi(x) = M^-1/2 exp(w x' - |x'|^2 / 2), x' = K^-1/4 x; w: [M, K], rows orthogonal in blocks of K. The mean
+    of phi(q) . phi(k) over w is exp(q . k / sqrt(K)).
+    """
+    x = x * x.shape[-1] ** -0.25
+    return (x @ w.transpose(-1, -2) - x.square().sum(-1, keepdim=True) / 2).exp() / math.sqrt(w.shape[-2])
 
 
 @operator
@@ -30,6 +42,7 @@ class Performer(FeatureMapped):
     title = "Linear attention with positive random features of softmax (FAVOR+)"
     source = "Choromanski et al. 2020, Rethinking Attention with Performers, arXiv:2009.14794"
     inputs = (*QKV, SizedSpec("w", "MK", differentiable=False, exact=True, sizes={"M": features}))
+    feature_map = FeatureMap(phi, learned=False)
 
     def draw(
         self, spec: TensorSpec, shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]
@@ -57,7 +70,7 @@ class Performer(FeatureMapped):
         exact = torch.promote_types(q.dtype, torch.float32)
         phi_q, phi_k = (by_distance(x.to(exact).transpose(1, 2), w.to(exact)) for x in (q, k))
         before = None if state is None else tuple(part.to(exact) for part in state)
-        o, final = maps.chunked(phi_q, phi_k, v.to(exact).transpose(1, 2), before)
+        o, final = normalizer.chunked(phi_q, phi_k, v.to(exact).transpose(1, 2), before)
         return o.transpose(1, 2).to(v.dtype), final
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import operator
-from linbench_impls.decay.operator import ConstantDecay
+from linbench_impls.families.decay.operator import ConstantDecay
 
 if TYPE_CHECKING:
     from torch import Tensor

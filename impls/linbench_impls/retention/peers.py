@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import implementation
-from linbench_impls import fla
+from linbench_impls.adapters import fla
+from linbench_impls.toolkit.register import register
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 INPUTS = fla.scaled("q", "k", "v", "g_gamma")
-fla.register("retention", "fla-chunk", "simple_gla.chunk_simple_gla", INPUTS, fla.chunk_why_not)
-fla.register("retention", "fla-fused-chunk", "simple_gla.fused_chunk_simple_gla", INPUTS, fla.why_not)
-fla.register_recurrent("retention", "simple_gla.fused_recurrent_simple_gla", INPUTS)
+register("retention", "fla-chunk", fla.kernel("simple_gla.chunk_simple_gla", INPUTS, fla.chunk_why_not))
+register("retention", "fla-fused-chunk", fla.kernel("simple_gla.fused_chunk_simple_gla", INPUTS, fla.why_not))
+register("retention", "fla-fused-recurrent", fla.recurrent("simple_gla.fused_recurrent_simple_gla", INPUTS))
 
 
 @implementation("retention", "fla-parallel", why_not=fla.why_not)

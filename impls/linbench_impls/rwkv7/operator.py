@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, ClassVar
 from linbench import Case, Option, TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench.core.tensor import normal
-from linbench_impls.dplr.rules import rwkv7
-from linbench_impls.forms import dplr, flops
-from linbench_impls.forms.operator import (
+from linbench_impls.families.dplr.operator import DPLR
+from linbench_impls.families.dplr.rule import Arguments, Rule
+from linbench_impls.toolkit import flops
+from linbench_impls.toolkit.recurrence import (
     GATES,
     INITIAL_STATE,
     QKV,
-    Recurrence,
     State,
     gate_shift,
     keys_of_unit_length,
@@ -27,8 +27,13 @@ if TYPE_CHECKING:
 SHIFTS = (-2.0, -8.0, 8.0)
 
 
+def arguments(q: Tensor, k: Tensor, v: Tensor, g: Tensor, kappa: Tensor, alpha: Tensor) -> Arguments:
+    """Return a = -kappa, b = alpha kappa, with keys as they are and no scale."""
+    return q, k, v, g, (-kappa, alpha * kappa)
+
+
 @operator
-class RWKV7(Recurrence):
+class RWKV7(DPLR):
     """The time mixing of RWKV-7, without token shift, bonus and norm.
 
     S_t = diag(exp g_t) S_{t-1} - alpha_t kappa_t (kappa_t^T S_{t-1}) + k_t v_t^T, o_t = S_t^T q_t, no scale;
@@ -47,6 +52,7 @@ class RWKV7(Recurrence):
         TensorSpec("alpha", "BTHK"),
     )
     options: ClassVar[Mapping[str, Option]] = {"initial_state": INITIAL_STATE, "gates": GATES}
+    rule = Rule(arguments, gates="key")
 
     def draw(
         self, spec: TensorSpec, shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]
@@ -59,13 +65,6 @@ class RWKV7(Recurrence):
         if spec.name == "alpha":
             return normal(shape, generator).sigmoid()
         return super().draw(spec, shape, generator, options)
-
-    def chunked(self, *tensors: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Return output and final state chunk after chunk, by the WY form."""
-        q, k, v, g, ab = rwkv7(*tensors)
-        assert ab is not None
-        o, S = dplr.low_rank(q, k, v, g, *ab, None if state is None else state[0])
-        return o, (S,)
 
     def step(self, state: State, token: Mapping[str, Tensor]) -> tuple[Tensor, State]:
         """Return the output of one token and the state after it."""

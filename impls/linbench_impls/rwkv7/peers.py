@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from linbench_impls import fla
+from linbench_impls.adapters import fla
+from linbench_impls.toolkit.register import register
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,5 +16,9 @@ def arguments(q: Tensor, k: Tensor, v: Tensor, g: Tensor, kappa: Tensor, alpha: 
     return {"r": q, "w": g, "k": k, "v": v, "a": -kappa, "b": alpha * kappa, "scale": 1.0}
 
 
-fla.register("rwkv7", "fla-chunk", "rwkv7.chunk_rwkv7", arguments, fla.wide_why_not)
-fla.register_recurrent("rwkv7", "rwkv7.fused_recurrent_rwkv7", arguments, differentiable=False)
+register("rwkv7", "fla-chunk", fla.kernel("rwkv7.chunk_rwkv7", arguments, fla.wide_why_not))
+register(
+    "rwkv7",
+    "fla-fused-recurrent",
+    fla.recurrent("rwkv7.fused_recurrent_rwkv7", arguments, differentiable=False),
+)

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from linbench import Case, Expected, Inputs, Option, TensorSpec, operator
 from linbench.core.case import Scalar
-from linbench_impls.decay.operator import QKV, Decay
+from linbench_impls.families.decay.operator import Decay
+from linbench_impls.toolkit.recurrence import GATES, QKV, softplus_gates
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
-
-GATES = {"typical": -3.0, "near_one": -8.0, "near_zero": 4.0}
-"""The shift a in g = -softplus(x + a) with x normal."""
 
 
 @operator
@@ -32,7 +30,7 @@ class SimpleGLA(Decay):
     inputs = (*QKV, TensorSpec("g", "BTH", exact=True))
     options: ClassVar[Mapping[str, Option]] = {
         **Decay.options,
-        "gates": Option("typical", tuple(GATES), "how much of the state a step keeps", of_inputs=True),
+        "gates": GATES,
     }
 
     def draw(
@@ -40,7 +38,7 @@ class SimpleGLA(Decay):
     ) -> Tensor:
         """Return random q, k and v, and gates -softplus(x + a)."""
         if spec.name == "g":
-            return gates(shape, generator, options)
+            return softplus_gates(shape, generator, options)
         return super().draw(spec, shape, generator, options)
 
     def expected(self, case: Case, inputs: Inputs) -> dict[str, Expected]:
@@ -56,14 +54,5 @@ class SimpleGLA(Decay):
 
     def memory(self, case: Case, generator: Generator) -> Tensor:
         """Return 1 / (1 - the mean of exp(2 g)), [H], from a sample of gates."""
-        kept = gates((4096, case.H), generator, self.option_values(case))
+        kept = softplus_gates((4096, case.H), generator, self.option_values(case))
         return -1 / (2 * kept).exp().sub(1).mean(0)
-
-
-def gates(shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]) -> Tensor:
-    """Return random log-decays."""
-    import torch.nn.functional as F
-
-    from linbench.core.tensor import normal
-
-    return -F.softplus(normal(shape, generator) + GATES[str(options["gates"])])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from linbench import implementation, needs
-from linbench_impls import fla
+from linbench_impls.adapters import fla
+from linbench_impls.toolkit.register import register
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,9 +15,11 @@ State = tuple["Tensor"]
 MAMBA_CHUNK = 256
 
 INPUTS = fla.scaled("q", "k", "v", "g")
-fla.register("simple_gla", "fla-chunk", "simple_gla.chunk_simple_gla", INPUTS, fla.chunk_why_not)
-fla.register("simple_gla", "fla-fused-chunk", "simple_gla.fused_chunk_simple_gla", INPUTS, fla.why_not)
-fla.register_recurrent("simple_gla", "simple_gla.fused_recurrent_simple_gla", INPUTS)
+register("simple_gla", "fla-chunk", fla.kernel("simple_gla.chunk_simple_gla", INPUTS, fla.chunk_why_not))
+register(
+    "simple_gla", "fla-fused-chunk", fla.kernel("simple_gla.fused_chunk_simple_gla", INPUTS, fla.why_not)
+)
+register("simple_gla", "fla-fused-recurrent", fla.recurrent("simple_gla.fused_recurrent_simple_gla", INPUTS))
 
 
 @implementation("simple_gla", "fla-parallel", why_not=fla.why_not)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from linbench import Case, Option, operator
 from linbench.core.case import Scalar
-from linbench_impls.forms.sized import SizedSpec
-from linbench_impls.local import forms
-from linbench_impls.local.operator import Local
+from linbench_impls.families.local import forms
+from linbench_impls.families.local.operator import Local
+from linbench_impls.toolkit.cache import cache_specs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,10 +41,7 @@ class SlidingWindow(Local):
     source = "Beltagy et al. 2020, Longformer, arXiv:2004.05150"
     kind = "approximation"
     approximates = "softmax"
-    state = (
-        SizedSpec("k_cache", "BLHK", sizes={"L": room}),
-        SizedSpec("v_cache", "BLHV", sizes={"L": room}),
-    )
+    state = cache_specs("L", room)
     options: ClassVar[Mapping[str, Option]] = {"window": WINDOW}
 
     def size(self, options: Mapping[str, Scalar]) -> int:

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from linbench import Case, implementation, needs
-from linbench_impls import flash, flex
+from linbench_impls.adapters import flash, flex
 from linbench_impls.sliding_window.operator import WINDOW, window
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
 from linbench.core.implementation import WhyNot
-from linbench_impls.sdpa import BACKENDS, attend, mask_why_not, score_bytes, whole_flops
+from linbench_impls.adapters.sdpa import BACKENDS, attend, mask_why_not, score_bytes, whole_flops
 from linbench_impls.sliding_window.operator import WINDOW
 
 if TYPE_CHECKING:

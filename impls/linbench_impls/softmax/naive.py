@@ -6,9 +6,10 @@ import math
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
-from linbench_impls.forms.flops import pairs
-from linbench_impls.forms.packed import mask
 from linbench_impls.softmax.padding import visible
+from linbench_impls.toolkit.cache import cache_of
+from linbench_impls.toolkit.flops import pairs
+from linbench_impls.toolkit.varlen import mask
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,7 +64,7 @@ def naive(
 @naive.mode("prefill")
 def prefill(q: Tensor, k: Tensor, v: Tensor, *, group: int = 1) -> tuple[Tensor, State]:
     """Return the output and a cache of keys and values with room for one more token."""
-    return naive.functions["fwd"](q, k, v, group=group), (cache_of(k), cache_of(v))
+    return naive.functions["fwd"](q, k, v, group=group), (cache_of(k, k.shape[2]), cache_of(v, v.shape[2]))
 
 
 @naive.mode("decode")
@@ -83,11 +84,3 @@ def decode(
 def by_group(q: Tensor, k: Tensor, v: Tensor, group: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return q as [B, H / g, g, T, K], and k and v as views that its g heads share."""
     return q.unflatten(1, (-1, group)), k[:, :, None], v[:, :, None]
-
-
-def cache_of(x: Tensor) -> Tensor:
-    """Return a copy of keys or values, [B, H, T, D], with one slot to spare."""
-    tokens = x.shape[2]
-    cache = x.new_empty(x.shape[0], x.shape[1], tokens + 1, x.shape[3])
-    cache[:, :, :tokens] = x
-    return cache

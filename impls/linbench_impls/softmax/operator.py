@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from linbench import Case, Cost, Expected, Inputs, Option, TensorSpec, operator
 from linbench.core.case import Scalar
-from linbench_impls.forms import packed
-from linbench_impls.forms.flops import pairs
-from linbench_impls.forms.sized import SizedSpec
-from linbench_impls.local.cached import Cached
 from linbench_impls.softmax.padding import lengths, visible
 from linbench_impls.softmax.sampled import sampled_gradients, sampled_output, sampled_positions
+from linbench_impls.toolkit import varlen
+from linbench_impls.toolkit.cache import Cached, cache_specs
+from linbench_impls.toolkit.flops import pairs
+from linbench_impls.toolkit.spec import SizedSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,16 +58,13 @@ class Softmax(Cached):
         SizedSpec("k", "BTHK", sizes={"H": key_heads}),
         SizedSpec("v", "BTHV", sizes={"H": key_heads}),
     )
-    state = (
-        SizedSpec("k_cache", "BLHK", sizes={"H": key_heads}),
-        SizedSpec("v_cache", "BLHV", sizes={"H": key_heads}),
-    )
+    state = cache_specs("H", key_heads)
     options: ClassVar[Mapping[str, Option]] = {
         "cache": Option(True, (True, False), "decode from a cache of keys and values, or recompute"),
         "causal": Option(True, (True, False), "see what came before, or all tokens"),
         "group": Option(1, (1, 2, 3, 4, 8), "heads of q that share a head of k and v"),
         "padding": Option(0.0, (0.0, 0.25, 0.5), "share of keys of every second sequence that is padding"),
-        "packed": packed.PACKED,
+        "packed": varlen.PACKED,
     }
 
     def complete(self, case: Case) -> Case:
@@ -87,7 +84,7 @@ class Softmax(Cached):
             return "padding takes causal=false: what is causal never sees padding that follows it"
         if case.options.get("padding") and case.B == 1:
             return "padding takes B from 2: every second sequence is padded"
-        return packed.why_not(case)
+        return varlen.why_not(case)
 
     def alike(self, case: Case) -> str:
         """Return that sequences are not alike where every second one is padded."""
@@ -131,12 +128,6 @@ class Softmax(Cached):
         room = (0, 0, 0, 0, 0, 0 if state is not None else 1)
         return o, tuple(torch.nn.functional.pad(x, room) for x in (k, v))
 
-    def plain(
-        self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
-    ) -> tuple[Tensor, State]:
-        """Return output and cache from the whole matrix of scores, kept in the dtype of the inputs."""
-        return self.reference(tensors, state, options)
-
     def recurrence(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
     ) -> tuple[Tensor, State]:
@@ -151,7 +142,7 @@ class Softmax(Cached):
         highest = q.new_full((*q.shape[:3], 1), -math.inf)
         total = q.new_zeros((*q.shape[:3], 1))
         o = q.new_zeros((*q.shape[:3], v.shape[-1]))
-        sizes = packed.lengths(tokens, int(options["packed"]))
+        sizes = varlen.lengths(tokens, int(options["packed"]))
         spans = [(sum(sizes[:i]), sum(sizes[: i + 1])) for i, size in enumerate(sizes) for _ in range(size)]
         for u, (begin, end) in enumerate(spans):
             rows = slice(u if options["causal"] else begin, end)
@@ -193,16 +184,13 @@ class Softmax(Cached):
     def _ungrouped(self, case: Case, inputs: Inputs, group: int) -> dict[str, Expected]:
         """Return the exact results with as many heads of keys as of queries, dk and dv of each."""
         if case.B * case.H * case.T * max(self.output_tokens(case), 1) <= WHOLE_SCORES:
-            found = super().expected(case, inputs)
-            if case.T == 1 and case.mode == "fwd_bwd":
-                found |= {name: replace(found[name], zero_rms=1.0) for name in ("dq", "dk")}
-            return found
+            return super().expected(case, inputs)
         positions = sampled_positions(case.T, case.seed, inputs.tensors["q"].device)
         if case.mode == "fwd_bwd":
             return sampled_gradients(case, inputs, positions, group)
         return sampled_output(case, inputs, positions)
 
-    @packed.cost_of_each
+    @varlen.cost_of_each
     def cost(self, case: Case) -> Cost:
         """Return the work of both products, of their causal half where it is causal, without padding."""
         rows = 1 if case.mode == "decode" else case.T
@@ -233,7 +221,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, causal: bool, padding: float, sequen
         seen = visible(k.shape[0], columns, padding, q.device)[:, None, None]
         scores = scores.masked_fill(~seen, -math.inf)
     if sequences > 1:
-        sizes = packed.lengths(columns, sequences)
+        sizes = varlen.lengths(columns, sequences)
         same = torch.block_diag(*(q.new_ones(size, size) for size in sizes)).bool()
         scores = scores.masked_fill(~same, -math.inf)
     return torch.einsum("bhtu,buhv->bthv", scores.softmax(-1), v)

@@ -7,8 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from linbench import implementation
-from linbench_impls import flash, flex
-from linbench_impls.forms.packed import cu_seqlens, lengths, owners, starts
+from linbench_impls.adapters import flash, flex
+from linbench_impls.toolkit.cache import cache_of
+from linbench_impls.toolkit.varlen import cu_seqlens, lengths, owners, starts
 
 if TYPE_CHECKING:
     import torch
@@ -75,10 +76,8 @@ def flexible(
 @flexible.mode("prefill")
 def prefill(q: Tensor, k: Tensor, v: Tensor, *, group: int = 1) -> tuple[Tensor, State]:
     """Return the output and a cache of keys and values with room for one more token."""
-    caches = tuple(x.new_empty(*x.shape[:2], x.shape[2] + 1, x.shape[3]) for x in (k, v))
-    for room, x in zip(caches, (k, v), strict=True):
-        room[:, :, :-1] = x
-    return flexible.functions["fwd"](q, k, v, group=group), caches
+    o = flexible.functions["fwd"](q, k, v, group=group)
+    return o, (cache_of(k, k.shape[2]), cache_of(v, v.shape[2]))
 
 
 @flexible.mode("decode")

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from linbench import Case, Expected, Inputs
-from linbench_impls.forms import packed
 from linbench_impls.softmax.padding import lengths
+from linbench_impls.toolkit import varlen
 
 if TYPE_CHECKING:
     import torch
@@ -91,7 +91,7 @@ def seen(case: Case, at: Tensor) -> tuple[Tensor, Tensor]:
     """Return the first and the last key that rows of each sequence of the batch see, [B or 1, R] each."""
     import torch
 
-    edges = packed.starts(case.T, packed.count(case), at.device, torch.int64)
+    edges = varlen.starts(case.T, varlen.count(case), at.device, torch.int64)
     owner = torch.searchsorted(edges, at, right=True) - 1
     first, end = edges[owner][None], edges[owner + 1][None]
     if case.options.get("causal", True):

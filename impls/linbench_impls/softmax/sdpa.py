@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
 from linbench.core.implementation import WhyNot
-from linbench_impls.forms.flops import pairs
-from linbench_impls.forms.packed import mask
-from linbench_impls.sdpa import BACKENDS, attend, mask_why_not, score_bytes, whole_flops
+from linbench_impls.adapters.sdpa import BACKENDS, attend, mask_why_not, score_bytes, whole_flops
 from linbench_impls.softmax.padding import visible
+from linbench_impls.toolkit.cache import cache_of
+from linbench_impls.toolkit.flops import pairs
+from linbench_impls.toolkit.varlen import mask
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,10 +75,8 @@ def register(name: str, backend: str, rule: WhyNot) -> None:
 
     @made.mode("prefill")
     def prefill(q: Tensor, k: Tensor, v: Tensor, *, group: int = 1) -> tuple[Tensor, State]:
-        caches = tuple(x.new_empty(*x.shape[:2], x.shape[2] + 1, x.shape[3]) for x in (k, v))
-        for cache, x in zip(caches, (k, v), strict=True):
-            cache[:, :, :-1] = x
-        return attend(backend, q, k, v, causal=True, group=group), caches
+        o = attend(backend, q, k, v, causal=True, group=group)
+        return o, (cache_of(k, k.shape[2]), cache_of(v, v.shape[2]))
 
     @made.mode("decode")
     def decode(q: Tensor, k: Tensor, v: Tensor, *, group: int = 1, state: State) -> tuple[Tensor, State]:

@@ -6,8 +6,8 @@ import inspect
 from typing import TYPE_CHECKING, cast
 
 from linbench import Case, implementation
-from linbench_impls import flash
-from linbench_impls.forms.packed import lengths, starts
+from linbench_impls.adapters import flash
+from linbench_impls.toolkit.varlen import lengths, starts
 
 if TYPE_CHECKING:
     from torch import Tensor

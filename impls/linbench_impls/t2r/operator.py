@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING
 
 from linbench import TensorSpec, operator
 from linbench.core.case import Scalar
-from linbench_impls.features.operator import FeatureMapped, fan_in, features
-from linbench_impls.forms.operator import QKV
-from linbench_impls.forms.sized import SizedSpec
+from linbench_impls.families.features.map import FeatureMap, features
+from linbench_impls.families.features.operator import FeatureMapped, fan_in
+from linbench_impls.toolkit.recurrence import QKV
+from linbench_impls.toolkit.spec import SizedSpec
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
+
+
+def phi(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+    """Return relu(W x + b), [B, H, T, M]; W: [H, M, K], b: [H, M]."""
+    return (x @ w.transpose(-1, -2) + b[:, None]).relu()
 
 
 @operator
@@ -32,6 +38,7 @@ class T2R(FeatureMapped):
         SizedSpec("w", "HMK", sizes={"M": features}),
         SizedSpec("b", "HM", sizes={"M": features}),
     )
+    feature_map = FeatureMap(phi)
 
     def draw(
         self, spec: TensorSpec, shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]

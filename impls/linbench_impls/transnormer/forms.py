@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from linbench_impls.forms import dplr
-from linbench_impls.linear.mathematics import feature_map, last_state
-from linbench_impls.linear.mathematics import parallel as masked_products
+from linbench import Case
+from linbench_impls.toolkit import flops, normalizer, transition
+from linbench_impls.toolkit.register import exact, register
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,20 +24,22 @@ def rms_norm(x: Tensor) -> Tensor:
 
 def phi(x: Tensor) -> Tensor:
     """Return elu(x) + 1."""
-    return feature_map(x, "elu1")
+    import torch.nn.functional as F
+
+    return F.elu(x) + 1
 
 
 def chunked(q: Tensor, k: Tensor, v: Tensor, *, state: State | None) -> tuple[Tensor, State]:
     """Chunked form in torch: O(T) time and memory; in float32."""
     no_gate = q.new_zeros(*q.shape[:3], 1)
-    o, S = dplr.diagonal(phi(q), phi(k), v, no_gate, None if state is None else state[0])
+    o, S = transition.diagonal(phi(q), phi(k), v, no_gate, None if state is None else state[0])
     return rms_norm(o), (S,)
 
 
 def recurrent(q: Tensor, k: Tensor, v: Tensor, *, state: State | None) -> tuple[Tensor, State]:
     """Recurrent form: one step a token; in float32."""
     no_gate = q.new_zeros(*q.shape[:3], 1)
-    o, S = dplr.recurrent(phi(q), phi(k), v, no_gate, None if state is None else state[0])
+    o, S = transition.recurrent(phi(q), phi(k), v, no_gate, None if state is None else state[0])
     return rms_norm(o), (S,)
 
 
@@ -45,5 +47,44 @@ def parallel(q: Tensor, k: Tensor, v: Tensor, *, state: State | None) -> tuple[T
     """Parallel form: tril(phi(Q) phi(K)^T) V, rows normed; quadratic in T; in float32."""
     q, k = phi(q), phi(k)
     before = None if state is None else (state[0], state[0].new_zeros(state[0].shape[:-1]))
-    o = masked_products(q, k, v, False, before)
-    return rms_norm(o), last_state(k, v, before)[:1]
+    o = normalizer.parallel(q, k, v, False, before)
+    return rms_norm(o), normalizer.last_state(k, v, before)[:1]
+
+
+def quadratic_flops(case: Case) -> float:
+    """Return the operations of the full products and of the last state; the masked half is computed too."""
+    return flops.parallel(case, case.K, case.V) + flops.last_state(case, case.K, case.V)
+
+
+def score_bytes(case: Case) -> float:
+    """Return the bytes of the T x T scores and of what is kept of them."""
+    copies = 4 if case.mode == "fwd_bwd" else 2
+    tokens = case.tokens // case.B
+    return max(4, case.item_bytes) * case.tokens * case.H * (copies * tokens + 4 * case.K)
+
+
+def chunk_flops(case: Case) -> float:
+    """Return the operations of the chunked form, in the masked half of a chunk too."""
+    return flops.chunked(case, case.K, case.V, transition.SCALAR_CHUNK)
+
+
+def step_flops(case: Case) -> float:
+    """Return the operations of T steps, of one in decode."""
+    return flops.recurrent(case, case.K, case.V)
+
+
+register(
+    "transnormer",
+    "naive",
+    exact(parallel, layout="BHTD", flops=quadratic_flops, extra_bytes=score_bytes),
+)
+register(
+    "transnormer",
+    "chunk",
+    exact(chunked, layout="BHTD", flops=chunk_flops, extra_bytes=transition.chunk_bytes),
+)
+register(
+    "transnormer",
+    "recurrent",
+    exact(recurrent, layout="TBHD", flops=step_flops, extra_bytes=transition.step_bytes),
+)

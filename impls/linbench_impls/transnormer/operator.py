@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from linbench import Case, Expected, Inputs, operator
 from linbench.core.operator import magnitude
-from linbench_impls.forms import flops
-from linbench_impls.forms.operator import QKV, Recurrence, State
+from linbench_impls.toolkit import flops
+from linbench_impls.toolkit.recurrence import QKV, Recurrence, State
 from linbench_impls.transnormer import forms
 
 if TYPE_CHECKING:

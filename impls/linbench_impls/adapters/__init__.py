@@ -1,0 +1,1 @@
+"""Kernels of other libraries: what they take, and how they are called."""

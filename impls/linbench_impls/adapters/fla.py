@@ -1,0 +1,102 @@
+"""flash-linear-attention: what its kernels take, and their forms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from linbench import Case, needs
+from linbench.core.implementation import WhyNot
+from linbench_impls.toolkit.register import Form
+from linbench_impls.toolkit.varlen import starts
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+State = tuple["Tensor"]
+Arguments = Callable[..., dict[str, Any]]
+
+why_not = needs(device="cuda", modules=("fla",), dtypes=("float32", "float16", "bfloat16"))
+
+
+def chunk_why_not(case: Case) -> str | None:
+    """Return why the chunk kernels cannot take a case: their backward refuses odd sizes of half types."""
+    reason = why_not(case)
+    if reason is None and case.mode == "fwd_bwd" and case.item_bytes == 2 and (case.K % 2 or case.V % 2):
+        return f"takes even K and V in fwd_bwd of {case.dtype}, not K = {case.K} and V = {case.V}"
+    return reason
+
+
+def wide_why_not(case: Case) -> str | None:
+    """Return why chunk kernels that hold a whole key cannot take a case."""
+    return chunk_why_not(case) or needs(at_most={"K": 256})(case)
+
+
+def half_wide_why_not(case: Case) -> str | None:
+    """Return why chunk kernels that hold a whole key in half types cannot take a case."""
+    return wide_why_not(case) or needs(dtypes=("float16", "bfloat16"))(case)
+
+
+def scaled(*names: str) -> Arguments:
+    """Return how a kernel is given an operator's inputs by name, with the scale K^-1/2."""
+
+    def arguments(*tensors: Tensor) -> dict[str, Any]:
+        return {**dict(zip(names, tensors, strict=True)), "scale": tensors[0].shape[-1] ** -0.5}
+
+    return arguments
+
+
+def kernel(path: str, arguments: Arguments, rule: WhyNot, differentiable: bool = True) -> Form:
+    """Return the form of a kernel of an operator with one state, S, in fwd and prefill.
+
+    Args:
+        path: Module and function in fla.ops, as in gla.chunk_gla.
+        arguments: Returns the kernel's keywords from the operator's inputs.
+        rule: Says why a case cannot be taken.
+        differentiable: Whether the library has its backward.
+    """
+    module, _, function = path.partition(".")
+
+    def run(
+        tensors: tuple[Tensor, ...], state: State | None, output_final_state: bool, packed: int = 1
+    ) -> Any:
+        return getattr(import_module(f"fla.ops.{module}"), function)(
+            **arguments(*tensors),
+            **cu_seqlens(tensors[0], packed),
+            initial_state=None if state is None else state[0],
+            output_final_state=output_final_state,
+        )
+
+    def fwd(*tensors: Tensor, packed: int = 1, state: State | None = None) -> Tensor:
+        o: Tensor = run(tensors, state, output_final_state=False, packed=packed)[0]
+        return o
+
+    def prefill(*tensors: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        o, S = run(tensors, state, output_final_state=True)
+        return o, (S,)
+
+    fwd.__doc__ = f"flash-linear-attention's {function}."
+    return Form(fwd, prefill, why_not=rule, differentiable=differentiable)
+
+
+def recurrent(path: str, arguments: Arguments, differentiable: bool = True) -> Form:
+    """Return the form of a kernel that goes token by token, with decode: a sequence of one."""
+    form = kernel(path, arguments, why_not, differentiable)
+    return replace(form, decode=form.prefill)
+
+
+def cu_seqlens(q: Tensor, sequences: int) -> dict[str, Tensor]:
+    """Return how a kernel is told where the sequences of q, [1, T, H, K], begin; nothing if it is one."""
+    import torch
+
+    return {} if sequences == 1 else {"cu_seqlens": starts(q.shape[1], sequences, q.device, torch.int64)}
+
+
+def parallel(q: Tensor, k: Tensor, v: Tensor, g: Tensor) -> Tensor:
+    """Return the output of parallel_simple_gla, which is quadratic in T and has no state; g: [B, T, H]."""
+    from fla.ops.simple_gla import parallel_simple_gla
+
+    o: Tensor = parallel_simple_gla(q, k, v, g, scale=q.shape[-1] ** -0.5)[0]
+    return o

@@ -1,0 +1,93 @@
+"""scaled_dot_product_attention of torch: its backends, what they take, and how one alone is asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from linbench import Case, needs
+from linbench.core.implementation import WhyNot
+from linbench_impls.toolkit.flops import differentiated, pairs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+HALF = ("float16", "bfloat16")
+
+cuda_flash_needs = needs(dtypes=HALF, at_most={"K": 256}, multiple_of={"K": 8}, capability=(8, 0))
+
+
+def flash_why_not(case: Case) -> str | None:
+    """Return why the flash backend cannot take a case: on CUDA it takes half types only."""
+    if case.K != case.V:
+        return f"takes K = V, not K = {case.K} and V = {case.V}"
+    return cuda_flash_needs(case) if case.device == "cuda" else None
+
+
+BACKENDS: dict[str, tuple[str, WhyNot]] = {
+    "flash": ("FLASH_ATTENTION", flash_why_not),
+    "efficient": ("EFFICIENT_ATTENTION", needs(device="cuda", dtypes=("float32", *HALF))),
+    "cudnn": (
+        "CUDNN_ATTENTION",
+        needs(device="cuda", dtypes=HALF, at_most={"K": 128}, multiple_of={"K": 8}, capability=(8, 0)),
+    ),
+    "math": ("MATH", needs()),
+}
+"""By name of an implementation: torch's name of the backend, and its rule."""
+
+
+def mask_why_not(name: str, case: Case) -> str | None:
+    """Return why a backend cannot be given a mask of the keys that are seen, or None."""
+    if name == "flash" and case.device == "cuda":
+        return "takes no mask on a CUDA device"
+    return None
+
+
+def whole_flops(name: str, case: Case) -> float:
+    """Return the operations of a backend over all T x T pairs; a fused one's backward takes scores again."""
+    again = 2 * case.B * case.H * case.T**2 * case.K if differentiated(case) and name != "math" else 0
+    return pairs(case, case.T**2) + again
+
+
+def score_bytes(case: Case) -> float:
+    """Return the bytes of the scores and weights that the math backend makes, of one row in decode."""
+    rows = 1 if case.mode == "decode" else case.T
+    copies = 5 if case.mode == "fwd_bwd" else 3
+    return copies * case.B * case.H * rows * case.T * max(case.item_bytes, 4)
+
+
+def attend(
+    backend: str,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    causal: bool = False,
+    group: int = 1,
+    seen: Tensor | None = None,
+) -> Tensor:
+    """Return attention by one backend of torch, and no other; q: [B, H, T, D], k, v: [B, H / group, T, D].
+
+    Args:
+        backend: torch's name of it.
+        q: Queries.
+        k: Keys.
+        v: Values.
+        causal: Whether a row sees none of the keys after it; not beside `seen`.
+        group: Heads of q that share one of k.
+        seen: Where a row sees a key, bool, broadcast to [B, H, T, T].
+
+    Raises:
+        NotImplementedError: The backend refuses these inputs.
+    """
+    import torch.nn.functional as F
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    try:
+        with sdpa_kernel(getattr(SDPBackend, backend)):
+            return F.scaled_dot_product_attention(
+                q, k, v, attn_mask=seen, is_causal=causal, enable_gqa=group > 1
+            )
+    except RuntimeError as error:
+        if "No available kernel" in str(error) or "No viable backend" in str(error):
+            raise NotImplementedError(f"torch's {backend} backend refuses these inputs") from error
+        raise

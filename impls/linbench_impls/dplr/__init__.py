@@ -1,1 +1,0 @@
-"""What operators share whose transition is diagonal plus low rank: rules and implementations."""

@@ -1,0 +1,1 @@
+"""Linear attention whose state decays by one factor a head."""

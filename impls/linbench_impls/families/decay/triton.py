@@ -1,0 +1,68 @@
+"""triton: linear attention with decay by the chunked Triton kernels of linbench_kernels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from linbench import Case
+from linbench_impls.toolkit import triton as kernels
+from linbench_impls.toolkit.register import Form, State
+from linbench_impls.toolkit.varlen import cu_seqlens, flops_of_each
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def chunk(
+    q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, packed: int = 1, state: State | None = None
+) -> Tensor:
+    """Chunked Triton kernels, forward and backward; the state in registers."""
+    from linbench_kernels.triton.decayed_attention import decayed_attention
+
+    before = None if state is None else state[0]
+    return decayed_attention(q, k, v, g, state=before, cu_seqlens=cu_seqlens(q, packed))
+
+
+def prefill(
+    q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State | None = None
+) -> tuple[Tensor, State]:
+    """Return the output and the state after the last token."""
+    from linbench_kernels.triton.decayed_attention import decayed_attention_prefill
+
+    o, S = decayed_attention_prefill(q, k, v, g, state=None if state is None else state[0])
+    return o, (S,)
+
+
+def decode(q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State) -> tuple[Tensor, State]:
+    """Return the output of one token and the state, advanced in place by one kernel."""
+    from linbench_kernels.triton.decayed_attention import decayed_attention_decode
+
+    o, S = decayed_attention_decode(q, k, v, g, state[0])
+    return o, (S,)
+
+
+def triton(gated: bool) -> Form:
+    """Return the form of the Triton kernels.
+
+    Args:
+        gated: Decays are inputs with a gradient, which the kernels then compute too.
+    """
+
+    @flops_of_each
+    def flops(case: Case) -> float:
+        """Return the operations of the kernels' products, as their tiles on this device have them."""
+        import torch
+
+        from linbench_kernels.triton.decayed_attention_calls import attention_flops, decode_flops
+
+        if case.mode == "decode":
+            return decode_flops(case.B, case.H, case.K, case.V)
+        return attention_flops(
+            *(case.B, case.T, case.H, case.K, case.V),
+            getattr(torch, case.dtype),
+            gradient=case.mode == "fwd_bwd",
+            decay_gradient=gated,
+        )
+
+    compiled = kernels.compiled_by("decayed_attention")
+    return Form(chunk, prefill, decode, why_not=kernels.why_not, flops=flops, compiled=compiled)

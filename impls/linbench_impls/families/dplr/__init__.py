@@ -1,0 +1,1 @@
+"""Operators whose transition is diagonal plus low rank (DPLR)."""

@@ -1,0 +1,90 @@
+"""Local: what is common to operators whose softmax sees only keys nearby; oracle, cache, costs."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from linbench import Case, Cost, TensorSpec
+from linbench.core.case import Scalar
+from linbench_impls.families.local import forms
+from linbench_impls.toolkit.cache import Cached
+from linbench_impls.toolkit.flops import pairs
+from linbench_impls.toolkit.recurrence import QKV
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+State = tuple["Tensor", ...]
+
+
+class Local(Cached):
+    """Softmax over the keys from first(t) to t; the state is a cache of those that the next token sees."""
+
+    complexity = "O(T w)"
+    inputs: ClassVar[tuple[TensorSpec, ...]] = QKV
+
+    @abstractmethod
+    def size(self, options: Mapping[str, Scalar]) -> int:
+        """Return w, of the window or of a block."""
+
+    @abstractmethod
+    def first(self, at: Tensor, size: int) -> Tensor:
+        """Return the first key that each row sees."""
+
+    @abstractmethod
+    def in_blocks(self, q: Tensor, k: Tensor, v: Tensor, size: int) -> Tensor:
+        """Return the output in O(T w); all [B, H, T, D]."""
+
+    @abstractmethod
+    def seen_pairs(self, case: Case) -> float:
+        """Return how many pairs of query and key one call has in each head of each sequence."""
+
+    def oracle_head_bytes(self, case: Case) -> int:
+        """Return the bytes of one head's float64 scores, a block of keys before each among them."""
+        return 16 * case.B * case.T * max(case.K, case.V, self.size(self.option_values(case)))
+
+    def reference(
+        self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
+    ) -> tuple[Tensor, State]:
+        """Return output and cache, in blocks."""
+        import torch
+
+        q, k, v = (tensors[name].transpose(1, 2) for name in "qkv")
+        if state is not None:
+            pairs = zip(state, "kv", strict=True)
+            caches = tuple(torch.cat([old[:, :-1], tensors[name]], 1) for old, name in pairs)
+            keys, values = (cache.transpose(1, 2) for cache in caches)
+            return forms.attend(q, keys, values).transpose(1, 2), caches
+        o = self.in_blocks(q, k, v, self.size(options))
+        return o.transpose(1, 2), self.caches(tensors, options)
+
+    def recurrence(
+        self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
+    ) -> tuple[Tensor, State]:
+        """Return output and cache, row by row."""
+        import torch
+
+        del state
+        size = self.size(options)
+        q, k, v = (tensors[name].transpose(1, 2) for name in "qkv")
+        firsts = self.first(torch.arange(q.shape[2]), size).tolist()
+        rows = [
+            forms.attend(q[:, :, t : t + 1], k[:, :, first : t + 1], v[:, :, first : t + 1])
+            for t, first in enumerate(firsts)
+        ]
+        return torch.cat(rows, 2).transpose(1, 2), self.caches(tensors, options)
+
+    def caches(self, tensors: Mapping[str, Tensor], options: Mapping[str, Scalar]) -> State:
+        """Return the keys and values that the next token sees, and an empty slot."""
+        import torch
+        import torch.nn.functional as F
+
+        tokens = tensors["k"].shape[1]
+        first = int(self.first(torch.tensor([tokens]), self.size(options)).clamp_min(0))
+        return tuple(F.pad(tensors[name][:, first:], (0, 0, 0, 0, 0, 1)) for name in "kv")
+
+    def cost(self, case: Case) -> Cost:
+        """Return the work of both products at the pairs that are seen."""
+        return Cost(float(pairs(case, self.seen_pairs(case))), self.fewest_bytes(case))

@@ -1,1 +1,0 @@
-"""What feature maps of linear attention share: the maps, the operator, and implementations."""

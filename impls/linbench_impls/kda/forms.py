@@ -1,0 +1,8 @@
+"""kda/chunk and kda/recurrent, in torch."""
+
+from linbench_impls.families.dplr.forms import chunked, recurrent
+from linbench_impls.kda.operator import KDA
+from linbench_impls.toolkit.register import register
+
+register("kda", "chunk", chunked(KDA.rule))
+register("kda", "recurrent", recurrent(KDA.rule))

@@ -1,0 +1,6 @@
+"""retention/triton: Triton kernels."""
+
+from linbench_impls.families.decay.triton import triton
+from linbench_impls.toolkit.register import register
+
+register("retention", "triton", triton(gated=False))

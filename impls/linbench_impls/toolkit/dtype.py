@@ -1,0 +1,16 @@
+"""The dtype in which exponents, sums and states are kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+def exact_dtype(x: Tensor) -> torch.dtype:
+    """Return float32, or float64 for a float64 tensor."""
+    import torch
+
+    return torch.promote_types(x.dtype, torch.float32)

@@ -1,0 +1,106 @@
+"""Linear attention divided by its normaliser, in torch: the parallel, the chunked and the recurrent form.
+
+    S_t = S_{t-1} + k_t v_t^T        z_t = z_{t-1} + k_t        o_t = S_t^T q_t / (q_t . z_t + 1e-6)
+
+q and k are features, phi(q) and phi(k), of M numbers each. z is what S would have of a value always 1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from linbench_impls.toolkit import transition
+from linbench_impls.toolkit.dtype import exact_dtype
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+State = tuple["Tensor", ...]
+"""S [B, H, M, V] and z [B, H, M]."""
+
+EPSILON = 1e-6
+
+
+def parallel(q: Tensor, k: Tensor, v: Tensor, normalize: bool, state: State | None = None) -> Tensor:
+    """Return tril(Q K^T) V, rows normalised, [B, H, T, V]; quadratic in T.
+
+    Scores are kept in the input dtype, their row sums in float32 (float64 for float64).
+
+    Args:
+        q: [B, H, T, M].
+        k: [B, H, T, M].
+        v: [B, H, T, V].
+        normalize: Divide row t by q_t . z_t + 1e-6.
+        state: S and z before the first token, or None for zero.
+    """
+    exact = exact_dtype(q)
+    scores = (q @ k.transpose(-1, -2)).tril()  # [B, H, T, T]
+    o = scores @ v
+    if state is not None:
+        o = o + q.to(exact) @ state[0].to(exact)
+    if normalize:
+        rows = scores.sum(-1, keepdim=True, dtype=exact)
+        if state is not None:
+            rows = rows + q.to(exact) @ state[1][..., None].to(exact)
+        o = o / (rows + EPSILON)
+    return o.to(v.dtype)
+
+
+def last_state(k: Tensor, v: Tensor, state: State | None = None) -> State:
+    """Return S = K^T V and z = sum_t k_t after the last token, in float32 (float64 for float64).
+
+    Args:
+        k: [B, H, T, M].
+        v: [B, H, T, V].
+        state: S and z before the first token, or None for zero.
+    """
+    exact = exact_dtype(k)
+    S, z = k.transpose(-1, -2).to(exact) @ v.to(exact), k.sum(-2, dtype=exact)
+    return (S, z) if state is None else (S + state[0], z + state[1])
+
+
+def chunked(q: Tensor, k: Tensor, v: Tensor, state: State | None, size: int = 0) -> tuple[Tensor, State]:
+    """Return output and last state chunk after chunk, in the dtype of the inputs; O(T) time and memory.
+
+    Args:
+        q: [B, H, T, M].
+        k: [B, H, T, M].
+        v: [B, H, T, V].
+        state: S and z before the first token, or None for zero.
+        size: Tokens of a chunk; 0 for the usual.
+    """
+    no_gate = q.new_zeros(*q.shape[:3], 1)
+    o, both = transition.diagonal(q, k, with_one(v), no_gate, joint(state), size)
+    return divided(o), apart(both)
+
+
+def recurrent(q: Tensor, k: Tensor, v: Tensor, state: State | None) -> tuple[Tensor, State]:
+    """Return output and last state one step a token; arguments are those of `chunked`."""
+    no_gate = q.new_zeros(*q.shape[:3], 1)
+    q, k, v, no_gate = (x.movedim(2, 0) for x in (q, k, with_one(v), no_gate))
+    o, both = transition.recurrent(q, k, v, no_gate, joint(state))
+    return divided(o).movedim(0, 2), apart(both)
+
+
+def with_one(v: Tensor) -> Tensor:
+    """Return values with a 1 behind each."""
+    import torch.nn.functional as F
+
+    return F.pad(v, (0, 1), value=1.0)
+
+
+def divided(o: Tensor) -> Tensor:
+    """Return all but the last number of each row, divided by that plus 1e-6."""
+    return o[..., :-1] / (o[..., -1:] + EPSILON)
+
+
+def joint(state: State | None) -> Tensor | None:
+    """Return S and z as one tensor, [B, H, M, V + 1]."""
+    import torch
+
+    return None if state is None else torch.cat([state[0], state[1][..., None]], -1)
+
+
+def apart(both: Tensor) -> State:
+    """Return S and z."""
+    return both[..., :-1], both[..., -1]
