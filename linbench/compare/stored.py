@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from linbench.compare.change import is_clock
 from linbench.core.errors import EnvironmentRefused
@@ -64,7 +63,7 @@ class Suspicion:
             return False
         return self.suspect and is_clock(self.effect, self.in_cycles)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return it as plain JSON data."""
         return {
             "implementation": self.b.implementation,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 from linbench.compare.change import changed, is_clock
 from linbench.compare.turns import Comparison, Ended, Rounds, Studied, Turns, log_mean
@@ -116,7 +116,7 @@ class Compared:
             found.append("heavier")
         return tuple(found)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return all but the rounds as plain JSON data."""
         names = self.comparison.a.implementation, self.comparison.b.implementation
         return {

@@ -6,7 +6,7 @@ pydantic checks them where data come from a file, a database or a worker (`linbe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from annotated_types import Ge, Le, Len
 
@@ -22,7 +22,7 @@ class Choice:
 
     values: tuple[str, ...]
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+    def __get_pydantic_core_schema__(self, source: object, handler: object) -> object:
         """Return what pydantic checks a value by."""
         from pydantic_core import core_schema
 
@@ -36,7 +36,7 @@ class Pattern:
 
     expression: str
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+    def __get_pydantic_core_schema__(self, source: object, handler: object) -> object:
         """Return what pydantic checks a value by."""
         from pydantic_core import core_schema
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from linbench.core.bounds import CLOSED, Choice, Count, Name, Natural
 
@@ -79,6 +79,6 @@ class Case:
         """Return this case with its options replaced."""
         return replace(self, options=dict(options))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the case as plain JSON data."""
         return asdict(self)

@@ -19,12 +19,12 @@ def adapter(kind: type[T]) -> TypeAdapter[T]:
     return _adapters[kind]
 
 
-def encode(value: Any) -> Any:
+def encode(value: object) -> Any:
     """Return a dataclass as plain JSON data."""
     return adapter(type(value)).dump_python(value, mode="json")
 
 
-def decode(kind: type[T], data: Any) -> T:
+def decode(kind: type[T], data: object) -> T:
     """Return the value of a type that plain JSON data stand for.
 
     Raises:
@@ -36,7 +36,7 @@ def decode(kind: type[T], data: Any) -> T:
         raise ValueError(problem(error)) from None
 
 
-def encode_text(value: Any) -> bytes:
+def encode_text(value: object) -> bytes:
     """Return a dataclass as one line of JSON, without its end."""
     return adapter(type(value)).dump_json(value)
 

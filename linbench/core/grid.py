@@ -4,9 +4,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
@@ -24,7 +25,7 @@ from linbench.core.errors import UsageError, unknown
 from linbench.core.quantity import LARGEST_COUNT, parse_counts
 
 
-def _counts(value: Any) -> list[int]:
+def _counts(value: object) -> list[int]:
     """Return 512, "1k..64k", or a list of such, as counts."""
     if isinstance(value, list):
         return [count for part in value for count in _counts(part)]
@@ -36,7 +37,7 @@ def _counts(value: Any) -> list[int]:
         raise ValueError(str(error).removeprefix("axis: ")) from None
 
 
-def _listed(value: Any) -> Any:
+def _listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
@@ -74,7 +75,7 @@ class Axes(BaseModel):
     options: dict[str, Values] | None = None
 
     @model_serializer(mode="wrap")
-    def _set_axes(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _set_axes(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
         """Return the axes that are set."""
         return {name: value for name, value in dump(self).items() if value is not None}
 
@@ -234,13 +235,13 @@ def parse_grid(text: str, name: str, source: str) -> Grid:
     return found.named(name)
 
 
-def typed_axes(**given: Any) -> Axes:
+def typed_axes(**given: object) -> Axes:
     """Return the axes of flags on the command line, or of keywords in Python.
 
     Raises:
         UsageError: A flag has a value that is not allowed.
     """
-    axes: dict[str, Any] = {}
+    axes: dict[str, object] = {}
     for name, value in given.items():
         if value is None:
             continue
@@ -261,12 +262,12 @@ def typed_axes(**given: Any) -> Axes:
         raise UsageError(_first_problem(error)) from None
 
 
-def _typed(name: str, value: Any) -> list[int]:
+def _typed(name: str, value: object) -> list[int]:
     values = _sequence(name, value) if not isinstance(value, int) else [value]
     return [count for part in values for count in parse_counts(str(part), f"--{name}")]
 
 
-def _sequence(name: str, value: Any) -> list[Any]:
+def _sequence(name: str, value: object) -> list[object]:
     if not isinstance(value, list | tuple | range):
         raise UsageError(f"{name}: {value!r} is neither a text like 512,1k..64k nor a list")
     return list(value)
@@ -286,5 +287,5 @@ def _first_problem(error: ValidationError) -> str:
     return f"{place}: {found['msg'].removeprefix('Value error, ')}{given}"
 
 
-def _shipped() -> Any:
+def _shipped() -> Traversable:
     return files("linbench.core").joinpath("grids")

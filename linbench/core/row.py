@@ -67,7 +67,7 @@ def _columns() -> tuple[Column, ...]:
     return tuple(columns)
 
 
-def _without_none(hint: Any) -> tuple[Any, bool]:
+def _without_none(hint: object) -> tuple[object, bool]:
     """Return an annotation without None, and whether it had it."""
     if get_origin(hint) not in (Union, types.UnionType):
         return hint, False
@@ -89,7 +89,7 @@ REQUIRED: Final = {
 """By part, the columns that stand together or not at all."""
 
 
-def to_row(measurement: Measurement) -> dict[str, Any]:
+def to_row(measurement: Measurement) -> dict[str, object]:
     """Return a measurement as plain JSON data, a value per column; samples are left out."""
     time = measurement.time and replace(measurement.time, samples=NO_SAMPLES)
     nested = encode(replace(measurement, time=time))
@@ -101,7 +101,7 @@ def to_row(measurement: Measurement) -> dict[str, Any]:
     }
 
 
-def from_row(row: Mapping[str, Any], samples: Mapping[str, Any] | None = None) -> Measurement:
+def from_row(row: Mapping[str, object], samples: Mapping[str, object] | None = None) -> Measurement:
     """Return the measurement that `to_row` made a row of.
 
     Args:
@@ -121,7 +121,7 @@ def from_row(row: Mapping[str, Any], samples: Mapping[str, Any] | None = None) -
     return decode(Measurement, nested)
 
 
-def _part(part: str, row: Mapping[str, Any]) -> dict[str, Any] | None:
+def _part(part: str, row: Mapping[str, object]) -> dict[str, object] | None:
     """Return the values of a part by field, or None if it is not there."""
     values = {column.field: row[column.name] for column in columns_of(part)}
     present = [name for name in REQUIRED[part] if row[name] is not None]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 
@@ -61,7 +60,7 @@ class Opened:
     def judge(
         self,
         call: Call,
-        returned: Any,
+        returned: object,
         expected: Mapping[str, Expected] | None = None,
         mirror_axis: str | None = None,
     ) -> Judgement:
@@ -77,7 +76,7 @@ class Opened:
         found = errors(results, expected or self.expected, self.budgets)
         return Judgement(found, complaint(found))
 
-    def judge_whole(self, call: Call, returned: Any) -> Judgement:
+    def judge_whole(self, call: Call, returned: object) -> Judgement:
         """Return the same, with the error by position along T."""
         judgement = self.judge(call, returned)
         tokens = self.operator.call_tokens(self.case)
@@ -92,7 +91,7 @@ class Opened:
                 along[spec.name] = replace(along[spec.name], by_position=places)
         return replace(judgement, errors=along)
 
-    def same(self, call: Call, one: Any, other: Any) -> bool:
+    def same(self, call: Call, one: object, other: object) -> bool:
         """Return whether two results have the same bits wherever the oracle says what is due.
 
         A cache has room that nobody writes: what stands there is no result.

@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 import torch
 
@@ -60,7 +59,7 @@ class Worker:
         self._opened: dict[str, Opened] = {}
         self._calls: dict[str, Call] = {}
         self._call_s: dict[str, float] = {}
-        self._last: dict[str, Any] = {}
+        self._last: dict[str, object] = {}
         self._timers: dict[str, Timer] = {}
         self._anchors: dict[str, Anchor] = {}
 
@@ -192,7 +191,7 @@ class Worker:
         _refuse(implementation.why_not(opened.operator, opened.case))
         return Call(opened.operator, implementation, opened.case, opened.laid)
 
-    def _first_call(self, call: Call) -> tuple[Any, Checked]:
+    def _first_call(self, call: Call) -> tuple[object, Checked]:
         """Call for the first time here; return a copy of what came, and what is known once it is right."""
         opened = self._opened[call.operator.name]
         opened.poison()
@@ -216,7 +215,7 @@ class Worker:
             raise Stop(Status.ERROR, reason) from None
         return kept, Checked(judgement.errors, first_call_s, work)
 
-    def _repeat(self, call: Call, checked: Checked, kept: Any) -> Checked:
+    def _repeat(self, call: Call, checked: Checked, kept: object) -> Checked:
         """Call again on the same inputs: whether the same bits come, and what is launched."""
         call.prepare()
         with launched(call.implementation) as kernels:

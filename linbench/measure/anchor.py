@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from linbench.core.samples import Samples
+from linbench.measure.hygiene import spoil
 from linbench.measure.sampling import take_turn
 from linbench.measure.timers import Timer
 
@@ -54,6 +55,6 @@ class Anchor:
         """Return n of them, each on matrices of its own."""
         return [Anchor(self._left.device.type) for _ in range(n)]
 
-    def spoil(self, returned: Tensor) -> None:
+    def spoil(self, returned: object) -> None:
         """Fill a product with NaN."""
-        returned.fill_(float("nan"))
+        spoil(returned, (self._left, self._right))

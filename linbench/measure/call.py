@@ -114,7 +114,7 @@ class Call:
             self._state = tuple(tensor.requires_grad_(differentiate) for tensor in copies)
         mode = self.case.mode
         values = self.operator.option_values(self.case)
-        self._keywords: dict[str, Any] = {
+        self._keywords: dict[str, object] = {
             name: value for name, value in values.items() if self.implementation.accepts(mode, name)
         }
         if self._state is not None:
@@ -126,7 +126,7 @@ class Call:
         if self.advances and self._state is not None and self._laid.state is not None:
             self.operator.restore(self._canonical(self._state), self._canonical(self._laid.state))
 
-    def __call__(self) -> Any:
+    def __call__(self) -> object:
         """Return what the implementation returns; this is the timed region."""
         if self.case.mode != "fwd_bwd":
             with torch.no_grad():
@@ -166,7 +166,7 @@ class Call:
             calls.append(call)
         return calls
 
-    def spoil(self, returned: Any) -> None:
+    def spoil(self, returned: object) -> None:
         """Fill with NaN what a call returned, but not what of it lies in an input or in the state."""
         spoil(returned, self.held)
 
@@ -203,7 +203,7 @@ class Call:
         finally:
             self._fill(self._inputs.generate(self.case.seed))
 
-    def results(self, returned: Any, mirror_axis: str | None = None) -> dict[str, Tensor]:
+    def results(self, returned: object, mirror_axis: str | None = None) -> dict[str, Tensor]:
         """Return what a call returned, by name and in the canonical layout.
 
         Args:
@@ -230,7 +230,7 @@ class Call:
         leaves += operator.state if self._state is not None else ()
         return [operator.output, *(replace(spec, name=f"d{spec.name}") for spec in leaves)]
 
-    def _parts(self, returned: Any) -> list[Any]:
+    def _parts(self, returned: object) -> list[object]:
         """Return what a call returned as a flat list."""
         mode = self.case.mode
         if mode == "fwd":
@@ -277,7 +277,7 @@ class Call:
         pairs = zip(state, self.operator.state, strict=True)
         return [self.implementation.canonical(tensor, spec) for tensor, spec in pairs]
 
-    def _named(self, tensors: Sequence[Any]) -> dict[str, Tensor]:
+    def _named(self, tensors: Sequence[object]) -> dict[str, Tensor]:
         specs = self.specs
         if len(specs) != len(tensors):
             names = ", ".join(spec.name for spec in specs)
@@ -300,7 +300,7 @@ class Call:
         return found
 
 
-def _describe(value: Any) -> str:
+def _describe(value: object) -> str:
     if isinstance(value, tuple | list):
         return f"a {type(value).__name__} of {len(value)}"
     return "None" if value is None else f"a {type(value).__name__}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 from linbench.measure.trace import Activity, device_activities
 
 Replay = Callable[[], None]
+R = TypeVar("R")
 
 
 class Device(Protocol):
@@ -28,11 +29,11 @@ class Device(Protocol):
         """Queue a kernel that does nothing for some cycles of the device's clock."""
         ...
 
-    def record(self) -> Any:
+    def record(self) -> object:
         """Queue an event, which takes the time when the device reaches it, and return it."""
         ...
 
-    def elapsed_s(self, start: Any, end: Any) -> float:
+    def elapsed_s(self, start: object, end: object) -> float:
         """Return the seconds between two events that the device has reached."""
         ...
 
@@ -40,7 +41,7 @@ class Device(Protocol):
         """Wait until the device has nothing left to do."""
         ...
 
-    def capture(self, body: Callable[[], Any]) -> tuple[Replay, Any]:
+    def capture(self, body: Callable[[], R]) -> tuple[Replay, R]:
         """Return what queues once more all that `body` queues, and what `body` returned when captured.
 
         What it returned is written by every replay. `body` is run once before, so that what is made at a
@@ -73,21 +74,21 @@ class CudaDevice:
         """Queue torch's spin kernel."""
         self._cuda._sleep(cycles)
 
-    def record(self) -> Any:
+    def record(self) -> object:
         """Queue an event with a time."""
         event = self._cuda.Event(enable_timing=True)
         event.record()
         return event
 
-    def elapsed_s(self, start: Any, end: Any) -> float:
+    def elapsed_s(self, start: object, end: object) -> float:
         """Return the seconds between two events, to about 0.5 us."""
-        return float(start.elapsed_time(end)) * 1e-3
+        return float(cast(Any, start).elapsed_time(end)) * 1e-3
 
     def synchronize(self) -> None:
         """Wait for every stream of the device."""
         self._cuda.synchronize()
 
-    def capture(self, body: Callable[[], Any]) -> tuple[Replay, Any]:
+    def capture(self, body: Callable[[], R]) -> tuple[Replay, R]:
         """Return the replay of a CUDA graph of `body`, captured on a stream of its own, and its result.
 
         Raises whatever `body` raises there, or torch if what it queued cannot be captured; torch's allocator

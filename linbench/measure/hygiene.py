@@ -33,16 +33,16 @@ CLOCKS = tuple(
 )
 
 
-def _clocks() -> tuple[Any, ...]:
+def _clocks() -> tuple[object, ...]:
     return tuple(getattr(time, name) for name in CLOCKS)
 
 
-def _set_clocks(value: tuple[Any, ...]) -> None:
+def _set_clocks(value: tuple[object, ...]) -> None:
     for name, clock in zip(CLOCKS, value, strict=True):
         setattr(time, name, clock)
 
 
-SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
+SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "clocks": (_clocks, _set_clocks),
     "working directory": (os.getcwd, os.chdir),
     "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
@@ -57,12 +57,12 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
 }
 
 
-def settings() -> dict[str, Any]:
+def settings() -> dict[str, object]:
     """Return the global settings of torch and of Python as they stand, by name."""
     return {name: read() for name, (read, _) in SETTINGS.items()}
 
 
-def put_back(before: Mapping[str, Any]) -> list[str]:
+def put_back(before: Mapping[str, object]) -> list[str]:
     """Set the global settings as they were; return the names of those that had changed."""
     changed = [name for name, value in settings().items() if value != before[name]]
     for name in changed:
@@ -80,7 +80,7 @@ def reseed(seed: int) -> None:
         torch.cuda.manual_seed_all(seed)
 
 
-def copied(returned: Any) -> Any:
+def copied(returned: object) -> object:
     """Return a copy of what a call returned, as it stands now: it waits for the current stream alone.
 
     What a call leaves to another thread or to another stream to finish is not in the copy.
@@ -90,7 +90,7 @@ def copied(returned: Any) -> Any:
     return returned.detach().clone() if isinstance(returned, Tensor) else returned
 
 
-def spoil(returned: Any, spared: Collection[Tensor]) -> None:
+def spoil(returned: object, spared: Collection[Tensor]) -> None:
     """Fill every tensor that a call returned with NaN, but for memory that a spared tensor lies in."""
     if isinstance(returned, tuple | list):
         for part in returned:
@@ -101,17 +101,19 @@ def spoil(returned: Any, spared: Collection[Tensor]) -> None:
             returned.detach().fill_(torch.nan)
 
 
-def same_bits(one: Any, other: Any) -> bool:
+def same_bits(one: object, other: object) -> bool:
     """Return whether two results are the same to the bit; NaN is the same as NaN of the same bits."""
     if isinstance(one, tuple | list):
-        return len(one) == len(other) and all(map(same_bits, one, other))
-    if not isinstance(one, Tensor):
+        if not isinstance(other, tuple | list) or len(one) != len(other):
+            return False
+        return all(map(same_bits, one, other))
+    if not isinstance(one, Tensor) or not isinstance(other, Tensor):
         return one is other or one == other
     as_bytes = (tensor.contiguous().flatten().view(torch.uint8) for tensor in (one, other))
     return one.shape == other.shape and one.dtype == other.dtype and torch.equal(*as_bytes)
 
 
-def shared(returned: Any, given: Mapping[str, Tensor]) -> str | None:
+def shared(returned: object, given: Mapping[str, Tensor]) -> str | None:
     """Return the name of a given tensor whose memory something returned lies in, or None."""
     if isinstance(returned, tuple | list):
         return next((name for name in (shared(part, given) for part in returned) if name), None)

@@ -31,9 +31,9 @@ def launched(implementation: Implementation) -> Iterator[list[Kernel]]:
 
 
 @contextmanager
-def _triton_launches() -> Iterator[list[Any]]:
+def _triton_launches() -> Iterator[list[object]]:
     """Yield a list to which every kernel is added that Triton launches meanwhile."""
-    seen: list[Any] = []
+    seen: list[object] = []
     compiler = sys.modules.get(TRITON_COMPILER)
     if compiler is None:
         yield seen
@@ -41,7 +41,7 @@ def _triton_launches() -> Iterator[list[Any]]:
     kind: Any = compiler.CompiledKernel
     before = kind.launch_metadata
 
-    def note(kernel: Any, *given: Any) -> Any:
+    def note(kernel: object, *given: object) -> object:
         seen.append(kernel)
         return before(kernel, *given)
 

@@ -6,7 +6,6 @@ import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,7 +35,7 @@ class Parts:
     outputs: Storages = field(default_factory=dict)
     saved: Storages = field(default_factory=dict)
 
-    def run(self, call: Callable[[], Any]) -> None:
+    def run(self, call: Callable[[], object]) -> None:
         """Make the call, note what it kept and returned, and let go of it."""
         with saved_tensors_hooks(self._keep, lambda tensor: tensor):
             returned = call()
@@ -46,7 +45,7 @@ class Parts:
         self._add(self.saved, tensor)
         return tensor
 
-    def _note(self, returned: Any) -> None:
+    def _note(self, returned: object) -> None:
         if isinstance(returned, tuple | list):
             for part in returned:
                 self._note(part)

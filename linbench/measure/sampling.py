@@ -6,7 +6,6 @@ import gc
 import time
 from collections.abc import Callable
 from statistics import median
-from typing import Any
 
 from linbench.core.samples import Samples
 from linbench.measure.hygiene import copied
@@ -44,7 +43,7 @@ def take_turn(
     max_samples: int,
     call_s: float,
     clock: Callable[[], float] = time.perf_counter,
-) -> tuple[Samples, Any]:
+) -> tuple[Samples, object]:
     """Return the samples of one turn, and what its last call returned, as it stood when the call did.
 
     Calls are made until the budget is spent, one at least.
@@ -54,7 +53,7 @@ def take_turn(
     as long as the one before (`call_s` for the first), is copied at once.
     """
     parts: list[Samples] = []
-    returned: Any = None
+    returned: object = None
     spent = 0.0
     gc.collect()
     gc.disable()

@@ -191,7 +191,7 @@ def gpu_state(uuid: str) -> dict[str, Any]:
     with suppress(pynvml.NVMLError):
         pynvml.nvmlInit()
         card = pynvml.nvmlDeviceGetHandleByUUID(uuid)
-        reads: dict[str, Callable[[], Any]] = {
+        reads: dict[str, Callable[[], object]] = {
             "gpu_sm_mhz": lambda: float(pynvml.nvmlDeviceGetClockInfo(card, pynvml.NVML_CLOCK_SM)),
             "gpu_memory_mhz": lambda: float(pynvml.nvmlDeviceGetClockInfo(card, pynvml.NVML_CLOCK_MEM)),
             "gpu_c": lambda: float(pynvml.nvmlDeviceGetTemperature(card, pynvml.NVML_TEMPERATURE_GPU)),

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from statistics import median
-from typing import Any, Protocol
+from typing import Protocol
 
 from linbench.core.samples import Samples
 from linbench.core.timer import timer_name
@@ -22,7 +22,7 @@ REPLAYS = 30
 MOST_COPIES = 4096
 OVERHEAD_SAMPLES = 100
 
-Keep = Callable[[Any], Any]
+Keep = Callable[[object], object]
 
 
 class CannotTime(NotImplementedError):
@@ -50,7 +50,7 @@ class Timed(Protocol):
         """Put back what the call before may have advanced."""
         ...
 
-    def __call__(self) -> Any:
+    def __call__(self) -> object:
         """Make the call."""
         ...
 
@@ -58,17 +58,17 @@ class Timed(Protocol):
         """Return the call n times, each on copies of the inputs."""
         ...
 
-    def spoil(self, returned: Any) -> None:
+    def spoil(self, returned: object) -> None:
         """Fill with NaN what a call returned, so that a result that is not written again is seen."""
         ...
 
 
-def as_it_is(returned: Any) -> Any:
+def as_it_is(returned: object) -> object:
     """Return what a call returned."""
     return returned
 
 
-Sample = tuple[Samples, Any]
+Sample = tuple[Samples, object]
 """The samples of one call, and what the call returned or `keep` made of it."""
 
 
@@ -122,7 +122,7 @@ class CpuTimer:
         self._process_ns = process_ns
         self._standing = standing
 
-    def bind(self, call: Callable[[], Any]) -> Sampler:
+    def bind(self, call: Callable[[], object]) -> Sampler:
         """Return what takes the wall time of a call."""
         clock_ns, process_ns = self._clock_ns, self._process_ns
 
@@ -161,7 +161,7 @@ class CudaEventsColdTimer:
         self._device = device
         self._clock_ns = clock_ns
 
-    def bind(self, call: Callable[[], Any]) -> Sampler:
+    def bind(self, call: Callable[[], object]) -> Sampler:
         """Return what takes the device time of a call."""
         device = self._device
 
@@ -308,7 +308,7 @@ class CuptiTimer:
         self._clock_ns = clock_ns
         device.trace(lambda: device.spin(1))  # the first trace of a process also sets the profiler up
 
-    def bind(self, call: Callable[[], Any]) -> Sampler:
+    def bind(self, call: Callable[[], object]) -> Sampler:
         """Return what takes the span and the sum of a call's kernels.
 
         A sample raises BadTrace if nothing ran on the device, or the profiler lost what did.

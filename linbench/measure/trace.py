@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 MARKER = "spin_kernel"
 
@@ -30,7 +30,59 @@ class Activity:
     correlation: int
 
 
-def device_activities(events: Iterable[Any]) -> list[Activity]:
+class _DeviceType(Protocol):
+    name: str
+
+
+class KinetoEvent(Protocol):
+    """An event of kineto, torch's profiler, as far as it is read here and by `linbench.profiling`."""
+
+    def name(self) -> str:
+        """Of the operator, range or kernel."""
+        ...
+
+    def activity_type(self) -> str:
+        """What kind of thing ran: cpu_op, kernel, ..."""
+        ...
+
+    def device_type(self) -> _DeviceType:
+        """On what it ran."""
+        ...
+
+    def start_ns(self) -> int:
+        """When it started."""
+        ...
+
+    def duration_ns(self) -> int:
+        """How long it ran."""
+        ...
+
+    def correlation_id(self) -> int:
+        """Ties a kernel to the call of the driver that queued it."""
+        ...
+
+    def start_thread_id(self) -> int:
+        """Number of the host's thread."""
+        ...
+
+    def flops(self) -> int:
+        """As torch counts them."""
+        ...
+
+    def nbytes(self) -> int:
+        """Taken or given back."""
+        ...
+
+    def shapes(self) -> Sequence[Sequence[int]]:
+        """Of its tensor arguments."""
+        ...
+
+    def dtypes(self) -> Sequence[str]:
+        """Of its arguments."""
+        ...
+
+
+def device_activities(events: Iterable[KinetoEvent]) -> list[Activity]:
     """Return what ran on a CUDA device of the events of kineto, torch's profiler; the host's are left out."""
     return [
         Activity(event.name(), event.start_ns(), event.duration_ns(), event.correlation_id())

@@ -11,11 +11,11 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
 
 from linbench.core.case import DTYPES
 from linbench.core.ceiling import Ceiling
@@ -33,7 +33,7 @@ DISPATCHES = 2000
 READINGS = 10_000
 
 Rates = list[float]
-Block = np.ndarray[Any, Any]
+Block = NDArray[np.void]
 
 
 def measured(device: str) -> Iterator[Ceiling]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any
 
 from torch._C._profiler import _RecordFunctionFast as Range
 
@@ -15,7 +14,7 @@ class RangedFunction(ctypes._CFuncPtr):  # type: ignore[misc, name-defined]
 
     _flags_ = ctypes._FUNCFLAG_CDECL  # type: ignore[attr-defined]
 
-    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+    def __call__(self, *arguments: object, **keywords: object) -> object:
         """Return what the function returns."""
         with Range(f"{FOREIGN}{getattr(self, '__name__', 'function')}"):
             return super().__call__(*arguments, **keywords)

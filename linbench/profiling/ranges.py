@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch._C._profiler import _RecordFunctionFast as Range
@@ -12,7 +12,7 @@ from torch._C._profiler import _RecordFunctionFast as Range
 from linbench.measure.call import Call
 from linbench.profiling.phase import phases
 
-Ranges = Sequence[AbstractContextManager[Any]]
+Ranges = Sequence[AbstractContextManager[object]]
 """One for each phase, in order; they may be entered as often as there are calls."""
 
 
@@ -24,10 +24,10 @@ def ranges(call: Call) -> Ranges:
     names = phases(call.implementation.name, call.case.mode)
     if call.case.device == "cuda":
         return [_WithNvtx(name) for name in names]
-    return [cast(AbstractContextManager[Any], Range(name)) for name in names]
+    return [cast(AbstractContextManager[object], Range(name)) for name in names]
 
 
-def in_ranges(call: Call, around: Ranges) -> Any:
+def in_ranges(call: Call, around: Ranges) -> object:
     """Make a call as `Call` does, each phase in its range, and return what it returns."""
     if len(around) == 1:
         with around[0], torch.no_grad():

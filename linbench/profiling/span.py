@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from linbench.measure.trace import KinetoEvent
 
 ITEM_BYTES = {
     **{"double": 8, "float": 4, "c10::Half": 2, "c10::BFloat16": 2},
@@ -43,7 +44,7 @@ class Span:
     allocated_bytes: int = 0
 
 
-def spans(events: Iterable[Any]) -> list[Span]:
+def spans(events: Iterable[KinetoEvent]) -> list[Span]:
     """Return the events of kineto, torch's profiler, as spans."""
     found = []
     for event in events:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any
 
 from linbench import api
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Measurement, Status, Time
 from linbench.core.plan import Settings
+from linbench.core.telemetry import Range
 from linbench.core.timer import DEFAULT_TIMER
 from linbench.execution.schedule import DEFAULT_PROCESSES, Schedule
 from linbench.measure.timers import overhead, timer_for
@@ -218,7 +218,7 @@ class Nothing:
         """Return n such calls."""
         return [Nothing()] * n
 
-    def spoil(self, returned: Any) -> None:
+    def spoil(self, returned: object) -> None:
         """Do nothing."""
 
 
@@ -248,9 +248,9 @@ def _medians(time: Time | None) -> list[float]:
     return [median(time.samples.time_s[start:end]) for start, end in pairwise(ends)]
 
 
-def _middle(during: Any, name: str) -> float:
+def _middle(during: Mapping[str, Range], name: str) -> float:
     """Return the middle of what was read during a row, 0 where it was not."""
-    return float(during.get(name, (0.0, 0.0, 0.0))[1])
+    return during[name].middle if name in during else 0.0
 
 
 def _timer_reading(device: str, gpus: Sequence[str]) -> tuple[float, float]:

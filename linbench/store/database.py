@@ -120,7 +120,7 @@ def _server(url: str) -> Engine:
     return create_engine(make_url(url), poolclass=NullPool, json_serializer=_strict)
 
 
-def _strict(value: Any) -> str:
+def _strict(value: object) -> str:
     """Return JSON as every database takes it: without NaN and Infinity, which no row may hold."""
     return json.dumps(value, allow_nan=False)
 

@@ -6,9 +6,8 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, text, update
 
 from linbench.core.case import Case
 from linbench.core.codec import decode, encode
@@ -259,7 +258,7 @@ class Store:
             .exists()
         )
 
-    def _pasts(self, *conditions: Any) -> list[Past]:
+    def _pasts(self, *conditions: ColumnElement[bool]) -> list[Past]:
         columns = (
             *(measurements.c[name] for name in ("run", "implementation", *CASE)),
             *(measurements.c[name] for name in ("timer", "median_s", "anchor_median_s")),
@@ -360,7 +359,7 @@ def _new_id(now: datetime) -> str:
     return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
-def _is_latest() -> Any:
+def _is_latest() -> ColumnElement[bool]:
     """Return the condition that a row is the last of its run, implementation and case."""
     later = measurements.alias("later")
     return ~(

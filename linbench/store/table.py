@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from linbench.core import row
 from linbench.core.measurement import Measurement
@@ -59,10 +59,11 @@ def frame(found: Iterable[Run]) -> pd.DataFrame:
     return table.astype({name: kind for name, kind in COLUMNS.items() if kind != "str"})
 
 
-def _record(measurement: Measurement, run: str, roofs: Roofs) -> dict[str, Any]:
+def _record(measurement: Measurement, run: str, roofs: Roofs) -> dict[str, object]:
     """Return a row flat: axes as columns, what is nested as JSON, the errors of each tensor at the end."""
     record = row.to_row(measurement)
-    errors, approximation = (record.pop(name) for name in NESTED)
+    for name in NESTED:
+        del record[name]
     worst = measurement.errors.get(measurement.worst_tensor or "")
     bound = bound_of(roofs, measurement.case, measurement.work)
     time = measurement.time
@@ -81,11 +82,11 @@ def _record(measurement: Measurement, run: str, roofs: Roofs) -> dict[str, Any]:
         "rel_l2": worst.rel_l2 if worst else None,
         "budget": worst.budget if worst else None,
     }
-    distances = {f"rel_l2_{name}": error["rel_l2"] for name, error in errors.items()}
-    distances |= {f"approximation_{name}": value for name, value in approximation.items()}
+    distances = {f"rel_l2_{name}": error.rel_l2 for name, error in measurement.errors.items()}
+    distances |= {f"approximation_{name}": value for name, value in measurement.approximation.items()}
     return {name: record[name] for name in COLUMNS} | distances
 
 
-def _flat(value: Any) -> Any:
+def _flat(value: object) -> object:
     """Return what is nested as JSON."""
     return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value

@@ -1,10 +1,10 @@
 """Spreadsheet: cells that none takes for a formula."""
 
-from typing import Any, Final
+from typing import Final
 
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
-def harmless(value: Any) -> Any:
+def harmless(value: object) -> object:
     """Return a text that a spreadsheet will not take for a formula."""
     return f"'{value}" if isinstance(value, str) and value.lstrip(" \n").startswith(FORMULA_STARTS) else value

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from statistics import quantiles
-from typing import Any, Final
+from typing import Final
 
 from linbench.core.errors import UsageError
 from linbench.core.measurement import Measurement
@@ -73,7 +73,7 @@ def write(run: Run, path: Path) -> list[str]:
     return without_time(run)
 
 
-def _result(rows: Sequence[Measurement], began: int) -> list[Any]:
+def _result(rows: Sequence[Measurement], began: int) -> list[object]:
     """Return a benchmark's values in the order of `COLUMNS`, less the last, which are null."""
     samples = [
         list(row.time.samples.time_s) if row.time and row.time.samples.time_s else None for row in rows

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from linbench.core.measurement import Measurement
 from linbench.core.run import Run
@@ -23,7 +22,7 @@ def write(run: Run, path: Path) -> list[str]:
     return without_time(run)
 
 
-def _entries(row: Measurement) -> Iterator[dict[str, Any]]:
+def _entries(row: Measurement) -> Iterator[dict[str, object]]:
     if row.time is None:
         return
     time = row.time

@@ -80,7 +80,7 @@ class HeadLine(Outside):
     run: RunLine
 
 
-def head(run: Run) -> dict[str, Any]:
+def head(run: Run) -> dict[str, object]:
     """Return the first line of a run's file as JSON data."""
     named = {name: getattr(run, name) for name in ("id", "created_at", "finished_at")}
     named |= {"environment": encode(run.environment), "plan": encode(run.plan)}
@@ -104,14 +104,14 @@ def lines(run: Run) -> Iterator[str]:
         yield json.dumps(line, allow_nan=False)
 
 
-def json_row(measurement: Measurement, run: str) -> dict[str, Any]:
+def json_row(measurement: Measurement, run: str) -> dict[str, object]:
     """Return the line of a row as JSON data, without samples."""
     row = to_row(measurement)
     case = {column.name: row.pop(column.name) for column in columns_of("case")}
     return {"run": run, "case_id": measurement.case.id, "case": case, **row}
 
 
-def is_head(line: Any) -> bool:
+def is_head(line: object) -> bool:
     """Return whether JSON data looks like the first line of such a file."""
     return isinstance(line, dict) and "linbench" in line
 
@@ -161,10 +161,10 @@ def read(text: str, name: str, imported_from: str) -> Run:
     )
 
 
-def schema() -> dict[str, Any]:
+def schema() -> dict[str, object]:
     """Return the JSON Schema of a line."""
     lines: Any = HeadLine | RowLine
-    found = TypeAdapter[Any](lines).json_schema()
+    found = TypeAdapter[object](lines).json_schema()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"A line of linbench JSON lines, version {VERSION}: the head first, then a row a line",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, median, quantiles, stdev
-from typing import Any, Final
+from typing import Final
 
 from linbench.core.codec import encode
 from linbench.core.measurement import Measurement, Time
@@ -49,7 +49,7 @@ def write(run: Run, path: Path) -> list[str]:
     ]
 
 
-def _benchmark(run: Run, row: Measurement, time: Time) -> dict[str, Any]:
+def _benchmark(run: Run, row: Measurement, time: Time) -> dict[str, object]:
     case = label(row).removeprefix(f"{row.implementation} ")
     return {
         "group": case,
@@ -72,7 +72,7 @@ def _benchmark(run: Run, row: Measurement, time: Time) -> dict[str, Any]:
     }
 
 
-def _statistics(samples_s: Sequence[float]) -> dict[str, Any]:
+def _statistics(samples_s: Sequence[float]) -> dict[str, object]:
     """Return what pytest-benchmark says of rounds of one call each; quartiles are interpolated linearly."""
     ordered = sorted(samples_s)
     low, _, high = quantiles(ordered, n=4, method="inclusive") if len(ordered) > 1 else ordered * 3

@@ -92,7 +92,7 @@ def validated(model: type[Model], text: str, where: str) -> Model:
         raise UsageError(f"{where}: {f'{field}: ' if field else ''}{message}{given}") from None
 
 
-def shortened(value: Any) -> str:
+def shortened(value: object) -> str:
     """Return a value as it may be quoted in a line."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
@@ -107,8 +107,8 @@ def _no_number(word: str) -> NoReturn:
     raise ValueError(f"{word} is no number; write null where there is none")
 
 
-def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _keys_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
     for name, value in pairs:
         if name in found:
             raise ValueError(f"the key {shortened(name)} stands twice in one object")
@@ -116,9 +116,9 @@ def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _check_bounds(value: Any, where: str) -> None:
+def _check_bounds(value: object, where: str) -> None:
     """Refuse what is too deep, too long, too large, or what no database takes as text."""
-    left: list[tuple[Any, tuple[str | int, ...]]] = [(value, ())]
+    left: list[tuple[object, tuple[str | int, ...]]] = [(value, ())]
     while left:
         part, place = left.pop()
         problem = None
