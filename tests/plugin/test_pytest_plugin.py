@@ -11,19 +11,19 @@ from linbench.store.sessions import Sessions
 from linbench.store.store import Store
 
 FIXTURE = """
-from linbench.execution.plan import Protocol
+from linbench.core.plan import Settings
 
-SHORT = Protocol(processes=1, min_time_s=0.02, max_time_s=0.02)
+SHORT = Settings(processes=1, min_time_s=0.02, max_time_s=0.02)
 
 def test_a_row(linbench):
-    row = linbench("linear/chunk", T=16, H=2, D=8, device="cpu", protocol=SHORT)
+    row = linbench("linear/chunk", T=16, H=2, D=8, device="cpu", settings=SHORT)
     assert row.status == "ok" and row.time.median_s > 0 and row.errors and row.memory
     assert (row.case.T, row.case.mode) == (16, "fwd")
 
 def test_a_mode_and_an_option(linbench):
-    once = Protocol(once=True)
+    once = Settings(once=True)
     row = linbench("linear/chunk", T=16, H=2, D=8, mode="decode", options={"feature_map": "relu"},
-                   device="cpu", protocol=once)
+                   device="cpu", settings=once)
     assert (row.case.mode, row.case.options["feature_map"], row.time) == ("decode", "relu", None)
 
 def test_a_row_that_is_not_ok(linbench):
