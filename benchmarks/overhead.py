@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 
 import linbench
-from linbench.execution.plan import Protocol
+from linbench.core.plan import Settings
 from linbench.execution.slot import Slot
 from linbench.measure.telemetry import Telemetry
 
@@ -59,7 +59,7 @@ class Meter:
 
 def ours(folder, processes):
     """Return the rows of each case, when each was done after the start, and the meter."""
-    protocol = Protocol(processes=processes, precision=0.0, min_time_s=TIMED_S, max_time_s=TIMED_S)
+    settings = Settings(processes=processes, precision=0.0, min_time_s=TIMED_S, max_time_s=TIMED_S)
     cases, done_s = [], []
     start = time.perf_counter()
 
@@ -76,7 +76,7 @@ def ours(folder, processes):
             impl=NAMES,
             device="cpu",
             db=folder / "x.db",
-            protocol=protocol,
+            settings=settings,
             on_rows=note,
         )
     return cases, done_s, meter

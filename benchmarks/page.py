@@ -14,9 +14,8 @@ from pathlib import Path
 from statistics import median
 
 from playwright.sync_api import sync_playwright
-from test_harness import PLAN, rows
+from test_harness import rows, run_of
 
-from linbench.core.run import Run
 from linbench.report.page import render
 
 ROWS = 5040
@@ -46,7 +45,7 @@ def ours():
         )
         for row in rows(ROWS)
     ]
-    return render(Run("20261122-143000-1a2b", "2026-11-22T14:30:00+00:00", None, {}, PLAN, tuple(found)))
+    return render(run_of(found))
 
 
 def plain():

@@ -18,7 +18,7 @@ from scipy.stats import t as student
 
 from linbench.core.case import Case
 from linbench.core.registry import registry
-from linbench.execution.plan import Job
+from linbench.execution.schedule import Job
 from linbench.measure.call import Call, LaidInputs
 from linbench.measure.heap import keep_freed
 from linbench.measure.timers import timer_for

@@ -10,12 +10,17 @@ from dataclasses import replace
 import pytest
 
 from linbench.core.case import Case
+from linbench.core.environment import Environment, Host
+from linbench.core.grid import Grid
 from linbench.core.measurement import Measurement, Memory, Status, TensorError, Time
+from linbench.core.plan import Plan
+from linbench.core.provenance import Code
 from linbench.core.run import Run
 from linbench.report.page import render
 from linbench.store.store import Store
 
-PLAN = {"grid": {"name": "axes"}, "device": "cpu", "implementations": [], "plugins": [], "protocol": {}}
+ENVIRONMENT = Environment(Host("A", 2, 2**34, "Linux", "3.11"), (), {}, Code("linbench"))
+PLAN = Plan(Grid("axes"), "cpu")
 SAMPLES_S = tuple(1e-3 + 1e-6 * number for number in range(100))
 
 
@@ -33,6 +38,11 @@ def rows(n):
     return found
 
 
+def run_of(found):
+    """Return a run of rows."""
+    return Run("20261122-143000-1a2b", "2026-11-22T14:30:00+00:00", None, ENVIRONMENT, PLAN, tuple(found))
+
+
 @pytest.mark.parametrize("words", ["--help", "list grids", "list implementations"])
 def test_command(benchmark, words):
     command = [sys.executable, "-m", "linbench", *words.split()]
@@ -45,7 +55,7 @@ def test_store_1000_rows(benchmark, tmp_path, a_transaction):
     written = rows(1000)
 
     def insert():
-        run = store.begin({}, PLAN).id
+        run = store.begin(ENVIRONMENT, PLAN).id
         for start in range(0, 1000, a_transaction):
             store.append(run, written[start : start + a_transaction])
         return run
@@ -56,7 +66,7 @@ def test_store_1000_rows(benchmark, tmp_path, a_transaction):
 
 def test_read_1000_rows_with_samples(benchmark, tmp_path):
     store = Store(str(tmp_path / "x.db"), write=True)
-    run = store.begin({}, PLAN).id
+    run = store.begin(ENVIRONMENT, PLAN).id
     store.append(run, rows(1000))
     found = benchmark.pedantic(store.run, (run,), {"with_samples": True}, rounds=5, warmup_rounds=1)
     assert found.measurements == tuple(
@@ -73,6 +83,5 @@ def as_stored(time):
 
 @pytest.mark.parametrize("n", [1000, 4000])
 def test_report(benchmark, n):
-    run = Run("20261122-143000-1a2b", "2026-11-22T14:30:00+00:00", None, {}, PLAN, tuple(rows(n)))
-    page = benchmark.pedantic(render, (run,), rounds=3, warmup_rounds=1)
+    page = benchmark.pedantic(render, (run_of(rows(n)),), rounds=3, warmup_rounds=1)
     assert "<html" in page

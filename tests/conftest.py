@@ -68,11 +68,10 @@ def stored(command_line):
     """
     from synthetic import CEILINGS
 
-    from linbench.core.ceiling import Ceiling
     from linbench.profiling.ceiling import keep
 
     command = command_line("stored")
-    keep([Ceiling(**one) for one in CEILINGS["found"]], str(command.folder / "results/linbench.db"))
+    keep(CEILINGS.entries, str(command.folder / "results/linbench.db"))
     grid = ["--T", "32,64,128", "--H", "2", "--D", "8,16", "--device", "cpu", "--min-time", "2ms"]
     names = "linear/chunk,linear/naive,linear/cuda,softmax/flash"
     out, _ = command("run", *grid, "--impl", names, "--no-report")

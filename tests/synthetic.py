@@ -29,6 +29,10 @@ ENVIRONMENT = Environment(
 )
 
 
+BARE = Environment(Host("A", 2, 2**34, "Linux", "3.11"), (), {}, Code("linbench"))
+BARE_PLAN = Plan(Grid("axes"), "cpu")
+
+
 def _ceiling(name, best, unit="B/s", holds_bytes=None):
     return Ceiling(name, "cpu", 1, unit, best, best, best, "made up", holds_bytes)
 

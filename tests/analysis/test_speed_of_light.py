@@ -10,7 +10,7 @@ from linbench.core.work import Work
 from linbench.store.table import frame
 
 WORK = Work(1e9, 4e9, 2**20)
-MEASURED = ENVIRONMENT | {"ceilings": CEILINGS}
+MEASURED = replace(ENVIRONMENT, ceilings=CEILINGS)
 
 
 def rows():

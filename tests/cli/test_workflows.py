@@ -4,12 +4,9 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "compare"))
 from scratch import Scratch
 
 FOLDER = Path(__file__).parents[2] / "docs" / "ci"

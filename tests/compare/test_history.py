@@ -2,18 +2,26 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.stats import ttest_ind
+from synthetic import BARE, BARE_PLAN, code
 
-from linbench.compare.history import machine, other_changes, series_of
+from linbench.compare.history import other_changes, series_of
 from linbench.core.case import Case
+from linbench.core.gpu import Gpu
 from linbench.core.measurement import Measurement, Status, Time
+from linbench.core.provenance import Code
 from linbench.statistics.change_points import change_points
 from linbench.store.store import Past, Store
 
-HOST = {"host": {"cpu": "A", "cores": 2}, "gpus": []}
+
+def at(number, dirty=False, **rest):
+    """The environment of a run whose code was at the commit of a number, and linbench's at another."""
+    measured = Code("mine", None, f"{number:02d}" * 20, dirty, ("linear/chunk", "linear/naive"))
+    return replace(BARE, **{"harness": code(commit="f" * 40), "code": (measured,)} | rest)
 
 
 def step(source, noise, before, after, size):
@@ -92,21 +100,21 @@ def test_one_run_that_stands_out_is_no_change():
     assert change_points(values) == []
 
 
-def past(number, ratio=0.5, environment=HOST, **rest):
-    git = {"git": {"commit": f"{number:02d}" * 20, "dirty": False}}
+def past(number, ratio=0.5, environment=None, **rest):
     given = {"implementation": "linear/chunk", "case": Case(1, 64, 2, 16, 16), "timer": "cpu"} | rest
-    return Past(f"run{number}", "", {**git, **environment}, median_s=2 * ratio, anchor_s=2.0, **given)
+    environment = environment or at(number)
+    return Past(f"run{number}", "", environment, median_s=2 * ratio, anchor_s=2.0, **given)
 
 
 def test_other_machines_timers_cases_and_implementations_are_other_series():
-    gpu = {"host": {"cpu": "A", "cores": 2}, "gpus": [{"name": "H100", "driver": "1"}]}
-    newer = gpu | {"gpus": [{"name": "H100", "driver": "2"}]}
+    gpu, newer = (replace(BARE, gpus=(Gpu("H100", "", 2**36, driver),)) for driver in "12")
+    b, four = (replace(BARE, host=replace(BARE.host, **other)) for other in ({"cpu": "B"}, {"cores": 4}))
     on_cuda = Case(1, 64, 2, 16, 16, device="cuda")
     found = series_of(
         [
             past(1),
-            past(2, environment={"host": {"cpu": "B", "cores": 2}, "gpus": []}),
-            past(3, environment={"host": {"cpu": "A", "cores": 4}, "gpus": []}),
+            past(2, environment=b),
+            past(3, environment=four),
             past(4, timer="other"),
             past(5, case=Case(1, 128, 2, 16, 16)),
             past(6, implementation="linear/naive"),
@@ -120,7 +128,6 @@ def test_other_machines_timers_cases_and_implementations_are_other_series():
     ]  # fmt: skip
     assert found[0].machine == "A, 2 cores"
     assert found[6].machine == "H100, driver 1"
-    assert machine({}, "cpu") == "unknown processor, ? cores"
 
 
 def test_a_change_names_the_commits_around_it():
@@ -130,14 +137,28 @@ def test_a_change_names_the_commits_around_it():
     (change,) = series.changes
     assert series.values[3] == pytest.approx(math.log(values[3]))
     assert series.commits(change) == ("09" * 20, "10" * 20)
-    for git in (None, {"commit": "a", "dirty": True}):
-        spoilt = [past(n, v, HOST | {"git": git} if n == 9 else HOST) for n, v in enumerate(values)]
+    for other in (at(9, code=()), at(9, dirty=True)):
+        spoilt = [past(n, v, other if n == 9 else None) for n, v in enumerate(values)]
         assert series_of(spoilt)[0].commits(change) is None
 
 
+def test_the_commits_are_those_of_the_repository_that_an_implementation_lies_in():
+    def both(number):
+        other = code("linear/other", commit="e" * 40)
+        return at(number, code=(other, *at(number).code))
+
+    pasts = [past(n, 1.0 + (n >= 10), both(n)) for n in range(20)]
+    (series,) = series_of(pasts)
+    assert series.commits(series.changes[0]) == ("09" * 20, "10" * 20)
+    (series,) = series_of(replace(one, implementation="linear/other") for one in pasts)
+    assert series.commits(series.changes[0]) == ("e" * 40, "e" * 40)
+    (series,) = series_of(replace(one, implementation="linear/unknown") for one in pasts)
+    assert series.commits(series.changes[0]) is None
+
+
 def test_libraries_that_changed_meanwhile_are_named():
-    before = past(1, environment={"libraries": {"torch": "2.6", "numpy": "2.0"}})
-    after = past(2, environment={"libraries": {"torch": "2.7", "numpy": "2.0", "triton": "3.4"}})
+    before = past(1, environment=at(1, libraries={"torch": "2.6", "numpy": "2.0"}))
+    after = past(2, environment=at(2, libraries={"torch": "2.7", "numpy": "2.0", "triton": "3.4"}))
     assert other_changes(before, after) == ["torch 2.6 -> 2.7", "triton none -> 3.4"]
 
 
@@ -148,8 +169,7 @@ def db(tmp_path):
     store = Store(str(path), write=True)
     source = np.random.default_rng(7)
     for number in range(20):
-        git = {"commit": f"{number:02d}" * 20, "dirty": False}
-        run = store.begin(HOST | {"libraries": {"torch": "2.6"}, "git": git}, {"grid": {"name": "axes"}})
+        run = store.begin(at(number, libraries={"torch": "2.6"}), BARE_PLAN)
         drift = math.exp(source.normal(0, 0.3))
         rows = []
         for T in (128, 256):
@@ -169,12 +189,15 @@ def test_the_command_prints_the_runs_the_change_and_what_to_type(linbench, db):
     assert "A, 2 cores, timer cpu: 20 runs" in out
     assert "  0.5" in out
     assert [line.split()[0] for line in out.splitlines() if line.endswith("nightly")] == [run]
+    assert [line.split()[2] for line in out.splitlines() if line.startswith(f"  {run}")] == ["1919191919"]
     assert "linbench compare 090909090909 101010101010 --impl linear/chunk --B 1 --T 256 --H 2 " in out
     (series,) = lines(linbench("history", Case(1, 256, 2, 16, 16).id[:8], "--db", db, "--format", "json")[0])
     (change,) = series["changes"]
     assert change["size"] == pytest.approx(0.03, abs=0.005)
     assert change["commits"] == ["09" * 20, "10" * 20]
     assert series["runs"][-1]["baselines"] == ["nightly"]
+    measured = {"name": "mine", "version": None, "commit": "19" * 20, "dirty": False}
+    assert series["runs"][-1]["code"] == measured
     both = lines(linbench("history", "linear/chunk", "--db", db, "--format", "json")[0])
     assert [(one["case"]["T"], len(one["changes"])) for one in both] == [(128, 0), (256, 1)]
 
@@ -217,7 +240,7 @@ def test_a_name_is_one_to_64_characters(db):
 
 def test_pasts_of_a_run_are_those_of_its_rows(db):
     store = Store(str(db), write=True)
-    alone = store.begin(HOST, {})
+    alone = store.begin(BARE, BARE_PLAN)
     time = Time("cpu", 1.0, 1.0, 1.0, (1,), (1.0,), anchor_median_s=2.0)
     case = Case(1, 128, 2, 16, 16)
     store.append(alone.id, [Measurement("linear", "linear/chunk", case, Status.OK, time=time)])

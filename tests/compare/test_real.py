@@ -3,11 +3,12 @@
 from itertools import islice
 
 import pytest
-from linbench.execution.plan import Job, Protocol
 
 from linbench.compare.turns import Comparison, Turns
 from linbench.core.case import Case
+from linbench.core.plan import Settings
 from linbench.execution.process import Launch
+from linbench.execution.schedule import Job
 
 PLAIN = Launch((), 4 * 2**30)
 
@@ -17,7 +18,7 @@ PLAIN = Launch((), 4 * 2**30)
 def test_identical_code_weighs_the_same_errs_the_same_and_is_as_fast(loaded, launches):
     job = Job("linear/naive", "linear", loaded.operator("linear").complete(Case(1, 16, 1, 8, 8)))
     comparison = Comparison(job, job)
-    with Turns(launches, "cpu", Protocol(timer="cpu")) as turns:
+    with Turns(launches, "cpu", Settings(timer="cpu")) as turns:
         a, b = turns.study(comparison)
         assert a.status == b.status == "ok"
         assert a.errors == b.errors

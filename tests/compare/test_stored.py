@@ -1,21 +1,24 @@
 """Two stored runs side by side: a suspicion at most."""
 
+from dataclasses import replace
+
 import pytest
+from synthetic import BARE, BARE_PLAN
 
 from linbench.compare.stored import other_machine, suspicions
 from linbench.core.case import Case
 from linbench.core.errors import EnvironmentRefused
+from linbench.core.gpu import Gpu
 from linbench.core.measurement import Measurement, Status, Time
 from linbench.core.run import Run
 from linbench.report.comparison import suspicion_line
 
-HOST = {"cpu": "Zen", "cores": 2}
-GPU = {"name": "H100", "driver": "550"}
+GPU = Gpu("H100", "GPU-1", 2**36, "550")
 
 
-def run(name, rows, gpus=(), cpu="Zen"):
-    environment = {"host": HOST | {"cpu": cpu}, "gpus": list(gpus), "libraries": {"torch": name}, "git": None}
-    return Run(name, "2026", None, environment, {}, tuple(rows))
+def run(name, rows, gpus=(), **host):
+    environment = replace(BARE, host=replace(BARE.host, **host), gpus=tuple(gpus), libraries={"torch": name})
+    return Run(name, "2026", None, environment, BARE_PLAN, tuple(rows))
 
 
 def row(low, middle, high, timer="cpu", T=16, mhz=None):
@@ -62,13 +65,11 @@ def test_a_time_of_zero_says_nothing():
     assert answer(row(0, 0, 0), row(1, 1, 1)) == "no sign"
 
 
-def test_a_machine_that_was_not_recorded_is_another_one():
-    one = run("a", [row(1, 1, 1)], [GPU])
-    unknown = Run("b", "2026", None, {}, {}, one.measurements)
-    assert other_machine(one, one) is None
-    assert other_machine(one, unknown) == "cpu Zen, and this is None"
-    with pytest.raises(EnvironmentRefused):
-        list(suspicions(one, unknown))
+def test_another_machine_is_said_in_words():
+    one, other = run("a", [], [GPU]), run("b", [], cpu="Zen")
+    assert other_machine(one, replace(one, id="b")) is None
+    assert other_machine(one, other) == "cpu A, 2 cores, and this is Zen, 2 cores"
+    assert other_machine(one, run("b", [])) == "gpus H100, driver 550, and this is none"
 
 
 def test_rows_are_matched_by_implementation_and_case():
@@ -81,8 +82,11 @@ def test_rows_are_matched_by_implementation_and_case():
 
 @pytest.mark.parametrize(
     "other",
-    [{"gpus": [GPU | {"driver": "560"}]}, {"gpus": [GPU | {"name": "H200"}]}, {"gpus": []}, {"cpu": "Xeon"}],
-)
+    [
+        {"gpus": [replace(GPU, driver="560")]}, {"gpus": [replace(GPU, name="H200")]}, {"gpus": []},
+        {"gpus": [GPU, GPU]}, {"cpu": "Xeon"}, {"cores": 4},
+    ],
+)  # fmt: skip
 def test_another_card_driver_or_processor_is_refused_unless_forced(other):
     one, second = run("a", [row(1, 1, 1)], [GPU]), run("b", [row(1, 1, 1)], **({"gpus": [GPU]} | other))
     with pytest.raises(EnvironmentRefused, match="--force compares them all the same"):

@@ -9,8 +9,9 @@ from linbench.compare import turns as module
 from linbench.compare.turns import Comparison, Ended, Turns
 from linbench.core.case import Case
 from linbench.core.measurement import Status
-from linbench.execution.plan import Job, Protocol
+from linbench.core.plan import Settings
 from linbench.execution.process import Launch, WorkerLost
+from linbench.execution.schedule import Job
 
 CASE = Case(1, 16, 1, 4, 4)
 PAIR = Comparison(Job("linear/a", "linear", CASE), Job("linear/b", "linear", CASE))
@@ -83,7 +84,7 @@ def workers(monkeypatch):
 
 def turns(two=False, **clock):
     launches = [Launch(("a",), GIB), Launch(("b",), GIB)] if two else [Launch((), GIB)]
-    return Turns(launches, "cpu", Protocol(timer="cpu"), **clock)
+    return Turns(launches, "cpu", Settings(timer="cpu"), **clock)
 
 
 def one_process(two=False, **clock):

@@ -8,6 +8,7 @@ import subprocess
 import threading
 
 import pytest
+from synthetic import BARE, BARE_PLAN
 from timeouts import timeout_s
 from writer import NAMES, rows
 
@@ -26,7 +27,7 @@ def fill(disk, room=0):
 def test_a_disk_that_fills_up_loses_nothing(disk, room):
     path = str(disk / "x.db")
     store = Store(path, write=True)
-    run = store.begin({}, {}).id
+    run = store.begin(BARE, BARE_PLAN).id
     stored = list(range(1, 4))
     for T in stored:
         store.append(run, rows(T))

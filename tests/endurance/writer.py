@@ -2,6 +2,8 @@
 
 from itertools import count
 
+from synthetic import BARE, BARE_PLAN
+
 from linbench.core.case import Case
 from linbench.core.measurement import Measurement, Status, Time
 from linbench.store.store import Store
@@ -19,7 +21,7 @@ def rows(T):
 def write(path, acknowledged):
     """Begin a run, which is case 0, and append one case after another; name each as soon as it is stored."""
     store = Store(path, write=True)
-    run = store.begin({}, {"grid": {"name": "axes"}, "device": "cpu"}).id
+    run = store.begin(BARE, BARE_PLAN).id
     acknowledged.send((run, 0))
     for T in count(1):
         store.append(run, rows(T))

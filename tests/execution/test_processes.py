@@ -7,7 +7,7 @@ import pytest
 
 from linbench.core.case import Case
 from linbench.core.measurement import Status
-from linbench.execution.plan import Job
+from linbench.execution.schedule import Job
 from linbench.execution.trial import Taken, Trial
 from linbench.measure.telemetry import Reading
 from linbench.statistics.interval import process_interval

@@ -6,8 +6,8 @@ import pytest
 
 from linbench import api
 from linbench.core.measurement import Status
+from linbench.core.plan import Settings
 from linbench.execution import runner
-from linbench.execution.plan import Protocol
 from linbench.measure.telemetry import Reading
 
 CALM, BUSY = Reading(1.0, 1.0), Reading(1.0, 1.0, others_cores=8.0)
@@ -66,13 +66,13 @@ class Slot:
 
 @pytest.fixture
 def measured(monkeypatch):
-    def measure(turns, implementations=("linear/chunk",), call_s=0.001, **protocol):
+    def measure(turns, implementations=("linear/chunk",), call_s=0.001, **settings):
         machine = Machine(turns, call_s)
         monkeypatch.setattr(runner, "Slot", machine.slot)
         monkeypatch.setattr(runner, "Telemetry", machine.telemetry)
-        protocol = replace(Protocol(processes=3, min_time_s=0.6, max_time_s=0.6), **protocol)
-        plan = api.plan_run(None, impl=implementations, device="cpu", protocol=protocol, axes={"T": [64]})
-        with runner.Runner(api.registry, plan) as found:
+        asked = replace(Settings(processes=3, min_time_s=0.6, max_time_s=0.6), **settings)
+        schedule = api.plan_run(None, impl=implementations, device="cpu", settings=asked, axes={"T": [64]})
+        with runner.Runner(api.registry, schedule) as found:
             (rows,) = found.measure()
         return rows, machine
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fake_device import FakeDevice
 
-from linbench.core.environment import visible_gpus
+from linbench.core.gpu import visible_gpus
 from linbench.measure.clock import DeviceClock
 from linbench.measure.device import CudaDevice
 

@@ -12,6 +12,7 @@ import linbench.paper.bundle as bundle
 from linbench.core.errors import UsageError
 from linbench.core.grid import grid_names, load_grid
 from linbench.core.measurement import Status
+from linbench.core.plan import Settings
 from linbench.paper.again import grid_toml, rerun_script, rerun_words
 from linbench.paper.bundle import Look, write_bundle
 
@@ -122,22 +123,15 @@ def test_a_run_over_heads_has_heads_on_its_axis(tmp_path):
 @pytest.mark.parametrize("name", grid_names())
 def test_a_grid_comes_back_from_its_file(tmp_path, name):
     grid = load_grid(name)
-    (tmp_path / "grid.toml").write_text(grid_toml(run_of([], plan={"grid": grid.to_json()})))
+    (tmp_path / "grid.toml").write_text(grid_toml(run_of([], plan=replace(PLAN, grid=grid))))
     again = load_grid(str(tmp_path / "grid.toml"))
     for device in ("cpu", "cuda"):
         assert again.cases(device) == grid.cases(device)
 
 
-def test_a_run_that_has_no_grid_cannot_be_made_again():
-    with pytest.raises(UsageError, match="has no grid"):
-        grid_toml(run_of([], plan={}))
-
-
-def test_the_script_asks_for_the_selection_and_the_protocol():
-    protocol = {"timer": "cpu", "once": False, "processes": 2, "precision": 0.005, "min_time_s": 0.2,
-                "max_time_s": 0.4, "max_samples": 30, "timeout_s": 1e-3, "max_memory_bytes": 2**30,
-                "time_budget_s": None}  # fmt: skip
-    words = rerun_words(run_of([], plan=PLAN | {"protocol": protocol, "plugins": ["/x/mine.py"]}))
+def test_the_script_asks_for_the_selection_and_the_settings():
+    settings = Settings("cpu", False, 2, 0.005, 0.2, 0.4, 30, 1e-3, 2**30)
+    words = rerun_words(run_of([], plan=replace(PLAN, settings=settings, plugins=("/x/mine.py",))))
     assert words == shlex.split(
         "linbench run --grid grid.toml --impl linear/chunk,softmax/flash --device cpu --plugin /x/mine.py "
         "--timer cpu --processes 2 --precision 0.5% --min-time 0.2s --max-time 0.4s --samples 30 "
@@ -147,7 +141,7 @@ def test_the_script_asks_for_the_selection_and_the_protocol():
 
 def test_no_word_of_a_command_is_run_by_the_shell(tmp_path):
     hostile = "a\ntouch pwned\r$(touch pwned)'; touch pwned; `touch pwned`\u2028touch pwned"
-    plan = PLAN | {"command": ["linbench", hostile], "plugins": [hostile], "implementations": [hostile]}
+    plan = replace(PLAN, command=("linbench", hostile), plugins=(hostile,), implementations=(hostile,))
     script = tmp_path / "it's $HOME" / "rerun.sh"
     script.parent.mkdir()
     script.write_text(rerun_script(run_of([], plan=plan)), encoding="utf-8")

@@ -1,15 +1,14 @@
 from dataclasses import replace
 
 import pytest
-from synthetic import ENVIRONMENT, PLAN, error, realistic, row, run_of, time
+from synthetic import BARE, BARE_PLAN, ENVIRONMENT, PLAN, code, error, realistic, row, run_of, time
 
+from linbench.core.gpu import Gpu
 from linbench.core.measurement import Status
+from linbench.core.plan import Settings
 from linbench.paper.methods import methods
 
-PROTOCOL = {
-    "timer": "cpu", "processes": 5, "precision": 0.01, "min_time_s": 0.5, "max_time_s": 1.0,
-    "max_samples": 2000, "timeout_s": 120.0,
-}  # fmt: skip
+SETTINGS = Settings("cpu", processes=5, precision=0.01, min_time_s=0.5, max_time_s=1.0)
 
 
 def told(*rows, **kwargs):
@@ -26,7 +25,7 @@ def test_it_is_one_paragraph_from_what_was_recorded():
         "The machine has Synthetic CPU @ 2.10 GHz (2 cores) and 16.0 GiB of memory.",
         "Python 3.11.2, linbench 0.1.0, torch 2.13.0",
         "Set were OMP_NUM_THREADS=2.",
-        "at commit 0123456789abcdef0123456789abcdef01234567.",
+        "The code of linbench was at commit 0123456789abcdef0123456789abcdef01234567.",
         "The run is 20261122-143000-1a2b, begun 2026-11-22T14:30:00Z.",
         "The timer is cpu: wall time of a call.",
         "Each time comes from 1 process and 40 samples.",
@@ -42,15 +41,15 @@ def test_it_is_one_paragraph_from_what_was_recorded():
 
 def test_what_was_not_recorded_is_not_said():
     bare = replace(row("a/x"), memory=None, errors={})
-    text = told(bare, plan={}, environment={})
-    for word in ("machine", "Software", "commit", "clock", "Memory", "float64", "Asked", "given up", "GPU"):
+    text = told(bare, plan=BARE_PLAN, environment=BARE)
+    for word in ("commit", "Set were", "torch", "clock", "Memory", "float64", "GPU"):
         assert word not in text, word
     assert "None" not in text
     assert "Nothing was timed." in told(replace(bare, time=None))
 
 
-def test_the_protocol_is_told_as_far_as_the_plan_has_it():
-    text = told(row("a/x"), plan=PLAN | {"protocol": PROTOCOL})
+def test_the_settings_of_the_plan_are_told():
+    text = told(row("a/x"), plan=replace(PLAN, settings=SETTINGS))
     assert (
         "Asked for were, of each row over all its processes, 5 processes at most, "
         "500 ms of timed calls, up to 1.00 s until the half width of the interval is 1.00%" in text
@@ -85,7 +84,8 @@ def test_a_run_on_cuda_tells_of_its_gpu_alone():
         )
         for name in ("a/x", "b/y")
     ]
-    text = told(*rows, plan=PLAN | {"protocol": PROTOCOL | {"processes": 3, "timer": "cuda_events_cold"}})
+    settings = replace(SETTINGS, processes=3, timer="cuda_events_cold")
+    text = told(*rows, plan=replace(PLAN, settings=settings))
     for part in (
         "mode = fwd_bwd; dtype = bfloat16;",
         "Here fwd_bwd is the forward and the gradient of every differentiable input.",
@@ -112,8 +112,8 @@ def test_clocks_are_those_of_timed_rows():
 
 
 def test_gpus_and_a_dirty_tree_and_an_unfinished_run():
-    gpu = {"name": "Some GPU", "memory_bytes": 80 * 2**30, "driver": "570.1"}
-    found = {**ENVIRONMENT, "gpus": [gpu, gpu], "git": {"commit": "0" * 40, "dirty": True}}
+    gpu = Gpu("Some GPU", "GPU-1", 80 * 2**30, "570.1")
+    found = replace(ENVIRONMENT, gpus=(gpu, gpu), code=(code("a/x", dirty=True),))
     text = told(row("a/x"), environment=found, finished_at=None)
     assert "2 Some GPU (80.0 GiB, driver 570.1)" in text
     assert "with uncommitted changes" in text

@@ -4,8 +4,10 @@ import json
 import re
 
 import pytest
+from synthetic import BARE
 
 from linbench.core.case import Case
+from linbench.core.codec import decode, encode
 from linbench.core.measurement import Status
 from linbench.core.profile import Profile
 from linbench.measure.call import Call, LaidInputs
@@ -40,7 +42,7 @@ def test_blocks_live_from_taking_to_giving_back_and_are_for_one_thing():
     assert found.length_s == pytest.approx(10e-6)
     assert found.peak_s() == pytest.approx(4e-6)
     assert found.peak() == {"peak": 170, "outputs": 70, "state": 0, "saved": 100, "workspace": 0}
-    assert Timeline.from_json(json.loads(json.dumps(found.to_json()))) == found
+    assert decode(Timeline, json.loads(json.dumps(encode(found)))) == found
 
 
 def test_levels_are_what_stands_and_the_peak_is_among_them():
@@ -78,7 +80,7 @@ def test_the_peak_is_what_rows_say_it_is(loaded, mode):
     assert not any(name.startswith("aten::empty") for name in operators)
 
 
-PROFILE = Profile("linear", "linear/<b>x</b>", Case(1, 16, 2, 16, 16), "memory", Status.OK, id=7)
+PROFILE = Profile("linear", "linear/<b>x</b>", Case(1, 16, 2, 16, 16), "memory", Status.OK, BARE, id=7)
 
 
 def test_the_page_is_one_file_that_asks_for_nothing():

@@ -3,11 +3,12 @@
 import json
 
 import pytest
-from linbench.execution.plan import Protocol
 
 from linbench import api
-from linbench.core.ceiling import Ceiling, ceilings_of
+from linbench.core.ceiling import Ceiling
+from linbench.core.environment import NO_CEILINGS, Machine
 from linbench.core.errors import EnvironmentRefused, UsageError
+from linbench.core.plan import Settings
 from linbench.profiling import ceiling, extremes, process
 from linbench.profiling.ceiling import keep, kept
 from linbench.profiling.session import find_ceilings
@@ -83,16 +84,17 @@ def test_the_copy_reads_and_writes_what_it_says():
 
 def test_later_runs_have_the_ceilings_of_their_machine(tmp_path, monkeypatch):
     db = str(tmp_path / "results" / "x.db")
-    assert kept(db) == {}
+    assert kept(db) == NO_CEILINGS
     keep(FOUND, db)
-    assert ceilings_of(kept(db)) == FOUND
+    assert kept(db).entries == tuple(FOUND)
+    assert kept(db).measured_at
     plan = api.plan_run(
-        None, impl="linear/naive", device="cpu", protocol=Protocol(once=True), axes={"T": "16"}
+        None, impl="linear/naive", device="cpu", settings=Settings(once=True), axes={"T": "16"}
     )
     run = api.measure(plan, db=db)
-    assert ceilings_of(run.environment) == FOUND
-    monkeypatch.setattr(ceiling, "cpu_name", lambda: "another")
-    assert kept(db) == {}
+    assert run.environment.ceilings == kept(db)
+    monkeypatch.setattr(ceiling, "this_machine", lambda: Machine("another", 2, ()))
+    assert kept(db) == NO_CEILINGS
 
 
 def test_a_damaged_file_is_one_line(tmp_path):
@@ -117,4 +119,5 @@ def test_the_command_prints_and_keeps_them(tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "copy.memory     cpu     2        20.0 GB/s" in out
     assert "kept in results/ceilings.json" in out
-    assert len(json.loads((tmp_path / "results/ceilings.json").read_text())["ceilings"]) == len(FOUND)
+    stored = json.loads((tmp_path / "results/ceilings.json").read_text())
+    assert len(stored["ceilings"]["entries"]) == len(FOUND)

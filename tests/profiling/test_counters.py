@@ -6,14 +6,14 @@ import sys
 from dataclasses import replace
 
 import pytest
-from linbench.execution.plan import Job
 from timeouts import timeout_s
 
 from linbench.cli import profile as command_line
 from linbench.core.case import Case
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Status
-from linbench.core.profile import COUNTERS, Line, Profile
+from linbench.core.profile import COUNTERS
+from linbench.execution.schedule import Job
 from linbench.profiling import counters, process
 from linbench.profiling.artifact import Artifacts
 from linbench.profiling.counters import METRICS, CannotRead, breakdown, command, read
@@ -223,9 +223,3 @@ def test_what_came_of_it_otherwise_is_a_profile_too(
     found = profile(loaded, JOB, "ncu", timeout_s=timeout_s(60), artifacts=artifacts)
     assert (found.status, found.breakdown, found.artifacts) == (status, None, {})
     assert reason in found.reason
-
-
-def test_a_line_of_an_older_profile_has_no_counters():
-    old = {"phase": "fwd", "name": "x", "kind": "kernel", "calls": 1.0, "total_s": 1.0, "self_s": 1.0}
-    assert Line.from_json(old).counters == {}
-    assert isinstance(Profile("linear", "linear/x", JOB.case, "ncu", Status.OK).to_row(), dict)

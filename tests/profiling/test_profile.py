@@ -10,17 +10,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from linbench.execution.plan import Job
 from timeouts import timeout_s
 
 import linbench as package
 from linbench.cli import main
 from linbench.core.case import MODES, Case
+from linbench.core.codec import decode
 from linbench.core.errors import UsageError
 from linbench.core.implementation import Implementation
 from linbench.core.measurement import Status
 from linbench.core.profile import Kind, Profile
 from linbench.core.registry import Registry, registry
+from linbench.execution.schedule import Job
 from linbench.measure.call import Call, LaidInputs
 from linbench.profiling import plain, process, session
 from linbench.profiling.artifact import Artifacts
@@ -185,11 +186,12 @@ def profiled(command_line):
 def test_a_profile_is_kept_with_its_trace(profiled):
     found = profiled.profiles[0]
     assert found.status is Status.OK
-    assert Profile.from_row({name: value for name, value in profiled.row.items() if name != "page"}) == found
+    assert decode(Profile, profiled.row) == found
     assert profiled.row["page"] is None
     assert found.breakdown.plain_s > 0
     assert found.breakdown.threads == 1
-    assert found.environment["libraries"]["torch"]
+    assert found.environment.libraries["torch"]
+    assert found.environment.code_of("linear/chunk").name == "linbench"
     artifacts = Artifacts(str(profiled.folder / "results/linbench.db"))
     assert list(found.artifacts) == ["trace"]
     events = json.loads(gzip.decompress(artifacts.read(found.artifacts["trace"])))["traceEvents"]
@@ -228,7 +230,7 @@ def test_text_says_what_it_means(profiled, native):
     page = (profiled.folder / "reports/profile-2.html").read_text(encoding="utf-8")
     assert page.startswith("<!DOCTYPE html>")
     kept = gzip.decompress(Artifacts(str(profiled.folder / "results/x.db")).read(native.artifacts["memory"]))
-    assert Timeline.from_json(json.loads(kept)).peak() == dict(native.memory)
+    assert decode(Timeline, json.loads(kept)).peak() == dict(native.memory)
 
 
 def test_a_line_of_json_names_the_page_that_it_drew(profiled):

@@ -4,6 +4,7 @@ import math
 import re
 
 import pytest
+from synthetic import BARE, BARE_PLAN
 
 from linbench.compare.history import Series
 from linbench.core.case import Case
@@ -13,12 +14,12 @@ from linbench.report.page import render
 from linbench.statistics.change_points import Change
 from linbench.store.store import Past
 
-RUN = Run("r5", "2026-11-22T00:00:00+00:00", None, {}, {})
+RUN = Run("r5", "2026-11-22T00:00:00+00:00", None, BARE, BARE_PLAN)
 
 
 def series(values, T=64, changes=()):
     case = Case(1, T, 2, 16, 16)
-    pasts = tuple(Past(f"r{n}", "", {}, "linear/<b>", case, "cpu", v, 2.0) for n, v in enumerate(values))
+    pasts = tuple(Past(f"r{n}", "", BARE, "linear/<b>", case, "cpu", v, 2.0) for n, v in enumerate(values))
     return Series("linear/<b>", case, "CPU A, 2 cores", "cpu", pasts, tuple(changes))
 
 

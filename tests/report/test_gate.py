@@ -10,7 +10,7 @@ from linbench.compare.suite import Compared
 from linbench.compare.turns import Comparison, Studied
 from linbench.core.case import Case
 from linbench.core.measurement import Memory, Status
-from linbench.execution.plan import Job
+from linbench.execution.schedule import Job
 from linbench.report import gate
 from linbench.statistics.looks import Answer, Verdict
 

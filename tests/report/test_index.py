@@ -1,8 +1,10 @@
 import csv
+from dataclasses import replace
 
 import pytest
-from synthetic import row, run_of
+from synthetic import PLAN, row, run_of
 
+from linbench.core.grid import Grid
 from linbench.core.measurement import Status
 from linbench.report.index import entries, render_index
 from linbench.report.page import render
@@ -16,7 +18,7 @@ ROWS = [
 
 
 def test_an_index_lists_the_reports_of_a_folder_and_nothing_else(tmp_path):
-    plan = {"grid": {"name": HOSTILE}, "command": ["linbench", "run", HOSTILE]}
+    plan = replace(PLAN, grid=Grid(HOSTILE), command=("linbench", "run", HOSTILE))
     (tmp_path / "a b.html").write_text(render(run_of(ROWS, plan=plan)), encoding="utf-8")
     (tmp_path / "other.html").write_text("<title>not ours</title>", encoding="utf-8")
     (tmp_path / "bad.html").write_text('<meta name="linbench-report" content="[1]">', encoding="utf-8")

@@ -5,10 +5,15 @@ from dataclasses import replace
 
 import pytest
 import synthetic
-from synthetic import LENGTHS, error, row, run_of
+from synthetic import BARE, BARE_PLAN, CEILINGS, LENGTHS, error, row, run_of
 
 from linbench.analysis import panels, speedup
+from linbench.core.environment import Host
+from linbench.core.gpu import Gpu
+from linbench.core.grid import Grid
 from linbench.core.measurement import FAILURES, Status
+from linbench.core.plan import Plan
+from linbench.core.provenance import Code
 from linbench.report.figures import DARK, LIGHT, styles
 from linbench.report.page import render
 from linbench.store.table import frame
@@ -17,7 +22,7 @@ from linbench.text import format
 HOSTILE = "linear/<img src=x onerror=alert(1)><script>window.pwned=1</script>"
 MARKUP = "linear/<b>bold</b><a href='//example.org'>x</a>"  # what plotly would take for its own
 REASON = "</script><script>window.pwned=2</script><a href='javascript:window.pwned=3'>&amp; \u2028 ${1}"
-EMPTY = run_of([], plan={}, environment={})
+EMPTY = run_of([], plan=BARE_PLAN, environment=BARE)
 
 
 def embedded(html):
@@ -75,28 +80,35 @@ class TestText:
     def test_the_command_of_the_run(self, html):
         assert '<p class="command"><code>linbench run --grid long-seq --device cpu</code>' in html
         assert "<code>linbench &#39;a b&#39;</code>" in render(
-            run_of([], plan={"command": ["linbench", "a b"]})
+            run_of([], plan=replace(BARE_PLAN, command=("linbench", "a b")))
         )
         assert 'class="command"' not in render(EMPTY)
 
-    def test_the_environment_is_there_whatever_its_shape(self):
-        environment = {
-            "host": {"cpu": "Some CPU", "cores": 8, "memory_bytes": 2**34, "caches": {"l2_bytes": 2**21}},
-            "gpus": [{"name": "Some GPU", "uuid": "GPU-1"}],
-            "git": None,
-            "odd": [1, {"deep": [True, None]}],
-        }
+    def test_the_environment_is_there_whole(self):
+        environment = replace(
+            BARE,
+            host=Host("Some CPU", 8, 2**34, "Linux", "3.11"),
+            gpus=(Gpu("Some GPU", "GPU-1", 2**36, "580.1"),),
+            code=(Code("mine", None, "f" * 40, True, ("a/x", "a/y")), Code("loose.py")),
+            ceilings=replace(CEILINGS, entries=CEILINGS.entries[1:2]),
+        )
         html = render(run_of([row("a/x")], environment=environment))
         for name, text in [
-            ("caches.l2", "2.00 MiB"),
             ("memory", "16.0 GiB"),
             ("uuid", "GPU-1"),
-            ("git", "none"),
-            ("odd", "1, deep yes, none"),
+            ("implementations", "a/x, a/y"),
+            ("commit", "f" * 40),
+            ("dirty", "yes"),
+            ("dirty", "none"),
+            (
+                "entries",
+                "name copy.memory, device cpu, threads 1, unit B/s, best 10000000000.0, "
+                "median 10000000000.0, worst 10000000000.0, command made up, holds_bytes none",
+            ),
             ("timer", "cpu (1 row)"),
         ]:
             assert f"<dt>{name}</dt><dd>{text}</dd>" in html
-        assert "Some CPU · 8 cores · 1 \u00d7 Some GPU" in html
+        assert "Some CPU · 8 cores · 1 \u00d7 Some GPU · commit ffffffffff" in html
 
     def test_the_verdict_is_against_the_baseline_that_was_asked_for(self, run):
         assert "Over softmax/math [95%]" in render(run, baseline="softmax/math")
@@ -297,8 +309,8 @@ class TestBrowser:
         rows = [row(HOSTILE, 1e-3 * t, T=t, options=options) for t in (512, 1024)]
         rows += [row(MARKUP, 2e-3 * t, T=t, options=options) for t in (512, 1024)]
         rows.append(row(HOSTILE, T=2048, options=options, status=Status.ERROR, reason=REASON))
-        plan = {"grid": {"name": HOSTILE}, "command": [HOSTILE]}
-        environment = {HOSTILE: {HOSTILE: HOSTILE}}
+        plan = Plan(Grid(HOSTILE), "cpu", command=(HOSTILE,))
+        environment = replace(BARE, libraries={HOSTILE: HOSTILE}, code=(Code(HOSTILE, HOSTILE),))
         opened = open_page(render(run_of(rows, plan=plan, environment=environment), baseline=MARKUP))
         page = opened.page
         for name in ("time", "memory", "error", "speedup"):

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from synthetic import ENVIRONMENT, row, run_of
+from synthetic import BARE, COMMIT, code, row, run_of
 
 from linbench.cli.report import write_report
 from linbench.core.measurement import Status
@@ -13,15 +13,16 @@ from linbench.store.profiles import Profiles
 from linbench.store.store import Store
 
 ROW = row("a/x", mode="fwd_bwd")
-RUN = run_of([ROW, row("a/y")])
-OURS = ENVIRONMENT["git"]["commit"]
 
 
 def at(commit, dirty=False):
-    return {"git": {"commit": commit, "dirty": dirty}} if commit else {}
+    return replace(BARE, code=(code("a/x", "a/y", commit=commit, dirty=dirty),) if commit else ())
 
 
-def profile(number, commit=OURS, of=ROW, lines=(), dirty=False):
+RUN = run_of([ROW, row("a/y")], environment=at(COMMIT))
+
+
+def profile(number, commit=COMMIT, of=ROW, lines=(), dirty=False):
     broken = Breakdown(tuple(lines), 3, 1e-3, 9e-4, 9e-4, 0.0, 2)
     return Profile(
         of.operator, of.implementation, of.case, "torch", Status.OK,
@@ -32,10 +33,10 @@ def profile(number, commit=OURS, of=ROW, lines=(), dirty=False):
 @pytest.mark.parametrize(
     ("commits", "number"),
     [
-        ((OURS, OURS), 2),
-        ((OURS, "else"), 1),
+        ((COMMIT, COMMIT), 2),
+        ((COMMIT, "else"), 1),
         (("else", "other"), 2),
-        (("else", OURS, "other", None), 2),
+        (("else", COMMIT, "other", None), 2),
         ((None, None), 2),
     ],
 )
@@ -45,7 +46,7 @@ def test_a_profile_at_the_commit_of_the_run_is_preferred_and_of_several_the_last
 
 
 def test_where_the_commit_of_the_run_is_not_known_the_last_is_taken():
-    run = run_of([ROW], environment={})
+    run = run_of([ROW], environment=BARE)
     assert [one.id for one in chosen(run, [profile(1), profile(2, None), profile(3)])] == [3]
 
 
@@ -76,9 +77,13 @@ def test_lines_stand_by_phase_with_their_share_and_the_rest_in_one():
 @pytest.mark.parametrize(
     ("commit", "dirty", "about"),
     [
-        (OURS, False, ", at the commit of this run, 0123456789"),
+        (COMMIT, False, ", at the commit of this run, 0123456789"),
         ("fedcba9876543210", False, ", at commit fedcba9876, where this run is of 0123456789"),
-        (OURS, True, ", at the commit of this run, 0123456789, with uncommitted changes on one side or both"),
+        (
+            COMMIT,
+            True,
+            ", at the commit of this run, 0123456789, with uncommitted changes on one side or both",
+        ),
         (None, False, "; it is not known whether its code is that of this run"),
     ],
 )

@@ -9,7 +9,7 @@ from linbench.core.measurement import Status
 from linbench.core.work import Work
 from linbench.report.page import render
 
-MEASURED = ENVIRONMENT | {"ceilings": CEILINGS}
+MEASURED = replace(ENVIRONMENT, ceilings=CEILINGS)
 HOSTILE = "linear/<b>x</b>"
 
 

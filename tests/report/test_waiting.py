@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from synthetic import ENVIRONMENT, row, run_of, table
+from synthetic import BARE, row, run_of, table
 
 from linbench.analysis import panels
 from linbench.core.measurement import Status
@@ -20,13 +20,13 @@ def profile(one, number, **shares):
     lines = tuple(Line("fwd", kind, Kind(kind), 1.0, share, share) for kind, share in shares.items())
     broken = Breakdown(lines, 3, 1.0, 0.9, 0.9, 0.0, 2)
     return Profile(
-        one.operator, one.implementation, one.case, "torch", Status.OK, breakdown=broken, id=number
+        one.operator, one.implementation, one.case, "torch", Status.OK, BARE, breakdown=broken, id=number
     )
 
 
 def said(rows, profiles=()):
     (panel,) = panels(table(rows))
-    return waiting(panel, ENVIRONMENT, profiles)
+    return waiting(panel, 2, profiles)
 
 
 def test_on_the_cpu_it_says_how_many_cores_were_busy_from_end_to_end():

@@ -1,13 +1,18 @@
 from dataclasses import replace
 
-from synthetic import ENVIRONMENT, LENGTHS, PLAN, realistic, row, run_of, table
+from synthetic import ENVIRONMENT, LENGTHS, PLAN, code, realistic, row, run_of, table
 
 from linbench.analysis import panels
 from linbench.core.measurement import Status
+from linbench.core.provenance import Code
 from linbench.report.words import doubts, findings, label
 from linbench.store.table import frame
 
-MANY = PLAN | {"protocol": {"processes": 5}}
+MANY = replace(PLAN, settings=replace(PLAN.settings, processes=5))
+
+
+def at(*codes):
+    return replace(ENVIRONMENT, code=codes)
 
 
 def doubts_of(*rows, **kwargs):
@@ -29,10 +34,9 @@ def test_each_doubt_is_a_sentence():
     assert "one process" in doubts_of(row("a/x"), plan=PLAN)
     assert "one process" not in doubts_of(row("a/x", status=Status.SKIPPED), plan=PLAN)
     assert "did not finish" in doubts_of(row("a/x"), finished_at=None)
-    assert "uncommitted" in doubts_of(
-        row("a/x"), environment=ENVIRONMENT | {"git": {"commit": "0", "dirty": True}}
-    )
-    assert doubts_of(row("a/x"), environment={"git": None}) == ""
+    assert "uncommitted" in doubts_of(row("a/x"), environment=at(code("b/y"), code("a/x", dirty=True)))
+    assert doubts_of(row("a/x"), environment=at(Code("loose.py", implementations=("a/x",)))) == ""
+    assert doubts_of(row("a/x"), environment=at()) == ""
     assert "fewer than 6" in doubts_of(row("a/x", n=5))
     one, two = row("a/x"), row("b/x")
     assert "different timers" in doubts_of(

@@ -114,8 +114,8 @@ def test_what_cannot_be_measured_is_refused(monkeypatch):
 def test_further_runs_are_made_while_there_is_time_for_one(monkeypatch):
     now = [0.0]
 
-    def rows(plan):
-        assert plan.protocol.processes == 5
+    def rows(schedule):
+        assert schedule.plan.settings.processes == 5
         now[0] += 10.0
         return runs_of(0.01, runs=1)[0]
 

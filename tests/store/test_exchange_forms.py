@@ -9,10 +9,11 @@ from statistics import median
 
 import pandas as pd
 import pytest
-from exchanged import RUN, rows
+from exchanged import COMMIT, RUN, rows
 
 from linbench.core.errors import UsageError
 from linbench.core.measurement import Status
+from linbench.core.provenance import Code
 from linbench.store.exchange import importing
 from linbench.store.exchange.export import SUFFIXES, label, write_run
 
@@ -73,7 +74,7 @@ def test_bencher_metric_format(exported):
 
 def test_asv_results(exported):
     data = json.loads(exported("asv")[0].read_text())
-    assert (data["version"], data["commit_hash"]) == (2, RUN.environment["git"]["commit"])
+    assert (data["version"], data["commit_hash"]) == (2, COMMIT)
     assert data["params"]["machine"] == "A GPU"
     assert data["date"] == 1795357800000
     ((name, values),) = data["results"].items()
@@ -88,9 +89,11 @@ def test_asv_results(exported):
     assert result["stats_ci_99_a"] is None
 
 
-def test_asv_needs_a_commit(exported, tmp_path):
-    with pytest.raises(UsageError, match="has no commit"):
-        exported("asv", replace(RUN, environment=RUN.environment | {"git": None}))
+@pytest.mark.parametrize("commits", [(), (None,), (COMMIT, "f" * 40), (COMMIT, None)])
+def test_asv_needs_one_commit(exported, tmp_path, commits):
+    code = tuple(Code("mine", None, commit) for commit in commits)
+    with pytest.raises(UsageError, match="is not of one commit"):
+        exported("asv", replace(RUN, environment=replace(RUN.environment, code=code)))
     assert not list(tmp_path.glob("x.asv.json"))
 
 
@@ -105,7 +108,7 @@ def test_pytest_benchmark_holds_the_samples_and_what_was_checked(exported):
     assert (found["stats"]["mean"], found["stats"]["stddev"], found["stats"]["rounds"]) == (2.0, 1.0, 3)
     assert found["options"]["timer"] == "linbench cpu"
     assert found["extra_info"]["rel_l2"] == {"o": 1e-7}
-    assert data["commit_info"]["id"] == RUN.environment["git"]["commit"]
+    assert data["commit_info"]["id"] == COMMIT
 
 
 def test_pytest_benchmark_reads_what_we_write_and_import_says_what_it_takes(exported):

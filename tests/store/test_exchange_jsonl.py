@@ -10,6 +10,7 @@ from importlib.resources import files
 import jsonschema
 import pytest
 from exchanged import RUN
+from synthetic import BARE
 from test_store import full_row
 
 from linbench.core.errors import UsageError
@@ -96,7 +97,7 @@ def test_the_same_twice_is_no_change_and_another_under_its_id_is_refused(path, l
 
 def test_latest_is_a_run_that_was_measured_here(path, tmp_path):
     store = Store(str(tmp_path / "x.db"), write=True)
-    here = store.begin({}, RUN.plan).id
+    here = store.begin(BARE, RUN.plan).id
     store.add(importing.read(path))
     assert store.find("latest") == here
     assert {found.id: found.imported_from for found in store.summaries()} == {here: None, RUN.id: "run.jsonl"}
@@ -127,6 +128,10 @@ def test_every_field_of_a_row_is_in_the_schema():
     )
 
 
+def ceilings_of(head):
+    return head["run"]["environment"]["ceilings"]
+
+
 OK, FULL, ONCE, WRONG = 1, 3, 4, 5
 WRONG_LINES = {
     "no head": (0, lambda head: head.pop("linbench"), "is not linbench JSON lines"),
@@ -136,10 +141,8 @@ WRONG_LINES = {
     "a grid that is none": (0, lambda head: head["run"]["plan"].update(grid=3), "line 1: run.plan.grid"),
     "plugins": (0, lambda head: head["run"]["plan"].update(plugins="x.py"), "line 1: run.plan.plugins"),
     "host": (0, lambda head: head["run"]["environment"].pop("host"), "line 1: run.environment.host"),
-    "ceilings": (0, lambda head: head["run"]["environment"]["ceilings"].update(found=3), "ceilings.found"),
-    "a ceiling": (
-        0, lambda head: head["run"]["environment"]["ceilings"]["found"][0].pop("best"), "found.0.best: Field",
-    ),
+    "ceilings": (0, lambda head: ceilings_of(head).update(entries=3), "line 1: .*ceilings.entries"),
+    "a ceiling": (0, lambda head: ceilings_of(head)["entries"][0].pop("best"), "entries.0.best: Field"),
     "unknown key": (OK, lambda row: row.update(colour="red"), "line 2: colour: Extra inputs"),
     "missing key": (OK, lambda row: row.pop("flags"), "line 2: flags: Field required"),
     "text for a number": (OK, lambda row: row.update(median_s="2"), "line 2: median_s: .*, not '2'"),
@@ -198,7 +201,7 @@ def test_what_is_wrong_is_refused_with_its_line_and_field(lines, tmp_path, name)
         ("[" * 40 + "]" * 40, "line 3: is nested deeper than 32"),
         ("[" * 100_000 + "]" * 100_000, "line 3: is nested deeper than 32"),
         (json.dumps({"a": "x" * (untrusted.MOST_LETTERS + 1)}), "line 3: a: a text is longer than 65,536"),
-        ("[]", "line 3: Input should be a valid dictionary"),
+        ("[]", "line 3: Input should be an object"),
     ],
 )
 def test_json_that_is_out_of_bounds_is_refused(path, line, said):

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
-from test_store import PLAN, full_row, ok_row, skipped_row
+from synthetic import BARE, BARE_PLAN, ENVIRONMENT
+from test_store import full_row, ok_row, skipped_row
 from timeouts import timeout_s
 
 from linbench.core.errors import StoreError
@@ -75,7 +76,7 @@ def execute(url, *statements):
 
 def test_rows_come_back_as_they_went_in(url):
     store = Store(url, write=True)
-    run = store.begin({"host": {"cpu": "x"}}, PLAN)
+    run = store.begin(ENVIRONMENT, BARE_PLAN)
     rows = [ok_row(), skipped_row(128), nonfinite_row(), replace(full_row(), case=ok_row(512).case)]
     store.append(run.id, rows)
     store.append(run.id, [skipped_row(128)])
@@ -84,7 +85,7 @@ def test_rows_come_back_as_they_went_in(url):
     assert found.measurements[0] == rows[0]
     assert found.measurements[2:] == (rows[3], skipped_row(128))
     assert repr(found.measurements[1]) == repr(replace(nonfinite_row(), reason="not finite: \\x00"))
-    assert found.environment == {"host": {"cpu": "x"}}
+    assert (found.environment, found.plan) == (ENVIRONMENT, BARE_PLAN)
     (summary,) = Store(url).summaries()
     assert summary.statuses == {"ok": 2, "skipped": 1, "wrong": 1}
     assert Store(url).problems() == []
@@ -99,7 +100,7 @@ def nonfinite_row():
 def test_a_store_is_made_once_by_all_who_come_at_once(url):
     def write(number):
         store = Store(url, write=True)
-        run = store.begin({}, PLAN)
+        run = store.begin(BARE, BARE_PLAN)
         for T in range(1, 6):
             store.append(run.id, [ok_row(T, f"linear/{number}")])
         return run.id
@@ -111,7 +112,7 @@ def test_a_store_is_made_once_by_all_who_come_at_once(url):
 
 def test_the_latest_run_is_the_one_begun_last(url):
     store = Store(url, write=True)
-    runs = [store.begin({}, PLAN).id for _ in range(3)]
+    runs = [store.begin(BARE, BARE_PLAN).id for _ in range(3)]
     execute(url, "UPDATE runs SET created_at = '2001' WHERE number = 3")
     assert [found.id for found in store.summaries()] == runs[::-1]
     assert store.find("latest") == runs[-1]
@@ -137,9 +138,9 @@ LATER = {
 
 def test_an_old_store_is_migrated(url):
     store = Store(url, write=True)
-    run = store.begin({}, PLAN).id
+    run = store.begin(BARE, BARE_PLAN).id
     store.append(run, [ok_row()])
-    later = store.begin({}, PLAN).id
+    later = store.begin(BARE, BARE_PLAN).id
     execute(
         url,
         "ALTER TABLE runs DROP COLUMN number",

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
-from test_store import PLAN, ok_row
+from synthetic import BARE, BARE_PLAN, ENVIRONMENT
+from test_store import ok_row
 
 from linbench.core.measurement import Status
 from linbench.core.profile import Breakdown, Profile
@@ -9,7 +10,9 @@ from linbench.store.store import Store
 
 
 def profile(row, status=Status.OK, **more):
-    made = Profile(row.operator, row.implementation, row.case, "torch", status, "it failed", **more)
+    made = Profile(
+        row.operator, row.implementation, row.case, "torch", status, ENVIRONMENT, "it failed", **more
+    )
     return made if status is not Status.OK else replace(made, reason=None)
 
 
@@ -17,7 +20,7 @@ def test_the_profiles_of_a_run_are_those_of_its_implementations_and_cases(tmp_pa
     db = str(tmp_path / "x.db")
     store, profiles = Store(db, write=True), Profiles(db, write=True)
     row, elsewhere, another = ok_row(64), ok_row(128), ok_row(64, "linear/naive")
-    run, later = (store.begin({}, PLAN).id for _ in range(2))
+    run, later = (store.begin(BARE, BARE_PLAN).id for _ in range(2))
     store.append(run, [row, row])
     store.append(later, [elsewhere])
     broken = Breakdown((), 3, 1.0, 1.0, 1.0, 0.0, 1)

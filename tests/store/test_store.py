@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from synthetic import BARE, BARE_PLAN, ENVIRONMENT
 
 from linbench.core.case import Case
 from linbench.core.errors import StoreError, UsageError
@@ -66,21 +67,21 @@ def path(tmp_path):
 
 def test_rows_come_back_as_they_went_in(path):
     store = Store(str(path), write=True)
-    run = store.begin({"host": {"cpu": "x"}}, PLAN)
+    run = store.begin(ENVIRONMENT, BARE_PLAN)
     rows = [ok_row(), skipped_row(128), full_row()]
     rows[2] = replace(rows[2], case=Case(1, 256, 2, 16, 16))
     store.append(run.id, rows)
     store.finish(run.id)
     found = Store(str(path)).run("latest", with_samples=True)
     assert found.measurements == tuple(rows)
-    assert found.environment == {"host": {"cpu": "x"}}
+    assert (found.environment, found.plan) == (ENVIRONMENT, BARE_PLAN)
     assert found.finished_at is not None
     assert Store(str(path)).problems() == []
 
 
 def test_the_later_of_two_rows_counts_and_the_earlier_is_kept(path):
     store = Store(str(path), write=True)
-    run = store.begin({}, PLAN)
+    run = store.begin(BARE, BARE_PLAN)
     store.append(run.id, [skipped_row(), ok_row()])
     later = Measurement("linear", "linear/chunk", Case(1, 64, 2, 16, 16), Status.OOM, "too large")
     store.append(run.id, [later])
@@ -91,7 +92,7 @@ def test_the_later_of_two_rows_counts_and_the_earlier_is_kept(path):
 
 def test_a_failed_append_leaves_nothing_of_it(path):
     store = Store(str(path), write=True)
-    run = store.begin({}, PLAN)
+    run = store.begin(BARE, BARE_PLAN)
     with pytest.raises(StoreError):
         store.append("no such run", [ok_row()])
     assert store.run(run.id).measurements == ()
@@ -105,7 +106,7 @@ def test_samples_are_float32_and_exact_there():
 
 def test_a_run_is_found_by_the_start_of_its_id(path):
     store = Store(str(path), write=True)
-    first, second = (store.begin({}, PLAN).id for _ in range(2))
+    first, second = (store.begin(BARE, BARE_PLAN).id for _ in range(2))
     assert store.find(first) == first
     assert store.find(first[:-1]) == first or first[:-1] == second[:-1]
     assert store.find("latest") in (first, second)
@@ -118,7 +119,7 @@ def test_a_run_is_found_by_the_start_of_its_id(path):
 def test_writers_at_once_lose_no_row(path):
     def write(number):
         store = Store(str(path), write=True)
-        run = store.begin({}, PLAN)
+        run = store.begin(BARE, BARE_PLAN)
         for T in range(1, 21):
             store.append(run.id, [ok_row(T, f"linear/{number}")])
 
@@ -234,20 +235,20 @@ def test_an_id_that_is_taken_is_not_given_again(path, monkeypatch):
     monkeypatch.setattr(store_module, "datetime", Clock)
     monkeypatch.setattr(store_module.secrets, "token_hex", lambda _: next(ends))
     store = Store(str(path), write=True)
-    runs = [store.begin({}, PLAN).id for _ in range(2)]
+    runs = [store.begin(BARE, BARE_PLAN).id for _ in range(2)]
     assert runs == ["20261122-000000-0000", "20261122-000000-0001"]
 
 
 def test_a_reason_that_is_no_text_is_spelled_out(path):
     store = Store(str(path), write=True)
-    run = store.begin({}, PLAN).id
+    run = store.begin(BARE, BARE_PLAN).id
     store.append(run, [Measurement("linear", "x", Case(1, 64, 2, 16, 16), Status.ERROR, "a\0b \udcff")])
     assert store.run(run).measurements[0].reason == r"a\x00b \udcff"
 
 
 def test_damage_is_found(path):
     store = Store(str(path), write=True)
-    run = store.begin({}, PLAN)
+    run = store.begin(BARE, BARE_PLAN)
     store.append(run.id, [ok_row(T) for T in range(1, 5)])
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA foreign_keys = OFF")
@@ -267,7 +268,7 @@ def test_damage_is_found(path):
 
 def test_a_cut_file_is_one_line(path):
     store = Store(str(path), write=True)
-    run = store.begin({}, PLAN)
+    run = store.begin(BARE, BARE_PLAN)
     store.append(run.id, [ok_row(T) for T in range(1, 400)])
     del store
     cut = path.with_name("cut.db")
@@ -279,7 +280,7 @@ def test_a_cut_file_is_one_line(path):
 
 AS_NOBODY = "from linbench.store.store import Store; import os, sys; os.setuid(65534); "
 READ = AS_NOBODY + "print(len(Store(sys.argv[1]).run('latest').measurements))"
-WRITE = AS_NOBODY + "Store(sys.argv[1], write=True).begin({}, {})"
+WRITE = AS_NOBODY + "Store(sys.argv[1], write=True)"
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
@@ -287,7 +288,7 @@ def test_a_read_only_folder_can_be_read_and_not_written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shared")
     path = folder / "x.db"
     store = Store(str(path), write=True)
-    store.append(store.begin({}, PLAN).id, [ok_row()])
+    store.append(store.begin(BARE, BARE_PLAN).id, [ok_row()])
     del store
     for parent in (folder, *folder.parents[:3]):
         parent.chmod(0o755)
@@ -304,7 +305,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
         pytest.skip("a small file system cannot be mounted here")
     try:
         store = Store(str(mount / "x.db"), write=True)
-        run = store.begin({}, PLAN)
+        run = store.begin(BARE, BARE_PLAN)
         stored = []
 
         def fill():
@@ -322,7 +323,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
 
 def test_a_lock_that_is_let_go_in_time_is_waited_for(path):
     store = Store(str(path), write=True)
-    run = store.begin({}, PLAN)
+    run = store.begin(BARE, BARE_PLAN)
     holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     holder.execute("BEGIN IMMEDIATE")
     timer = threading.Timer(1.0, holder.rollback)
@@ -335,7 +336,7 @@ def test_a_lock_that_is_let_go_in_time_is_waited_for(path):
 @pytest.mark.parametrize("column", ["status = 'superb'", "errors = '{bad'", "status = 'oom'"])
 def test_a_damaged_row_is_one_line(path, column):
     store = Store(str(path), write=True)
-    store.append(store.begin({}, PLAN).id, [ok_row()])
+    store.append(store.begin(BARE, BARE_PLAN).id, [ok_row()])
     with sqlite3.connect(path) as connection:
         connection.execute(f"UPDATE measurements SET {column}")
     with pytest.raises(StoreError, match="damaged"):

@@ -1,4 +1,5 @@
 import pandas as pd
+from synthetic import BARE, BARE_PLAN
 
 from linbench.core.case import Case
 from linbench.core.measurement import Measurement, Status, TensorError, Time
@@ -6,7 +7,7 @@ from linbench.core.run import Run
 from linbench.store.table import COLUMNS, frame
 
 RUN = Run(
-    "20261122-000000-0000", "now", None, {}, {},
+    "20261122-000000-0000", "now", None, BARE, BARE_PLAN,
     (
         Measurement(
             "linear", "linear/=cmd()", Case(1, 64, 2, 16, 16), Status.OK,

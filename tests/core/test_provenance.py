@@ -1,0 +1,99 @@
+"""The repository or distribution of an implementation is that of its file, not linbench's."""
+
+import os
+
+import pytest
+from scratch import Scratch
+
+from linbench.core.provenance import Code, harness_code, measured_code
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A repository with two files, and one in a folder."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    return Scratch(folder, {"one.py": "", "two.py": "", "deep/three.py": ""})
+
+
+def head(repository):
+    return repository.git("rev-parse", "HEAD")
+
+
+def code_of(**files):
+    return measured_code({f"a/{name}": str(path) for name, path in files.items()})
+
+
+def test_the_files_of_a_repository_are_of_its_commit(repository):
+    one, three = repository.folder / "one.py", repository.folder / "deep" / "three.py"
+    commit = head(repository)
+    assert commit != harness_code().commit
+    assert code_of(y=three, x=one) == (Code("mine", None, commit, False, ("a/x", "a/y")),)
+    repository.commit({"two.py": "2"})
+    assert code_of(x=one) == (Code("mine", None, head(repository), False, ("a/x",)),)
+    assert head(repository) != commit
+
+
+@pytest.mark.parametrize("changed", ["one.py", "two.py", "new.py"])
+def test_a_change_anywhere_in_the_repository_makes_it_dirty(repository, changed):
+    repository.write({changed: "changed"})
+    (found,) = code_of(x=repository.folder / "one.py")
+    assert found == Code("mine", None, head(repository), True, ("a/x",))
+
+
+def test_a_file_that_the_repository_does_not_track_is_of_no_commit(repository):
+    repository.write({"new.py": "", ".gitignore": "ignored.py", "ignored.py": ""})
+    tracked, new, ignored = code_of(
+        x=repository.folder / "one.py", y=repository.folder / "new.py", z=repository.folder / "ignored.py"
+    )
+    assert (tracked.commit, tracked.implementations) == (head(repository), ("a/x",))
+    assert new == Code("new.py", implementations=("a/y",))
+    assert ignored == Code("ignored.py", implementations=("a/z",))
+
+
+def test_a_loose_file_is_of_its_own_name(tmp_path):
+    loose = tmp_path / "loose.py"
+    loose.touch()
+    assert code_of(x=loose) == (Code("loose.py", implementations=("a/x",)),)
+
+
+def test_a_link_is_of_the_repository_that_it_leads_to(repository, tmp_path):
+    link = tmp_path / "link.py"
+    link.symlink_to(repository.folder / "one.py")
+    assert code_of(x=link) == (Code("mine", None, head(repository), False, ("a/x",)),)
+
+
+def test_a_repository_within_another_is_its_own(repository):
+    inner = repository.folder / "inner"
+    inner.mkdir()
+    within = Scratch(inner, {"x.py": "x"})
+    (found,) = code_of(x=inner / "x.py")
+    assert (found.name, found.commit, found.dirty) == ("inner", head(within), False)
+    assert found.commit != head(repository)
+
+
+def test_an_installed_file_is_of_its_distribution_and_version(loaded, repository):
+    acme = loaded.implementation("linear/acme").origin
+    mine = repository.folder / "one.py"
+    found = measured_code({"linear/acme": acme, "a/x": str(mine)})
+    assert sorted(found, key=lambda code: code.name) == [
+        Code("linbench-acme", "1.0", None, None, ("linear/acme",)),
+        Code("mine", None, head(repository), False, ("a/x",)),
+    ]
+
+
+def test_the_name_of_a_distribution_is_not_taken_for_its_code(tmp_path):
+    stray = tmp_path / "numpy.py"
+    stray.touch()
+    assert code_of(x=stray) == (Code("numpy.py", implementations=("a/x",)),)
+
+
+def test_what_is_built_in_is_of_linbench(loaded):
+    (found,) = measured_code({"linear/chunk": loaded.implementation("linear/chunk").origin})
+    harness = harness_code()
+    assert (found.name, found.version, found.commit) == ("linbench", harness.version, harness.commit)
+
+
+def test_without_git_there_is_no_commit(repository, monkeypatch):
+    monkeypatch.setenv("PATH", os.devnull)
+    assert code_of(x=repository.folder / "one.py") == (Code("one.py", implementations=("a/x",)),)
