@@ -178,6 +178,7 @@ def _bring_up_to_date(engine: Engine, place: str, write: bool) -> None:
         if "alembic_version" in tables:
             found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     if found == REVISION and set(metadata.tables) <= tables:
+        _check_columns(engine, place)
         return
     if found is None and tables:
         raise StoreError(
@@ -198,6 +199,18 @@ def _bring_up_to_date(engine: Engine, place: str, write: bool) -> None:
         raise StoreError(
             f"{error}; it is of schema {found}, and read only once brought to {REVISION}"
         ) from None
+
+
+def _check_columns(engine: Engine, place: str) -> None:
+    """Refuse a store that another state of this unreleased schema has made."""
+    for table in metadata.sorted_tables:
+        columns = {column["name"] for column in inspect(engine).get_columns(table.name)}
+        other = columns ^ set(table.columns.keys())
+        if other:
+            raise StoreError(
+                f"database {shown(place)}: was made before a release, with other columns ({min(other)}); "
+                "export from it with the linbench that made it, and name another with --db"
+            )
 
 
 def _migrate(engine: Engine) -> None:

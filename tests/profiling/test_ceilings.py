@@ -1,6 +1,7 @@
 """What a machine does at most: the sizes that are copied, and what later runs are told."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,7 @@ from linbench.core.ceiling import Ceiling
 from linbench.core.environment import NO_CEILINGS, Machine
 from linbench.core.errors import EnvironmentRefused, UsageError
 from linbench.core.plan import Settings
-from linbench.profiling import ceiling, extremes, process
+from linbench.profiling import ceiling, extremes, session, single
 from linbench.profiling.ceiling import keep, kept
 from linbench.profiling.session import find_ceilings
 
@@ -104,8 +105,9 @@ def test_a_damaged_file_is_one_line(tmp_path):
 
 
 def test_what_does_not_come_to_an_end_is_refused(monkeypatch):
-    monkeypatch.setattr(process, "COMMAND", ("false",))
-    with pytest.raises(EnvironmentRefused, match="cannot be measured: exited with code 1"):
+    launch = replace(single.profiling_launch("cpu"), module="linbench.core.errors")
+    monkeypatch.setattr(session, "profiling_launch", lambda _: launch)
+    with pytest.raises(EnvironmentRefused, match="cannot be started: exited with code 0"):
         find_ceilings("cpu")
 
 

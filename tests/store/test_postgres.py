@@ -118,42 +118,6 @@ def test_the_latest_run_is_the_one_begun_last(url):
     assert store.find("latest") == runs[-1]
 
 
-LATER = {
-    "measurements": (
-        *(
-            "anchor_median_s",
-            "cpu_median_s",
-            "kernels_median_s",
-            "deterministic",
-            "kernels",
-            "approximation",
-            "telemetry",
-        ),
-        *("output_bytes", "saved_bytes", "workspace_bytes", "state_bytes", "reserved_bytes"),
-        *("useful_flops", "algorithmic_flops", "fewest_bytes"),
-    ),
-    "samples": ("cpu_s", "switches", "kernels_s"),
-}
-
-
-def test_an_old_store_is_migrated(url):
-    store = Store(url, write=True)
-    run = store.begin(BARE, BARE_PLAN).id
-    store.append(run, [ok_row()])
-    later = store.begin(BARE, BARE_PLAN).id
-    execute(
-        url,
-        "ALTER TABLE runs DROP COLUMN number",
-        "DROP TABLE baselines",
-        *(f"ALTER TABLE {table} DROP COLUMN {name}" for table, names in LATER.items() for name in names),
-        f"UPDATE runs SET created_at = '2031' WHERE id = '{later}'",
-        "UPDATE alembic_version SET version_num = '0001'",
-    )
-    store = Store(url)
-    assert store.run(run, with_samples=True).measurements == (ok_row(),)
-    assert store.find("latest") == later
-
-
 def test_what_is_wrong_is_one_line(server):
     with pytest.raises(StoreError, match="does not exist") as caught:
         Store(f"{server}/never", write=True)

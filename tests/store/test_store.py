@@ -1,6 +1,5 @@
 """The store on a real SQLite file."""
 
-import json
 import os
 import shutil
 import sqlite3
@@ -17,21 +16,20 @@ from synthetic import BARE, BARE_PLAN, ENVIRONMENT
 
 from linbench.core.case import Case
 from linbench.core.errors import StoreError, UsageError
-from linbench.core.measurement import Kernel, Measurement, Memory, Status, TensorError, Time
+from linbench.core.measurement import Cause, Kernel, Measurement, Memory, Status, TensorError, Time
+from linbench.core.samples import Samples
+from linbench.core.telemetry import Range, Reading, Telemetry
 from linbench.core.work import Work
-from linbench.store import database
 from linbench.store import store as store_module
 from linbench.store.row import pack, unpack
 from linbench.store.schema import REVISION, metadata
 from linbench.store.store import Store
 
-PLAN = {"grid": {"name": "axes"}, "device": "cpu"}
-
 
 def ok_row(T=64, implementation="linear/chunk", median=2.0):
     return Measurement(
         "linear", implementation, Case(1, T, 2, 16, 16, options={"feature_map": "relu"}), Status.OK,
-        time=Time("cpu", median, 1.0, 3.0, (2, 1), (1.0, 2.0, 3.0)),
+        time=Time("cpu", median, 1.0, 3.0, (2, 1), samples=Samples((1.0, 2.0, 3.0))),
         memory=Memory(2**40, 5, "allocator"),
         errors={"o": TensorError(1e-7, 1e-6, 1e-5, 1.0, 0, 1e-5)},
         first_call_s=9.0, flags=("contended",), measured_at="2026-11-22T00:00:00+00:00",
@@ -40,24 +38,27 @@ def ok_row(T=64, implementation="linear/chunk", median=2.0):
 
 def full_row():
     """A row in which everything has a value."""
-    time = Time(
-        "cupti", 2.0, 1.0, 3.0, (2, 1), (1.0, 2.0, 3.0), (0.5, 1.0, 1.5), (0, 7, 2**20), (1.0, 1.5, 2.0)
+    samples = Samples(
+        (1.0, 2.0, 3.0), (0.5, 1.0, 1.5), (0, 7, 2**20), (0, 1, 0), (1.0, 1.5, 2.0), (0.25, 0.5, 0.75)
     )
+    reading = Reading(1.0, 0.5, gpu_sm_mhz=1980.0, gpu_throttles=("power cap",))
     return replace(
         ok_row(),
-        time=replace(time, cpu_median_s=1.0, kernels_median_s=1.5, anchor_median_s=0.25),
+        time=Time("cupti", 2.0, 1.0, 3.0, (2, 1), 1.0, 1.5, 0.5, 0.25, samples),
         memory=Memory(2**40, 9, "allocator", 4, 3, 2, 2**33, 2**34),
         errors={"o": TensorError(1e-7, 1e-6, 1e-5, 1.0, 0, 1e-5, (1e-8, 2e-7))},
         deterministic=False,
         kernels=(Kernel("forward", "num_warps=4", "0a1b", 255, 0, 2**16), Kernel("scan", "", "ff")),
         work=Work(2.0**70, 2.0**71, 2**40),
         approximation={"o": 0.25},
-        telemetry={"before": {"load": 0.5}, "rounds_again": 2},
+        telemetry=Telemetry(reading, None, {"load": Range(0.25, 0.5, 1.0)}, ("power cap",), 2),
     )
 
 
 def skipped_row(T=64):
-    return Measurement("linear", "linear/chunk", Case(1, T, 2, 16, 16), Status.SKIPPED, "no time")
+    return Measurement(
+        "linear", "linear/chunk", Case(1, T, 2, 16, 16), Status.SKIPPED, "no time", Cause.TIME_BUDGET
+    )
 
 
 @pytest.fixture
@@ -176,55 +177,13 @@ def test_a_store_of_a_newer_linbench_is_left_alone(path):
             Store(str(path), write=write)
 
 
-@pytest.fixture
-def old_store(path, monkeypatch):
-    """A store of the first schema with two runs; the clock was set back between them."""
-    monkeypatch.setattr(database, "REVISION", "0001")
+def test_a_store_of_other_columns_is_left_alone(path):
     Store(str(path), write=True)
     with sqlite3.connect(path) as connection:
-        for run, began in (("b", "2026-11-22T12:00:00+00:00"), ("a", "2001-01-01T00:00:00+00:00")):
-            words = (run, began, None, '{"host": {}}', json.dumps(PLAN))
-            connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?)", words)
-        columns = {line[1] for line in connection.execute("PRAGMA table_info(measurements)")}
-        for run, row in (("b", ok_row()), ("b", skipped_row(128)), ("a", ok_row(256))):
-            insert_old(connection, columns, row.to_row(run), row.time)
-    monkeypatch.undo()
-    return str(path)
-
-
-def insert_old(connection, columns, row, time):
-    """Write a row as it was written when the table had no more than these columns."""
-    row |= row.pop("case")
-    values = {name: row[name] for name in columns - {"id"}}
-    values |= {name: json.dumps(value) for name, value in values.items() if isinstance(value, dict | list)}
-    marks = ", ".join(f":{name}" for name in values)
-    cursor = connection.execute(f"INSERT INTO measurements ({', '.join(values)}) VALUES ({marks})", values)
-    if time is not None:
-        connection.execute("INSERT INTO samples VALUES (?, ?)", (cursor.lastrowid, pack(time.samples_s)))
-
-
-@pytest.mark.parametrize("write", [False, True])
-def test_an_old_store_is_migrated_and_keeps_every_row(old_store, write):
-    store = Store(old_store, write=write)
-    assert [found.id for found in store.summaries()] == ["a", "b"]
-    assert store.run("latest", with_samples=True).measurements == (ok_row(256),)
-    old = store.run("b", with_samples=True)
-    assert old.measurements == (ok_row(), skipped_row(128))
-    assert (old.created_at, old.environment, old.plan) == ("2026-11-22T12:00:00+00:00", {"host": {}}, PLAN)
-    assert store.problems() == []
-    newest = Store(old_store, write=True).begin({}, PLAN).id
-    assert Store(old_store).find("latest") == newest
-
-
-def test_an_old_store_that_cannot_be_written_says_so(old_store):
-    holder = sqlite3.connect(old_store, isolation_level=None)
-    holder.execute("BEGIN IMMEDIATE")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(database, "BUSY_TIMEOUT_MS", 100)
-        with pytest.raises(StoreError, match=r"held by another process .* of schema 0001"):
-            Store(old_store)
-    holder.rollback()
-    assert Store(old_store).find("latest") == "a"
+        connection.execute("ALTER TABLE samples DROP COLUMN enqueue_s")
+    for write in (False, True):
+        with pytest.raises(StoreError, match=r"with other columns \(enqueue_s\)"):
+            Store(str(path), write=write)
 
 
 def test_an_id_that_is_taken_is_not_given_again(path, monkeypatch):
@@ -253,13 +212,13 @@ def test_damage_is_found(path):
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute("UPDATE measurements SET status = 'superb' WHERE id = 1")
-        connection.execute("UPDATE samples SET samples_s = x'00000000' WHERE measurement = 2")
+        connection.execute("UPDATE samples SET time_s = x'00000000' WHERE measurement = 2")
         connection.execute("DELETE FROM samples WHERE measurement = 3")
         connection.execute("UPDATE samples SET cpu_s = x'0000000000000000' WHERE measurement = 4")
     problems = "\n".join(Store(str(path)).problems())
     for said in (
-        "row 1: cannot be read: 'superb' is not a valid Status",
-        "row 2: has 1 samples where 3",
+        "row 1: cannot be read: status: Input should be",
+        "row 2: has 1 of time_s where 3 are due",
         "row 3: has a median and no samples",
         "row 4: has 2 of cpu_s where 3 are due",
     ):

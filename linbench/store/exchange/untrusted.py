@@ -82,7 +82,7 @@ def validated(model: type[Model], text: str, where: str) -> Model:
         UsageError: It does not fit; the line names the field.
     """
     try:
-        return model.model_validate_json(text)
+        return model.model_validate_json(text, strict=True)  # in what is nested, too
     except ValidationError as error:
         found = error.errors(include_url=False)[0]
         field = named(found["loc"])
