@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
@@ -14,9 +12,10 @@ from typing import IO, TypeVar
 
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Cause, Status, TensorError
+from linbench.execution.listener import Listener
 from linbench.execution.messages import PROTOCOL, Answer, Failed, Hello, Request, due, from_line, to_line
 from linbench.execution.pipe import Garbage, Hung, Pipe, PipeClosed
-from linbench.execution.process import START_TIMEOUT_S, Ends, Launch, Process, how_it_ended, log_tail
+from linbench.execution.process import START_TIMEOUT_S, Launch, Process, cause_of_death, end_session
 from linbench.execution.resident import resident_bytes
 
 A = TypeVar("A", bound=Answer)
@@ -70,17 +69,20 @@ def spawn(launch: Launch) -> WorkerClient:
         EnvironmentRefused: It cannot be started.
     """
     log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
-    ends = Ends()
-    fds = (ends.worker_read, ends.worker_write)
-    try:
-        process = launch.popen([*map(str, fds), *launch.plugins], fds, log)
-    except EnvironmentRefused:
-        ends.pipe.close()
-        log.close()
-        raise
-    finally:
-        ends.close_worker()
-    return WorkerClient(process, ends.pipe, log, launch.max_memory_bytes)
+    with Listener() as listener:
+        try:
+            process = launch.popen([listener.path, *launch.plugins], (), log)
+        except EnvironmentRefused:
+            log.close()
+            raise
+        try:
+            pipe = listener.accept(process, START_TIMEOUT_S)
+        except (PipeClosed, Hung) as error:
+            reason = "it does not answer" if isinstance(error, Hung) else cause_of_death(process, log)
+            end_session(process)
+            log.close()
+            raise EnvironmentRefused(f"a worker cannot be started: {reason}") from None
+    return WorkerClient(process, pipe, log, launch.max_memory_bytes)
 
 
 class WorkerClient:
@@ -135,9 +137,7 @@ class WorkerClient:
 
     def end(self) -> None:
         """End the worker and everything that it started."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        end_session(self._process)
         self._pipe.close()
         self._log.close()
 
@@ -171,15 +171,7 @@ class WorkerClient:
             raise _TooLarge(f"held {now} of memory; it may hold {most} (--max-memory)")
 
     def _lost(self, status: Status, reason: str | None) -> WorkerLost:
-        if reason is None:
-            try:
-                code = self._process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                code = None
-            reason = how_it_ended(code)
-            tail = log_tail(self._log)
-            if tail:
-                reason = f"{reason}: {tail}"
+        reason = reason or cause_of_death(self._process, self._log)
         self.end()
         return WorkerLost(status, reason)
 

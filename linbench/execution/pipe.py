@@ -2,6 +2,7 @@
 
 import os
 import select
+import socket
 import time
 from collections.abc import Callable
 
@@ -22,7 +23,7 @@ class Hung(Exception):
 
 
 class Pipe:
-    """One end of a pair of file descriptors."""
+    """One end of two pipes, or of a socket whose descriptor stands for both."""
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
         self._read_fd = read_fd
@@ -80,8 +81,12 @@ class Pipe:
 
     def close_writing(self) -> None:
         """Tell the other end that no further line comes."""
-        os.close(self._write_fd)
-        self._write_fd = self._read_fd
+        if self._write_fd != self._read_fd:
+            os.close(self._write_fd)
+            self._write_fd = self._read_fd
+            return
+        with socket.socket(fileno=os.dup(self._write_fd)) as connection:
+            connection.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """Close both descriptors."""

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from subprocess import Popen
 from typing import IO, Protocol
@@ -92,6 +93,22 @@ class Ends:
         """Close the worker's ends here, once it has them."""
         os.close(self.worker_read)
         os.close(self.worker_write)
+
+
+def end_session(process: Process) -> None:
+    """End a process and everything that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def cause_of_death(process: Process, log: IO[bytes]) -> str:
+    """Return how a process ended, and the last telling line of its log."""
+    try:
+        code = process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        code = None
+    return ": ".join(filter(None, (how_it_ended(code), log_tail(log))))
 
 
 def log_tail(log: IO[bytes]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import gc
-import os
 import platform
 import signal
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from contextlib import suppress
 import torch
 
 from linbench.core.registry import Registry, registry
+from linbench.execution.listener import connect
 from linbench.execution.messages import PROTOCOL, Answer, Hello, from_line, to_line
 from linbench.execution.pipe import Pipe, PipeClosed
 from linbench.measure.heap import keep_freed
@@ -62,13 +62,12 @@ def start(arguments: Sequence[str]) -> tuple[Pipe, Registry]:
     """Load plugins, and return the pipe to whoever asks and what can be asked for.
 
     Args:
-        arguments: Descriptors to read from and to write to, and files of plugins.
+        arguments: The path where whoever asks listens, and files of plugins.
     """
-    read_fd, write_fd, *plugins = arguments
+    path, *plugins = arguments
     end_with_parent()
     faulthandler.enable()
-    for descriptor in (int(read_fd), int(write_fd)):
-        os.set_inheritable(descriptor, False)
+    pipe = connect(path)
     registry.load(plugins)
     keep_for_good()
-    return Pipe(int(read_fd), int(write_fd)), registry
+    return pipe, registry

@@ -1,6 +1,6 @@
 """The worker: one process that checks, weighs and times implementations for a run.
 
-It is started with two file descriptors and answers one request at a time. Its standard output and error
+It is started with the path of a socket and answers one request at a time. Its standard output and error
 belong to whatever it runs and are never read as an answer.
 """
 

@@ -18,7 +18,7 @@ from linbench.core.codec import decode
 from linbench.core.errors import UsageError
 from linbench.core.measurement import Status
 from linbench.core.profile import Kind, Profile
-from linbench.core.registry import Registry
+from linbench.core.registry import registry
 from linbench.execution.schedule import Job
 from linbench.measure.call import Call, LaidInputs
 from linbench.profiling import plain, session
@@ -293,12 +293,11 @@ def bad(q, k, v):
 def test_a_process_that_ends_without_an_answer_says_how(tmp_path, body, status, reason):
     plugin = tmp_path / "bad.py"
     plugin.write_text(BAD.format(body=body), encoding="utf-8")
-    found = Registry()
-    found.load([plugin])
+    registry.load([plugin])
     job = Job("linear/bad", "linear", Case(1, 64, 2, 16, 16))
     artifacts = Artifacts(str(tmp_path / "x.db"))
     bound_s = 1.0 if status is Status.TIMEOUT else timeout_s(60)
-    told = profile(found, job, "torch", plugins=[str(plugin)], timeout_s=bound_s, artifacts=artifacts)
+    told = profile(registry, job, "torch", plugins=[str(plugin)], timeout_s=bound_s, artifacts=artifacts)
     assert (told.status, told.breakdown, told.artifacts) == (status, None, {})
     assert reason in told.reason
 
