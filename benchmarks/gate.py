@@ -19,17 +19,19 @@ from statistics import median
 ROOT = Path(__file__).resolve().parents[1]
 FILE = Path("impls/linbench_impls/linear/chunk.py")
 CASE = ["--T", "1k", "--B", "1", "--H", "4", "--D", "64", "--dtype", "float32", "--mode", "fwd"]
-CALL = (
-    "    o, _ = prefill(q, k, v, feature_map=feature_map, normalize=normalize, state=state)\n    return o\n"
-)
-SPIN = """    import time
+CALL = "one_by_one(chunk, axis=2)"
+REGISTER = "\n\nregister(\n"
+SPIN = """
+
+def slower(q, k, v, phi, normalize, state):
+    import time
 
     start = time.perf_counter()
-    o, _ = prefill(q, k, v, feature_map=feature_map, normalize=normalize, state=state)
+    found = chunk(q, k, v, phi, normalize, state)
     end = start + {factor} * (time.perf_counter() - start)
     while time.perf_counter() < end:
         pass
-    return o
+    return found
 """
 THREADS = "1"  # with two, the other falls asleep while this one spins, and 5% came out as 14%
 WHO = ["-c", "user.name=gate", "-c", "user.email=gate@localhost"]
@@ -49,9 +51,10 @@ def scratch(folder, factor):
     subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
     git(folder, "checkout", "-q", "-b", "base")
     text = (folder / FILE).read_text()
-    if text.count(CALL) != 1:
-        sys.exit(f"{FILE} is not as this script expects it; look at CALL")
-    branch(folder, "slower", text.replace(CALL, SPIN.format(factor=factor)))
+    if text.count(CALL) != 1 or text.count(REGISTER) != 1:
+        sys.exit(f"{FILE} is not as this script expects it; look at CALL and REGISTER")
+    spinning = text.replace(REGISTER, SPIN.format(factor=factor) + REGISTER)
+    branch(folder, "slower", spinning.replace(CALL, "one_by_one(slower, axis=2)"))
     branch(folder, "same", text + "# the same code\n")
 
 

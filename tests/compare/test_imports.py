@@ -87,6 +87,53 @@ def test_this_repository_reaches_its_kernels(loaded, request):
     assert {folder.name for folder in known.roots} == {"impls", "kernels"}  # linbench stays the running one
 
 
+@pytest.fixture(scope="module")
+def ours(loaded, pytestconfig):
+    """What is made of each file of linbench_impls: the names of implementations, by the file's path in it."""
+    known, found = Imports(Repository(pytestconfig.rootpath), []), {}
+    package = pytestconfig.rootpath / "impls" / "linbench_impls"
+    for one in loaded.implementations():
+        if Path(one.origin).is_relative_to(package):
+            for path in known.closure(Path(one.origin)):
+                if path.is_relative_to(package):
+                    found.setdefault(path.relative_to(package).as_posix(), set()).add(one.name)
+    return found
+
+
+def of(operators, names):
+    return {f"{operator}/{name}" for operator in operators for name in names}
+
+
+@pytest.mark.parametrize(
+    ("path", "operators", "forms"),
+    [
+        ("families/dplr/forms.py", ("delta", "gated_delta", "gla", "kda", "rwkv7"), ("chunk", "recurrent")),
+        ("families/features/forms.py", ("hedgehog", "performer", "t2r"), ("naive", "chunk", "recurrent")),
+        (
+            "families/decay/forms.py",
+            ("lightning", "retention", "simple_gla"),
+            ("naive", "chunk", "recurrent"),
+        ),
+        ("families/decay/native.py", ("lightning", "retention", "simple_gla"), ("native",)),
+        ("families/decay/triton.py", ("lightning", "retention", "simple_gla"), ("triton",)),
+        ("gla/operator.py", ("gla",), ("chunk", "recurrent")),
+        ("linear/chunk.py", ("linear",), ("chunk",)),
+    ],
+)
+def test_a_file_of_a_family_counts_for_its_members_and_one_of_an_operator_for_that_alone(
+    ours, path, operators, forms
+):
+    assert ours[path] == of(operators, forms)
+
+
+def test_no_implementation_is_made_of_another_operator_s_folder(ours):
+    rooms = ("toolkit", "adapters", "families")
+    for path, names in ours.items():
+        folder = path.partition("/")[0]
+        if "/" in path and folder not in rooms:
+            assert {name.partition("/")[0] for name in names} == {folder}, path
+
+
 @pytest.mark.parametrize(
     ("change", "names"),
     [

@@ -11,7 +11,7 @@ from linbench.core.registry import registry
 from linbench.measure.call import Call, LaidInputs
 from linbench.measure.memory import weigh
 from linbench_impls.families.dplr.operator import DPLR
-from linbench_impls.log_linear import forms as log_linear
+from linbench_impls.log_linear import tree
 from linbench_impls.mlstm import forms as mlstm
 from linbench_impls.toolkit import normalizer, scan, transition, varlen
 
@@ -180,11 +180,16 @@ def chunk_forms():
         o, state = mlstm.chunked(*by_heads("mlstm"), state=None, size=size)
         return (o, *state)
 
-    def tree(size):
-        o, state = log_linear.chunked(*by_heads("log_linear"), state=None, size=size)
+    def levels(size):
+        o, state = tree.chunked(*by_heads("log_linear"), state=None, size=size)
         return (o, *state)
 
-    yield from (("features", features), ("mamba", selective), ("mlstm", matrix_memory), ("log_linear", tree))
+    yield from (
+        ("features", features),
+        ("mamba", selective),
+        ("mlstm", matrix_memory),
+        ("log_linear", levels),
+    )
 
 
 @pytest.mark.parametrize(("name", "run"), list(chunk_forms()), ids=[name for name, _ in chunk_forms()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from linbench import Case, needs
@@ -23,29 +24,44 @@ def flash_why_not(case: Case) -> str | None:
     return cuda_flash_needs(case) if case.device == "cuda" else None
 
 
-BACKENDS: dict[str, tuple[str, WhyNot]] = {
-    "flash": ("FLASH_ATTENTION", flash_why_not),
-    "efficient": ("EFFICIENT_ATTENTION", needs(device="cuda", dtypes=("float32", *HALF))),
-    "cudnn": (
+@dataclass(frozen=True)
+class Backend:
+    """A backend of scaled_dot_product_attention.
+
+    Attributes:
+        name: torch's name of it.
+        rule: Says why a case cannot be taken.
+        fused: Whether it makes no matrix of scores in memory, and so makes them again for the gradient.
+        masks_on_cuda: Whether it can be given a mask of the keys that are seen on a CUDA device.
+    """
+
+    name: str
+    rule: WhyNot
+    fused: bool = True
+    masks_on_cuda: bool = True
+
+    def mask_why_not(self, case: Case) -> str | None:
+        """Return why it cannot be given a mask, or None."""
+        if not self.masks_on_cuda and case.device == "cuda":
+            return "takes no mask on a CUDA device"
+        return None
+
+    def whole_flops(self, case: Case) -> float:
+        """Return its operations over all T x T pairs."""
+        again = 2 * case.B * case.H * case.T**2 * case.K if differentiated(case) and self.fused else 0
+        return pairs(case, case.T**2) + again
+
+
+BACKENDS = {
+    "flash": Backend("FLASH_ATTENTION", flash_why_not, masks_on_cuda=False),
+    "efficient": Backend("EFFICIENT_ATTENTION", needs(device="cuda", dtypes=("float32", *HALF))),
+    "cudnn": Backend(
         "CUDNN_ATTENTION",
         needs(device="cuda", dtypes=HALF, at_most={"K": 128}, multiple_of={"K": 8}, capability=(8, 0)),
     ),
-    "math": ("MATH", needs()),
+    "math": Backend("MATH", needs(), fused=False),
 }
-"""By name of an implementation: torch's name of the backend, and its rule."""
-
-
-def mask_why_not(name: str, case: Case) -> str | None:
-    """Return why a backend cannot be given a mask of the keys that are seen, or None."""
-    if name == "flash" and case.device == "cuda":
-        return "takes no mask on a CUDA device"
-    return None
-
-
-def whole_flops(name: str, case: Case) -> float:
-    """Return the operations of a backend over all T x T pairs; a fused one's backward takes scores again."""
-    again = 2 * case.B * case.H * case.T**2 * case.K if differentiated(case) and name != "math" else 0
-    return pairs(case, case.T**2) + again
+"""By name of an implementation."""
 
 
 def score_bytes(case: Case) -> float:
@@ -56,7 +72,7 @@ def score_bytes(case: Case) -> float:
 
 
 def attend(
-    backend: str,
+    backend: Backend,
     q: Tensor,
     k: Tensor,
     v: Tensor,
@@ -68,7 +84,7 @@ def attend(
     """Return attention by one backend of torch, and no other; q: [B, H, T, D], k, v: [B, H / group, T, D].
 
     Args:
-        backend: torch's name of it.
+        backend: The backend.
         q: Queries.
         k: Keys.
         v: Values.
@@ -83,11 +99,11 @@ def attend(
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
     try:
-        with sdpa_kernel(getattr(SDPBackend, backend)):
+        with sdpa_kernel(getattr(SDPBackend, backend.name)):
             return F.scaled_dot_product_attention(
                 q, k, v, attn_mask=seen, is_causal=causal, enable_gqa=group > 1
             )
     except RuntimeError as error:
         if "No available kernel" in str(error) or "No viable backend" in str(error):
-            raise NotImplementedError(f"torch's {backend} backend refuses these inputs") from error
+            raise NotImplementedError(f"torch's {backend.name} backend refuses these inputs") from error
         raise

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from linbench import Case, implementation, needs
-from linbench.core.implementation import Implementation, WhyNot
+from linbench.core.implementation import WhyNot
 from linbench_impls.adapters import fla
 from linbench_impls.linear.feature_map import feature_map as mapped
+from linbench_impls.linear.options import State, with_packed
 from linbench_impls.toolkit.normalizer import EPSILON
+from linbench_impls.toolkit.register import Form, register
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-State = tuple["Tensor", "Tensor"]
-
-FLA = {
-    "fla-chunk": ("chunk_linear_attn", fla.chunk_why_not),
-    "fla-fused-chunk": ("fused_chunk_linear_attn", fla.why_not),
-    "fla-fused-recurrent": ("fused_recurrent_linear_attn", fla.why_not),
-}
 
 
 def fla_attend(
@@ -54,25 +49,16 @@ def fla_attend(
     return o.to(v.dtype), final
 
 
-def register_fla(name: str, kernel: str, rule: WhyNot) -> Implementation:
-    """Return the implementation of one of the library's kernels, with its prefill."""
+def fla_form(kernel: str, rule: WhyNot) -> Form:
+    """Return the form of one of the library's kernels, in fwd and prefill."""
 
     def fwd(
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        *,
-        feature_map: str = "elu1",
-        normalize: bool = True,
-        packed: int = 1,
-        state: State | None = None,
+        q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None, packed: int
     ) -> Tensor:
-        return fla_attend(kernel, (q, k, v), feature_map, normalize, state, False, packed)[0]
+        return fla_attend(kernel, (q, k, v), phi, normalize, state, False, packed)[0]
 
     fwd.__doc__ = f"flash-linear-attention's {kernel}; feature map by torch."
-    made = implementation("linear", name, why_not=rule)(fwd)
 
-    @made.mode("prefill")
     def prefill(
         q: Tensor, k: Tensor, v: Tensor, *, feature_map: str = "elu1", state: State | None = None
     ) -> tuple[Tensor, State]:
@@ -81,12 +67,13 @@ def register_fla(name: str, kernel: str, rule: WhyNot) -> Implementation:
         )
         return o, (S, z.squeeze(1))
 
-    return made
+    return Form(with_packed(fwd), prefill, why_not=rule)
 
 
-for _name, (_kernel, _rule) in FLA.items():
-    _made = register_fla(_name, _kernel, _rule)
-_made.mode("decode")(_made.functions["prefill"])  # fused_recurrent: a token is a sequence of one
+fused_recurrent = fla_form("fused_recurrent_linear_attn", fla.why_not)
+register("linear", "fla-chunk", fla_form("chunk_linear_attn", fla.chunk_why_not))
+register("linear", "fla-fused-chunk", fla_form("fused_chunk_linear_attn", fla.why_not))
+register("linear", "fla-fused-recurrent", replace(fused_recurrent, decode=fused_recurrent.prefill))
 
 
 @implementation(

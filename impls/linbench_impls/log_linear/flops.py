@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from linbench import Case
-from linbench_impls.log_linear.forms import CHUNK
+from linbench_impls.log_linear.tree import CHUNK
 from linbench_impls.toolkit import flops
 
 

@@ -10,7 +10,7 @@ from linbench import Case, Cost, Operator, Option, TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench.core.operator import magnitude
 from linbench.core.tensor import normal
-from linbench_impls.log_linear import flops, forms
+from linbench_impls.log_linear import flops, tree
 from linbench_impls.log_linear.flops import state_levels
 from linbench_impls.toolkit.recurrence import GATES, QKV, softplus_gates
 from linbench_impls.toolkit.spec import SizedSpec
@@ -76,7 +76,7 @@ class LogLinear(Operator):
         """Return output and final state by a tree of chunks."""
         del options
         laid = (tensors[spec.name].transpose(1, 2) for spec in self.inputs)
-        o, final = forms.chunked(*laid, state=state)
+        o, final = tree.chunked(*laid, state=state)
         return o.transpose(1, 2), final
 
     def recurrence(
@@ -95,7 +95,7 @@ class LogLinear(Operator):
             weight = lam[:, t][..., levels] * since.exp() * scores
             rows.append(torch.einsum("bhu,buhv->bhv", weight, v[:, : t + 1]) * q.shape[-1] ** -0.5)
         k, v, g = (x.transpose(1, 2) for x in (k, v, g))
-        return torch.stack(rows, 1), forms.last_state(k, v, g, lam.shape[-1] - 1)
+        return torch.stack(rows, 1), tree.last_state(k, v, g, lam.shape[-1] - 1)
 
     def cost(self, case: Case) -> Cost:
         """Return the work of the cheapest tree."""

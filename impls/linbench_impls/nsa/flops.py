@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from linbench import Case
-from linbench_impls.nsa.forms import BLOCK, COUNT, WINDOW
+from linbench_impls.nsa.branches import BLOCK, COUNT, WINDOW
 from linbench_impls.toolkit import flops
 
 

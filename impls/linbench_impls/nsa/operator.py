@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from linbench import Case, Cost, TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench.core.tensor import normal
-from linbench_impls.nsa import flops, forms
-from linbench_impls.nsa.forms import BLOCK, COUNT
+from linbench_impls.nsa import branches, flops
+from linbench_impls.nsa.branches import BLOCK, COUNT
 from linbench_impls.toolkit.cache import Cached
 from linbench_impls.toolkit.recurrence import QKV
 
@@ -23,7 +23,7 @@ State = tuple["Tensor", ...]
 class NSA(Cached):
     """Native sparse attention, the compression a mean, a head of keys for each of queries.
 
-    o_t = g_cmp cmp_t + g_slc slc_t + g_swa swa_t as in `linbench_impls.nsa.forms`, with blocks of 16, 4 of
+    o_t = g_cmp cmp_t + g_slc slc_t + g_swa swa_t as in `linbench_impls.nsa.branches`, with blocks of 16, 4 of
     them selected, and a window of 64. q, k: [B, T, H, K]; v, o: [B, T, H, V]; g_*: [B, T, H], sigmoids of a
     normal. The state is a cache of keys and values with room for T + 1 tokens.
     """
@@ -58,7 +58,7 @@ class NSA(Cached):
         if state is not None:
             return self.recurrence(tensors, state, options)
         q, k, v, *gates = (tensors[spec.name].transpose(1, 2) for spec in self.inputs)
-        o = forms.gathered(q, k, v, tuple(gates))
+        o = branches.gathered(q, k, v, tuple(gates))
         caches = (torch.nn.functional.pad(tensors[name], (0, 0, 0, 0, 0, 1)) for name in "kv")
         return o.transpose(1, 2), tuple(caches)
 
@@ -82,7 +82,7 @@ class NSA(Cached):
             some, end = slice(t, t + 1), before + t + 1
             at = torch.tensor([end - 1], device=q.device)
             given = tuple(gate[:, :, some] for gate in gates)
-            rows.append(forms.by_masks(q[:, :, some], k[:, :, :end], v[:, :, :end], given, at))
+            rows.append(branches.by_masks(q[:, :, some], k[:, :, :end], v[:, :, :end], given, at))
         room = (0, 0, 0, 0, 0, 0 if state is not None else 1)
         caches = tuple(torch.nn.functional.pad(x, room) for x in (keys, values))
         return torch.cat(rows, 2).transpose(1, 2), caches

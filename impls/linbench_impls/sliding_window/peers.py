@@ -7,8 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from linbench import Case, implementation, needs
-from linbench_impls.adapters import flash, flex
+from linbench_impls.adapters import flex
+from linbench_impls.adapters.flash import FLASH_2, FLASH_3, Flash
 from linbench_impls.sliding_window.operator import WINDOW, window
+from linbench_impls.toolkit.register import Form, register
 
 if TYPE_CHECKING:
     import torch
@@ -17,19 +19,20 @@ if TYPE_CHECKING:
 DEFAULT = int(WINDOW.default)
 
 
-def register(name: str, module: str, capability: tuple[int, int]) -> None:
-    """Register a flash-attn by its module; it counts the keys before a token's own, and scales by K^-1/2."""
+def flash_form(flash: Flash) -> Form:
+    """Return the form of a flash-attn; it counts the keys before a token's own, and scales by K^-1/2."""
 
     def fwd(q: Tensor, k: Tensor, v: Tensor, *, window: int = DEFAULT) -> Tensor:
-        o: Tensor = import_module(module).flash_attn_func(q, k, v, causal=True, window_size=(window - 1, 0))
+        library = import_module(flash.module)
+        o: Tensor = library.flash_attn_func(q, k, v, causal=True, window_size=(window - 1, 0))
         return o
 
-    fwd.__doc__ = f"{module}.flash_attn_func with a window."
-    implementation("sliding_window", name, why_not=flash.why_not_of(module, capability))(fwd)
+    fwd.__doc__ = f"{flash.module}.flash_attn_func with a window."
+    return Form(fwd, why_not=flash.why_not)
 
 
-for _name, _library in flash.LIBRARIES.items():
-    register(_name, *_library)
+register("sliding_window", "flash-attn-2", flash_form(FLASH_2))
+register("sliding_window", "flash-attn-3", flash_form(FLASH_3))
 
 natten_needs = needs(
     device="cuda",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from linbench import Case, implementation
-from linbench.core.implementation import WhyNot
-from linbench_impls.adapters.sdpa import BACKENDS, attend, mask_why_not, score_bytes, whole_flops
+from linbench import Case
+from linbench_impls.adapters.sdpa import BACKENDS, Backend, attend, score_bytes
 from linbench_impls.sliding_window.operator import WINDOW
+from linbench_impls.toolkit.register import Form, register
 
 if TYPE_CHECKING:
     import torch
@@ -25,27 +25,26 @@ def band(tokens: int, window: int, device: torch.device) -> Tensor:
     return torch.ones(tokens, tokens, dtype=torch.bool, device=device).tril().triu(1 - window)
 
 
-def register(name: str, backend: str, rule: WhyNot) -> None:
-    """Register the implementation of one backend."""
+def form(backend: Backend) -> Form:
+    """Return the form of a backend with a mask of the band, which skips no pair."""
 
     def fwd(q: Tensor, k: Tensor, v: Tensor, *, window: int = DEFAULT) -> Tensor:
         return attend(backend, q, k, v, seen=band(q.shape[2], window, q.device))
 
     def why_not(case: Case) -> str | None:
-        return mask_why_not(name, case) or rule(case)
+        return backend.mask_why_not(case) or backend.rule(case)
 
     fwd.__doc__ = (
-        f"torch's scaled_dot_product_attention with a mask of the band, {backend} forced; O(T^2) time."
+        f"torch's scaled_dot_product_attention with a mask of the band, {backend.name} forced; O(T^2) time."
     )
-    implementation(
-        "sliding_window",
-        name,
+    return Form(
+        fwd,
         layout="BHTD",
         why_not=why_not,
-        flops=partial(whole_flops, name),  # a mask skips no pair
-        extra_bytes=score_bytes if name == "math" else None,
-    )(fwd)
+        flops=backend.whole_flops,
+        extra_bytes=None if backend.fused else score_bytes,
+    )
 
 
-for _name, (_backend, _rule) in BACKENDS.items():
-    register(_name, _backend, _rule)
+for _name, _backend in BACKENDS.items():
+    register("sliding_window", _name, form(_backend))

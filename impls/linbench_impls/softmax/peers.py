@@ -7,8 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from linbench import implementation
-from linbench_impls.adapters import flash, flex
+from linbench_impls.adapters import flex
+from linbench_impls.adapters.flash import FLASH_2, FLASH_3, Flash
 from linbench_impls.toolkit.cache import cache_of
+from linbench_impls.toolkit.register import Form, register
 from linbench_impls.toolkit.varlen import cu_seqlens, lengths, owners, starts
 
 if TYPE_CHECKING:
@@ -18,14 +20,14 @@ if TYPE_CHECKING:
 State = tuple["Tensor", ...]
 
 
-def register_flash(name: str, module: str, capability: tuple[int, int]) -> None:
-    """Register a flash-attn by its module, with its prefill and decode; its scale is K^-1/2."""
+def flash_form(flash: Flash) -> Form:
+    """Return the form of a flash-attn; its scale is K^-1/2."""
 
     def fwd(
         q: Tensor, k: Tensor, v: Tensor, *, causal: bool = True, group: int = 1, packed: int = 1
     ) -> Tensor:
         del group  # it takes k with a head for several of q
-        library = import_module(module)
+        library = import_module(flash.module)
         if packed == 1:
             o: Tensor = library.flash_attn_func(q, k, v, causal=causal)
             return o
@@ -40,28 +42,27 @@ def register_flash(name: str, module: str, capability: tuple[int, int]) -> None:
         )
         return o[None]
 
-    fwd.__doc__ = f"{module}.flash_attn_func; flash_attn_varlen_func for packed sequences."
-    made = implementation("softmax", name, why_not=flash.why_not_of(module, capability))(fwd)
+    fwd.__doc__ = f"{flash.module}.flash_attn_func; flash_attn_varlen_func for packed sequences."
 
-    @made.mode("prefill")
     def prefill(q: Tensor, k: Tensor, v: Tensor, *, group: int = 1) -> tuple[Tensor, State]:
         caches = tuple(x.new_empty(x.shape[0], x.shape[1] + 1, *x.shape[2:]) for x in (k, v))
         for room, x in zip(caches, (k, v), strict=True):
             room[:, :-1] = x
         return fwd(q, k, v, group=group), caches
 
-    @made.mode("decode")
     def decode(q: Tensor, k: Tensor, v: Tensor, *, group: int = 1, state: State) -> tuple[Tensor, State]:
         del group
         keys, values = state
-        o = import_module(module).flash_attn_with_kvcache(
+        o = import_module(flash.module).flash_attn_with_kvcache(
             q, keys, values, k=k, v=v, cache_seqlens=keys.shape[1] - 1, causal=True
         )
         return o, state
 
+    return Form(fwd, prefill, decode, why_not=flash.why_not)
 
-for _name, _library in flash.LIBRARIES.items():
-    register_flash(_name, *_library)
+
+register("softmax", "flash-attn-2", flash_form(FLASH_2))
+register("softmax", "flash-attn-3", flash_form(FLASH_3))
 
 
 @implementation("softmax", "flex", layout="BHTD", why_not=flex.why_not)

@@ -6,18 +6,18 @@ import inspect
 from typing import TYPE_CHECKING, cast
 
 from linbench import Case, implementation
-from linbench_impls.adapters import flash
+from linbench_impls.adapters.flash import Flash
 from linbench_impls.toolkit.varlen import lengths, starts
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-flash_why_not = flash.why_not_of("torch.nn.attention.varlen", (8, 0))
+torch_flash = Flash("torch.nn.attention.varlen", (8, 0))
 
 
 def why_not(case: Case) -> str | None:
     """Return why torch's varlen_attn cannot take a case: it takes one row, and is young."""
-    reason = flash_why_not(case)
+    reason = torch_flash.why_not(case)
     if reason is None and case.B > 1:
         return f"takes one row of tokens, B = 1, not {case.B}"
     if reason is None:
