@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from command import outer_environment
 from exchanged import RUN
 from test_exchange_jsonl import change_one, dump
 
@@ -31,7 +32,8 @@ def real(tmp_path_factory):
     folder = tmp_path_factory.mktemp("real")
     (folder / "test_real.py").write_text(TESTS)
     words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--benchmark-json=real.json", "test_real.py"]
-    subprocess.run([sys.executable, *words], cwd=folder, check=True, capture_output=True)
+    command = [sys.executable, *words]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, env=outer_environment())
     return folder / "real.json"
 
 
