@@ -8,7 +8,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= $(shell nproc)
 PYTEST := $(BIN)/python -m pytest
-SIDE_BY_SIDE := $(PYTEST) -n $(JOBS) --maxprocesses 8 --dist loadgroup
+SIDE_BY_SIDE := $(PYTEST) -n $(JOBS) --maxprocesses 8
 
 # An interpreter that has torch already (a GPU image) keeps it: the environment sees its packages.
 HAS_TORCH := $(shell $(PYTHON) -c 'import importlib.util as u; print(u.find_spec("torch") is not None)' 2>/dev/null)

@@ -29,8 +29,7 @@ class CommandLine:
 
     def __init__(self, folder):
         self.folder = folder
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-        self.environment = inherited | {
+        self.environment = outer_environment() | {
             "CUDA_VISIBLE_DEVICES": "",
             "COLUMNS": "100",
             "LINBENCH_PROCESSES": "1",
@@ -69,6 +68,11 @@ class CommandLine:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+
+def outer_environment():
+    """Return the environment without what pytest and pytest-xdist leave in it for themselves."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
 
 
 class Stream(io.TextIOWrapper):

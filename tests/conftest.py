@@ -1,15 +1,17 @@
 """What tests share: the time that they have, where they run, the command line and the registry."""
 
 import os
+from pathlib import Path
 
 import pytest
 from command import CommandLine, kept_registry
 from timeouts import timeout_s
+from xdist.scheduler import LoadScopeScheduling
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # what is tested is small: threads would wait for each other
 
 TEST_TIMEOUT_S = 300.0
-SHARED = ("measured", "stored")  # fixtures that take long and whose tests lie in several files
+SHARING = "tests/cli/"  # its files share fixtures that take long
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -19,14 +21,19 @@ def pytest_configure(config):
         config.option.timeout = timeout_s(TEST_TIMEOUT_S)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Have one worker of pytest-xdist run a file, and all that share a fixture which takes long."""
-    for item in items:
-        if item.path.name.startswith("interpreted_"):  # they share nothing
-            continue
-        shared = next((name for name in SHARED if name in item.fixturenames), None)
-        item.add_marker(pytest.mark.xdist_group(shared or item.path.stem))
+def pytest_xdist_make_scheduler(config, log):
+    """Return what deals tests out to the workers of pytest-xdist."""
+    return Scheduling(config, log)
+
+
+class Scheduling(LoadScopeScheduling):
+    """Gives a worker a file at a time; interpreted kernels, which share nothing, a test at a time."""
+
+    def _split_scope(self, nodeid):
+        path = nodeid.partition("::")[0]
+        if path.startswith(SHARING):
+            return SHARING
+        return nodeid if Path(path).name.startswith("interpreted_") else path
 
 
 @pytest.fixture(autouse=True)

@@ -79,13 +79,14 @@ def test_what_the_time_budget_left_out_is_a_row_and_is_measured_on_resume(linben
     assert "20 ok, 4 unsupported; stored" in out
 
 
-def test_a_resumed_run_is_taken_as_it_was_begun(measured):
+def test_a_resumed_run_is_taken_as_it_was_begun(linbench):
+    linbench("run", "--impl", "softmax/flash", "--T", "16", "--once", "--no-report", "--device", "cpu")
     for words in (("--T", "64"), ("--device", "cpu"), ("--processes", "3"), ("--plugin", "x.py")):
-        _, err = measured("run", "--resume", measured.run, *words, code=2)
+        _, err = linbench("run", "--resume", "latest", *words, code=2)
         assert f"leave out {words[0]}" in err
-    _, err = measured("run", "--resume", measured.run, "--baseline", "softmax/flush", code=2)
+    _, err = linbench("run", "--resume", "latest", "--baseline", "softmax/flush", code=2)
     assert "did you mean softmax/flash" in err
-    _, err = measured("run", "--resume", "never", code=2)
+    _, err = linbench("run", "--resume", "never", code=2)
     assert "unknown run 'never'" in err
 
 

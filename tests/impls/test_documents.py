@@ -90,6 +90,7 @@ def test_an_operator_added_as_the_document_says_is_ok_in_every_row(linbench, tmp
     subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_leaky.py"],
         cwd=tmp_path,
+        env=linbench.environment,
         check=True,
         capture_output=True,
     )
