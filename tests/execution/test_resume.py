@@ -8,10 +8,11 @@ import time
 
 import psutil
 import pytest
+from linbench.execution.plan import Protocol, plan_from_json
 
 from linbench import api
+from linbench.core.grid import typed_axes
 from linbench.core.registry import registry
-from linbench.execution.plan import Protocol, plan_from_json
 
 GRID = ["--T", "16,32,64,128", "--H", "1", "--D", "16", "--impl", "linear/chunk,linear/naive,softmax/naive"]
 WORDS = [*GRID, "--mode", "fwd,decode", "--min-time", "200ms", "--no-report", "--device", "cpu"]
@@ -117,10 +118,10 @@ def test_more_time_takes_up_what_timed_out(linbench):
 
 
 def test_a_plan_names_its_timer_and_one_stored_without_takes_the_default():
-    plan = api.plan_run(None, impl="linear/naive", device="cuda", axes={"T": "16"})
+    plan = api.plan_run(None, impl="linear/naive", device="cuda", axes=typed_axes(T="16"))
     assert plan.protocol.timer == "cuda_events_cold"
     asked = Protocol(timer="cupti")
-    plan = api.plan_run(None, impl="linear/naive", device="cuda", protocol=asked, axes={"T": "16"})
+    plan = api.plan_run(None, impl="linear/naive", device="cuda", protocol=asked, axes=typed_axes(T="16"))
     stored = plan.to_json()
     assert plan_from_json(registry, stored).protocol.timer == "cupti"
     del stored["protocol"]["timer"]

@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from linbench.execution.plan import Protocol
 
 from linbench import api
+from linbench.core.grid import typed_axes
 from linbench.core.measurement import Status
 from linbench.execution import runner
-from linbench.execution.plan import Protocol
 from linbench.measure.telemetry import Reading
 
 CALM, BUSY = Reading(1.0, 1.0), Reading(1.0, 1.0, others_cores=8.0)
@@ -71,7 +72,9 @@ def measured(monkeypatch):
         monkeypatch.setattr(runner, "Slot", machine.slot)
         monkeypatch.setattr(runner, "Telemetry", machine.telemetry)
         protocol = replace(Protocol(processes=3, min_time_s=0.6, max_time_s=0.6), **protocol)
-        plan = api.plan_run(None, impl=implementations, device="cpu", protocol=protocol, axes={"T": [64]})
+        plan = api.plan_run(
+            None, impl=implementations, device="cpu", protocol=protocol, axes=typed_axes(T=64)
+        )
         with runner.Runner(api.registry, plan) as found:
             (rows,) = found.measure()
         return rows, machine

@@ -3,11 +3,12 @@
 import json
 
 import pytest
+from linbench.execution.plan import Protocol
 
 from linbench import api
 from linbench.core.ceiling import Ceiling, ceilings_of
 from linbench.core.errors import EnvironmentRefused, UsageError
-from linbench.execution.plan import Protocol
+from linbench.core.grid import typed_axes
 from linbench.profiling import ceiling, extremes, process
 from linbench.profiling.ceiling import keep, kept
 from linbench.profiling.session import find_ceilings
@@ -86,7 +87,7 @@ def test_later_runs_have_the_ceilings_of_their_machine(tmp_path, monkeypatch):
     keep(FOUND, db)
     assert ceilings_of(kept(db)) == FOUND
     plan = api.plan_run(
-        None, impl="linear/naive", device="cpu", protocol=Protocol(once=True), axes={"T": "16"}
+        None, impl="linear/naive", device="cpu", protocol=Protocol(once=True), axes=typed_axes(T="16")
     )
     run = api.measure(plan, db=db)
     assert ceilings_of(run.environment) == FOUND

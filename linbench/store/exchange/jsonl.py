@@ -19,12 +19,12 @@ from linbench.core.environment import Environment
 from linbench.core.errors import UsageError
 from linbench.core.measurement import MEMORY_BYTES, Measurement
 from linbench.core.plan import Plan
-from linbench.core.quantity import LARGEST_COUNT
 from linbench.core.run import Run
 from linbench.core.work import WORK
 from linbench.store.exchange import untrusted
 from linbench.store.exchange.untrusted import Outside, parse, validated
 from linbench.store.row import pack, unpack
+from linbench.text.quantity import LARGEST_COUNT
 
 VERSION: Final = 2
 KNOWN_VERSIONS: Final = (1, 2)  # the rows of the first carry no work
