@@ -28,6 +28,10 @@ class FakeDevice:
         self._traced = None
         self._correlations = count(1)
 
+    def clock_ns(self):
+        """Read the host's clock."""
+        return round(self.now_s * 1e9)
+
     def kernel(self, name, buffer, bytes_):
         """Queue a kernel that reads a buffer; it is slower if the buffer is not in cache."""
         self._queue(name, lambda: bytes_ * (HIT_S_A_BYTE if self._touch(buffer, bytes_) else MISS_S_A_BYTE))

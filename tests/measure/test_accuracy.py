@@ -1,13 +1,13 @@
 """Every figure of an error, on tensors whose error is known."""
 
-import json
 import math
 
 import pytest
 import torch
 
-from linbench.core.tensor import Expected
-from linbench.measure.accuracy import by_position, complaint, errors, packed, tensor_error, unpacked
+from linbench.core.codec import decode_text, encode_text
+from linbench.core.tensor import Expected, ExpectedSample
+from linbench.measure.accuracy import by_position, complaint, errors, expected_of, sampled, tensor_error
 
 EXACT = torch.tensor([3.0, 4.0, 0.001, 0.0], dtype=torch.float64)
 
@@ -73,7 +73,8 @@ def test_an_oracle_that_is_not_finite_is_refused():
 def test_a_sample_of_the_oracle_survives_the_pipe(index, monkeypatch):
     monkeypatch.setattr("linbench.measure.accuracy.SAMPLE_ELEMENTS", 5)
     output = torch.arange(60.0, dtype=torch.float64).reshape(3, 4, 5)
-    due = unpacked(json.loads(json.dumps(packed(Expected(output[index], index, 0.5)))), "cpu")
+    line = encode_text(sampled(Expected(output[index], index, 0.5)))
+    due = expected_of(decode_text(ExpectedSample, line), "cpu")
     assert due.zero_rms == 0.5
     assert 1 <= due.value.numel() <= 60
     assert torch.equal(due.of(output), due.value)
@@ -103,4 +104,4 @@ def test_an_error_at_sampled_positions_is_told_by_where_they_lie():
     assert (found[0], found[1], found[15]) == (0, 0, 2)
     assert found[2] is None
     assert by_position(actual, Expected(exact[0, positions], (0, positions)), 1, 64) == ()
-    assert by_position(actual, unpacked(packed(due), "cpu"), 1, 64) == ()
+    assert by_position(actual, expected_of(sampled(due), "cpu"), 1, 64) == ()

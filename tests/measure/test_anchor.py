@@ -1,7 +1,7 @@
 import torch
 
+from linbench.core.samples import Samples
 from linbench.measure.anchor import Anchor
-from linbench.measure.timers import Sample
 
 
 class Listed:
@@ -14,7 +14,7 @@ class Listed:
 
     def bind(self, call):
         def sample(keep=lambda returned: returned):
-            return Sample(self.left.pop(0), False, keep(call()))
+            return Samples((self.left.pop(0),)), keep(call())
 
         return sample
 
@@ -22,8 +22,8 @@ class Listed:
 def test_the_anchor_is_timed_for_two_milliseconds_or_eight_times(monkeypatch):
     monkeypatch.setattr("linbench.measure.sampling.WALL_FACTOR", 10**6)  # these tests run on busy machines
     anchor = Anchor("cpu")
-    assert anchor.take(Listed(0.0009, 0.0012, 0.0008)) == [0.0009, 0.0012]
-    assert anchor.take(Listed(0.5, 0.5)) == [0.5]
+    assert anchor.take(Listed(0.0009, 0.0012, 0.0008)) == Samples((0.0009, 0.0012))
+    assert anchor.take(Listed(0.5, 0.5)) == Samples((0.5,))
     assert len(anchor.take(Listed(*[0.0001] * 20))) == 8
 
 

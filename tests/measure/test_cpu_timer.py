@@ -8,8 +8,9 @@ import time
 import pytest
 import torch
 
+from linbench.core.samples import Samples
 from linbench.measure.scheduling import Standing, contended, standing
-from linbench.measure.timers import CpuTimer, Sample
+from linbench.measure.timers import CpuTimer
 
 
 def stood(switches=0, thread_switches=0, thread_cpu_s=0.0, thread_waited_s=0.0):
@@ -39,23 +40,26 @@ def test_the_cpu_timer_reads_its_clocks_around_the_call_alone():
     timer = CpuTimer(
         told("clock", 1_000, 5_000), told("process", 2_000, 9_000), told("standing", stood(3), stood(5))
     )
-    sample = timer.bind(call)(keep)
+    samples, returned = timer.bind(call)(keep)
     assert events == ["standing", "process", "clock", "call", "clock", "process", "keep", "standing"]
-    assert sample == Sample(pytest.approx(4e-6), False, 2, pytest.approx(7e-6), 2, None)
+    assert returned == 2
+    assert samples == Samples(
+        (pytest.approx(4e-6),), cpu_s=(pytest.approx(7e-6),), switches=(2,), contended=(0,)
+    )
 
 
 def test_the_cpu_time_is_of_every_thread():
     x = torch.rand(600, 600)
     threads = torch.get_num_threads()
-    sample = CpuTimer().bind(lambda: [x @ x for _ in range(20)])()
-    assert 0 < sample.cpu_s <= sample.seconds * threads * 1.5
+    samples, _ = CpuTimer().bind(lambda: [x @ x for _ in range(20)])()
+    assert 0 < samples.cpu_s[0] <= samples.time_s[0] * threads * 1.5
 
 
 @pytest.mark.serial  # it bounds processor time
 def test_sleep_takes_no_cpu_time():
-    sample = CpuTimer().bind(lambda: time.sleep(0.05))()
-    assert sample.seconds >= 0.05
-    assert sample.cpu_s < 0.02
+    samples, _ = CpuTimer().bind(lambda: time.sleep(0.05))()
+    assert samples.time_s[0] >= 0.05
+    assert samples.cpu_s[0] < 0.02
 
 
 @pytest.mark.parametrize(
@@ -97,12 +101,12 @@ def test_a_hog_on_the_same_processor_is_seen():
     try:
         hog.stdout.readline()
         sample = CpuTimer().bind(work)
-        taken = [sample() for _ in range(5)]
+        found = Samples.joined(sample()[0] for _ in range(5))
     finally:
         hog.kill()
         hog.communicate()
         os.sched_setaffinity(0, before)
-    assert any(sample.contended for sample in taken)
-    disturbed = next(sample for sample in taken if sample.contended)
-    assert disturbed.switches >= 1
-    assert disturbed.cpu_s < disturbed.seconds
+    assert any(found.contended)
+    disturbed = found.contended.index(1)
+    assert found.switches[disturbed] >= 1
+    assert found.cpu_s[disturbed] < found.time_s[disturbed]

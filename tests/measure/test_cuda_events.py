@@ -3,13 +3,19 @@
 import pytest
 from fake_device import HIT_S_A_BYTE, LAUNCH_S, MISS_S_A_BYTE, FakeCall, FakeDevice, NotThere
 
-from linbench.measure.timers import CudaEventsColdTimer, Sample
+from linbench.core.samples import Samples
+from linbench.measure.timers import CudaEventsColdTimer
 
 
-def launches(device, n, seconds):
+def seconds(sample):
+    """Return how long one call took."""
+    return sample()[0].time_s[0]
+
+
+def launches(device, n, kernel_s):
     def call():
         for _ in range(n):
-            device.busy(seconds)
+            device.busy(kernel_s)
         return "o"
 
     return call
@@ -18,9 +24,9 @@ def launches(device, n, seconds):
 def test_the_spin_hides_the_launches_of_short_kernels(monkeypatch):
     device = FakeDevice()
     call = launches(device, 10, 1e-6)
-    assert CudaEventsColdTimer(device).bind(call)().seconds == pytest.approx(10e-6)
+    assert seconds(CudaEventsColdTimer(device).bind(call)) == pytest.approx(10e-6)
     monkeypatch.setattr(device, "spin", lambda _: None)
-    assert CudaEventsColdTimer(device).bind(call)().seconds == pytest.approx(10 * LAUNCH_S + LAUNCH_S)
+    assert seconds(CudaEventsColdTimer(device).bind(call)) == pytest.approx(10 * LAUNCH_S + LAUNCH_S)
 
 
 def test_a_host_that_is_slower_than_the_spin_shows():
@@ -30,33 +36,48 @@ def test_a_host_that_is_slower_than_the_spin_shows():
         device.think(1e-3)
         device.busy(1e-6)
 
-    assert CudaEventsColdTimer(device).bind(call)().seconds > 0.8e-3
+    assert seconds(CudaEventsColdTimer(device).bind(call)) > 0.8e-3
 
 
 def test_every_sample_is_flushed_waited_for_and_between_its_events_alone():
     device = FakeDevice()
     call = FakeCall(device)
-    sample = CudaEventsColdTimer(device).bind(call)
+    sample = CudaEventsColdTimer(device, device.clock_ns).bind(call)
 
     def keep(returned):
         device.log.append("keep")
         return f"copy of {returned}"
 
     once = ["flush", "synchronize", "spin_kernel", "event", "kernel", "event"]
-    assert sample(keep).returned == f"copy of o{call.buffer}"
+    assert sample(keep)[1] == f"copy of o{call.buffer}"
     assert device.log == [*once, "keep", "synchronize"]
     device.log.clear()
-    found = sample()
+    samples, returned = sample()
     assert device.log == [*once, "synchronize"]
-    assert found == Sample(pytest.approx(100 * MISS_S_A_BYTE), False, f"o{call.buffer}", None, 0, None)
+    assert returned == f"o{call.buffer}"
+    assert samples == Samples(
+        (pytest.approx(100 * MISS_S_A_BYTE),), enqueue_s=(pytest.approx(LAUNCH_S, abs=2e-9),)
+    )
+
+
+def test_the_time_to_enqueue_is_of_the_host_and_of_the_call_alone():
+    device = FakeDevice()
+
+    def call():
+        device.think(1e-3)
+        device.busy(0.1)
+
+    samples, _ = CudaEventsColdTimer(device, device.clock_ns).bind(call)()
+    assert samples.enqueue_s == (pytest.approx(1e-3 + LAUNCH_S, abs=2e-9),)
+    assert samples.time_s[0] > 0.1
 
 
 def test_without_a_flush_the_input_would_be_in_cache(monkeypatch):
     device = FakeDevice()
     sample = CudaEventsColdTimer(device).bind(FakeCall(device))
-    assert [sample().seconds for _ in range(2)] == [pytest.approx(100 * MISS_S_A_BYTE)] * 2
+    assert [seconds(sample) for _ in range(2)] == [pytest.approx(100 * MISS_S_A_BYTE)] * 2
     monkeypatch.setattr(device, "flush", lambda: None)
-    assert sample().seconds == pytest.approx(100 * HIT_S_A_BYTE)
+    assert seconds(sample) == pytest.approx(100 * HIT_S_A_BYTE)
 
 
 def test_an_event_that_was_not_waited_for_cannot_be_read(monkeypatch):

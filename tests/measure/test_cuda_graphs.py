@@ -2,11 +2,14 @@
 
 import pytest
 import torch
-from fake_device import HIT_S_A_BYTE, MISS_S_A_BYTE, FakeCall, FakeDevice
+from fake_device import HIT_S_A_BYTE, LAUNCH_S, MISS_S_A_BYTE, FakeCall, FakeDevice
 
 from linbench import Case
+from linbench.core.measurement import Status
 from linbench.core.registry import registry
-from linbench.execution.worker import failure
+from linbench.core.samples import Samples
+from linbench.execution.failure import failure
+from linbench.execution.messages import Failed
 from linbench.measure.call import Call, LaidInputs
 from linbench.measure.timers import (
     REPLAYS,
@@ -14,7 +17,6 @@ from linbench.measure.timers import (
     CannotTime,
     CudaGraphColdTimer,
     CudaGraphHotTimer,
-    Sample,
     timer_for,
 )
 
@@ -22,16 +24,19 @@ from linbench.measure.timers import (
 def test_hot_replays_find_their_input_in_cache():
     device = FakeDevice()
     call = FakeCall(device)
-    sample = CudaGraphHotTimer(device).bind(call)
+    sample = CudaGraphHotTimer(device, device.clock_ns).bind(call)
     device.log.clear()
     device.cached.clear()
-    found = sample(lambda returned: device.log.append("keep") or returned)
+    samples, returned = sample(lambda returned: device.log.append("keep") or returned)
     name = f"o{call.buffer}"
     assert device.log == [
         "replay", f"spoil {name}", "synchronize", "spin_kernel", "event",
         *["replay"] * REPLAYS, "event", "keep", "synchronize",
     ]  # fmt: skip
-    assert found == Sample(pytest.approx(100 * HIT_S_A_BYTE), False, name, None, 0, None)
+    assert returned == name
+    assert samples == Samples(
+        (pytest.approx(100 * HIT_S_A_BYTE),), enqueue_s=(pytest.approx(LAUNCH_S, abs=2e-9),)
+    )
 
 
 @pytest.mark.parametrize("input_bytes", [30, 100, 333, 900, 2000, 10_000])
@@ -39,7 +44,7 @@ def test_cold_replays_never_find_their_input_in_cache(input_bytes):
     device = FakeDevice()
     sample = CudaGraphColdTimer(device).bind(FakeCall(device, input_bytes))
     for _ in range(3):
-        assert sample().seconds == pytest.approx(input_bytes * MISS_S_A_BYTE)
+        assert sample()[0].time_s[0] == pytest.approx(input_bytes * MISS_S_A_BYTE)
 
 
 @pytest.mark.parametrize(("input_bytes", "copies"), [(30, 68), (100, 21), (1999, 3), (2000, 2), (10**6, 2)])
@@ -55,13 +60,14 @@ def test_cold_rotates_over_copies_beyond_twice_the_cache(input_bytes, copies):
 def test_a_cold_sample_is_of_thirty_calls_at_least_and_gives_back_the_last():
     device = FakeDevice()
     call = FakeCall(device, 2000)
-    sample = CudaGraphColdTimer(device).bind(call)
+    sample = CudaGraphColdTimer(device, device.clock_ns).bind(call)
     device.log.clear()
-    found = sample()
+    samples, returned = sample()
     assert device.log.count("replay") == 15  # of two calls each
     assert device.log.index("flush") < device.log.index("synchronize") < device.log.index("event")
-    assert found.returned == f"o{call.buffer + 2}"
-    assert f"spoil {found.returned}" in device.log
+    assert returned == f"o{call.buffer + 2}"
+    assert f"spoil {returned}" in device.log
+    assert samples.enqueue_s == (pytest.approx(LAUNCH_S / 2, abs=2e-9),)  # a replay is of two calls
 
 
 def test_a_state_is_put_back_on_every_copy_and_advanced_once_a_sample():
@@ -128,8 +134,8 @@ def test_a_call_that_cannot_be_captured_gives_no_time_and_names_the_timer(timer,
     device = FakeDevice()
     with pytest.raises(CannotCapture, match=said) as caught:
         timer(device).bind(kind(device))
-    answer = failure(caught.value)
-    assert answer == {"status": "oom" if kind is Poor else "unsupported", "reason": str(caught.value)}
+    status = Status.OOM if kind is Poor else Status.UNSUPPORTED
+    assert failure(caught.value) == Failed(status, str(caught.value))
 
 
 @pytest.mark.gpu

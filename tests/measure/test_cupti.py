@@ -94,14 +94,16 @@ def test_cupti_tells_what_passed_between_the_kernels():
         device.busy(1.0)
         return f"copy of {returned}"
 
-    sample = CuptiTimer(device).bind(call)
+    sample = CuptiTimer(device, device.clock_ns).bind(call)
     device.log.clear()
-    found = sample(keep)
+    samples, returned = sample(keep)
     assert device.log[:3] == ["flush", "synchronize", "spin_kernel"]
-    assert found.returned == "copy of o"
-    assert found.kernels_s == pytest.approx(150e-6, abs=2e-9)
+    assert returned == "copy of o"
+    assert samples.kernels_s == (pytest.approx(150e-6, abs=2e-9),)
+    assert samples.enqueue_s == (pytest.approx(500e-6 + 2 * LAUNCH_S, abs=2e-9),)
     hidden_s = SPIN_CYCLES / SPIN_HZ + 100e-6  # the host thinks while the device spins and runs the first
-    assert found.seconds - found.kernels_s == pytest.approx(500e-6 + 2 * LAUNCH_S - hidden_s, abs=2e-9)
+    between_s = samples.time_s[0] - samples.kernels_s[0]
+    assert between_s == pytest.approx(500e-6 + 2 * LAUNCH_S - hidden_s, abs=2e-9)
 
 
 def test_cupti_has_no_time_of_a_call_that_does_nothing():

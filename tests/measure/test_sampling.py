@@ -6,8 +6,9 @@ from itertools import count
 
 import torch
 
+from linbench.core.samples import Samples
 from linbench.measure.sampling import take_turn, warm_up
-from linbench.measure.timers import Sample, as_it_is
+from linbench.measure.timers import as_it_is
 
 
 class Clock:
@@ -43,19 +44,20 @@ class Scripted:
             start = self.clock.now
             returned = call()
             took = self.clock.now - start
-            return Sample(took, took > 5, keep(returned), *self.told())
+            return Samples((took,), contended=(int(took > 5),), **self.told()), keep(returned)
 
         return sample
 
     def told(self):
-        return ()
+        return {}
 
 
 class Telling(Scripted):
-    """One that tells all that a sample can hold."""
+    """One that tells of every channel."""
 
     def told(self):
-        return 10.0 * self.n, self.n, 100.0 * self.n
+        n = self.n
+        return {"cpu_s": (10.0 * n,), "switches": (n,), "kernels_s": (100.0 * n,), "enqueue_s": (0.5 * n,)}
 
 
 def turn_of(call, budget_s=10.0, max_samples=1000):
@@ -89,51 +91,55 @@ def test_warm_up_stops_at_its_cap():
 
 def test_a_turn_spends_its_budget():
     call = Scripted(Clock(), 1)
-    turn = turn_of(call)
-    assert turn.samples_s == [1] * 10
-    assert turn.last.tolist() == [10, 10]
+    samples, last = turn_of(call)
+    assert samples.time_s == (1,) * 10
+    assert last.tolist() == [10, 10]
     assert call.prepared == 10
 
 
 def test_a_turn_takes_one_sample_at_least_and_no_more_than_it_may():
-    assert turn_of(Scripted(Clock(), 1000)).samples_s == [1000]
-    assert len(turn_of(Scripted(Clock(), 0.001), max_samples=7).samples_s) == 7
+    assert turn_of(Scripted(Clock(), 1000))[0].time_s == (1000,)
+    assert len(turn_of(Scripted(Clock(), 0.001), max_samples=7)[0]) == 7
 
 
 def test_what_a_timer_makes_first_spends_no_budget():
-    assert turn_of(Scripted(Clock(), 1, bind_s=1000)).samples_s == [1] * 10
+    assert turn_of(Scripted(Clock(), 1, bind_s=1000))[0].time_s == (1,) * 10
 
 
-def test_disturbed_samples_are_counted():
-    turn = turn_of(Scripted(Clock(), 1, 6, 1, 1, 1), budget_s=20)
-    assert turn.samples_s[:4] == [1, 6, 1, 1]
-    assert turn.contended == 1
+def test_disturbed_samples_are_marked():
+    samples, _ = turn_of(Scripted(Clock(), 1, 6, 1, 1, 1), budget_s=20)
+    assert samples.time_s[:4] == (1, 6, 1, 1)
+    assert samples.contended == (0, 1, *[0] * (len(samples) - 2))
+    assert samples.contended_share == 1 / len(samples)
 
 
 def test_what_each_sample_tells_stands_beside_its_time():
-    turn = turn_of(Telling(Clock(), 1, 2, 3), budget_s=6)
-    assert turn.samples_s == [1, 2, 3]
-    assert turn.cpu_s == [10, 20, 30]
-    assert turn.switches == [1, 2, 3]
-    assert turn.kernels_s == [100, 200, 300]
+    samples, _ = turn_of(Telling(Clock(), 1, 2, 3), budget_s=6)
+    assert samples == Samples(
+        time_s=(1, 2, 3),
+        cpu_s=(10, 20, 30),
+        switches=(1, 2, 3),
+        contended=(0, 0, 0),
+        kernels_s=(100, 200, 300),
+        enqueue_s=(0.5, 1, 1.5),
+    )
 
 
 def test_what_a_timer_does_not_tell_is_left_empty():
-    turn = turn_of(Scripted(Clock(), 1), budget_s=3)
-    assert turn.cpu_s == turn.kernels_s == []
-    assert turn.switches == [0, 0, 0]
+    samples, _ = turn_of(Scripted(Clock(), 1), budget_s=3)
+    assert samples == Samples((1, 1, 1), contended=(0, 0, 0))
 
 
 def test_only_the_last_result_is_copied_and_it_is_the_last():
     call = Scripted(Clock(), 1)
-    found = turn_of(call, 5)
+    _, last = turn_of(call, 5)
     assert call.kept == [False] * 4 + [True]
-    assert found.last.tolist() == [5, 5]
+    assert last.tolist() == [5, 5]
 
 
 def test_a_call_known_to_be_longer_than_the_budget_is_copied_at_once():
     call = Scripted(Clock(), 20)
-    assert turn_of(call, 5).samples_s == [20]
+    assert turn_of(call, 5)[0].time_s == (20,)
     assert call.kept == [True]
 
 
@@ -145,8 +151,8 @@ def test_the_last_of_the_samples_asked_for_is_copied_at_once():
 
 def test_the_last_before_the_wall_bound_is_copied_at_once():
     call, ticks = Scripted(Clock(), 1e-6), count()
-    found = take_turn(call, call, 2.0, 100, 1e-6, clock=lambda: float(next(ticks)))
-    assert len(found.samples_s) == 8
+    samples, _ = take_turn(call, call, 2.0, 100, 1e-6, clock=lambda: float(next(ticks)))
+    assert len(samples) == 8
     assert call.kept == [False] * 7 + [True]
 
 

@@ -1,4 +1,4 @@
-"""Telemetry on counters that are told what to say, and once on this machine."""
+"""The monitor on counters that are told what to say, and once on this machine."""
 
 import os
 import subprocess
@@ -8,30 +8,31 @@ import time
 import pytest
 from timeouts import timeout_s
 
+from linbench.core.telemetry import Range, Reading
 from linbench.measure.telemetry import (
     Counters,
-    Reading,
-    Telemetry,
+    Monitor,
     disturbance,
     host_counters,
+    rounded,
     summary,
     throttle_names,
-    throttling,
+    throttle_reasons,
 )
 
 
 def told(*counters, gpu=None, card=None):
     script = iter(counters)
-    return Telemetry(gpu, counters=lambda: next(script), card=card)
+    return Monitor(gpu, counters=lambda: next(script), card=card)
 
 
 def test_a_reading_covers_the_time_since_the_one_before():
-    telemetry = told(
+    monitor = told(
         Counters(10.0, 100.0, 5.0, 40.0, 7),
         Counters(12.0, 103.0, 5.5, 42.0, 7),
         Counters(13.0, 103.5, 5.5, 40.0, 9),  # a process of ours has ended, and its time with it
     )
-    first, second = telemetry.read(), telemetry.read()
+    first, second = monitor.read(), monitor.read()
     assert first.span_s == 2.0
     assert first.others_cores == pytest.approx((3.0 - 2.0) / 2.0)
     assert first.steal_cores == pytest.approx(0.25)
@@ -52,8 +53,7 @@ def test_a_card_is_read_by_its_uuid():
     assert asked == ["GPU-1"]
     assert (reading.gpu_sm_mhz, reading.gpu_w) == (1980.0, None)
     assert reading.cpu_throttles is None
-    assert reading.to_json()["gpu_throttles"] == ("power cap",)
-    assert "gpu_w" not in reading.to_json()
+    assert (reading.gpu_throttles, reading.gpu_others) == (("power cap",), 1)
 
 
 def test_what_disturbs_is_named():
@@ -70,10 +70,10 @@ def test_what_disturbs_is_named():
 
 
 def test_what_holds_clocks_down_is_named():
-    assert throttling([]) is None
-    assert throttling([Reading(1.0, 1.0, cpu_throttles=0)]) is None
+    assert throttle_reasons([]) == ()
+    assert throttle_reasons([Reading(1.0, 1.0, cpu_throttles=0)]) == ()
     hot = Reading(1.0, 1.0, cpu_throttles=1, gpu_throttles=("power cap",))
-    assert throttling([hot, hot]) == "power cap, processor too hot"
+    assert throttle_reasons([hot, hot]) == ("power cap", "processor too hot")
 
 
 def test_a_mask_names_what_holds_clocks_down_and_not_that_nothing_runs():
@@ -90,13 +90,20 @@ def test_a_summary_has_the_lowest_the_middle_and_the_highest():
     found = summary(
         [
             Reading(1.0, load, gpu_w=watts, gpu_throttles=why)
-            for load, watts, why in ((1, 300.0, ()), (2, None, ("power cap",)), (6, 100.0, ()))
+            for load, watts, why in ((1, 300.0, ()), (2.00005, None, ("power cap",)), (6, 100.0, ()))
         ]
     )
-    assert found["load"] == [1, 2, 6]
-    assert found["gpu_w"] == [100, 200, 300]
-    assert found["gpu_throttles"] == ["power cap"]
+    assert found["load"] == Range(1, 2, 6)  # four digits
+    assert found["gpu_w"] == Range(100, 200, 300)
+    assert "gpu_throttles" not in found  # which are no numbers
     assert "cpu_throttles" not in found
+    assert summary([]) == {}
+
+
+def test_a_reading_is_kept_with_four_digits():
+    reading = Reading(1.23456, 0.0, cpu_mhz=2099.96, cpu_throttles=12345, gpu_throttles=("power cap",))
+    due = Reading(1.235, 0.0, cpu_mhz=2100.0, cpu_throttles=12345, gpu_throttles=("power cap",))
+    assert rounded(reading) == due
 
 
 @pytest.mark.serial  # it reads what the machine is doing
@@ -119,5 +126,5 @@ def test_a_process_of_ours_is_told_from_another_here():
     finally:
         child.kill()
         child.wait()
-    assert Telemetry().read().load >= 0
+    assert Monitor().read().load >= 0
     assert len(os.sched_getaffinity(0)) >= 1
