@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from linbench.execution.schedule import Schedule
 
 EXIT_REGRESSION = 1
-SHOWN = ("python", "torch", "cuda")
 
 
 @click.command(context_settings=options.SETTINGS)
@@ -112,7 +111,8 @@ def measured(pair: tuple[Side, Side], schedule: Schedule, form: str) -> Iterator
     with Interrupt() as interrupt, live(pair, schedule, registry, Path.cwd()) as turns:
         told = turns.about()  # of one worker where both sides share it
         for side, about in zip(pair, (told[0], told[-1]), strict=True):
-            versions = ", ".join(f"{name} {about[name]}" for name in SHOWN if about[name])
+            known = {"python": about.python, "torch": about.torch, "cuda": about.cuda}
+            versions = ", ".join(f"{name} {version}" for name, version in known.items() if version)
             hashed = side.kind is Kind.REF and side.name != side.given
             name = f"{side.given} ({side.name[:12]})" if hashed else side.given
             click.echo(printable(f"{'AB'[side is pair[1]]}: {name}: {versions}"), file=human)

@@ -10,7 +10,8 @@ from typing import Annotated, Final
 
 from annotated_types import Ge, Le, Len
 
-LARGEST_COUNT: Final = 2**31 - 1
+from linbench.text.quantity import LARGEST_COUNT
+
 LARGEST_INTEGER: Final = 2**63 - 1
 CLOSED: Final = {"extra": "forbid"}
 """The `__pydantic_config__` of a dataclass of which every key is known."""
