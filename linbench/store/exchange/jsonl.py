@@ -7,6 +7,7 @@ goes on. `linbench-run.schema.json`, shipped beside this file, is the JSON Schem
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -194,3 +195,8 @@ def _measurement(data: Any, line: str, run: str, where: str) -> Measurement:
 def _stored(samples: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
     """Return samples as the store will give them back: rounded to float32."""
     return {name: unpack(pack(samples.get(name, ()))) for name in CHANNELS}
+
+
+if __name__ == "__main__":
+    json.dump(schema(), sys.stdout, indent=1)
+    sys.stdout.write("\n")
