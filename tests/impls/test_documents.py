@@ -49,7 +49,7 @@ def test_every_block_and_command_of_the_document_is_run_here():
 
 def test_a_member_of_a_family_is_a_folder_of_its_own_and_ok_in_every_row(linbench, member):
     (command,) = commands("erase_write")
-    out, _ = linbench(*command, "--no-report", PYTHONPATH=str(member.parent))
+    out, _ = linbench.process(*command, "--no-report", PYTHONPATH=str(member.parent))
     for name in ("chunk", "recurrent"):
         assert len(re.findall(rf"^ok +erase_write/{name}", out, re.MULTILINE)) == 16, out
 
