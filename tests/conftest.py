@@ -59,7 +59,7 @@ def command_line(tmp_path_factory):
 def measured(command_line):
     """The command line in a folder where every built-in implementation has been measured on a small grid."""
     command = command_line("measured")
-    grid = ["--T", "64,130", "--H", "2", "--D", "16", "--mode", "fwd,fwd_bwd,prefill,decode"]
+    grid = ["--T", "130", "--H", "2", "--D", "16", "--mode", "fwd,fwd_bwd,prefill,decode"]
     command.output = command(
         "run", *grid, "--op", "linear,softmax", "--min-time", "20ms", "--processes", "2", "--device", "cpu"
     )

@@ -18,8 +18,8 @@ from timeouts import timeout_s
 
 from linbench.store.store import Store
 
-ROUNDS = int(os.environ.get("ENDURANCE_ROUNDS", "2"))
-WRITER_ROUNDS = max(20, ROUNDS)
+ROUNDS = int(os.environ.get("ENDURANCE_ROUNDS", "1"))
+WRITER_ROUNDS = max(10, ROUNDS)
 pytestmark = pytest.mark.serial  # it kills at moments of its own
 WORDS = [
     "--T", "16..512", "--H", "1,2", "--D", "16", "--mode", "fwd,decode", "--impl",

@@ -20,7 +20,7 @@ from linbench.core.registry import registry
 from linbench.execution.schedule import make_schedule
 
 GRID = ["--T", "16,32,64,128", "--H", "1", "--D", "16", "--impl", "linear/chunk,linear/naive,softmax/naive"]
-WORDS = [*GRID, "--mode", "fwd,decode", "--min-time", "200ms", "--no-report", "--device", "cpu"]
+WORDS = [*GRID, "--mode", "fwd,decode", "--min-time", "100ms", "--no-report", "--device", "cpu"]
 
 
 def stored(folder):

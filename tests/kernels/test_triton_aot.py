@@ -102,7 +102,12 @@ def record_launches(
 
 @pytest.mark.parametrize(
     ("capability", "dtype", "size"),
-    [(90, bfloat16, 64), (90, bfloat16, 128), (90, float32, 64), (80, bfloat16, 128)],
+    [
+        pytest.param(90, bfloat16, 64, marks=pytest.mark.whole),
+        (90, bfloat16, 128),
+        (90, float32, 64),
+        (80, bfloat16, 128),
+    ],
 )
 def test_linear_attention_compiles_within_registers_and_shared_memory(
     capability: int, dtype: torch.dtype, size: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -115,7 +120,12 @@ def test_linear_attention_compiles_within_registers_and_shared_memory(
 
 @pytest.mark.parametrize(
     ("capability", "dtype", "size"),
-    [(90, bfloat16, 64), (90, bfloat16, 128), (90, float32, 64), (80, bfloat16, 128)],
+    [
+        pytest.param(90, bfloat16, 64, marks=pytest.mark.whole),
+        (90, bfloat16, 128),
+        (90, float32, 64),
+        (80, bfloat16, 128),
+    ],
 )
 def test_attention_with_decay_compiles_within_registers_and_shared_memory(
     capability: int, dtype: torch.dtype, size: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -126,7 +136,7 @@ def test_attention_with_decay_compiles_within_registers_and_shared_memory(
         check(launch, capability, DECAYED_SPILLS[dtype], tmp_path)
 
 
-@pytest.mark.parametrize("size", [64, 128])
+@pytest.mark.parametrize("size", [64, pytest.param(128, marks=pytest.mark.whole)])
 @pytest.mark.parametrize("module", [linear, decayed])
 def test_kernels_of_packed_sequences_compile_and_no_value_is_read_on_the_host(
     module: Any, size: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

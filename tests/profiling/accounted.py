@@ -1,0 +1,51 @@
+"""Profiles implementations until their wall time is accounted for; test_profile.py runs it in a process.
+
+What else runs on the machine falls between two ranges now and then, so a case is looked at up to ten times.
+Of each it prints the implementation, the mode, how often it looked, and the phases that it found.
+"""
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from linbench.core.case import MODES, Case
+from linbench.core.registry import registry
+from linbench.measure.call import Call, LaidInputs
+from linbench.profiling import plain
+from linbench.profiling.record import record
+
+LOOKS = 10
+ENOUGH, TOO_MUCH = 0.95, 1.01
+
+
+def cases_of(implementation):
+    """Return the cases of an implementation that it takes here, one a mode."""
+    operator = registry.operator(implementation.operator)
+    tokens = 16 if implementation.name.endswith("/recurrent") else 128  # it makes some calls a token
+    cases = (operator.complete(Case(1, tokens, 2, 32, 32, mode=mode)) for mode in MODES)
+    return [case for case in cases if implementation.why_not(operator, case) is None]
+
+
+def call_of(implementation, case):
+    operator = registry.operator(implementation.operator)
+    return Call(operator, implementation, case, LaidInputs(operator, case))
+
+
+def main(names):
+    registry.load()
+    plain.PROFILED_S = 0.01
+    with TemporaryDirectory() as folder:
+        for implementation in map(registry.implementation, names):
+            for case in cases_of(implementation):
+                shares = []
+                while len(shares) < LOOKS and not ENOUGH <= max(shares, default=0.0) <= TOO_MUCH:
+                    found = record(call_of(implementation, case), Path(folder) / "trace.json")
+                    shares.append(found.accounted)
+                if not ENOUGH <= max(shares) <= TOO_MUCH:
+                    sys.exit(f"{implementation.name} {case.mode} is accounted for by {shares}")
+                phases = ",".join(sorted({line.phase for line in found.lines}))
+                print(implementation.name, case.mode, len(shares), phases)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
