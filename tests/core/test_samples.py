@@ -13,9 +13,7 @@ OTHER = Samples((4.0,), cpu_s=(2.0,), switches=(1,), contended=(1,))
 
 def test_turns_are_joined_in_order_and_a_channel_that_is_not_told_stays_empty():
     joined = Samples.joined([ONE, OTHER])
-    assert joined == Samples(
-        (1.0, 2.0, 4.0), cpu_s=(0.5, 0.25, 2.0), switches=(0, 3, 1), contended=(0, 1, 1)
-    )
+    assert joined == Samples((1.0, 2.0, 4.0), cpu_s=(0.5, 0.25, 2.0), switches=(0, 3, 1), contended=(0, 1, 1))
     assert len(joined) == 3
     assert Samples.joined([]) == Samples()
 
@@ -54,7 +52,8 @@ def test_samples_come_back_from_json_to_the_last_bit():
 
 
 @pytest.mark.parametrize(
-    "text", ['{"time_s": [-1.0]}', '{"time_s": [null]}', '{"time_s": [NaN]}', '{"time_s": ["1"]}', '{"t": []}']
+    "text",
+    ['{"time_s": [-1.0]}', '{"time_s": [null]}', '{"time_s": [NaN]}', '{"time_s": ["1"]}', '{"t": []}'],
 )
 def test_what_is_no_time_is_refused(text):
     with pytest.raises(ValueError, match=r"time_s\.0|t:"):
