@@ -48,8 +48,8 @@ class Samples:
 
     def __post_init__(self) -> None:
         for name in CHANNELS:
-            if len(getattr(self, name)) not in (0, len(self.time_s)):
-                raise ValueError(f"samples have as many {name} as neither 0 nor {len(self.time_s)}")
+            if (count := len(getattr(self, name))) not in (0, len(self)):
+                raise ValueError(f"{name} has {count} entries, where {len(self)} calls have none or one each")
 
     def __len__(self) -> int:
         return len(self.time_s)

@@ -10,10 +10,11 @@ from linbench.compare.suite import Compared, compare
 from linbench.compare.turns import Comparison, Ended, Rounds, Studied
 from linbench.core.case import Case
 from linbench.core.measurement import Memory, Status
+from linbench.execution.messages import Oracle
 from linbench.execution.schedule import Job
 from linbench.report import comparison as words
 
-OK = Studied(Status.OK, None, {"o": 1e-7}, Memory(10_000, 4_000, "allocator"), {})
+OK = Studied(Status.OK, None, {"o": 1e-7}, Memory(10_000, 4_000, "allocator"), Oracle({}, {}, {}))
 
 
 def comparisons(number):

@@ -4,7 +4,9 @@ import sys
 import pytest
 
 from linbench.core.case import Case
-from linbench.core.measurement import Measurement, Memory, Status, TensorError, Time
+from linbench.core.codec import decode, encode
+from linbench.core.measurement import Measurement, Status, Time
+from linbench.core.samples import Samples
 
 CASE = Case(1, 1024, 8, 64, 64, options={"feature_map": "relu"}, seed=3)
 
@@ -23,25 +25,23 @@ def test_the_id_is_the_same_in_another_process_and_whatever_the_order_of_options
 
 
 def test_a_case_comes_back_from_json():
-    assert Case.from_json(CASE.to_json()) == CASE
+    assert CASE.to_json() == encode(CASE)
+    assert decode(Case, CASE.to_json()) == CASE
 
 
-def test_a_row_comes_back_with_all_it_had():
-    row = Measurement(
-        "linear", "linear/chunk", CASE, Status.OK,
-        time=Time("cpu", 2.0, 1.0, 3.0, (2, 1), (1.0, 2.0, 3.0)),
-        memory=Memory(10, 5, "allocator"),
-        errors={"o": TensorError(1e-7, 1e-6, 1e-5, 1.0, 0, 1e-5)},
-        first_call_s=9.0,
-        flags=("contended",),
-        measured_at="2026-11-22T00:00:00+00:00",
-    )  # fmt: skip
-    assert Measurement.from_row(row.to_row("run"), {"samples_s": (1.0, 2.0, 3.0)}) == row
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"T": 0}, "^T: "), ({"mode": "bwd"}, "^mode: "), ({"S": 1}, "^S: "), ({"options": 1}, "^options: ")],
+)
+def test_what_is_no_case_is_refused_by_the_name_of_the_field(change, said):
+    with pytest.raises(ValueError, match=said):
+        decode(Case, CASE.to_json() | change)
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.OK])
 def test_only_an_ok_row_carries_a_time(status):
+    time = Time("cpu", 1.0, 1.0, 1.0, (1,), samples=Samples((1.0,)))
     with pytest.raises(ValueError, match="cannot carry a time"):
-        Measurement("linear", "linear/x", CASE, status, "why", time=Time("cpu", 1.0, 1.0, 1.0, (1,), (1.0,)))
+        Measurement("linear", "linear/x", CASE, status, "why", time=time)
     with pytest.raises(ValueError, match="must say why"):
         Measurement("linear", "linear/x", CASE, status)

@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 from synthetic import error, row
 
-from linbench.core.measurement import Measurement, Status
+from linbench.core.measurement import Status, Time
+from linbench.core.samples import Samples
 from linbench.core.work import Work
 
 WORK = Work(1e9, 3e9, 2**20)
@@ -17,13 +18,27 @@ def test_the_worst_error_is_the_largest_share_of_its_budget():
     assert replace(one, errors={}).worst_tensor is None
 
 
-def test_work_comes_back_and_a_row_of_before_it_was_kept_has_none():
-    one = replace(row("a/x"), work=WORK)
-    kept = one.to_row("run")
-    assert (kept["useful_flops"], kept["algorithmic_flops"], kept["fewest_bytes"]) == (1e9, 3e9, 2**20)
-    assert Measurement.from_row(kept) == one
-    older = {name: value for name, value in kept.items() if not name.endswith("flops")}
-    assert Measurement.from_row(older).work is None
+def test_a_time_says_the_median_of_the_medians_of_its_processes():
+    first = Samples((1.0, 2.0, 9.0), enqueue_s=(0.5, 0.25, 0.125))
+    processes = [first, Samples((4.0,), enqueue_s=(0.75,)), Samples((3.0,), enqueue_s=(0.5,))]
+    anchors = [Samples((0.5, 1.5)), Samples((3.0,)), Samples()]
+    time = Time.of("cpu", processes, anchors, (2.0, 4.0))
+    assert time == Time(
+        timer="cpu",
+        median_s=3.0,
+        ci_low_s=2.0,
+        ci_high_s=4.0,
+        processes=(3, 1, 1),
+        enqueue_median_s=0.5,
+        anchor_median_s=2.0,
+        samples=Samples((1.0, 2.0, 9.0, 4.0, 3.0), enqueue_s=(0.5, 0.25, 0.125, 0.75, 0.5)),
+    )
+    assert (time.n, time.half_width) == (5, pytest.approx(1 / 3))
+
+
+def test_a_time_has_the_samples_that_its_processes_took_or_none():
+    with pytest.raises(ValueError, match="there are 2 samples where processes took 3"):
+        Time("cpu", 1.0, 1.0, 1.0, (2, 1), samples=Samples((1.0, 1.0)))
 
 
 def test_only_an_ok_row_carries_work():

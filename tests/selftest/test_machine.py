@@ -11,20 +11,22 @@ from linbench.cli import _run
 from linbench.core.case import Case
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Measurement, Status, Time
+from linbench.core.samples import Samples
+from linbench.core.telemetry import Range, Telemetry
 from linbench.selftest import machine
 from linbench.selftest.machine import SIDES, described, measure_machine, verdict
 from linbench.statistics.interval import process_interval
 
 CASE = Case(1, 512, 4, 64, 64)
-CALM = {"during": {"others_cores": [0.0, 0.02, 0.1], "steal_cores": [0.0, 0.0, 0.0]}}
-BUSY = {"during": {"others_cores": [0.5, 1.25, 2.0], "steal_cores": [0.0, 0.25, 0.5]}}
+CALM = Telemetry(during={"others_cores": Range(0.0, 0.02, 0.1), "steal_cores": Range(0.0, 0.0, 0.0)})
+BUSY = Telemetry(during={"others_cores": Range(0.5, 1.25, 2.0), "steal_cores": Range(0.0, 0.25, 0.5)})
 
 
 def row(side, medians, telemetry=CALM, flags=()):
     """Return a row whose processes took three samples each, around these medians."""
-    samples = [value for median in medians for value in (0.5 * median, median, 7 * median)]
+    samples = Samples(tuple(value for median in medians for value in (0.5 * median, median, 7 * median)))
     low, high = process_interval(medians)
-    time = Time("cpu", sorted(medians)[2], low, high, (3,) * len(medians), samples)
+    time = Time("cpu", sorted(medians)[2], low, high, (3,) * len(medians), samples=samples)
     return Measurement("twins", side, CASE, Status.OK, time=time, telemetry=telemetry, flags=flags)
 
 
