@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 TIMEOUT_S = 10.0
+LOCATIONS: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+"""Variables by which a git hook would have every git below it look at its own repository."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +98,11 @@ def _checkout_of(file: Path, known: dict[Path, _Checkout | None]) -> _Checkout |
 
 def _checkout(root: Path) -> _Checkout | None:
     commit, listed = _git(root, "rev-parse", "HEAD"), _git(root, "ls-files", "-z")
-    if commit is None or listed is None:
+    changes = _git(root, "status", "--porcelain")
+    if commit is None or listed is None or changes is None:
         return None
     tracked = frozenset(root / name for name in listed.split("\0") if name)
-    return _Checkout(root, commit.strip(), bool(_git(root, "status", "--porcelain")), tracked)
+    return _Checkout(root, commit.strip(), bool(changes), tracked)
 
 
 def _git(folder: Path, *words: str) -> str | None:
@@ -105,6 +110,7 @@ def _git(folder: Path, *words: str) -> str | None:
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *words],
+            env={name: value for name, value in os.environ.items() if name not in LOCATIONS},
             capture_output=True,
             text=True,
             errors="surrogateescape",

@@ -1,6 +1,7 @@
 """The repository or distribution of an implementation is that of its file, not linbench's."""
 
 import os
+import shutil
 
 import pytest
 from scratch import Scratch
@@ -97,3 +98,21 @@ def test_what_is_built_in_is_of_linbench(loaded):
 def test_without_git_there_is_no_commit(repository, monkeypatch):
     monkeypatch.setenv("PATH", os.devnull)
     assert code_of(x=repository.folder / "one.py") == (Code("one.py", implementations=("a/x",)),)
+
+
+def test_a_git_that_does_not_say_whether_there_are_changes_is_none(repository, tmp_path, monkeypatch):
+    fake = tmp_path / "bin" / "git"
+    fake.parent.mkdir()
+    fake.write_text(f'#!/bin/sh\n[ "$3" = status ] && exit 1\nexec {shutil.which("git")} "$@"\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}{os.pathsep}{os.environ['PATH']}")
+    assert code_of(x=repository.folder / "one.py") == (Code("one.py", implementations=("a/x",)),)
+
+
+def test_the_repository_of_a_hook_is_not_taken_for_that_of_the_code(repository, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    other.mkdir()
+    commit, theirs = head(repository), Scratch(other, {"other.py": ""})
+    monkeypatch.setenv("GIT_DIR", str(theirs.folder / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(theirs.folder / ".git" / "index"))
+    assert code_of(x=repository.folder / "one.py") == (Code("mine", None, commit, False, ("a/x",)),)
