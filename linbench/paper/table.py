@@ -9,9 +9,9 @@ from typing import Any, Final
 import pandas as pd
 
 from linbench.analysis import Estimate
+from linbench.analysis.chart import Chart
 from linbench.core.errors import unknown
 from linbench.core.measurement import Status
-from linbench.paper.chart import Chart
 from linbench.text import format
 from linbench.text.latex import one_line, typeset
 from linbench.text.markdown import letters

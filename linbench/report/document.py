@@ -9,9 +9,9 @@ from typing import Any
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from linbench.analysis.palette import DARK, LIGHT
 from linbench.core.measurement import Time
 from linbench.report import html
-from linbench.report.figures import DARK, LIGHT
 from linbench.text import format
 from linbench.text.script import embedded
 

@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from linbench.analysis.capacity import refuses
+from linbench.analysis.palette import LIGHT
 from linbench.core.measurement import Measurement
 from linbench.core.roof import Roofs, bound_of
-
-# Seven hues that stay apart under protanopia, deuteranopia and tritanopia, at 3:1 or more to the page.
-LIGHT: Final = ("#1f45c4", "#9a1a00", "#07a269", "#bd138d", "#a07f00", "#8b86f5", "#22262b")
-DARK: Final = ("#3b8df5", "#e0603c", "#10e586", "#ff78bf", "#e8c22e", "#9fdcff", "#f2f2f2")
 
 # Plotly's name of a marker, and its outline for the legend in a box from -6 to 6.
 MARKERS: Final = (

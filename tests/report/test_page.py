@@ -14,7 +14,8 @@ from linbench.core.grid import Grid
 from linbench.core.measurement import FAILURES, Status
 from linbench.core.plan import Plan
 from linbench.core.provenance import Code
-from linbench.report.figures import DARK, LIGHT, styles
+from linbench.analysis.palette import DARK, LIGHT
+from linbench.report.figures import styles
 from linbench.report.page import render
 from linbench.store.table import frame
 from linbench.text import format
