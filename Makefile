@@ -35,14 +35,20 @@ test-gpu: $(VENV)/installed-test
 endurance: $(VENV)/installed-test
 	ENDURANCE_ROUNDS=60 $(PYTEST) -s tests/endurance
 
-check: $(VENV)/installed-test
+check: $(VENV)/installed-test node_modules/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	npm run --silent lint
+	! LC_ALL=C.UTF-8 grep -nE '.{111,}' linbench/report/templates/*  # lines within 110 columns
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) node_modules build *.egg-info
+
+node_modules/installed: package.json
+	npm install --no-package-lock --no-audit --no-fund --silent
+	touch $@
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV_FLAGS) $(VENV)

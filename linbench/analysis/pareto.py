@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 
@@ -16,11 +18,22 @@ def pareto_front(rows: pd.DataFrame, costs: Sequence[str] = ("median_s", "rel_l2
         rows: The table.
         costs: Columns of which less is better.
     """
-    values = rows[list(costs)].astype("float64")
-    values = values[(values.abs() < float("inf")).all(axis=1)]
-    kept = [
-        label
-        for label, own in values.iterrows()
-        if not ((values <= own).all(axis=1) & (values < own).any(axis=1)).any()
+    values = rows[list(costs)].to_numpy("float64", na_value=np.nan)
+    kept = rows.iloc[front(values)]
+    return kept.sort_values(list(costs))
+
+
+def front(costs: npt.NDArray[np.float64]) -> list[int]:
+    """Return the places of the points that no other is as good as in every cost and better than in one.
+
+    Args:
+        costs: A line a point, a column a cost, of which less is better. A point with one that is not finite
+            counts as none.
+    """
+    finite = np.isfinite(costs).all(axis=1)
+    every = costs[finite]
+    return [
+        int(place)
+        for place in np.flatnonzero(finite)
+        if not ((every <= costs[place]).all(axis=1) & (every < costs[place]).any(axis=1)).any()
     ]
-    return rows.loc[kept].sort_values(list(costs))

@@ -19,9 +19,9 @@ from linbench.store import DEFAULT_DB
 from linbench.text.quantity import LARGEST_COUNT
 
 if TYPE_CHECKING:
+    from linbench.analysis.chart import Chart
     from linbench.core.grid import Axes
     from linbench.core.run import Run
-    from linbench.paper.chart import Chart
 
 SETTINGS = {"auto_envvar_prefix": "LINBENCH", "help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -310,7 +310,7 @@ def charted(runs: Sequence[str], db: str, choice: ChartChoice) -> tuple[list[Run
     Raises:
         UsageError: A name is not known, or the choice does not fit together or the rows.
     """
-    from linbench.paper.chart import chart
+    from linbench.analysis.chart import chart
     from linbench.store.store import Store
     from linbench.store.table import frame
 

@@ -12,11 +12,11 @@ from typing import Any, Final
 import pandas as pd
 
 from linbench.analysis import capacities, crossovers, panels, scalings, tabulate
+from linbench.analysis.chart import Chart, chart, readable
 from linbench.core.codec import encode
 from linbench.core.errors import UsageError, unknown
 from linbench.core.run import Run
 from linbench.paper.again import grid_toml, rerun_script
-from linbench.paper.chart import Chart, chart, readable
 from linbench.paper.figure import MOST_SERIES, drawn, save_figure
 from linbench.paper.methods import methods
 from linbench.paper.record import record, versions, write_beside

@@ -9,12 +9,12 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from linbench.analysis.chart import NUMBERS, Chart
+from linbench.analysis.palette import LIGHT
 from linbench.core.errors import UsageError
 from linbench.core.measurement import Status
-from linbench.paper.chart import NUMBERS, Chart
 from linbench.paper.scale import ENDINGS, X_TITLES, most_failures, x_axis, y_axis, y_limits, y_title
 from linbench.paper.venue import Venue
-from linbench.report.figures import LIGHT
 from linbench.text.latex import Letters, plain, typeset
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from linbench.core.gpu import Gpu
 from linbench.core.measurement import FAILURES, Measurement, Status, Time
 from linbench.core.plan import Settings
 from linbench.core.run import Run
-from linbench.report.words import SAMPLES_FOR_95
+from linbench.statistics.interval import SAMPLES_FOR_95
 from linbench.text import format
 
 TIMERS: Final = {

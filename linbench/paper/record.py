@@ -7,9 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from linbench.analysis.chart import Chart
 from linbench.core.measurement import Status
 from linbench.core.run import Run
-from linbench.paper.chart import Chart
 
 LIBRARIES = ("linbench", "matplotlib", "numpy", "pandas")
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
+from linbench.analysis.chart import Chart
 from linbench.core.measurement import Status
-from linbench.paper.chart import Chart
 from linbench.paper.venue import Venue
 from linbench.text import format
 from linbench.text.latex import Letters

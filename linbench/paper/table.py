@@ -9,9 +9,9 @@ from typing import Any, Final
 import pandas as pd
 
 from linbench.analysis import Estimate
+from linbench.analysis.chart import Chart
 from linbench.core.errors import unknown
 from linbench.core.measurement import Status
-from linbench.paper.chart import Chart
 from linbench.text import format
 from linbench.text.latex import one_line, typeset
 from linbench.text.markdown import letters
@@ -139,9 +139,8 @@ def _text(chart: Chart, point: Any) -> str:
     if chart.y == "memory":
         return format.size(value)
     if chart.y == "throughput":
-        scale, unit = format.decimal_unit(value)
-        return f"{format.digits(value / scale)} {unit}".rstrip()
-    return format.digits(value) + (format.TIMES if chart.y == "speedup" else "")
+        return format.rate(value)
+    return format.ratio(value) if chart.y == "speedup" else format.digits(value)
 
 
 def _title(chart: Chart) -> str:

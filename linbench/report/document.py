@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import Any
+import json
+from collections.abc import Mapping
 
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from linbench.core.measurement import Time
+from linbench.analysis.palette import DARK, LIGHT
 from linbench.report import html
-from linbench.report.figures import DARK, LIGHT
+from linbench.report.modules import joined
+from linbench.report.summary import Summary
 from linbench.text import format
-from linbench.text.script import embedded
+from linbench.text.script import packed
 
 
-def document(template: str, scripts: Sequence[str], data: Any, **values: Any) -> str:
-    """Return a template filled in, with plotly, our scripts and the data that they draw from inside.
+def document(
+    template: str, entry: str, summary: Summary, elements: Mapping[str, object], report: object
+) -> str:
+    """Return a template filled in, with plotly, our script and the data that it draws from inside.
 
     Args:
         template: Its file; it includes head.html.j2 and scripts.html.j2.
-        scripts: Files of JavaScript, in the order in which they run.
-        data: What they draw from, as plain JSON data.
-        **values: What the template takes beside.
+        entry: The module with which the script begins.
+        summary: What the page says of itself.
+        elements: What the script reads, by the id of its element.
+        report: What the template fills in.
     """
-    plotly, script = get_plotlyjs(), "\n".join(map(html.asset, scripts))
+    plotly, script = get_plotlyjs(), joined(entry)
     return html.template(template).render(
-        **values,
-        data=embedded(data),
+        summary=summary,
+        record=json.dumps(vars(summary)),
+        report=report,
+        elements={name: packed(data) for name, data in elements.items()},
         palette=[("light", LIGHT), ("dark", DARK)],
         css=html.asset("page.css"),
         plotly=Markup(plotly),
@@ -36,15 +41,3 @@ def document(template: str, scripts: Sequence[str], data: Any, **values: Any) ->
         hashes=[html.hashed(plotly), html.hashed(script)],
         format=format,
     )
-
-
-def finite(value: float, digits: int = 9) -> float | None:
-    """Return a number with so many significant digits, or None if it is not finite."""
-    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
-
-
-def timing(time: Time | None) -> list[float | int | None]:
-    """Return the median of a row, the ends of its interval and its number of samples, as a page's data."""
-    if time is None:
-        return [None, None, None, 0]
-    return [finite(time.median_s), finite(time.ci_low_s), finite(time.ci_high_s), time.n]

@@ -45,6 +45,8 @@ class Chart:
         dots: The runs, the earliest first.
         steps: Where lines stand between the runs around a change, from the left.
         sentences: What the chart shows.
+        width: Of the chart, in its units.
+        height: Of the chart.
     """
 
     title: str
@@ -52,6 +54,8 @@ class Chart:
     dots: tuple[Dot, ...]
     steps: tuple[float, ...]
     sentences: tuple[str, ...]
+    width: int = WIDTH
+    height: int = HEIGHT
 
 
 @dataclass(frozen=True)

@@ -4,39 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Final
 
 from linbench.report import html
+from linbench.report.summary import Summary
 
 NAME: Final = "index.html"
 HEAD_CHARACTERS: Final = 16384
-FIELDS: Final = ("run", "title", "created_at", "tally", "machine", "command")
 
 
 @dataclass(frozen=True)
-class Entry:
+class Entry(Summary):
     """A report, as it speaks of itself.
 
     Attributes:
         file: Its name in the folder.
-        run: The id of its run.
-        title: What was measured.
-        created_at: When the run began, ISO 8601 in UTC.
-        tally: How many rows ended how.
-        machine: Where it ran.
-        command: What makes the run again; empty if no command began it.
     """
 
     file: str
-    run: str
-    title: str
-    created_at: str
-    tally: str
-    machine: str
-    command: str
 
 
 class _Head(HTMLParser):
@@ -57,7 +45,8 @@ def entries(folder: Path) -> list[Entry]:
                 head = _Head()
                 head.feed(file.read(HEAD_CHARACTERS))
             record = json.loads(head.record or "{}")
-            found.append(Entry(path.name, **{name: str(record[name]) for name in FIELDS}))
+            said = {field.name: str(record[field.name]) for field in fields(Summary)}
+            found.append(Entry(**said, file=path.name))
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return sorted(found, key=lambda entry: (entry.created_at, entry.file), reverse=True)

@@ -2,49 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
-from linbench.analysis.panel import Panel, panels
+from linbench.analysis.panel import panels
 from linbench.compare.stored import Suspicion, other_machine, suspicions
 from linbench.core.errors import UsageError
 from linbench.core.measurement import FAILURES, Measurement
 from linbench.core.run import Run
 from linbench.report import words
-from linbench.report.document import document, finite, timing
+from linbench.report.document import document
 from linbench.report.facts import command, facts, machine, title
-from linbench.report.figures import layout, styles
+from linbench.report.pairs import Pairs, pairs
+from linbench.report.summary import Summary
+from linbench.report.table import time_text
 from linbench.store.table import frame
-from linbench.text.format import TIMES, count, digits, plural
+from linbench.text.format import count, plural, ratio
 
-SCRIPTS: Final = (
-    *("numbers.js", "pairs.js", "canvas.js", "traces.js"),
-    *("view.js", "pager.js", "versus.js"),
-)
-FIGURES: Final[tuple[dict[str, Any], ...]] = (
-    {
-        "id": "ratio",
-        "title": "Time of B over time of A",
-        "note": "Above 1 B takes longer; with what both intervals allow. Filled: suspect; hollow: no sign.",
-        "y": "time of B / time of A",
-    },
-    {
-        "id": "both",
-        "title": "Time of both",
-        "note": "A dashed and hollow, B solid; median of one call with its 95% interval; lower is better.",
-        "y": "time of one call",
-    },
-)
-PAIR_COLUMNS: Final = ("implementation", "case", "x", "answer", "ratio", "low", "high", "a", "b")
-SIDE_COLUMNS: Final = (
-    *("status", "reason", "median", "low", "high", "n"),
-    *("extra", "meter", "worst", "error", "flags"),
-)
 NO_PROOF: Final = (
     "Stored runs prove nothing: their processes met other minutes, and identical code differs by more than "
     "the intervals say. A row is suspect at the most; linbench compare measures both sides in turns."
@@ -53,6 +31,69 @@ OTHER_MACHINE: Final = (
     "The runs come from different processors, GPUs or drivers: a ratio tells machines apart as well as code."
 )
 Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class OneRun:
+    """One of the two runs.
+
+    Attributes:
+        name: A or B.
+        run: Its id.
+        created_at: When it began, ISO 8601 in UTC.
+        machine: Where it ran.
+        alone: The rows that the other has not.
+    """
+
+    name: str
+    run: str
+    created_at: str
+    machine: str
+    alone: tuple[AloneRow, ...]
+
+
+@dataclass(frozen=True)
+class AloneRow:
+    """A row that one run has and the other has not.
+
+    Attributes:
+        implementation: Its full name.
+        case: What was measured.
+        status: How it ended.
+        failed: Whether it counts as a failure.
+        time: Its time with the interval; empty if it has none.
+        reason: Why it has none.
+    """
+
+    implementation: str
+    case: str
+    status: str
+    failed: bool
+    time: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class VersusData:
+    """What the page of two runs says.
+
+    Attributes:
+        summary: What an index of reports says of the page.
+        title: The head of the page.
+        runs: A and B.
+        doubts: What lowers trust in the comparison, and in each run.
+        findings: How the rows that both have compare, a sentence each.
+        differences: What is known otherwise of A than of B: its title, its name, and the text of each.
+        drawing: What the script draws from.
+    """
+
+    summary: Summary
+    title: str
+    runs: tuple[OneRun, OneRun]
+    doubts: tuple[str, ...]
+    findings: tuple[str, ...]
+    differences: tuple[tuple[str, str, str, str], ...]
+    drawing: Pairs
 
 
 def render_versus(a: Run, b: Run) -> str:
@@ -65,34 +106,37 @@ def render_versus(a: Run, b: Run) -> str:
     Raises:
         UsageError: No implementation was measured at the same case in both.
     """
+    report = versus_data(a, b)
+    return document("versus.html.j2", "versus", report.summary, {"data": report.drawing}, report)
+
+
+def versus_data(a: Run, b: Run) -> VersusData:
+    """Return what the page of two runs says; see `render_versus`."""
     found = list(suspicions(a, b, force=True))
     if not found:
         raise UsageError(_nothing_shared(a, b))
     shared = {_key(each.b) for each in found}
-    names = sorted({each.b.implementation for each in found})
     shown = panels(frame([replace(b, measurements=tuple(each.b for each in found))]))
     titles = list(dict.fromkeys((title(a), title(b))))
-    return document(
-        "versus.html.j2",
-        SCRIPTS,
-        _data(found, names, shown),
+    return VersusData(
+        summary=_summary(a, b, found, titles),
         title=f"A and B: {' and '.join(titles)}",
-        tab=f"{a.id} and {b.id}",
-        record=json.dumps(_summary(a, b, found, titles)),
-        command=shlex.join(("linbench", "report", "--compare", a.id, b.id)),
-        runs=[(name, run, machine(run.environment)) for name, run in (("A", a), ("B", b))],
-        doubts=_doubts(a, b),
-        findings=_findings(found),
-        differences=differences(a, b),
-        implementations=styles(names),
-        figures=FIGURES,
-        panels=[words.label(panel.settings) for panel in shown],
-        alone=[
-            (name, [row for row in run.measurements if _key(row) not in shared])
-            for name, run in (("A", a), ("B", b))
-        ],
-        failures=FAILURES,
+        runs=(_one_run("A", a, shared), _one_run("B", b, shared)),
+        doubts=tuple(_doubts(a, b)),
+        findings=tuple(_findings(found)),
+        differences=tuple(differences(a, b)),
+        drawing=pairs(found, shown),
     )
+
+
+def _one_run(name: str, run: Run, shared: Set[Key]) -> OneRun:
+    alone = (row for row in run.measurements if _key(row) not in shared)
+    return OneRun(name, run.id, run.created_at, machine(run.environment), tuple(map(_alone, alone)))
+
+
+def _alone(row: Measurement) -> AloneRow:
+    failed, reason = row.status in FAILURES, row.reason or "not timed"
+    return AloneRow(row.implementation, str(row.case), str(row.status), failed, time_text(row), reason)
 
 
 def differences(a: Run, b: Run) -> list[tuple[str, str, str, str]]:
@@ -112,54 +156,6 @@ def _known(run: Run) -> dict[Key, str]:
 
 def _key(row: Measurement) -> Key:
     return row.implementation, row.case.id
-
-
-def _data(found: Sequence[Suspicion], names: list[str], shown: Sequence[Panel]) -> dict[str, Any]:
-    """Return what the page's script draws from: every pair once, and the pairs of each panel by number."""
-    axis = shown[0].axis
-    return {
-        "axis": axis,
-        "implementations": styles(names),
-        "failures": sorted(FAILURES),
-        "figures": [figure | {"layout": layout(figure, axis)} for figure in FIGURES],
-        "pairColumns": PAIR_COLUMNS,
-        "sideColumns": SIDE_COLUMNS,
-        "pairs": [_pair(each, names, axis) for each in found],
-        "panels": [
-            {"label": words.label(panel.settings), "pairs": [int(number) for number in panel.rows.index]}
-            for panel in shown
-        ],
-    }
-
-
-def _pair(found: Suspicion, names: list[str], axis: str) -> list[Any]:
-    """Return a pair in the order of `PAIR_COLUMNS`; what is missing or not finite is null."""
-    changes = (found.effect, found.low, found.high)
-    case = found.b.case
-    return [
-        names.index(found.b.implementation),
-        str(case),
-        getattr(case, axis),
-        found.answer,
-        *(None if change is None else finite(1 + change) for change in changes),
-        _side(found.a),
-        _side(found.b),
-    ]
-
-
-def _side(row: Measurement) -> list[Any]:
-    """Return a row in the order of `SIDE_COLUMNS`."""
-    memory, worst = row.memory, row.worst_tensor
-    return [
-        str(row.status),
-        row.reason or "",
-        *timing(row.time),
-        memory.extra_bytes if memory else None,
-        memory.meter if memory else None,
-        worst,
-        finite(row.errors[worst].rel_l2, 3) if worst else None,
-        list(row.flags),
-    ]
 
 
 def _doubts(a: Run, b: Run) -> list[str]:
@@ -184,8 +180,8 @@ def _findings(found: Sequence[Suspicion]) -> list[str]:
     ]
     ratios = [1 + each.effect for each in found if each.effect is not None]
     if ratios:
-        ends = f"{digits(min(ratios))}{TIMES} to {digits(max(ratios))}{TIMES}"
-        said.append(f"B takes {ends} the time of A, in the middle {digits(median(ratios))}{TIMES}.")
+        ends = f"{ratio(min(ratios))} to {ratio(max(ratios))}"
+        said.append(f"B takes {ends} the time of A, in the middle {ratio(median(ratios))}.")
     if ended:
         said += [
             f"{each.b.implementation} {each.b.case}: {each.a.status} in A, {each.b.status} in B."
@@ -200,18 +196,18 @@ def _findings(found: Sequence[Suspicion]) -> list[str]:
     return said
 
 
-def _summary(a: Run, b: Run, found: Sequence[Suspicion], titles: Sequence[str]) -> dict[str, str]:
-    """Return what an index of reports says of the page; see `linbench.report.index`."""
+def _summary(a: Run, b: Run, found: Sequence[Suspicion], titles: Sequence[str]) -> Summary:
+    """Return what an index of reports says of the page."""
     machines = dict.fromkeys((machine(a.environment), machine(b.environment)))
     suspect = sum(each.suspect for each in found)
-    return {
-        "run": f"{a.id} and {b.id}",
-        "title": f"Two runs of {' and '.join(titles)}",
-        "created_at": max(a.created_at, b.created_at),
-        "tally": f"{plural(len(found), 'row')} compared · {count(suspect)} suspect",
-        "machine": " and ".join(machines),
-        "command": shlex.join(("linbench", "report", "--compare", a.id, b.id)),
-    }
+    return Summary(
+        run=f"{a.id} and {b.id}",
+        title=f"Two runs of {' and '.join(titles)}",
+        created_at=max(a.created_at, b.created_at),
+        tally=f"{plural(len(found), 'row')} compared · {count(suspect)} suspect",
+        machine=" and ".join(machines),
+        command=shlex.join(("linbench", "report", "--compare", a.id, b.id)),
+    )
 
 
 def _nothing_shared(a: Run, b: Run) -> str:

@@ -11,9 +11,8 @@ from linbench.analysis.panel import Panel
 from linbench.analysis.verdict import Verdict, verdicts
 from linbench.core.measurement import FAILURES
 from linbench.core.run import Run
+from linbench.statistics.interval import SAMPLES_FOR_95
 from linbench.text.format import count, digits, listing, plural
-
-SAMPLES_FOR_95 = 6
 
 
 @dataclass(frozen=True)

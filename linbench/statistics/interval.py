@@ -3,6 +3,10 @@
 import math
 from collections.abc import Sequence
 from statistics import median
+from typing import Final
+
+SAMPLES_FOR_95: Final = 6
+"""With fewer samples no interval of order statistics covers their median with 95%."""
 
 
 def median_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:

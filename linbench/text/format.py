@@ -1,10 +1,11 @@
 """Numbers as people read them: three significant digits, SI seconds, binary bytes."""
 
 import math
+import re
 
 SECOND_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 TIMES = "\u00d7"
-DECIMAL_UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+DECIMAL_UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 BYTE_UNITS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
 
 
@@ -20,6 +21,11 @@ def digits(value: float) -> str:
         mantissa, exponent = f"{value:.1e}".split("e")
         return f"{mantissa}e{int(exponent)}"
     return f"{rounded:,.{max(0, 2 - magnitude)}f}"
+
+
+def trimmed(text: str) -> str:
+    """Return a number as text without zeros at the end of its decimals: 1.50 ms as 1.5 ms, 1.0e-7 as 1e-7."""
+    return re.sub(r"\.(?=\D|$)", "", re.sub(r"(\.\d*?)0+(?=\D|$)", r"\1", text))
 
 
 def count(value: int) -> str:
@@ -55,9 +61,25 @@ def size(value: float) -> str:
     return "0 B"
 
 
+def rate(value: float, unit: str = "") -> str:
+    """Return a rate with the prefix that suits it: 12.3 k, 4.56 GFLOP/s."""
+    scale, prefix = decimal_unit(value)
+    return f"{digits(value / scale)} {prefix}{unit}".rstrip()
+
+
+def ratio(value: float) -> str:
+    """Return a ratio with the sign for times: 2.31x."""
+    return f"{digits(value)}{TIMES}"
+
+
 def ratio_interval(value: float, low: float, high: float) -> str:
     """Return a ratio and its interval: 2.31x [2.28, 2.35], with the sign for times."""
-    return f"{digits(value)}{TIMES} [{digits(low)}, {digits(high)}]"
+    return f"{ratio(value)} {interval(low, high)}"
+
+
+def interval(low: float, high: float) -> str:
+    """Return the ends of an interval: [2.28, 2.35]."""
+    return f"[{digits(low)}, {digits(high)}]"
 
 
 def share_interval(value: float, low: float, high: float) -> str:

@@ -8,12 +8,12 @@ from itertools import pairwise
 import pytest
 from synthetic import error, realistic, row, sweep, table
 
+from linbench.analysis.chart import chart
+from linbench.analysis.palette import LIGHT
 from linbench.core.errors import UsageError
 from linbench.core.measurement import FAILURES, Status
-from linbench.paper.chart import chart
 from linbench.paper.figure import MARKERS, _settings, draw, save_figure
 from linbench.paper.venue import VENUES, venue, width_in
-from linbench.report.figures import LIGHT
 from linbench.store.table import frame
 from linbench.text.latex import plain
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from synthetic import error, realistic, row, sweep, table
 
+from linbench.analysis.chart import chart
 from linbench.core.measurement import Status
-from linbench.paper.chart import chart
 from linbench.paper.figure import save_figure
 from linbench.paper.venue import VENUES
 from linbench.store.table import frame

@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 from synthetic import error, realistic, row, run_of, table
 
+from linbench.analysis.chart import chart
 from linbench.core.errors import UsageError
 from linbench.core.measurement import Status
-from linbench.paper.chart import chart
 from linbench.paper.table import booktabs, markdown, write_style
 from linbench.store.table import frame
 

@@ -101,6 +101,7 @@ def open_page(browser, tmp_path_factory):
             "event => console.error(`${event.violatedDirective} ${event.blockedURI}`))"
         )
         result.page.goto(path.as_uri())
+        result.page.wait_for_selector("html[data-ready]", state="attached")
         return result
 
     yield opened

@@ -5,8 +5,9 @@ from synthetic import row, run_of, sweep, table
 
 from linbench.analysis import panels
 from linbench.core.measurement import Status
+from linbench.report.data import MANY
 from linbench.report.families import families, fastest
-from linbench.report.page import MANY, render
+from linbench.report.page import render
 
 LENGTHS = (512, 1024, 2048)
 

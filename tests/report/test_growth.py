@@ -1,4 +1,5 @@
 import pytest
+from embedding import dense
 from synthetic import run_of, sweep, table
 
 from linbench.analysis import panels
@@ -54,4 +55,6 @@ def test_the_page_has_the_tables_and_marks_the_broken_claim():
     assert '<li class="failed">linear/square grows as T^2.00' in html
     assert html.count("✕ grows faster") == 1
     assert html.count("not contradicted") == 1
-    assert '<tr><th scope="row">linear/line</th><td>linear/square</td><td class="value">2,500 [' in html
+    assert '<tr><th scope="row">linear/line</th><td>linear/square</td><td class="value">2,500 [' in dense(
+        html
+    )

@@ -1,21 +1,22 @@
-import json
 import math
 import re
 from dataclasses import replace
 
 import pytest
 import synthetic
+from embedding import embedded, packed
 from synthetic import BARE, BARE_PLAN, CEILINGS, LENGTHS, error, row, run_of
 
 from linbench.analysis import panels, speedup
+from linbench.analysis.palette import DARK, LIGHT
 from linbench.core.environment import Host
 from linbench.core.gpu import Gpu
 from linbench.core.grid import Grid
 from linbench.core.measurement import FAILURES, Status
 from linbench.core.plan import Plan
 from linbench.core.provenance import Code
-from linbench.report.figures import DARK, LIGHT, styles
 from linbench.report.page import render
+from linbench.report.style import styles
 from linbench.store.table import frame
 from linbench.text import format
 
@@ -25,12 +26,6 @@ REASON = "</script><script>window.pwned=2</script><a href='javascript:window.pwn
 EMPTY = run_of([], plan=BARE_PLAN, environment=BARE)
 
 
-def embedded(html):
-    return json.loads(
-        re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)[1]
-    )
-
-
 class TestText:
     """What needs no browser."""
 
@@ -38,7 +33,7 @@ class TestText:
         assert len(html.encode()) < 6 * 2**20
         assert not re.search(
             r"<(?:script|link|img)[^>]+(?:src|href)=[\"'](?!data:)",
-            html.split('<script type="application/json"')[0],
+            html.split('<script type="application/gzip"')[0],
         )
 
     def test_the_same_run_gives_the_same_page(self, run, html):
@@ -46,7 +41,8 @@ class TestText:
 
     def test_every_row_is_in_the_data(self, run, html):
         data = embedded(html)
-        assert len(data["rows"]) == len(run.measurements)
+        assert {len(column) for column in data["rows"].values()} == {len(run.measurements)}
+        assert len(embedded(html, "csv")) == 1 + len(run.measurements)
         assert sorted(number for panel in data["panels"] for number in panel["rows"]) == list(
             range(len(run.measurements))
         )
@@ -55,16 +51,14 @@ class TestText:
         wrong = replace(row("a/x", status=Status.WRONG), errors={"o": error(math.nan, math.inf, 3)})
         huge = row("b/y", math.inf)
         html = render(run_of([wrong, huge]))
-        text = re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1]
-        assert "NaN" not in text
-        assert "Infinity" not in text
-        data = embedded(html)
-        assert data["rows"][0][data["rowColumns"].index("errors")] == {"o": [None, None, 3]}
+        found = embedded(html)  # JSON is written without what is not finite, or not at all
+        assert found["errors"]["o"]["values"]["y"] == [None, 3e-7]
+        assert found["errors"]["o"]["budget"] == [None, 2e-6]
+        assert found["values"]["time"]["y"] == [None, None]
 
     def test_what_it_embeds_cannot_end_its_element(self):
         html = render(run_of([row(HOSTILE), row("linear/x", status=Status.ERROR, reason=REASON)]))
-        text = re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1]
-        assert not set(text) & set("<>&\u2028\u2029")
+        assert re.fullmatch(r"[A-Za-z0-9+/=]+", packed(html))
         assert embedded(html)["implementations"][0]["name"] == HOSTILE
         assert HOSTILE not in html
 
@@ -72,7 +66,7 @@ class TestText:
         rows = [row("linear/it's", K=32, V=128, seed=7, options={"feature_map": "a b", "normalise": False})]
         data = embedded(render(run_of(rows)))
         assert data["implementations"][0]["quoted"] == "'linear/it'\"'\"'s'"
-        assert data["cases"][0]["arguments"] == (
+        assert data["commands"]["arguments"][0] == (
             "--T 1024 --B 1 --H 4 --K 32 --V 128 --dtype float32 --mode fwd --device cpu "
             "--option 'feature_map=a b' --option normalise=false --seed 7"
         )
@@ -119,8 +113,8 @@ class TestText:
         assert len(LIGHT) == len(DARK)
         data = embedded(html)
         assert [style["name"] for style in data["implementations"]][-2:] == ["linear/cuda", "linear/triton"]
-        drawn = styles([str(number) for number in range(70)])
-        assert len({(style["colour"], style["marker"]) for style in drawn}) == 70
+        drawn = styles(str(number) for number in range(70))
+        assert len({(style.colour, style.marker) for style in drawn}) == 70
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +215,7 @@ class TestBrowser:
         opened.choose("mode", "fwd")
         series = panels(frame([run]))[0].series
         for baseline in ("softmax/flash", "linear/recurrent"):
-            opened.page.select_option("#baseline", baseline)
+            opened.page.select_option("#baseline", label=baseline)
             line = next(trace for trace in opened.figure("speedup") if trace["name"] == "linear/chunk")
             for number, x in enumerate(LENGTHS):
                 if x not in series[baseline]:
@@ -237,7 +231,7 @@ class TestBrowser:
         expected = speedup(series["softmax/flash"][512], series["linear/recurrent"][512])
         slower = speedup(series["linear/recurrent"][512], series["softmax/flash"][512])
         assert format.ratio_interval(expected.value, expected.low, expected.high) in cells
-        opened.page.select_option("#baseline", "softmax/flash")
+        opened.page.select_option("#baseline", label="softmax/flash")
         opened.figure("speedup")
         cells = opened.page.locator("#figure-speedup .numbers td").all_text_contents()
         assert format.ratio_interval(slower.value, slower.low, slower.high) in cells
@@ -253,9 +247,12 @@ class TestBrowser:
         ]
         shares = {trace["name"]: trace["y"] for trace in opened.figure("error")}
         assert shares["budget"] == [1] * len(LENGTHS)
+        title = opened.page.locator("#figure-error .ytitle")
+        assert title.text_content() == "error of the worst tensor / budget"
         assert shares["linear/chunk"][0] == pytest.approx(0.1)
         opened.page.select_option("#tensor", "dk")
         errors = {trace["name"]: trace["y"] for trace in opened.figure("error")}
+        assert title.text_content() == "relative L2 error of dk"
         assert errors["budget, linear"] == [2e-6] * len(LENGTHS)
         assert errors["linear/chunk"][0] == pytest.approx(2e-7)
         assert errors["softmax/efficient failed"] == [4e-4]

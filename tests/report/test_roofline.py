@@ -1,8 +1,8 @@
-import json
-import re
+import csv
 from dataclasses import replace
 
 import pytest
+from embedding import embedded
 from synthetic import CEILINGS, ENVIRONMENT, row, run_of
 
 from linbench.core.measurement import Status
@@ -34,22 +34,18 @@ def rows():
 RUN = run_of(rows(), environment=MEASURED)
 
 
-def embedded(html):
-    return json.loads(re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1])
-
-
 def test_rows_carry_their_work_and_what_bounds_it():
     data = embedded(render(RUN))
-    assert data["roofs"] == {
-        "cpu float32": {"flops": 5e10, "levels": [["L2", 10**6, 1e11], ["memory", None, 1e10]]}
-    }
-    places = [
-        data["rowColumns"].index(name) for name in ("useful", "algorithmic", "fewest", "bound", "limit")
+    roofs = data["roofs"]["cpu float32"]
+    assert [(one["name"], one["x"][1], one["y"][1]) for one in roofs] == [
+        ("L2", 0.5, 5e10),
+        ("memory", 5.0, 5e10),
     ]
-    cells = [[one[place] for place in places] for one in data["rows"]]
-    assert cells[3] == [1e9, 4e9, 2**20, 0.02, "compute"]
-    assert cells[4] == [1e7, None, 10**9 + 10**6, 0.10001, "memory"]
-    assert cells[-2:] == [[None] * 5] * 2
+    names = ("intensity", "algorithmic", "algorithmic_intensity", "light", "useful_text", "fewest_text")
+    cells = list(zip(*(data["points"][name] for name in names), strict=True))
+    assert cells[3] == (953.674, 1e11, 3814.7, "50.0% [45.5, 55.6] compute", "25.0 GFLOP/s", "1.00 MiB")
+    assert cells[4] == (0.00999001, None, None, "40.0% [39.6, 40.4] memory", "40.0 MFLOP/s", "955 MiB")
+    assert cells[-2:] == [(None, None, None, "", "", "")] * 2
 
 
 def test_without_ceilings_a_sentence_says_how_to_have_them():
@@ -122,14 +118,13 @@ class TestRoofline:
         assert not any("] compute" in text or "] memory" in text for text in texts[-2:])
         with opened.page.expect_download() as download:
             opened.page.click("#download")
-        lines = download.value.path().read_text(encoding="utf-8").splitlines()
-        columns = lines[0].split(",")
-        cells = lines[4].split(",")
-        found = {name: cells[columns.index(name)] for name in ("useful_flops", "bound_s", "limit", "share")}
+        with open(download.value.path(), encoding="utf-8", newline="") as file:
+            cells = list(csv.DictReader(file))[3]
+        found = {name: cells[name] for name in ("useful_flops", "bound_s", "limit", "share")}
         assert found == {
-            "useful_flops": "1000000000",
+            "useful_flops": "1000000000.0",
             "bound_s": "0.02",
-            "limit": '"compute"',
+            "limit": "compute",
             "share": "0.5",
         }
         assert opened.complaints == []

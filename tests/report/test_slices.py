@@ -5,7 +5,7 @@ from synthetic import error, row, run_of
 
 from linbench.analysis import pareto_front
 from linbench.core.measurement import Status
-from linbench.report.figures import figures
+from linbench.report.data import report_data
 from linbench.report.page import render
 from linbench.store.table import frame
 
@@ -29,13 +29,13 @@ def rows():
     return [*found, row("s/gone", T=1024, mode="decode", status=Status.OOM, reason="not enough memory")]
 
 
+def drawn(rows):
+    return [figure.id for figure in report_data(run_of(rows)).drawing.figures]
+
+
 def test_a_figure_is_there_where_a_row_has_what_it_draws():
-    assert [figure["id"] for figure in figures(rows(), {})][4:] == [
-        *("throughput", "state", "reach", "pareto", "position", "parts")
-    ]
-    assert [figure["id"] for figure in figures([row("a/x", status=Status.CRASHED)], {})] == [
-        *("time", "memory", "speedup", "error")
-    ]
+    assert drawn(rows())[4:] == [*("throughput", "state", "reach", "pareto", "position", "parts")]
+    assert drawn([row("a/x", status=Status.CRASHED)]) == [*("time", "memory", "speedup", "error")]
 
 
 @pytest.fixture(scope="module")

@@ -59,6 +59,25 @@ def test_short_count(value, text):
     assert format.short_count(value) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        ("1.00 ms", "1 ms"),
+        ("1.50 KiB", "1.5 KiB"),
+        ("0.100\u00d7", "0.1\u00d7"),
+        ("1.0e-7", "1e-7"),
+        ("1,200", "1,200"),
+    ],
+)
+def test_trimmed(text, short):
+    assert format.trimmed(text) == short
+
+
+def test_rate():
+    assert [format.rate(value) for value in (1.5, 1234, 5e12)] == ["1.50", "1.23 k", "5.00 T"]
+    assert format.rate(2.5e10, "FLOP/s") == "25.0 GFLOP/s"
+
+
 def test_words():
     assert format.plural(1, "row") == "1 row"
     assert format.plural(2000, "row") == "2,000 rows"

@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 from synthetic import error, realistic, row, run_of, sweep, table
 
+from linbench.analysis.chart import chart
 from linbench.core.errors import UsageError
 from linbench.core.measurement import Status
-from linbench.paper.chart import chart
 from linbench.store.table import frame
 
 XS = (512, 1024, 2048)

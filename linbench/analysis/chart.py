@@ -1,47 +1,22 @@
 """Chart: the points that a figure or a table shows, as a table of its own."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import pandas as pd
 
-from linbench.analysis import Estimate, default_baseline, panels, speedup
-from linbench.analysis.panel import options_text
+from linbench.analysis.panel import options_text, panels
+from linbench.analysis.quantity import QUANTITIES, Quantity, values
+from linbench.analysis.verdict import default_baseline
 from linbench.core.case import DTYPES, MODES
 from linbench.core.errors import UsageError, unknown
-from linbench.core.measurement import Status
 
 NUMBERS: Final = ("T", "B", "H", "K", "V", "D")
 NAMES: Final = ("implementation", "operator", "mode", "run", "dtype", "device", "options", "seed")
 COLUMNS: Final = (*NUMBERS, *NAMES)
 NATURAL: Final = (*MODES, *DTYPES)
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """What can be plotted against an axis.
-
-    Attributes:
-        column: Its column in the table of points, unit included; _low and _high stand beside it.
-        title: What it is, for a label.
-        less_is_better: Whether the best value is the least one.
-    """
-
-    column: str
-    title: str
-    less_is_better: bool = True
-
-
-QUANTITIES: Final = {
-    "time": Quantity("time_s", "time per call"),
-    "memory": Quantity("memory_bytes", "memory above inputs"),
-    "error": Quantity("error_rel_l2", "relative L2 error"),
-    "speedup": Quantity("speedup", "speed-up", less_is_better=False),
-    "throughput": Quantity("throughput_tokens_per_s", "throughput", less_is_better=False),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,13 +100,13 @@ def chart(
     if "D" in used and (every["D"] < 0).any():
         raise UsageError("D is K and V together, and here some rows have K other than V; use K or V")
     chosen = every
-    for name, values in (where or {}).items():
-        chosen = _selected(chosen, name, values)
+    for name, kept in (where or {}).items():
+        chosen = _selected(chosen, name, kept)
     _one_row_a_point(chosen, used)
     found = _baseline(chosen, baseline) if y == "speedup" else None
     points = _points(chosen, used, y, found)
-    kept = {name: tuple(values) for name, values in (where or {}).items()}
-    return Chart(x, y, hue, tuple(facets), kept, found, points, _hues(every, hue))
+    selected = {name: tuple(kept) for name, kept in (where or {}).items()}
+    return Chart(x, y, hue, tuple(facets), selected, found, points, _hues(every, hue))
 
 
 def readable(rows: pd.DataFrame) -> pd.DataFrame:
@@ -182,56 +157,14 @@ def _baseline(rows: pd.DataFrame, given: str | None) -> str:
 def _points(rows: pd.DataFrame, used: Sequence[str], y: str, baseline: str | None) -> pd.DataFrame:
     x, hue, *facets = used
     column = QUANTITIES[y].column
-    values = pd.DataFrame(_values(rows, y, x, facets, baseline), index=rows.index)
-    values.columns = pd.Index([column, f"{column}_low", f"{column}_high"])
+    found = pd.DataFrame(values(rows, y, (*facets, x), baseline), index=rows.index)
+    found.columns = pd.Index([column, f"{column}_low", f"{column}_high"])
     kept = [name for name in (*facets, hue, x) if name != "run"]
     beside = rows[["status", "reason", "flags"]]
-    found = pd.concat([rows[["run", *kept]], values, beside], axis=1)
-    return found.sort_values(
+    points = pd.concat([rows[["run", *kept]], found, beside], axis=1)
+    return points.sort_values(
         [*facets, hue, x], kind="stable", key=lambda column: column.map(_rank)
     ).reset_index(drop=True)
-
-
-def _values(
-    rows: pd.DataFrame, y: str, x: str, facets: Sequence[str], baseline: str | None
-) -> list[tuple[float, float, float]]:
-    """Return the quantity of each row with the ends of its interval; NaN where there is none."""
-    none = (math.nan, math.nan, math.nan)
-    if y in ("memory", "error"):
-        column = rows["extra_bytes" if y == "memory" else "rel_l2"].astype("Float64")
-        ok = rows["status"] == Status.OK
-        plain = column.where(ok).to_numpy("float64", na_value=math.nan)
-        return [(value, math.nan, math.nan) for value in plain]
-    times = [
-        Estimate(*triple) if triple[0] > 0 else None
-        for triple in zip(rows["median_s"], rows["ci_low_s"], rows["ci_high_s"], strict=True)
-    ]
-    if y == "time":
-        return [(time.value, time.low, time.high) if time else none for time in times]
-    if y == "throughput":
-        return [
-            (tokens / time.value, tokens / time.high, tokens / time.low if time.low > 0 else math.inf)
-            if time
-            else none
-            for time, tokens in zip(times, rows["tokens"], strict=True)
-        ]
-    places = list(zip(*(rows[name] for name in (*facets, x)), strict=True))
-    against = {
-        place: time
-        for place, name, time in zip(places, rows["implementation"], times, strict=True)
-        if name == baseline and time
-    }
-    found = []
-    for place, name, time in zip(places, rows["implementation"], times, strict=True):
-        other = against.get(place)
-        if time is None or other is None:
-            found.append(none)
-        elif name == baseline:
-            found.append((1.0, math.nan, math.nan))
-        else:
-            ratio = speedup(time, other)
-            found.append((ratio.value, ratio.low, ratio.high))
-    return found
 
 
 def _hues(rows: pd.DataFrame, hue: str) -> tuple[str, ...]:

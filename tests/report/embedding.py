@@ -1,0 +1,20 @@
+"""What a page embeds for its script."""
+
+import re
+
+from linbench.text.script import unpacked
+
+
+def packed(html, element="data"):
+    """Return what stands in an element of a page, as it stands there."""
+    return re.search(rf'<script type="application/gzip" id="{element}">(.*?)</script>', html, re.DOTALL)[1]
+
+
+def embedded(html, element="data"):
+    """Return the data in an element of a page."""
+    return unpacked(packed(html, element))
+
+
+def dense(html):
+    """Return a page without the white space between its elements."""
+    return re.sub(r">\s+<", "><", html)
