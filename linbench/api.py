@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from linbench.core.case import DEVICES
 from linbench.core.ceiling import Ceiling, Ceilings
 from linbench.core.errors import EnvironmentRefused, StoreError, UsageError
 from linbench.core.gpu import visible_gpus
-from linbench.core.grid import Grid, load_grid, typed_axes
+from linbench.core.grid import Axes, Grid, load_grid, typed_axes
 from linbench.core.implementation import Implementation
 from linbench.core.measurement import Measurement, Status
 from linbench.core.plan import Plan, Settings
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DEFAULT_GRID = "quick"
-PIPELINE_AXES = ("B", "tokens", "T", "H", "D", "K", "V", "dtype", "mode", "seed", "options")
 
 OnRows = Callable[[Sequence[Measurement]], None]
 
@@ -107,7 +106,9 @@ def run(
         EnvironmentRefused: There is no such device here, or it is being measured by another run.
         StoreError: The store cannot be written.
     """
-    schedule = plan_run(grid, impl=impl, op=op, device=device, plugins=plugins, settings=settings, axes=axes)
+    schedule = plan_run(
+        grid, impl=impl, op=op, device=device, plugins=plugins, settings=settings, axes=typed_axes(**axes)
+    )
     return measure(schedule, db=str(db), on_rows=on_rows)
 
 
@@ -119,17 +120,12 @@ def plan_run(
     device: str | None = None,
     plugins: Sequence[str | Path] = (),
     settings: Settings | None = None,
-    axes: Mapping[str, Any],
+    axes: Axes,
     command: Sequence[str] = (),
 ) -> Schedule:
     """Return what a run is to measure; the arguments are those of `run`, and the words that were typed."""
-    unknown_axes = set(axes) - set(PIPELINE_AXES)
-    if unknown_axes:
-        raise UsageError(f"unknown axis {sorted(unknown_axes)[0]!r}; axes: {', '.join(PIPELINE_AXES)}")
-    given = {name: value for name, value in axes.items() if value is not None}
-    typed = typed_axes(**given)
     if grid is None:
-        grid = Grid("axes") if given else DEFAULT_GRID
+        grid = Grid("axes") if axes.model_dump() else DEFAULT_GRID
     if not isinstance(grid, str | Grid):
         raise UsageError(f"grid {grid!r} is neither a name, a .toml file nor a Grid")
     shape = load_grid(grid) if isinstance(grid, str) else grid
@@ -140,7 +136,7 @@ def plan_run(
     operators = [op] if isinstance(op, str) else op or (() if impl else shape.operators)
     chosen = select(registry, operators, [impl] if isinstance(impl, str) else impl)
     plan = Plan(
-        shape.overridden(typed),
+        shape.overridden(axes),
         device,
         tuple(implementation.name for implementation in chosen),
         tuple(str(Path(plugin).resolve()) for plugin in plugins),

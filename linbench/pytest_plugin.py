@@ -86,11 +86,10 @@ class Linbench:
         """
         from linbench import api
         from linbench.core.errors import UsageError
+        from linbench.core.grid import typed_axes
         from linbench.core.measurement import Status
 
-        grid: dict[str, Any] = {"mode": "fwd"} | axes
-        grid |= {"options": {name: [value] for name, value in axes.get("options", {}).items()}}
-        grid = {name: [value] if isinstance(value, int) else value for name, value in grid.items()}
+        grid = typed_axes(**{"mode": "fwd"} | axes)
         plan = api.plan_run(None, impl=implementation, device=device, settings=settings, axes=grid)
         if len(plan.jobs) != 1:
             raise UsageError(f"{implementation}: {len(plan.jobs)} cases; give one value an axis")

@@ -8,9 +8,9 @@ import sys
 import tomllib
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from linbench import __version__
 from linbench.core.errors import LinbenchError, UsageError, unknown
@@ -83,7 +83,7 @@ def app(ctx: click.Context) -> None:
     }
 
 
-def configured() -> dict[str, Any]:
+def configured() -> dict[str, object]:
     """Return [tool.linbench] of the pyproject.toml in this folder.
 
     Raises:
@@ -139,7 +139,7 @@ def _run(arguments: list[str] | None) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
-        error.show()
+        click.echo(_complaint(error), err=True)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
@@ -153,6 +153,34 @@ def _run(arguments: list[str] | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         click.echo("linbench: the output cannot be written: no space left", err=True)
         return 1
+
+
+def _complaint(error: click.ClickException) -> str:
+    """Return what click complains of as a line like ours, or the help where no command is named."""
+    message, context = error.format_message(), getattr(error, "ctx", None)
+    if "\n" in message:
+        return message
+    line = f"linbench: {message[0].lower()}{message[1:].rstrip('.')}"
+    if context is None:
+        return line
+    if isinstance(error, click.NoSuchOption):
+        there = [name for parameter in context.command.get_params(context) for name in parameter.opts]
+        return f"linbench: {unknown('option', error.option_name, there)}"
+    if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
+        return f"linbench: {_origin(error.param, context)}: {error.message.rstrip('.')}"
+    return f"{line}; see `{context.command_path} --help`"
+
+
+def _origin(parameter: click.Parameter | None, context: click.Context) -> str:
+    """Return where a value stands: the flag, the variable or the key."""
+    if parameter is None or parameter.name is None:
+        return context.command_path
+    source = context.get_parameter_source(parameter.name)
+    if source is ParameterSource.ENVIRONMENT:
+        return f"LINBENCH_{parameter.name.upper()}"
+    if source is ParameterSource.DEFAULT_MAP:
+        return f"[tool.linbench] {parameter.name}"
+    return parameter.opts[0]
 
 
 if __name__ == "__main__":

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,24 +17,34 @@ from linbench.cli.interrupt import Interrupt
 from linbench.cli.text import report_broken
 from linbench.core.errors import UsageError
 from linbench.core.measurement import Status
-from linbench.core.quantity import parse_duration
 from linbench.text.terminal import printable
 
+if TYPE_CHECKING:
+    from linbench.compare.side import Side
+    from linbench.compare.suite import Compared
+    from linbench.compare.turns import Comparison
+    from linbench.execution.schedule import Schedule
+
 EXIT_REGRESSION = 1
-SHOWN = ("python", "torch", "cuda")
 
 
 @click.command(context_settings=options.SETTINGS)
 @click.argument("a")
 @click.argument("b")
-@options.cases
-@options.implementations
-@options.machine
+@options.selection
 @options.db
 @options.bounds
 @click.option("--force", is_flag=True, help="Compare stored runs of different machines.")
 @options.output_format("json")
-def command(**given: Any) -> int:
+def command(
+    a: str,
+    b: str,
+    selection: options.Selection,
+    bounds: options.Bounds,
+    db: str,
+    force: bool,
+    form: str,
+) -> int:
     """Say whether B is slower, faster or the same as A; exit 1 if it is slower, wrong or heavier.
 
     \b
@@ -45,62 +56,63 @@ def command(**given: Any) -> int:
     from linbench.compare.side import Kind, sides
     from linbench.core.registry import registry
 
-    registry.load(given["plugin"])
+    registry.load(selection.plugins)
     report_broken(registry)
     names = [found.name for found in registry.implementations()]
-    a, b = given["a"], given["b"]
     pair = sides(a, b, names, Path.cwd())
     if pair[0].kind is Kind.RUN:
-        return _stored(pair, given)
-    if pair[0].kind is Kind.IMPLEMENTATION and (given["impl"] or given["op"]):
-        raise UsageError(f"{a} and {b} are the implementations; leave out --impl and --op")
-    chosen = [side.name for side in pair] if pair[0].kind is Kind.IMPLEMENTATION else None
-    found = list(measured(pair, planned(given, chosen), given["form"]))
+        return _stored(pair, db, force, form)
+    if pair[0].kind is Kind.IMPLEMENTATION:
+        if selection.implementations or selection.operators:
+            raise UsageError(f"{a} and {b} are the implementations; leave out --impl and --op")
+        selection = replace(selection, implementations=tuple(side.name for side in pair))
+    found = list(measured(pair, planned(selection, bounds), form))
     return EXIT_REGRESSION if any(compared.regressions for compared in found) else 0
 
 
-def planned(given: Mapping[str, Any], implementations: Sequence[str] | None = None) -> Any:
-    """Return the plan that the flags ask for, of these implementations if they are given."""
+def planned(selection: options.Selection, bounds: options.Bounds) -> Schedule:
+    """Return the schedule of what was asked for."""
     from linbench import api
     from linbench.core.plan import Settings
 
-    settings = Settings(
-        timer=given["timer"],
-        timeout_s=parse_duration(given["timeout"], "--timeout"),
-        max_memory_bytes=options.max_memory_bytes(given),
+    schedule = api.plan_run(
+        selection.grid,
+        impl=selection.implementations,
+        op=selection.operators,
+        device=selection.device,
+        plugins=selection.plugins,
+        settings=Settings(
+            timer=selection.timer,
+            timeout_s=bounds.timeout_s,
+            max_memory_bytes=bounds.max_memory_bytes,
+        ),
+        axes=selection.axes,
     )
-    plan = api.plan_run(
-        given["grid"],
-        impl=options.words(given["impl"], "--impl") if implementations is None else implementations,
-        op=options.words(given["op"], "--op") if implementations is None else (),
-        device=given["device"],
-        plugins=given["plugin"],
-        settings=settings,
-        axes=options.axes(given),
-    )
-    api.check_device(plan.plan.device)
-    return plan
+    api.check_device(schedule.plan.device)
+    return schedule
 
 
-def measured(pair: Any, plan: Any, form: str) -> Any:
-    """Yield what is found at each case of a plan, and print it: lines for people, or JSON on stdout."""
+def measured(pair: tuple[Side, Side], schedule: Schedule, form: str) -> Iterator[Compared]:
+    """Yield what is found at each case of a schedule, and print it: lines for people, or JSON on stdout."""
     from linbench.compare.live import comparisons, live
     from linbench.compare.side import Kind
     from linbench.compare.suite import compare
     from linbench.core.registry import registry
     from linbench.report import comparison as words
 
-    cases = comparisons(pair, plan)
+    cases = comparisons(pair, schedule)
     human = sys.stderr if form == "json" else sys.stdout
     tally: Counter[str] = Counter()
 
-    def look(found: Any, doing: str) -> None:
+    def look(found: Comparison, doing: str) -> None:
         del found, doing
         interrupt.look()
 
-    with Interrupt() as interrupt, live(pair, plan, registry, Path.cwd()) as turns:
-        for side, about in zip(pair, _twice(turns.about()), strict=True):
-            versions = ", ".join(f"{name} {about[name]}" for name in SHOWN if about[name])
+    with Interrupt() as interrupt, live(pair, schedule, registry, Path.cwd()) as turns:
+        told = turns.about()  # of one worker where both sides share it
+        for side, about in zip(pair, (told[0], told[-1]), strict=True):
+            known = {"python": about.python, "torch": about.torch, "cuda": about.cuda}
+            versions = ", ".join(f"{name} {version}" for name, version in known.items() if version)
             hashed = side.kind is Kind.REF and side.name != side.given
             name = f"{side.given} ({side.name[:12]})" if hashed else side.given
             click.echo(printable(f"{'AB'[side is pair[1]]}: {name}: {versions}"), file=human)
@@ -115,26 +127,21 @@ def measured(pair: Any, plan: Any, form: str) -> Any:
     click.echo(f"{sum(tally.values())} compared: {line}", file=human)
 
 
-def _twice(about: Sequence[Any]) -> tuple[Any, Any]:
-    """Return what the worker of each side said, which may be one and the same."""
-    return about[0], about[-1]
-
-
-def _stored(pair: Any, given: Mapping[str, Any]) -> int:
+def _stored(pair: tuple[Side, Side], db: str, force: bool, form: str) -> int:
     """Print what two stored runs say; no gate goes by it."""
     from linbench.compare.stored import suspicions
     from linbench.report.comparison import suspicion_line
     from linbench.store.store import Store
 
-    store = Store(given["db"])
+    store = Store(db)
     one, other = (store.run(side.name) for side in pair)
-    found = list(suspicions(one, other, force=given["force"]))
+    found = list(suspicions(one, other, force=force))
     for each in found:
-        click.echo(json.dumps(each.to_json()) if given["form"] == "json" else printable(suspicion_line(each)))
+        click.echo(json.dumps(each.to_json()) if form == "json" else printable(suspicion_line(each)))
     suspect = sum(each.suspect for each in found)
     click.echo(
         f"{len(found)} rows of {one.id} and {other.id} compared, {suspect} suspect; stored runs prove "
         "nothing: compare live what is suspect",
-        err=given["form"] == "json",
+        err=form == "json",
     )
     return 0

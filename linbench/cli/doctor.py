@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from linbench.cli import options
+from linbench.cli import options, types
 from linbench.cli.text import columns, report_broken
-from linbench.core.case import DEVICES
 from linbench.text import format
 from linbench.text.terminal import printable
 
 if TYPE_CHECKING:
     from linbench.core.ceiling import Ceiling
     from linbench.core.environment import Environment
+    from linbench.core.implementation import Implementation
     from linbench.core.provenance import Code
 
 HEADER = ("CEILING", "DEVICE", "THREADS", "BEST", "MEDIAN", "WORST", "OF")
@@ -26,7 +26,12 @@ PROBES = {"cpu": "float32", "cuda": "bfloat16"}
 
 @click.command(context_settings=options.SETTINGS)
 @click.option("--ceilings", is_flag=True, help="Measure what this machine does at most; for later runs too.")
-@click.option("--device", type=click.Choice(DEVICES), help="Of --ceilings.  [default: cuda if there is one]")
+@click.option(
+    "--device",
+    type=types.DEVICE,
+    metavar="cpu|cuda",
+    help="Of --ceilings.  [default: cuda if there is one]",
+)
 @options.plugin
 @options.db
 @options.output_format("json")
@@ -90,7 +95,7 @@ def _ceiling(one: Ceiling) -> list[str]:
     return [one.name, one.device, str(one.threads), *figures, one.command]
 
 
-def _verdict(found: Any, has_gpu: bool) -> dict[str, str | None]:
+def _verdict(found: Implementation, has_gpu: bool) -> dict[str, str | None]:
     """Return why an implementation cannot run on each kind of device, None where it can."""
     from linbench.core.case import Case
     from linbench.core.registry import registry

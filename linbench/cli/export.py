@@ -7,14 +7,16 @@ from pathlib import Path
 
 import click
 
-from linbench.cli import options
+from linbench.cli import options, types
 from linbench.store.exchange.export import SUFFIXES
 from linbench.text.terminal import printable
 
 
 @click.command(context_settings=options.SETTINGS)
 @click.argument("run", default="latest")
-@click.option("--to", type=click.Choice(list(SUFFIXES)), required=True, help="Form of the file.")
+@click.option(
+    "--to", type=types.one_of(SUFFIXES), metavar="FORM", required=True, help=", ".join(SUFFIXES) + "."
+)
 @click.option("-o", "--output", metavar="FILE", help="[default: RUN.csv, RUN.jsonl, RUN.asv.json, ...]")
 @options.db
 @options.output_format("json")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from linbench.cli import options
+from linbench.cli import options, types
 from linbench.cli.text import columns
-from linbench.core.case import AXES, DEVICES, Case
 from linbench.core.errors import UsageError
 from linbench.core.timer import DEFAULT_TIMER
 from linbench.text import format
@@ -18,6 +17,7 @@ from linbench.text.terminal import printable
 
 if TYPE_CHECKING:
     from linbench.compare.history import Series
+    from linbench.core.grid import Axes
     from linbench.statistics.change_points import Change
     from linbench.store.store import Past
 
@@ -26,20 +26,11 @@ HEADER = ("  RUN", "BEGAN", "COMMIT", "TIME", "ANCHOR", "TIME / ANCHOR", "BASELI
 
 @click.command(context_settings=options.SETTINGS)
 @click.argument("case")
-@click.option("--T", "T", metavar="LIST", help="Of these sequence lengths: 512,1k..64k.")
-@click.option("--B", "B", metavar="LIST", help="Of these batch sizes.")
-@click.option("--H", "H", metavar="LIST", help="Of these heads.")
-@click.option("--D", "D", metavar="LIST", help="Of these head dimensions, K and V alike.")
-@click.option("--K", "K", metavar="LIST", help="Of these dimensions of queries and keys.")
-@click.option("--V", "V", metavar="LIST", help="Of these dimensions of values.")
-@click.option("--dtype", metavar="LIST", help="float64, float32, float16, bfloat16.")
-@click.option("--mode", metavar="LIST", help="fwd, fwd_bwd, prefill, decode.")
-@click.option("--option", "case_options", multiple=True, metavar="NAME=VALUE", help="With this option.")
-@click.option("--seed", type=click.IntRange(0), help="Of inputs from this seed.")
-@click.option("--device", type=click.Choice(DEVICES), help="On this kind of device.")
+@options.axes
+@click.option("--device", type=types.DEVICE, metavar="cpu|cuda", help="On this kind of device.")
 @options.db
 @options.output_format("json")
-def command(case: str, db: str, form: str, **given: Any) -> None:
+def command(case: str, axes: Axes, device: str | None, db: str, form: str) -> None:
     """Print how the time of CASE over the anchor's changed over runs, and between which commits.
 
     CASE is an implementation, as in linear/chunk, of which flags select cases, or a case's id as
@@ -53,7 +44,7 @@ def command(case: str, db: str, form: str, **given: Any) -> None:
 
     store = Store(db)
     pasts = store.pasts(implementation=case) if "/" in case else store.pasts(case=case)
-    found = series_of(past for past in pasts if _selected(past.case, given))
+    found = series_of(past for past in pasts if axes.holds(past.case) and device in (None, past.case.device))
     if not found:
         raise UsageError(
             f"no run has a time of {case!r} and of the anchor for that; `linbench run` measures both, and "
@@ -68,24 +59,6 @@ def command(case: str, db: str, form: str, **given: Any) -> None:
         else:
             for line in _lines(series, names):
                 click.echo(printable(line))
-
-
-def _selected(case: Case, given: Mapping[str, Any]) -> bool:
-    """Return whether flags select a case."""
-    from linbench.core.grid import typed_axes
-
-    flags = {name: given[name] for name in ("T", "B", "H", "D", "K", "V", "dtype", "mode")}
-    axes = typed_axes(**flags)
-    for name in (*AXES, "dtype", "mode"):
-        wanted = getattr(axes, name) or (axes.D if name in ("K", "V") else None)
-        if wanted is not None and getattr(case, name) not in wanted:
-            return False
-    asked = options.case_options(given["case_options"]) or {}
-    return (
-        all(case.options.get(name) in values for name, values in asked.items())
-        and given["seed"] in (None, case.seed)
-        and given["device"] in (None, case.device)
-    )
 
 
 def _lines(series: Series, names: Mapping[str, Sequence[str]]) -> Iterator[str]:
@@ -139,18 +112,15 @@ def _command(series: Series, commits: tuple[str, str]) -> str:
     return f"linbench compare {one} {other} {what}{timer}"
 
 
-def _encoded(past: Past) -> Any:
+def _encoded(past: Past) -> dict[str, object] | None:
     """Return the code that a run measured, less the names of its implementations."""
     code = past.environment.code_of(past.implementation)
-    return code and {
-        "name": code.name,
-        "version": code.version,
-        "commit": code.commit,
-        "dirty": code.dirty,
-    }
+    if code is None:
+        return None
+    return {"name": code.name, "version": code.version, "commit": code.commit, "dirty": code.dirty}
 
 
-def _record(series: Series, names: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def _record(series: Series, names: Mapping[str, Sequence[str]]) -> dict[str, object]:
     """Return a series as one JSON object."""
     changes = []
     for change in series.changes:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from linbench.cli import options
+from linbench.cli import options, types
 from linbench.cli.text import columns, report_broken
 from linbench.core.errors import UsageError
 from linbench.text import format
 
 if TYPE_CHECKING:
+    from linbench.core.case import Case
+    from linbench.core.grid import Axes
     from linbench.profiling.kernels import Inspected
 
 ARCHITECTURES = "sm_80,sm_90,sm_100"
@@ -32,11 +34,20 @@ def command() -> None:
 
 @command.command(context_settings=options.SETTINGS)
 @click.argument("implementation", required=False)
-@options.case_axes
-@click.option("--arch", default=ARCHITECTURES, show_default=True, metavar="LIST", help="What to compile for.")
+@options.axes
+@click.option(
+    "--arch",
+    type=types.names(f"write one like {ARCHITECTURES}"),
+    default=ARCHITECTURES,
+    show_default=True,
+    metavar="LIST",
+    help="What to compile for.",
+)
 @options.plugin
 @options.output_format("json")
-def inspect(**given: Any) -> None:
+def inspect(
+    implementation: str | None, axes: Axes, arch: tuple[str, ...], plugin: tuple[str, ...], form: str
+) -> None:
     """Compile the kernels of IMPLEMENTATION, or of all, and print what they take; no GPU is needed.
 
     \b
@@ -45,8 +56,8 @@ def inspect(**given: Any) -> None:
     Registers of a thread, bytes of it that spill, shared memory of a block, how many of its warps a
     multiprocessor can hold at most, and how many instructions of each kind the machine code has.
     """  # noqa: D301 - \b is click's mark for text kept as it is
-    found = list(_inspected(given))
-    if given["form"] == "json":
+    found = list(_inspected(implementation, axes, arch, plugin))
+    if form == "json":
         for name, case, one in found:
             kernel = asdict(one.compiled.kernel)
             record = {"implementation": name, "case": case.to_json(), "arch": one.arch, **kernel}
@@ -78,7 +89,9 @@ def _cells(one: Inspected) -> list[str]:
     ]
 
 
-def _inspected(given: dict[str, Any]) -> Iterator[tuple[str, Any, Inspected]]:
+def _inspected(
+    name: str | None, axes: Axes, architectures: Sequence[str], plugins: Sequence[str]
+) -> Iterator[tuple[str, Case, Inspected]]:
     """Yield what is known of each kernel, with the implementation and the case."""
     from linbench.core.grid import Grid, typed_axes
     from linbench.core.plan import Plan
@@ -86,21 +99,18 @@ def _inspected(given: dict[str, Any]) -> Iterator[tuple[str, Any, Inspected]]:
     from linbench.execution.schedule import make_schedule
     from linbench.profiling import kernels
 
-    architectures = options.words([given["arch"]], "--arch")
     for arch in architectures:
         if arch not in kernels.SHARED_BYTES:
             raise UsageError(f"--arch: {arch!r} is not one of {', '.join(kernels.SHARED_BYTES)}")
     try:
-        registry.load(given["plugin"])
+        registry.load(plugins)
     finally:
         report_broken(registry)
     able = [found.name for found in registry.implementations() if found.compiled is not None]
-    name = given["implementation"]
     if name is not None and registry.implementation(name).compiled is None:
         raise UsageError(f"{name} has no kernels to compile; these have: {', '.join(able) or 'none'}")
-    axes = {"dtype": "bfloat16"} | {key: value for key, value in options.axes(given).items() if value}
     names = (name,) if name else tuple(able)
-    plan = Plan(Grid("axes").overridden(typed_axes(**axes)), "cuda", names)
+    plan = Plan(Grid("axes", axes=typed_axes(dtype="bfloat16").merged(axes)), "cuda", names)
     for job in make_schedule(registry, plan).jobs:
         compiled = registry.implementation(job.implementation).compiled
         if compiled is None:

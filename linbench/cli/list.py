@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import click
 
@@ -100,7 +99,7 @@ def runs(db: str, form: str) -> None:
     _print(records, form)
 
 
-def _print(records: Sequence[dict[str, Any]], form: str) -> None:
+def _print(records: Sequence[Mapping[str, object]], form: str) -> None:
     if form == "json":
         for record in records:
             click.echo(json.dumps(record))

@@ -1,25 +1,57 @@
-"""Options that several commands have, and what their values become."""
+"""Options that several commands have; those that belong together arrive as one value."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import wraps
+from inspect import signature
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
-from linbench.core.case import AXES, Case
-from linbench.core.errors import UsageError
-from linbench.core.quantity import LARGEST_COUNT, parse_bytes
+from linbench.cli import types
+from linbench.core.case import AXES, Case, Scalar
 from linbench.core.timer import TIMERS
 from linbench.store import DEFAULT_DB
+from linbench.text.quantity import LARGEST_COUNT
 
 if TYPE_CHECKING:
+    from linbench.core.grid import Axes
     from linbench.core.run import Run
     from linbench.paper.chart import Chart
 
 SETTINGS = {"auto_envvar_prefix": "LINBENCH", "help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+Command = Callable[..., object]
+Decorator = Callable[[Command], Command]
+
+
+def together(name: str, build: Callable[..., object], *decorators: Decorator) -> Decorator:
+    """Return a decorator that adds options to a command, and passes it one value that is made of them.
+
+    Args:
+        name: The parameter of the command that takes the value.
+        build: Makes it; the names of its parameters are those of the options.
+        decorators: Each adds an option, in the order of the help, or is one like this.
+    """
+    own = tuple(signature(build).parameters)
+
+    def decorate(function: Command) -> Command:
+        @wraps(function)
+        def command(*arguments: object, **given: object) -> object:
+            value = build(**{option: given.pop(option) for option in own})
+            return function(*arguments, **given, **{name: value})
+
+        found: Command = command
+        for decorator in reversed(decorators):
+            found = decorator(found)
+        return found
+
+    return decorate
+
 
 db = click.option(
     "--db",
@@ -31,141 +63,252 @@ db = click.option(
 plugin = click.option(
     "--plugin", multiple=True, metavar="FILE", help="Python file with implementations of your own."
 )
+device = click.option(
+    "--device", type=types.DEVICE, metavar="cpu|cuda", help="[default: cuda if there is one]"
+)
+timeout = click.option(
+    "--timeout",
+    type=types.DURATION,
+    default="120s",
+    show_default=True,
+    metavar="DURATION",
+    help="Give up a case after this.",
+)
 
 
-def chained(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return the options that several decorators add, the first of them first in the help."""
+def output_format(*choices: str) -> Decorator:
+    """Return the option --format, text first."""
+    return click.option(
+        "--format",
+        "form",
+        type=types.one_of(["text", *choices]),
+        default="text",
+        show_default=True,
+        metavar="|".join(["text", *choices]),
+        help="text for people, json for programs.",
+    )
 
-    def decorate(function: Any) -> Any:
-        for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
 
-    return decorate
+def counts(axis: str, about: str) -> Decorator:
+    """Return the option of an axis that is a list of counts."""
+    return click.option(f"--{axis}", axis, type=types.COUNTS, metavar="LIST", help=about)
 
 
-case_axes = chained(
+def _axes(
+    T: tuple[int, ...] | None,
+    B: tuple[int, ...] | None,
+    tokens: tuple[int, ...] | None,
+    H: tuple[int, ...] | None,
+    D: tuple[int, ...] | None,
+    K: tuple[int, ...] | None,
+    V: tuple[int, ...] | None,
+    dtype: tuple[str, ...] | None,
+    mode: tuple[str, ...] | None,
+    option: tuple[tuple[str, tuple[Scalar, ...]], ...],
+    seed: int | None,
+) -> Axes:
+    from linbench.core.grid import typed_axes
+
+    asked: dict[str, list[Scalar]] = {}
+    for name, values in option:
+        asked.setdefault(name, []).extend(values)
+    named = {"dtype": dtype, "mode": mode, "seed": seed, "options": asked or None}
+    return typed_axes(B=B, tokens=tokens, T=T, H=H, D=D, K=K, V=V, **named)
+
+
+axes = together(
+    "axes",
+    _axes,
+    counts("T", "Sequence lengths: 512,1k..64k (a range doubles; k is 1024)."),
+    counts("B", "Batch sizes."),
+    counts("tokens", "Tokens in all; B is tokens / T."),
+    counts("H", "Heads."),
+    counts("D", "Head dimensions; sets K and V."),
+    counts("K", "Dimensions of queries and keys."),
+    counts("V", "Dimensions of values."),
     click.option(
-        "--T", "T", metavar="LIST", help="Sequence lengths: 512,1k..64k (a range doubles; k is 1024)."
+        "--dtype", type=types.DTYPE_LIST, metavar="LIST", help="float64, float32, float16, bfloat16."
     ),
-    click.option("--B", "B", metavar="LIST", help="Batch sizes."),
-    click.option("--tokens", metavar="LIST", help="Tokens in all; B is tokens / T."),
-    click.option("--H", "H", metavar="LIST", help="Heads."),
-    click.option("--D", "D", metavar="LIST", help="Head dimensions; sets K and V."),
-    click.option("--K", "K", metavar="LIST", help="Dimensions of queries and keys."),
-    click.option("--V", "V", metavar="LIST", help="Dimensions of values."),
-    click.option("--dtype", metavar="LIST", help="float64, float32, float16, bfloat16."),
-    click.option("--mode", metavar="LIST", help="fwd, fwd_bwd, prefill, decode."),
+    click.option("--mode", type=types.MODE_LIST, metavar="LIST", help="fwd, fwd_bwd, prefill, decode."),
     click.option(
         "--option",
-        "case_options",
+        type=types.OPTION,
         multiple=True,
         metavar="NAME=VALUE",
         help="An operator's option: feature_map=relu.",
     ),
     click.option("--seed", type=click.IntRange(0, LARGEST_COUNT), help="Seed of the inputs.  [default: 0]"),
 )
-"""The axes of a case."""
+"""The axes of a case, as `axes: Axes`."""
 
-cases = chained(
+
+@dataclass(frozen=True)
+class Selection:
+    """Which implementations, at which cases, on what.
+
+    Attributes:
+        grid: A shipped grid or a .toml file; None if it was not named.
+        axes: In place of the grid's.
+        operators: Take every implementation of these.
+        implementations: Take these as well.
+        device: cpu or cuda; None if it was not named.
+        timer: Its name; None for the device's own.
+        plugins: Python files.
+    """
+
+    grid: str | None
+    axes: Axes
+    operators: tuple[str, ...]
+    implementations: tuple[str, ...]
+    device: str | None
+    timer: str | None
+    plugins: tuple[str, ...]
+
+
+def _selection(
+    grid: str | None,
+    axes: Axes,
+    op: tuple[tuple[str, ...], ...],
+    impl: tuple[tuple[str, ...], ...],
+    device: str | None,
+    timer: str | None,
+    plugin: tuple[str, ...],
+) -> Selection:
+    return Selection(grid, axes, sum(op, ()), sum(impl, ()), device, timer, plugin)
+
+
+selection = together(
+    "selection",
+    _selection,
     click.option(
         "--grid",
         metavar="NAME|FILE",
         help="A shipped grid (linbench list grids) or a .toml file.  [default: quick]",
     ),
-    case_axes,
-)
-"""Which cases."""
-
-implementations = chained(
-    click.option("--op", multiple=True, metavar="LIST", help="Operators, with all their implementations."),
+    axes,
     click.option(
-        "--impl", multiple=True, metavar="LIST", help="Implementations: linear/chunk,softmax/flash."
+        "--op",
+        type=types.OPERATORS,
+        multiple=True,
+        metavar="LIST",
+        help="Operators, with all their implementations.",
     ),
-)
-"""Which implementations."""
-
-machine = chained(
-    click.option("--device", metavar="cpu|cuda", help="[default: cuda if there is one]"),
+    click.option(
+        "--impl",
+        type=types.IMPLEMENTATIONS,
+        multiple=True,
+        metavar="LIST",
+        help="Implementations: linear/chunk,softmax/flash.",
+    ),
+    device,
     click.option(
         "--timer", metavar="NAME", help=f"{', '.join(TIMERS)}.  [default: cpu; cuda_events_cold on CUDA]"
     ),
     plugin,
 )
-"""On what, and with which plugins."""
+"""Which implementations at which cases, as `selection: Selection`."""
 
-bounds = chained(
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a worker may take.
+
+    Attributes:
+        timeout_s: Seconds.
+        max_memory_bytes: Resident memory; None for a safe share of what is free.
+    """
+
+    timeout_s: float
+    max_memory_bytes: int | None
+
+
+def _bounds(timeout: float, max_memory: int | None) -> Bounds:
+    return Bounds(timeout, max_memory)
+
+
+bounds = together(
+    "bounds",
+    _bounds,
+    timeout,
     click.option(
-        "--timeout", default="120s", show_default=True, metavar="DURATION", help="Give up a row after this."
-    ),
-    click.option(
-        "--max-memory", metavar="SIZE", help="Most memory of a worker: 12GiB.  [default: 80% of what is free]"
+        "--max-memory",
+        type=types.SIZE,
+        metavar="SIZE",
+        help="Most memory of a worker: 12GiB.  [default: 80% of what is free]",
     ),
 )
-"""What a worker may take."""
+"""What a worker may take, as `bounds: Bounds`."""
 
 
-def axes(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the axes that were typed, as `linbench.api.plan_run` takes them."""
-    found = {name: given[name] for name in ("B", "tokens", "T", "H", "D", "K", "V", "dtype", "mode")}
-    found["seed"] = None if given["seed"] is None else [given["seed"]]
-    found["options"] = case_options(given["case_options"])
-    return found
+@dataclass(frozen=True)
+class ChartChoice:
+    """What a figure or a table shows.
+
+    Attributes:
+        x: The axis.
+        y: The quantity.
+        hue: What sets series apart.
+        facets: What sets panels apart.
+        where: By column, the values to keep.
+        baseline: What speed-ups are over.
+    """
+
+    x: str
+    y: str
+    hue: str
+    facets: tuple[str, ...]
+    where: Mapping[str, Sequence[str]]
+    baseline: str | None
 
 
-def max_memory_bytes(given: Mapping[str, Any]) -> int | None:
-    """Return what --max-memory says."""
-    return parse_bytes(given["max_memory"], "--max-memory") if given["max_memory"] else None
+def _chart_choice(
+    x: str,
+    y: str,
+    hue: str,
+    facet: tuple[tuple[str, ...], ...],
+    where: tuple[tuple[str, tuple[str, ...]], ...],
+    baseline: str | None,
+) -> ChartChoice:
+    kept: dict[str, list[str]] = {}
+    for name, values in where:
+        kept.setdefault(name, []).extend(values)
+    source = click.get_current_context().get_parameter_source("baseline")
+    wanted = source is ParameterSource.COMMANDLINE or y == "speedup"  # a table's default is no question
+    return ChartChoice(x, y, hue, sum(facet, ()), kept, baseline if wanted else None)
 
 
-def output_format(*choices: str) -> Callable[[Any], Any]:
-    """Return the option --format, text first."""
-    return click.option(
-        "--format",
-        "form",
-        type=click.Choice(["text", *choices]),
-        default="text",
-        show_default=True,
-        help="text for people, json for programs.",
-    )
+chart = together(
+    "choice",
+    _chart_choice,
+    click.option("--x", default="T", show_default=True, metavar="T|B|H|K|V|D"),
+    click.option("--y", default="time", show_default=True, metavar="time|memory|error|speedup|throughput"),
+    click.option(
+        "--hue", default="implementation", show_default=True, metavar="COLUMN", help="What sets series apart."
+    ),
+    click.option(
+        "--facet",
+        type=types.COLUMNS,
+        multiple=True,
+        metavar="COLUMN",
+        help="What sets panels apart; may be repeated.",
+    ),
+    click.option(
+        "--where",
+        type=types.WHERE,
+        multiple=True,
+        metavar="COLUMN=LIST",
+        help="Keep these only: mode=fwd, D=32,64; may be repeated.",
+    ),
+    click.option("--baseline", metavar="IMPLEMENTATION", help="What --y speedup is over."),
+)
+"""What a figure or a table shows, as `choice: ChartChoice`."""
 
 
-def chart(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say what a figure or a table shows."""
-    for option in reversed(
-        (
-            click.option("--x", default="T", show_default=True, metavar="T|B|H|K|V|D"),
-            click.option(
-                "--y", default="time", show_default=True, metavar="time|memory|error|speedup|throughput"
-            ),
-            click.option(
-                "--hue",
-                default="implementation",
-                show_default=True,
-                metavar="COLUMN",
-                help="What sets series apart.",
-            ),
-            click.option(
-                "--facet", multiple=True, metavar="COLUMN", help="What sets panels apart; may be repeated."
-            ),
-            click.option(
-                "--where",
-                multiple=True,
-                metavar="COLUMN=LIST",
-                help="Keep these only: mode=fwd, D=32,64; may be repeated.",
-            ),
-            click.option("--baseline", metavar="IMPLEMENTATION", help="What --y speedup is over."),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-def charted(runs: Sequence[str], db: str, given: Mapping[str, Any]) -> tuple[list[Run], Chart]:
-    """Return the runs that were named, the latest if none was, and the chart that the options ask for.
+def charted(runs: Sequence[str], db: str, choice: ChartChoice) -> tuple[list[Run], Chart]:
+    """Return the runs that were named, the latest if none was, and the chart that was chosen.
 
     Raises:
-        UsageError: A name is not known, or the options do not fit together or the rows.
+        UsageError: A name is not known, or the choice does not fit together or the rows.
     """
     from linbench.paper.chart import chart
     from linbench.store.store import Store
@@ -174,22 +317,14 @@ def charted(runs: Sequence[str], db: str, given: Mapping[str, Any]) -> tuple[lis
     store = Store(db)
     names = dict.fromkeys(store.find(name) for name in runs or ("latest",))
     found = [store.run(name) for name in names]
-    where: dict[str, list[str]] = {}
-    for value in given["where"]:
-        name, equals, rest = value.partition("=")
-        if not equals or not name or not rest:
-            raise UsageError(f"--where {value!r}: write COLUMN=VALUE[,VALUE], as in mode=fwd")
-        where.setdefault(name, []).extend(rest.split(","))
-    facets = [name for value in given["facet"] for name in value.split(",")]
-    typed = click.get_current_context().get_parameter_source("baseline") is ParameterSource.COMMANDLINE
     shown = chart(
         frame(found),
-        x=given["x"],
-        y=given["y"],
-        hue=given["hue"],
-        facets=facets,
-        where=where,
-        baseline=given["baseline"] if typed or given["y"] == "speedup" else None,
+        x=choice.x,
+        y=choice.y,
+        hue=choice.hue,
+        facets=choice.facets,
+        where=choice.where,
+        baseline=choice.baseline,
     )
     return found, shown
 
@@ -199,33 +334,6 @@ def typed_words(db: str, typed: Sequence[str]) -> list[str]:
     from linbench.store.database import shown
 
     return ["linbench", *(shown(word) if word == db else word for word in typed)]
-
-
-def words(values: Sequence[str], flag: str) -> list[str]:
-    """Return the names in repeated, comma-separated values: ("a,b", "c") is [a, b, c].
-
-    Raises:
-        UsageError: The flag was given and names nothing.
-    """
-    found = [word.strip() for value in values for word in value.split(",") if word.strip()]
-    if values and not found:
-        raise UsageError(f"{flag}: no name is given; see `linbench list implementations`")
-    return found
-
-
-def case_options(values: Sequence[str]) -> dict[str, list[bool | int | float | str]] | None:
-    """Return what --option NAME=VALUE[,VALUE] asks for, by name; None if nothing.
-
-    Raises:
-        UsageError: One is not of that form.
-    """
-    found: dict[str, list[bool | int | float | str]] = {}
-    for value in values:
-        name, equals, rest = value.partition("=")
-        if not equals or not name or not rest:
-            raise UsageError(f"--option {value!r}: write NAME=VALUE, as in feature_map=relu")
-        found.setdefault(name, []).extend(_scalar(part) for part in rest.split(","))
-    return found or None
 
 
 def case_flags(case: Case) -> str:
@@ -238,14 +346,3 @@ def case_flags(case: Case) -> str:
     if case.seed:
         words += ["--seed", str(case.seed)]
     return shlex.join(words)
-
-
-def _scalar(text: str) -> bool | int | float | str:
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

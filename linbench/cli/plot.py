@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -25,7 +24,13 @@ from linbench.core.errors import UsageError
 @options.db
 @options.output_format("json")
 def command(
-    runs: tuple[str, ...], style: str, width: str, output: str, db: str, form: str, **given: Any
+    runs: tuple[str, ...],
+    choice: options.ChartChoice,
+    style: str,
+    width: str,
+    output: str,
+    db: str,
+    form: str,
 ) -> None:
     """Draw a figure of RUN... (latest if none is named), with its data in a .csv and a .json beside it.
 
@@ -40,7 +45,7 @@ def command(
     page, path = venue(style), Path(output)
     inches = width_in(page, width)
     figure_form(path)
-    found, chart = options.charted(runs, db, given)
+    found, chart = options.charted(runs, db, choice)
     check_report_path(path)
     words = options.typed_words(db, sys.argv[1:])
     made = record(chart, found, words, style=style, width=width, width_in=inches)

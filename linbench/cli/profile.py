@@ -6,18 +6,21 @@ import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from linbench.cli import options
+from linbench.cli import options, types
 from linbench.cli.text import columns, report_broken
 from linbench.core.errors import UsageError
 from linbench.core.measurement import Status
 from linbench.core.profile import COUNTERS, TOOLS, Breakdown, Line, Profile
-from linbench.core.quantity import parse_duration
 from linbench.text import format
 from linbench.text.terminal import printable
+
+if TYPE_CHECKING:
+    from linbench.core.grid import Axes
+    from linbench.execution.schedule import Schedule
 
 HEADER = ("PHASE", "WHAT", "KIND", "CALLS", "SELF", "SHARE", "TOTAL", "GFLOP/S", "GB/S")
 COUNTED = ("PHASE", "WHAT", "CALLS", "SELF", "SHARE", "GB/S", *(name.upper() for name in COUNTERS))
@@ -28,19 +31,18 @@ SHOWN_NAME = 60
 
 @click.command(context_settings=options.SETTINGS)
 @click.argument("implementation", required=False)
-@options.case_axes
-@click.option("--device", metavar="cpu|cuda", help="[default: cuda if there is one]")
+@options.axes
+@options.device
 @click.option(
     "--tool",
-    type=click.Choice(TOOLS),
+    type=types.one_of(TOOLS),
+    metavar="|".join(TOOLS),
     default="torch",
     show_default=True,
     help="torch: where the time goes; memory: what is allocated when; all: both of these. "
     "On CUDA, proton: kernels by Triton's profiler; ncu: what Nsight Compute counts in each.",
 )
-@click.option(
-    "--timeout", default="120s", show_default=True, metavar="DURATION", help="Give up a case after this."
-)
+@options.timeout
 @click.option("--all-lines", is_flag=True, help=f"Print every line, not the first {SHOWN_LINES}.")
 @click.option(
     "--compare",
@@ -51,7 +53,18 @@ SHOWN_NAME = 60
 @options.plugin
 @options.db
 @options.output_format("json")
-def command(**given: Any) -> None:
+def command(
+    implementation: str | None,
+    axes: Axes,
+    device: str | None,
+    tool: str,
+    timeout: float,
+    all_lines: bool,
+    compare: tuple[str, str] | None,
+    plugin: tuple[str, ...],
+    db: str,
+    form: str,
+) -> None:
     """Say where the time and the memory of a call go, apart from any timing.
 
     \b
@@ -62,30 +75,34 @@ def command(**given: Any) -> None:
     found is stored in the database, the Chrome trace beside it in artifacts/; Perfetto (ui.perfetto.dev)
     opens that.
     """  # noqa: D301 - \b is click's mark for text kept as it is
-    if given["compare"] is not None:
-        if given["implementation"] is not None:
-            raise UsageError("--compare takes profiles that are stored; leave out IMPLEMENTATION")
-        one, other = given["compare"]
-        _compare(one, other, given["db"], given["form"])
-        return
-    if given["implementation"] is None:
-        raise UsageError("name an implementation, as in `linbench profile linear/chunk --T 4k`")
-    for found in _profiled(given):
-        page = _write_page(found, given["db"]) if found.memory else None
-        if given["form"] == "json":
-            from linbench.core.codec import encode
+    from linbench import api
+    from linbench.core.codec import encode
+    from linbench.core.grid import Grid
+    from linbench.core.registry import registry
 
+    if compare is not None:
+        if implementation is not None:
+            raise UsageError("--compare takes profiles that are stored; leave out IMPLEMENTATION")
+        _compare(*compare, db, form)
+        return
+    if implementation is None:
+        raise UsageError("name an implementation, as in `linbench profile linear/chunk --T 4k`")
+    try:
+        schedule = api.plan_run(Grid("axes"), impl=implementation, device=device, plugins=plugin, axes=axes)
+    finally:
+        report_broken(registry)
+    for found in _profiled(schedule, tool, timeout, db):
+        page = _write_page(found, db) if found.memory else None
+        if form == "json":
             click.echo(json.dumps(encode(found) | {"page": str(page) if page else None}))
         else:
-            most = None if given["all_lines"] else SHOWN_LINES
-            for line in _lines(found, given["db"], page, most):
+            for line in _lines(found, db, page, None if all_lines else SHOWN_LINES):
                 click.echo(printable(line))
 
 
-def _profiled(given: dict[str, Any]) -> Iterator[Profile]:
+def _profiled(schedule: Schedule, tool: str, timeout_s: float, db: str) -> Iterator[Profile]:
     """Yield the profile of each case as it is stored."""
     from linbench import api
-    from linbench.core.grid import Grid
     from linbench.core.registry import registry
     from linbench.execution.lock import exclusive
     from linbench.profiling.artifact import Artifacts
@@ -93,27 +110,16 @@ def _profiled(given: dict[str, Any]) -> Iterator[Profile]:
     from linbench.profiling.tool import check_tool
     from linbench.store.profiles import Profiles
 
-    timeout_s = parse_duration(given["timeout"], "--timeout")
-    try:
-        schedule = api.plan_run(
-            Grid("axes"),
-            impl=given["implementation"],
-            device=given["device"],
-            plugins=given["plugin"],
-            axes=options.axes(given),
-        )
-    finally:
-        report_broken(registry)
     uuids = api.check_device(schedule.plan.device)
-    check_tool(given["tool"], schedule.plan.device)
+    check_tool(tool, schedule.plan.device)
     with exclusive(uuids):
-        store, artifacts = Profiles(given["db"], write=True), Artifacts(given["db"])
+        store, artifacts = Profiles(db, write=True), Artifacts(db)
         for job in schedule.jobs:
             yield store.add(
                 profile(
                     registry,
                     job,
-                    given["tool"],
+                    tool,
                     plugins=schedule.plan.plugins,
                     timeout_s=timeout_s,
                     artifacts=artifacts,

@@ -6,25 +6,27 @@ import json
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
-from linbench.cli import options
+from linbench.cli import options, types
 from linbench.cli.interrupt import Interrupt
+from linbench.cli.progress import Printer
 from linbench.cli.report import check_report_path, write_report
-from linbench.cli.text import report_broken, row_line
+from linbench.cli.text import report_broken
 from linbench.core.errors import LinbenchError, UsageError, unknown
-from linbench.core.measurement import FAILURES, Measurement
-from linbench.core.quantity import parse_bytes, parse_duration, parse_percent
+from linbench.core.measurement import FAILURES
 from linbench.core.run import Run
 from linbench.store import DEFAULT_DB
 from linbench.text import format
 from linbench.text.terminal import printable
+
+if TYPE_CHECKING:
+    from linbench.execution.schedule import Job, Schedule
 
 MANY_CASES = 10_000
 EXIT_FAILED_CASES = 3
@@ -34,29 +36,83 @@ WITH_RESUME = {
 }
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """How often each row is timed.
+
+    Attributes:
+        once: Run everything once, untimed.
+        processes: Workers a row; None for the device's number.
+        precision: Half width of a steady interval, relative.
+        min_time_s: Timed seconds a row, at least.
+        max_time_s: Timed seconds a row to reach the precision.
+        max_samples: Most timed calls a row.
+    """
+
+    once: bool
+    processes: int | None
+    precision: float
+    min_time_s: float
+    max_time_s: float
+    max_samples: int
+
+
+def _sampling(
+    once: bool,
+    processes: int | None,
+    precision: float,
+    min_time: float,
+    max_time: float | None,
+    samples: int,
+) -> Sampling:
+    if max_time is not None and max_time < min_time:
+        raise UsageError(
+            f"--max-time {format.seconds(max_time)} is less than --min-time {format.seconds(min_time)}"
+        )
+    return Sampling(once, processes, precision, min_time, max_time or 2 * min_time, samples)
+
+
+sampling = options.together(
+    "sampling",
+    _sampling,
+    click.option("--once", is_flag=True, help="Run everything once, checked and untimed."),
+    click.option("--processes", type=click.IntRange(1, 64), help="Workers a row.  [default: 5; 3 on CUDA]"),
+    click.option(
+        "--precision",
+        type=types.PERCENT,
+        default="1%",
+        show_default=True,
+        metavar="PERCENT",
+        help="Half width of a steady interval.",
+    ),
+    click.option(
+        "--min-time",
+        type=types.DURATION,
+        default="0.5s",
+        show_default=True,
+        metavar="DURATION",
+        help="Timed seconds a row, at least.",
+    ),
+    click.option(
+        "--max-time",
+        type=types.DURATION,
+        metavar="DURATION",
+        help="Timed seconds a row to reach the precision.  [default: twice --min-time]",
+    ),
+    click.option(
+        "--samples", default=2000, show_default=True, type=click.IntRange(1), help="Most timed calls a row."
+    ),
+)
+
+
 @click.command(context_settings=options.SETTINGS)
-@options.cases
-@options.implementations
-@options.machine
+@options.selection
 @options.db
-@click.option("--once", is_flag=True, help="Run everything once, checked and untimed.")
-@click.option("--processes", type=click.IntRange(1, 64), help="Workers a row.  [default: 5; 3 on CUDA]")
-@click.option(
-    "--precision", default="1%", show_default=True, metavar="PERCENT", help="Half width of a steady interval."
-)
-@click.option(
-    "--min-time", default="0.5s", show_default=True, metavar="DURATION", help="Timed seconds a row, at least."
-)
-@click.option(
-    "--max-time",
-    metavar="DURATION",
-    help="Timed seconds a row to reach the precision.  [default: twice --min-time]",
-)
-@click.option(
-    "--samples", default=2000, show_default=True, type=click.IntRange(1), help="Most timed calls a row."
-)
+@sampling
 @options.bounds
-@click.option("--time-budget", metavar="DURATION", help="Start no further case after this: 10m.")
+@click.option(
+    "--time-budget", type=types.DURATION, metavar="DURATION", help="Start no further case after this: 10m."
+)
 @click.option("--resume", metavar="RUN", help="Go on with a stored run: its id, or latest.")
 @click.option(
     "--dry-run", is_flag=True, help="Print the cases with their estimated memory and time, and stop."
@@ -71,8 +127,21 @@ WITH_RESUME = {
 @click.option("--no-report", is_flag=True, help="Write no report.")
 @click.option("--baseline", metavar="IMPLEMENTATION", help="What the report's speed-ups are against.")
 @options.output_format("json")
-@click.pass_context
-def command(ctx: click.Context, /, **given: Any) -> int:
+def command(
+    selection: options.Selection,
+    sampling: Sampling,
+    bounds: options.Bounds,
+    db: str,
+    time_budget: float | None,
+    resume: str | None,
+    dry_run: bool,
+    yes: bool,
+    strict: bool,
+    report_path: str | None,
+    no_report: bool,
+    baseline: str | None,
+    form: str,
+) -> int:
     """Measure implementations over a grid, store every row, write the report.
 
     \b
@@ -80,128 +149,134 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     linbench run --grid long-seq --op linear       one operator over a shipped grid
     linbench run --T 1k..16k --impl linear/chunk,softmax/flash --mode fwd,decode
     """  # noqa: D301 - \b is click's mark for text kept as it is
-    from linbench import api
     from linbench.core.registry import registry
     from linbench.store.database import shown
 
-    typed = [name for name in given if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
-    resume = None
     try:
-        if given["resume"] is None:
-            plan = _planned(given)
+        if resume is None:
+            begun, schedule = None, _planned(selection, sampling, bounds, time_budget, db)
         else:
-            plan, resume = _resumed(given, typed)
+            begun, schedule = _resumed(resume, bounds, time_budget, db)
     finally:
         report_broken(registry)
-    if given["baseline"] is not None and given["baseline"] not in plan.plan.implementations:
-        raise unknown("--baseline", given["baseline"], plan.plan.implementations)
-    if given["report_path"] and not given["no_report"]:
-        check_report_path(Path(given["report_path"]))
-    if given["dry_run"]:
-        _print_plan(plan, given["form"])
+    if baseline is not None and baseline not in schedule.plan.implementations:
+        raise unknown("--baseline", baseline, schedule.plan.implementations)
+    if report_path and not no_report:
+        check_report_path(Path(report_path))
+    if dry_run:
+        _print_plan(schedule, form)
         return 0
-    if len(plan.jobs) > MANY_CASES and not given["yes"]:
-        _ask(len(plan.jobs))
-    printer = Printer(given["form"], plan)
+    if len(schedule.jobs) > MANY_CASES and not yes:
+        _ask(len(schedule.jobs))
+    printer = Printer(form, schedule)
+    run = _measured(schedule, begun, db, printer)
+    printer.say(f"run {run.id}: {_tally(run)}; stored in {shown(db)}")
+    if not no_report:
+        printer.say(f"report: {write_report(run, report_path, baseline, db)}")
+    failed = any(row.status in FAILURES for row in run.measurements)
+    return EXIT_FAILED_CASES if strict and failed else 0
 
-    def take_up(job: Any, doing: str) -> None:
+
+def _measured(schedule: Schedule, begun: Run | None, db: str, printer: Printer) -> Run:
+    """Return the run, measured and stored; say how to go on with it if it is cut off."""
+    from linbench import api
+    from linbench.store.database import shown
+
+    def take_up(job: Job, doing: str) -> None:
         interrupt.look()
         printer.job(job, doing)
 
     with printer, Interrupt() as interrupt:
         try:
-            run = api.measure(
-                plan,
-                db=given["db"],
-                resume=resume,
+            return api.measure(
+                schedule,
+                db=db,
+                resume=begun,
                 on_start=printer.start,
                 on_job=take_up,
                 on_rows=printer.rows,
             )
         except (KeyboardInterrupt, LinbenchError):
             if printer.run is not None:
-                place = shown(given["db"])
-                db = "" if place == DEFAULT_DB else f" --db {shlex.quote(place)}"
+                place = shown(db)
+                flag = "" if place == DEFAULT_DB else f" --db {shlex.quote(place)}"
                 printer.say(
                     f"run {printer.run.id} in {place} is not done; go on with: "
-                    f"linbench run --resume {printer.run.id}{db}"
+                    f"linbench run --resume {printer.run.id}{flag}"
                 )
             raise
-    printer.say(f"run {run.id}: {_tally(run)}; stored in {shown(given['db'])}")
-    if not given["no_report"]:
-        path = write_report(run, given["report_path"], given["baseline"], given["db"])
-        printer.say(f"report: {path}")
-    failed = any(row.status in FAILURES for row in run.measurements)
-    return EXIT_FAILED_CASES if given["strict"] and failed else 0
 
 
-def _resumed(given: Mapping[str, Any], typed: Sequence[str]) -> tuple[Any, Run]:
-    """Return what is left of a stored run's plan, under the bounds that were typed, and the run."""
+def _resumed(name: str, bounds: options.Bounds, time_budget_s: float | None, db: str) -> tuple[Run, Schedule]:
+    """Return a stored run, and what is left of its plan under the bounds that were typed."""
     from linbench import api
     from linbench.store.store import Store
 
-    for name in typed:
-        if name not in WITH_RESUME:
-            flag = {"case_options": "option"}.get(name, name).replace("_", "-")
-            raise UsageError(f"--resume takes the run as it was begun; leave out --{flag}")
-    bounds: dict[str, Any] = {"time_budget_s": _duration(given, "time_budget")}
-    if "timeout" in typed:
-        bounds["timeout_s"] = _duration(given, "timeout")
-    if "max_memory" in typed:
-        bounds["max_memory_bytes"] = parse_bytes(given["max_memory"], "--max-memory")
-    run, left = api.resumed(Store(given["db"]), given["resume"], **bounds)
-    return left, run
+    context = click.get_current_context()
+    typed = {
+        parameter.name: parameter.opts[0]
+        for parameter in context.command.params
+        if context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+    }
+    for parameter, flag in typed.items():
+        if parameter not in WITH_RESUME:
+            raise UsageError(f"--resume takes the run as it was begun; leave out {flag}")
+    return api.resumed(
+        Store(db),
+        name,
+        timeout_s=bounds.timeout_s if "timeout" in typed else None,
+        max_memory_bytes=bounds.max_memory_bytes if "max_memory" in typed else None,
+        time_budget_s=time_budget_s,
+    )
 
 
-def _planned(given: Mapping[str, Any]) -> Any:
-    """Return the plan that the flags ask for."""
+def _planned(
+    selection: options.Selection,
+    sampling: Sampling,
+    bounds: options.Bounds,
+    time_budget_s: float | None,
+    db: str,
+) -> Schedule:
+    """Return the schedule of what was asked for."""
     from linbench import api
     from linbench.core.plan import Settings
     from linbench.execution.schedule import DEFAULT_PROCESSES
 
-    device = given["device"] or api.default_device()
-    min_time_s = parse_duration(given["min_time"], "--min-time")
-    max_time_s = _duration(given, "max_time") or 2 * min_time_s
-    if max_time_s < min_time_s:
-        raise UsageError(f"--max-time {given['max_time']} is less than --min-time {given['min_time']}")
+    device = selection.device or api.default_device()
     settings = Settings(
-        timer=given["timer"],
-        once=given["once"],
-        processes=given["processes"] or DEFAULT_PROCESSES.get(device, 1),
-        precision=parse_percent(given["precision"], "--precision"),
-        min_time_s=min_time_s,
-        max_time_s=max_time_s,
-        max_samples=given["samples"],
-        timeout_s=parse_duration(given["timeout"], "--timeout"),
-        max_memory_bytes=options.max_memory_bytes(given),
-        time_budget_s=_duration(given, "time_budget"),
+        timer=selection.timer,
+        once=sampling.once,
+        processes=sampling.processes or DEFAULT_PROCESSES[device],
+        precision=sampling.precision,
+        min_time_s=sampling.min_time_s,
+        max_time_s=sampling.max_time_s,
+        max_samples=sampling.max_samples,
+        timeout_s=bounds.timeout_s,
+        max_memory_bytes=bounds.max_memory_bytes,
+        time_budget_s=time_budget_s,
     )
     return api.plan_run(
-        given["grid"],
-        impl=options.words(given["impl"], "--impl"),
-        op=options.words(given["op"], "--op"),
+        selection.grid,
+        impl=selection.implementations,
+        op=selection.operators,
         device=device,
-        plugins=given["plugin"],
+        plugins=selection.plugins,
         settings=settings,
-        axes=options.axes(given),
-        command=options.typed_words(given["db"], sys.argv[1:]),
+        axes=selection.axes,
+        command=options.typed_words(db, sys.argv[1:]),
     )
 
 
-def _duration(given: Mapping[str, Any], name: str) -> float | None:
-    return parse_duration(given[name], f"--{name.replace('_', '-')}") if given[name] else None
-
-
-def _print_plan(plan: Any, form: str) -> None:
+def _print_plan(schedule: Schedule, form: str) -> None:
     """Print each job with the memory and time that it is thought to need."""
     from linbench.core.registry import registry
     from linbench.execution.estimate import Unsupported, estimate
 
     total = 0.0
-    for job in plan.jobs:
-        record: dict[str, Any] = {"implementation": job.implementation, "case": job.case.to_json()}
+    for job in schedule.jobs:
+        record: dict[str, object] = {"implementation": job.implementation, "case": job.case.to_json()}
         try:
-            needed, took = estimate(registry, job, plan.plan.settings)
+            needed, took = estimate(registry, job, schedule.plan.settings)
         except Unsupported as reason:
             record |= {"unsupported": str(reason)}
             text = f"unsupported: {reason}"
@@ -214,9 +289,9 @@ def _print_plan(plan: Any, form: str) -> None:
             text = f"about {format.size(needed)}, {format.seconds(took)}"
         line = printable(f"{job.implementation:<20} {job.case}  {text}")
         click.echo(json.dumps(record) if form == "json" else line)
-    cases = len(plan.groups)
+    cases = len(schedule.groups)
     click.echo(
-        f"{cases} cases, {len(plan.jobs)} rows, about {format.seconds(total)} in all (a rough estimate)",
+        f"{cases} cases, {len(schedule.jobs)} rows, about {format.seconds(total)} in all (a rough estimate)",
         err=form == "json",
     )
 
@@ -230,69 +305,3 @@ def _ask(rows: int) -> None:
 def _tally(run: Run) -> str:
     counted = Counter(str(row.status) for row in run.measurements)
     return ", ".join(f"{number} {status}" for status, number in sorted(counted.items()))
-
-
-class Printer:
-    """Prints a run as it goes: a live bar on a terminal, plain lines elsewhere, JSON on stdout if asked."""
-
-    def __init__(self, form: str, plan: Any) -> None:
-        self.run: Run | None = None
-        self._json = form == "json"
-        self._total = len(plan.jobs)
-        self._done = 0
-        self._names = max((len(job.implementation) for job in plan.jobs), default=0)
-        human = sys.stderr if self._json else sys.stdout
-        self._bar = _live_bar(human, self._total) if human is not None and human.isatty() else None
-
-    def __enter__(self) -> Printer:
-        self._context: AbstractContextManager[Any] = self._bar or nullcontext()
-        self._context.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._context.__exit__(*error)
-
-    def say(self, line: str) -> None:
-        """Print a line for people."""
-        if self._bar is not None and self._bar.live.is_started:
-            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
-        else:
-            click.echo(line, err=self._json)
-
-    def start(self, run: Run) -> None:
-        """Say that a run has begun."""
-        self.run = run
-        self.say(f"run {run.id}: {self._total} rows")
-
-    def job(self, job: Any, doing: str) -> None:
-        """Show what is being measured."""
-        if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], job=printable(f"{doing} {job.implementation} {job.case}"))
-
-    def rows(self, rows: Sequence[Measurement]) -> None:
-        """Print the rows of a case."""
-        self._done += len(rows)
-        for row in rows:
-            if self._json and self.run is not None:
-                from linbench.store.exchange.jsonl import json_row
-
-                click.echo(json.dumps(json_row(row, self.run.id)))
-            self.say(row_line(row, self._names))
-        if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=self._done)
-
-
-def _live_bar(stream: Any, total: int) -> Any:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    bar = Progress(
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[job]}", markup=False),
-        console=Console(file=stream),
-        transient=True,
-    )
-    bar.add_task("run", total=total, job="")
-    return bar

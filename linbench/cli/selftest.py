@@ -6,37 +6,41 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from linbench.cli import options
+from linbench.cli import options, types
 from linbench.cli.text import columns
-from linbench.core.case import DEVICES
 from linbench.core.errors import UsageError
-from linbench.core.quantity import parse_duration
 from linbench.text import format
+
+if TYPE_CHECKING:
+    from linbench.selftest.faults import Finding
+    from linbench.selftest.ladder import Ladder
+    from linbench.selftest.machine import Machine
 
 EXIT_MISSED = 3
 HEADER = ("FAULT", "", "STATUS", "WHAT IT DOES", "REASON")
 NOT_RUN = "not run here: needs a CUDA device"
-DEFAULT_BUDGET = "90s"
-LADDER_BUDGET = "10m"
+BUDGET_S = 90.0
+LADDER_BUDGET_S = 600.0
 
 
 @click.command(context_settings=options.SETTINGS)
 @click.option("--faults", is_flag=True, help="Plant faults instead, and print which are caught.")
-@click.option("--device", type=click.Choice(DEVICES), help="[default: cuda if there is one]")
+@options.device
 @click.option(
     "--time-budget",
+    type=types.DURATION,
     metavar="DURATION",
-    help=f"Begin nothing that would last longer.  [default: {DEFAULT_BUDGET}; --ladder: {LADDER_BUDGET}]",
+    help="Begin nothing that would last longer.  [default: 90s; --ladder: 10m]",
 )
 @click.option("--ladder", is_flag=True, help="Measure injected slowdowns, and print which rule finds them.")
 @click.option("--picture", metavar="FILE", help="Draw the ladder too, as .svg, .png or .pdf.")
 @options.output_format("json")
 def command(
-    faults: bool, device: str | None, time_budget: str | None, ladder: bool, picture: str | None, form: str
+    faults: bool, device: str | None, time_budget: float | None, ladder: bool, picture: str | None, form: str
 ) -> int:
     """See whether this harness can be believed here.
 
@@ -57,17 +61,16 @@ def command(
             "--faults takes every device and as long as it needs; leave out --device, --time-budget, --ladder"
         )
     if ladder:
-        return _climb(device, time_budget or LADDER_BUDGET, picture, form)
-    return _plant(form) if faults else _measure(device, time_budget or DEFAULT_BUDGET, form)
+        return _climb(device, time_budget or LADDER_BUDGET_S, picture, form)
+    return _plant(form) if faults else _measure(device, time_budget or BUDGET_S, form)
 
 
-def _measure(device: str | None, time_budget: str, form: str) -> int:
+def _measure(device: str | None, budget_s: float, form: str) -> int:
     """Print what the same code measured twice says of this machine."""
     from linbench import api
     from linbench.selftest.machine import measure_machine, verdict
 
     device = device or api.default_device()
-    budget_s = parse_duration(time_budget, "--time-budget")
     click.echo(f"measuring the same code twice on {device}, for {format.seconds(budget_s)} or so", err=True)
     machine = measure_machine(device, budget_s)
     word, reason = verdict(machine)
@@ -80,14 +83,13 @@ def _measure(device: str | None, time_budget: str, form: str) -> int:
     return 0
 
 
-def _climb(device: str | None, time_budget: str, picture: str | None, form: str) -> int:
+def _climb(device: str | None, budget_s: float, picture: str | None, form: str) -> int:
     """Print how often each rule finds slowdowns that are really there."""
     from linbench import api
     from linbench.selftest.ladder import PROCESSES, climb
     from linbench.selftest.picture import check_picture, draw
 
     device = device or api.default_device()
-    budget_s = parse_duration(time_budget, "--time-budget")
     if picture:
         check_picture(Path(picture))
     click.echo(f"measuring injected slowdowns on {device}, for {format.seconds(budget_s)} at most", err=True)
@@ -106,7 +108,7 @@ def _climb(device: str | None, time_budget: str, picture: str | None, form: str)
     return 0
 
 
-def _rungs(ladder: Any) -> Iterator[str]:
+def _rungs(ladder: Ladder) -> Iterator[str]:
     """Yield what was found of the ladder as lines."""
     rungs = ladder.rungs
     load, later = (format.digits(value) for value in ladder.load)
@@ -129,7 +131,7 @@ def _rungs(ladder: Any) -> Iterator[str]:
     yield f"95% intervals of ten processes hold the effect of all in {_percent(ladder.coverage)}"
 
 
-def _lines(machine: Any) -> Iterator[str]:
+def _lines(machine: Machine) -> Iterator[str]:
     """Yield what was found of a machine as lines."""
     m = machine
     middle, low, high = (_percent(value, "+") for value in m.difference)
@@ -184,18 +186,14 @@ def _plant(form: str) -> int:
     return EXIT_MISSED if missed else 0
 
 
-def _record(finding: Any) -> dict[str, str | None]:
+def _record(finding: Finding) -> dict[str, str | None]:
     """Return what became of a fault as one JSON object."""
     fault, row = finding.fault, finding.row
-    if row is None:
-        verdict, status, reason = "not run", None, NOT_RUN
-    else:
-        verdict, status, reason = "caught" if finding.caught else "missed", str(row.status), row.reason
     return {
         "fault": fault.name,
         "does": fault.does,
-        "verdict": verdict,
-        "status": status,
-        "reason": reason,
+        "verdict": "not run" if row is None else "caught" if finding.caught else "missed",
+        "status": str(row.status) if row else None,
+        "reason": row.reason if row else NOT_RUN,
         "due": f"{fault.status}" + (f": {fault.reason}" if fault.reason else ""),
     }

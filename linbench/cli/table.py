@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -19,7 +18,9 @@ from linbench.core.errors import UsageError
 @click.option("--style", default="booktabs", show_default=True, metavar="booktabs|markdown")
 @click.option("-o", "--output", metavar="FILE", help="Write it there, with a .csv and a .json beside it.")
 @options.db
-def command(runs: tuple[str, ...], style: str, output: str | None, db: str, **given: Any) -> None:
+def command(
+    runs: tuple[str, ...], choice: options.ChartChoice, style: str, output: str | None, db: str
+) -> None:
     """Print a table of RUN... (latest if none is named): a row an implementation, a column a length.
 
     \b
@@ -30,7 +31,7 @@ def command(runs: tuple[str, ...], style: str, output: str | None, db: str, **gi
     from linbench.paper.table import write_style
 
     write = write_style(style)
-    found, chart = options.charted(runs, db, given)
+    found, chart = options.charted(runs, db, choice)
     text = write(chart)
     if output is None:
         click.echo(text, nl=False)

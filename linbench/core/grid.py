@@ -1,13 +1,13 @@
 """Grid: a named TOML file of axes that expands to cases."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, SupportsIndex
 
 from pydantic import (
     BaseModel,
@@ -22,31 +22,47 @@ from pydantic import (
 
 from linbench.core.case import DEVICES, DTYPES, MODES, Case, Scalar
 from linbench.core.errors import UsageError, unknown
-from linbench.core.quantity import LARGEST_COUNT, parse_counts
+from linbench.text.quantity import LARGEST_COUNT, parse_counts
+
+
+def _listed(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple | range) else [value]
 
 
 def _counts(value: object) -> list[int]:
-    """Return 512, "1k..64k", or a list of such, as counts."""
-    if isinstance(value, list):
+    """Return 512, "1k..64k", or a sequence of such, as counts."""
+    if isinstance(value, list | tuple | range):
         return [count for part in value for count in _counts(part)]
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError("write a count like 512 or 64k, a range like 1k..64k, or a list of them")
-    try:
-        return parse_counts(str(value), "axis")
-    except UsageError as error:
-        raise ValueError(str(error).removeprefix("axis: ")) from None
+    if isinstance(value, bool) or not isinstance(value, str | SupportsIndex):
+        raise ValueError(
+            f"write a count like 512 or 64k, a range like 1k..64k, or a list of them, not {value!r}"
+        )
+    return list(parse_counts(str(value)))
 
 
-def _listed(value: object) -> object:
-    return value if isinstance(value, list) else [value]
+def _each_of(allowed: Sequence[str]) -> Callable[[object], list[object]]:
+    """Return what takes "fwd,decode", or a sequence of such names, each one that is allowed."""
+
+    def names(value: object) -> list[object]:
+        parts: list[object] = [*value.split(",")] if isinstance(value, str) else _listed(value)
+        for part in parts:
+            if part not in allowed:
+                raise ValueError(f"{part!r} is not one of {', '.join(allowed)}")
+        return parts
+
+    return names
 
 
 Counts = Annotated[list[int], BeforeValidator(_counts), Field(min_length=1)]
 Dtypes = Annotated[
-    list[Literal["float64", "float32", "float16", "bfloat16"]], BeforeValidator(_listed), Field(min_length=1)
+    list[Literal["float64", "float32", "float16", "bfloat16"]],
+    BeforeValidator(_each_of(DTYPES)),
+    Field(min_length=1),
 ]
 Modes = Annotated[
-    list[Literal["fwd", "fwd_bwd", "prefill", "decode"]], BeforeValidator(_listed), Field(min_length=1)
+    list[Literal["fwd", "fwd_bwd", "prefill", "decode"]],
+    BeforeValidator(_each_of(MODES)),
+    Field(min_length=1),
 ]
 Seeds = Annotated[
     list[Annotated[int, Field(ge=0, le=LARGEST_COUNT)]], BeforeValidator(_listed), Field(min_length=1)
@@ -87,6 +103,16 @@ class Axes(BaseModel):
         if self.D and (self.K or self.V):
             raise ValueError("D sets K and V; leave D out, or K and V")
         return self
+
+    def holds(self, case: Case) -> bool:
+        """Return whether a case has one of the values of each axis that is set."""
+        found: list[tuple[Sequence[object] | None, object]] = [
+            *((self.B, case.B), (self.T, case.T), (self.tokens, case.B * case.T), (self.H, case.H)),
+            *((self.K, case.K), (self.V, case.V), (self.D, case.K), (self.D, case.V)),
+            *((self.dtype, case.dtype), (self.mode, case.mode), (self.seed, case.seed)),
+            *((values, case.options.get(name)) for name, values in (self.options or {}).items()),
+        ]
+        return all(wanted is None or value in wanted for wanted, value in found)
 
     def merged(self, other: "Axes") -> "Axes":
         """Return these axes with those that `other` sets in their place."""
@@ -236,55 +262,34 @@ def parse_grid(text: str, name: str, source: str) -> Grid:
 
 
 def typed_axes(**given: object) -> Axes:
-    """Return the axes of flags on the command line, or of keywords in Python.
+    """Return the axes of keywords; what is None is left out.
 
     Raises:
-        UsageError: A flag has a value that is not allowed.
+        UsageError: There is no such axis, or it has a value that is not allowed; the message names it.
     """
-    axes: dict[str, object] = {}
-    for name, value in given.items():
-        if value is None:
-            continue
-        if name in ("dtype", "mode"):
-            allowed = DTYPES if name == "dtype" else MODES
-            parts = value.split(",") if isinstance(value, str) else _sequence(name, value)
-            for part in parts:
-                if part not in allowed:
-                    raise UsageError(f"--{name}: {part!r} is not one of {', '.join(allowed)}")
-            axes[name] = parts
-        elif name in ("options", "seed"):
-            axes[name] = value
-        else:
-            axes[name] = parse_counts(value, f"--{name}") if isinstance(value, str) else _typed(name, value)
+    for name in given:
+        if name not in Axes.model_fields:
+            raise UsageError(f"unknown axis {name!r}; axes: {', '.join(Axes.model_fields)}")
     try:
-        return Axes.model_validate(axes)
+        return Axes.model_validate({name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         raise UsageError(_first_problem(error)) from None
 
 
-def _typed(name: str, value: object) -> list[int]:
-    values = _sequence(name, value) if not isinstance(value, int) else [value]
-    return [count for part in values for count in parse_counts(str(part), f"--{name}")]
-
-
-def _sequence(name: str, value: object) -> list[object]:
-    if not isinstance(value, list | tuple | range):
-        raise UsageError(f"{name}: {value!r} is neither a text like 512,1k..64k nor a list")
-    return list(value)
-
-
 def _first_problem(error: ValidationError) -> str:
     found = error.errors()[0]
-    place = ".".join(str(part) for part in found["loc"]) or "the file"
+    place = ".".join(str(part) for part in found["loc"])
     if found["type"] == "extra_forbidden":
         section = ".".join(str(part) for part in found["loc"][:-1])
         model = Axes if section == "axes" or section.startswith("device") else GridFile
         return f"{place} is not a key of a grid; allowed: {', '.join(model.model_fields)}"
     if place.startswith("device.") and found["loc"][-1] == "[key]":
         return f"device.{found['loc'][1]} is not a kind of device; allowed: {', '.join(DEVICES)}"
-    plain = found["type"] == "missing" or not isinstance(found["input"], str | int | float | list)
-    given = "" if plain else f", not {found['input']!r}"
-    return f"{place}: {found['msg'].removeprefix('Value error, ')}{given}"
+    plain = isinstance(found["input"], str | int | float | list)
+    told = found["type"] in ("missing", "value_error")  # the latter has words of our own
+    given = f", not {found['input']!r}" if plain and not told else ""
+    message = f"{found['msg'].removeprefix('Value error, ')}{given}"
+    return f"{place}: {message}" if place else message
 
 
 def _shipped() -> Traversable:

@@ -14,13 +14,14 @@ import psutil
 from linbench import api
 from linbench.core.case import MODES
 from linbench.core.gpu import visible_gpus
+from linbench.core.grid import typed_axes
 from linbench.core.measurement import Measurement, Status
 from linbench.core.plan import Settings
 from linbench.core.registry import registry
 from linbench.selftest import NAP_S
 
 PLANTED = Path(__file__).with_name("planted.py")
-AXES = {"B": [1], "T": [64], "H": [2], "K": [16], "V": [16], "dtype": ["float32"]}
+AXES = typed_axes(B=1, T=64, H=2, D=16, dtype="float32")
 SETTINGS = Settings(processes=1, min_time_s=0.05, timeout_s=20.0, max_memory_bytes=2**30)
 OTHER_INPUTS = "right at first, but not for other inputs: o is off by"
 
@@ -139,7 +140,7 @@ def _measured(faults: Sequence[Fault], device: str, mode: str) -> dict[str, Meas
         device=device,
         plugins=[PLANTED],
         settings=SETTINGS,
-        axes={**AXES, "mode": [mode]},
+        axes=AXES.merged(typed_axes(mode=mode)),
     )
     with tempfile.TemporaryDirectory(prefix="linbench-selftest-") as folder:
         run = api.measure(plan, db=str(Path(folder) / "faults.db"))

@@ -15,6 +15,7 @@ from linbench import api
 from linbench.compare.turns import Comparison, Ended, Rounds, Studied, Turns
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.gpu import visible_gpus
+from linbench.core.grid import typed_axes
 from linbench.core.measurement import Status
 from linbench.execution.lock import exclusive
 from linbench.execution.process import Launch
@@ -35,9 +36,7 @@ from linbench.statistics.paired import Paired, interval, paired
 
 PLUGIN: Final = Path(__file__).with_name("rungs.py")
 OURS: Final = "linbench compare"
-AXES: Final = {
-    "B": [1], "T": [3200], "H": [2], "K": [64], "V": [64], "dtype": ["float32"], "mode": ["fwd"],
-}  # fmt: skip
+AXES: Final = typed_axes(B=1, T=3200, H=2, D=64, dtype="float32", mode="fwd")
 PROCESSES: Final = 28
 MORE_OF_THE_SAME: Final = 12  # 40 in all, for the figure that must be the smallest
 LEAST_PROCESSES: Final = 16  # fewer say too little of the processes that could have been

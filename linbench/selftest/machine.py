@@ -15,6 +15,7 @@ from statistics import fmean, median
 
 from linbench import api
 from linbench.core.errors import EnvironmentRefused
+from linbench.core.grid import typed_axes
 from linbench.core.measurement import Measurement, Status, Time
 from linbench.core.plan import Settings
 from linbench.core.telemetry import Range
@@ -27,8 +28,8 @@ from linbench.selftest.noise import Pair
 TWINS = Path(__file__).with_name("twins.py")
 SIDES = ("twins/one", "twins/other")
 AXES = {
-    "cpu": {"B": [1], "T": [512], "H": [4], "K": [64], "V": [64], "dtype": ["float32"], "mode": ["fwd"]},
-    "cuda": {"B": [1], "T": [2048], "H": [8], "K": [64], "V": [64], "dtype": ["float32"], "mode": ["fwd"]},
+    "cpu": typed_axes(B=1, T=512, H=4, D=64, dtype="float32", mode="fwd"),
+    "cuda": typed_axes(B=1, T=2048, H=8, D=64, dtype="float32", mode="fwd"),
 }
 LEAST_RUNS = 2
 COMPARED = 10  # processes of the comparison that the verdict goes by

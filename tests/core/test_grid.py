@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 
 from linbench import api
+from linbench.core.case import Case
 from linbench.core.codec import decode, encode
 from linbench.core.errors import UsageError
-from linbench.core.grid import Grid, grid_names, load_grid, parse_grid, typed_axes
+from linbench.core.grid import Axes, Grid, grid_names, load_grid, parse_grid, typed_axes
 
 
 def test_every_shipped_grid_expands_on_both_devices():
@@ -106,11 +109,39 @@ def test_a_grid_may_name_its_operators():
 )
 def test_the_operators_of_a_grid_hold_where_nothing_is_chosen(chosen, found):
     grid = parse_grid('operators = ["linear"]\n[axes]\nT = 4', "mine", "mine.toml")
-    plan = api.plan_run(grid, device="cpu", axes={}, **chosen)
+    plan = api.plan_run(grid, device="cpu", axes=Axes(), **chosen)
     assert {job.operator for job in plan.jobs} == found
 
 
 def test_an_operator_that_a_grid_names_and_nobody_has_is_named():
     grid = parse_grid('operators = ["liner"]\n[axes]\nT = 4', "mine", "mine.toml")
     with pytest.raises(UsageError, match="unknown operator 'liner'; did you mean linear"):
-        api.plan_run(grid, device="cpu", axes={})
+        api.plan_run(grid, device="cpu", axes=Axes())
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"T": "x"}, "T: 'x' is not a positive count; write one like 512, 64k or 1M"),
+        ({"T": 1.5}, "T: write a count like 512 or 64k, a range like 1k..64k, or a list of them, not 1.5"),
+        ({"mode": ["fwd", "back"]}, "mode: 'back' is not one of fwd, fwd_bwd, prefill, decode"),
+        ({"D": 64, "K": 32}, "D sets K and V; leave D out, or K and V"),
+        ({"Q": 1}, "unknown axis 'Q'; axes: B, tokens, T, H, D, K, V, dtype, mode, seed, options"),
+    ],
+)
+def test_a_wrong_axis_is_named(given, said):
+    with pytest.raises(UsageError) as caught:
+        typed_axes(**given)
+    assert str(caught.value) == said
+
+
+def test_axes_hold_the_cases_that_have_a_value_of_each():
+    axes = typed_axes(T="64..256", D=32, mode="fwd,decode", seed=0, options={"feature_map": ["elu1", "relu"]})
+    case = Case(2, 128, 4, 32, 32, mode="decode", options={"feature_map": "relu"})
+    assert axes.holds(case)
+    assert typed_axes(tokens=256).holds(case)
+    options = {"feature_map": "identity"}
+    others = {"T": 512}, {"V": 16}, {"mode": "fwd_bwd"}, {"options": options}, {"seed": 1}
+    for other in others:
+        assert not axes.holds(replace(case, **other))
+    assert not typed_axes(tokens=128).holds(case)

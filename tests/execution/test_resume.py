@@ -14,6 +14,7 @@ from timeouts import timeout_s
 
 from linbench import api
 from linbench.core.codec import decode, encode
+from linbench.core.grid import typed_axes
 from linbench.core.plan import Plan, Settings
 from linbench.core.registry import registry
 from linbench.execution.schedule import make_schedule
@@ -126,10 +127,10 @@ def test_more_time_takes_up_what_timed_out(linbench):
 
 
 def test_a_schedule_names_its_timer_and_takes_the_default_if_none_was_asked_for():
-    schedule = api.plan_run(None, impl="linear/naive", device="cuda", axes={"T": "16"})
+    schedule = api.plan_run(None, impl="linear/naive", device="cuda", axes=typed_axes(T="16"))
     assert schedule.plan.settings.timer == "cuda_events_cold"
     asked = Settings(timer="cupti")
-    schedule = api.plan_run(None, impl="linear/naive", device="cuda", settings=asked, axes={"T": "16"})
+    schedule = api.plan_run(None, impl="linear/naive", device="cuda", settings=asked, axes=typed_axes(T="16"))
     stored = decode(Plan, encode(schedule.plan))
     assert stored == schedule.plan
     assert make_schedule(registry, stored) == schedule

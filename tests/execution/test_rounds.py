@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from linbench import api
+from linbench.core.grid import typed_axes
 from linbench.core.measurement import Status
 from linbench.core.plan import Settings
 from linbench.execution import runner
@@ -71,7 +72,9 @@ def measured(monkeypatch):
         monkeypatch.setattr(runner, "Slot", machine.slot)
         monkeypatch.setattr(runner, "Telemetry", machine.telemetry)
         asked = replace(Settings(processes=3, min_time_s=0.6, max_time_s=0.6), **settings)
-        schedule = api.plan_run(None, impl=implementations, device="cpu", settings=asked, axes={"T": [64]})
+        schedule = api.plan_run(
+            None, impl=implementations, device="cpu", settings=asked, axes=typed_axes(T=64)
+        )
         with runner.Runner(api.registry, schedule) as found:
             (rows,) = found.measure()
         return rows, machine

@@ -9,6 +9,7 @@ from linbench import api
 from linbench.core.ceiling import Ceiling
 from linbench.core.environment import NO_CEILINGS, Machine
 from linbench.core.errors import EnvironmentRefused, UsageError
+from linbench.core.grid import typed_axes
 from linbench.core.plan import Settings
 from linbench.profiling import ceiling, extremes, session, single
 from linbench.profiling.ceiling import keep, kept
@@ -90,7 +91,7 @@ def test_later_runs_have_the_ceilings_of_their_machine(tmp_path, monkeypatch):
     assert kept(db).entries == tuple(FOUND)
     assert kept(db).measured_at
     plan = api.plan_run(
-        None, impl="linear/naive", device="cpu", settings=Settings(once=True), axes={"T": "16"}
+        None, impl="linear/naive", device="cpu", settings=Settings(once=True), axes=typed_axes(T="16")
     )
     run = api.measure(plan, db=db)
     assert run.environment.ceilings == kept(db)

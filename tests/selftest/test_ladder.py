@@ -11,6 +11,7 @@ import torch
 
 from linbench.cli.selftest import _rungs
 from linbench.core.errors import EnvironmentRefused, UsageError
+from linbench.core.grid import typed_axes
 from linbench.selftest import EXTRA_CHUNKS, ladder, rungs
 from linbench.selftest.ladder import OURS, Process, climb, described
 from linbench.selftest.picture import check_picture, draw
@@ -136,7 +137,7 @@ def test_extra_chunks_are_so_many_percent_of_the_work():
 
 @pytest.mark.serial  # it measures the machine
 def test_real_processes_are_recorded(monkeypatch):
-    monkeypatch.setattr(ladder, "AXES", ladder.AXES | {"T": [100], "K": [8], "V": [8], "H": [1]})
+    monkeypatch.setattr(ladder, "AXES", ladder.AXES.merged(typed_axes(T=100, D=8, H=1)))
     monkeypatch.setattr(ladder, "EXTRA_CHUNKS", (0, 10))
     monkeypatch.setattr(ladder, "LEAST_PROCESSES", 2)
     monkeypatch.setattr(ladder, "PROCESSES", 2)
