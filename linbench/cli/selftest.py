@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -36,12 +35,9 @@ LADDER_BUDGET_S = 600.0
     metavar="DURATION",
     help="Begin nothing that would last longer.  [default: 90s; --ladder: 10m]",
 )
-@click.option("--ladder", is_flag=True, help="Measure injected slowdowns, and print which rule finds them.")
-@click.option("--picture", metavar="FILE", help="Draw the ladder too, as .svg, .png or .pdf.")
+@click.option("--ladder", is_flag=True, help="Measure injected slowdowns, and print how many are found.")
 @options.output_format("json")
-def command(
-    faults: bool, device: str | None, time_budget: float | None, ladder: bool, picture: str | None, form: str
-) -> int:
+def command(faults: bool, device: str | None, time_budget: float | None, ladder: bool, form: str) -> int:
     """See whether this harness can be believed here.
 
     It measures the same code as two implementations, in fresh processes, and says how small a difference can
@@ -52,16 +48,14 @@ def command(
     became of each. The exit code is 3 if one is missed.
 
     --ladder measures slowdowns of 0, 1, 2, 3, 5 and 10% that are really there, as `linbench compare` does,
-    and says how often it and the rules of other tools find them, and call the same code slower.
+    and says how often it finds them, and calls the same code slower.
     """
-    if picture and not ladder:
-        raise UsageError("--picture draws the ladder; add --ladder, or leave it out")
     if faults and (device or time_budget or ladder):
         raise UsageError(
             "--faults takes every device and as long as it needs; leave out --device, --time-budget, --ladder"
         )
     if ladder:
-        return _climb(device, time_budget or LADDER_BUDGET_S, picture, form)
+        return _climb(device, time_budget or LADDER_BUDGET_S, form)
     return _plant(form) if faults else _measure(device, time_budget or BUDGET_S, form)
 
 
@@ -83,32 +77,25 @@ def _measure(device: str | None, budget_s: float, form: str) -> int:
     return 0
 
 
-def _climb(device: str | None, budget_s: float, picture: str | None, form: str) -> int:
-    """Print how often each rule finds slowdowns that are really there."""
+def _climb(device: str | None, budget_s: float, form: str) -> int:
+    """Print how often slowdowns that are really there are found."""
     from linbench import api
-    from linbench.selftest.ladder import PROCESSES, climb
-    from linbench.selftest.picture import check_picture, draw
+    from linbench.selftest.ladder import PROCESSES, described, record
 
     device = device or api.default_device()
-    if picture:
-        check_picture(Path(picture))
     click.echo(f"measuring injected slowdowns on {device}, for {format.seconds(budget_s)} at most", err=True)
-    ladder = climb(
-        device, budget_s, lambda number: click.echo(f"{number} of {PROCESSES} processes of each", err=True)
+    ladder = described(
+        record(device, budget_s, lambda n: click.echo(f"{n} of {PROCESSES} processes of each", err=True))
     )
-    if picture:
-        draw(ladder, Path(picture))
     if form == "json":
         click.echo(json.dumps(asdict(ladder)))
         return 0
-    for line in _rungs(ladder):
+    for line in ladder_lines(ladder):
         click.echo(line)
-    if picture:
-        click.echo(f"picture: {picture}")
     return 0
 
 
-def _rungs(ladder: Ladder) -> Iterator[str]:
+def ladder_lines(ladder: Ladder) -> Iterator[str]:
     """Yield what was found of the ladder as lines."""
     rungs = ladder.rungs
     load, later = (format.digits(value) for value in ladder.load)
@@ -116,14 +103,13 @@ def _rungs(ladder: Ladder) -> Iterator[str]:
     yield (
         f"{rungs[-1].processes} fresh processes of each slowdown and {rungs[0].processes} of the same code "
         f"in {format.seconds(ladder.wall_s)}; "
-        f"{ladder.draws} comparisons drawn from them (other tools: one run of each side, one after the other)"
+        f"{ladder.draws} comparisons drawn from them"
     )
-    header = ["CALLED SLOWER", *(f"{rung.extra:.0%}" for rung in rungs)]
-    names = rungs[0].slower
-    shares = [[name, *(f"{rung.slower[name]:.1%}" for rung in rungs)] for name in names]
+    header = ["SLOWDOWN", *(f"{rung.extra:.0%}" for rung in rungs)]
+    slower = ["called slower", *(f"{rung.slower:.1%}" for rung in rungs)]
     measured = ["measured", *(_percent(rung.effect[0], "+") for rung in rungs)]
     took = ["seconds a case", *(format.digits(rung.wall_s) for rung in rungs)]
-    yield from columns(header, [*shares, measured, took])
+    yield from columns(header, [slower, measured, took])
     yield (
         f"{ladder.cases} cases of the same code, drawn from its {rungs[0].processes} processes: "
         f"{ladder.flags_alone} called different when looked at one by one, {ladder.flags_suite} as a suite"

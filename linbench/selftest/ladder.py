@@ -1,11 +1,11 @@
-"""Ladder: slowdowns of known size measured in pairs, and how often each rule finds them."""
+"""Ladder: slowdowns of known size measured in pairs, and how often `linbench compare` finds them."""
 
 from __future__ import annotations
 
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
@@ -21,7 +21,6 @@ from linbench.execution.lock import exclusive
 from linbench.execution.process import Launch
 from linbench.execution.resident import safe_memory_bytes
 from linbench.selftest import EXTRA_CHUNKS
-from linbench.selftest.rivals import RULES
 from linbench.statistics.looks import (
     CONFIRM,
     LOOKS,
@@ -35,7 +34,6 @@ from linbench.statistics.looks import (
 from linbench.statistics.paired import Paired, interval, paired
 
 PLUGIN: Final = Path(__file__).with_name("rungs.py")
-OURS: Final = "linbench compare"
 AXES: Final = typed_axes(B=1, T=3200, H=2, D=64, dtype="float32", mode="fwd")
 PROCESSES: Final = 28
 MORE_OF_THE_SAME: Final = 12  # 40 in all, for the figure that must be the smallest
@@ -62,6 +60,25 @@ class Process:
 
 
 @dataclass(frozen=True)
+class Recording:
+    """The processes of every slowdown.
+
+    Attributes:
+        device: cpu or cuda.
+        case: What was measured, in words.
+        rungs: The processes of each slowdown, in the order of `EXTRA_CHUNKS`.
+        wall_s: How long it took to record, seconds.
+        load: Of the machine when the recording began and ended, over a minute.
+    """
+
+    device: str
+    case: str
+    rungs: Sequence[Sequence[Process]]
+    wall_s: float
+    load: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Rung:
     """One slowdown.
 
@@ -69,15 +86,15 @@ class Rung:
         extra: Injected, relative.
         processes: Fresh processes that measured it.
         effect: What they measured, all together, relative; with the ends of its 95% interval.
-        slower: How often each rule calls B slower, over draws.
-        different: How often ours calls B slower or faster.
-        wall_s: How long ours takes over it, the median over draws, seconds.
+        slower: How often B is called slower, over draws.
+        different: How often B is called slower or faster.
+        wall_s: How long a comparison takes, the median over draws, seconds.
     """
 
     extra: float
     processes: int
     effect: tuple[float, float, float]
-    slower: Mapping[str, float]
+    slower: float
     different: float
     wall_s: float
 
@@ -94,8 +111,8 @@ class Ladder:
         load: Of the machine when the recording began and ended, over a minute.
         rungs: By their size.
         cases: Of the same code, drawn from the processes of the first rung.
-        flags_alone: How many of them ours calls different, each looked at alone.
-        flags_suite: How many it calls different when they are screened and confirmed as a suite.
+        flags_alone: How many of them are called different, each looked at alone.
+        flags_suite: How many are called different when they are screened and confirmed as a suite.
         coverage: How often the 95% interval of 10 processes holds the effect that all processes of a rung
             have together.
         draws: Comparisons that were drawn for each share.
@@ -114,8 +131,8 @@ class Ladder:
     draws: int
 
 
-def climb(device: str, budget_s: float, note: Callable[[int], None] = lambda _: None) -> Ladder:
-    """Return what the rules make of slowdowns of 0, 1, 2, 3, 5 and 10% on this machine.
+def record(device: str, budget_s: float, note: Callable[[int], None] = lambda _: None) -> Recording:
+    """Return processes of slowdowns of 0, 1, 2, 3, 5 and 10% on this machine.
 
     Args:
         device: cpu or cuda.
@@ -139,38 +156,37 @@ def climb(device: str, budget_s: float, note: Callable[[int], None] = lambda _: 
             f"{len(recorded[-1])} processes of each slowdown were measured in {budget_s:.0f} s, and "
             f"{LEAST_PROCESSES} are needed; give it more with --time-budget"
         )
-    wall_s = time.monotonic() - start
-    return described(device, str(comparisons[0].a.case), recorded, wall_s, (load, os.getloadavg()[0]))
+    return Recording(
+        device,
+        str(comparisons[0].a.case),
+        recorded,
+        time.monotonic() - start,
+        (load, os.getloadavg()[0]),
+    )
 
 
-def described(
-    device: str,
-    case: str,
-    recorded: Sequence[Sequence[Process]],
-    wall_s: float,
-    load: tuple[float, float],
-    draws: int = DRAWS,
-) -> Ladder:
-    """Return what the rules make of recorded processes, those of each rung in the order of `EXTRA_CHUNKS`.
+def described(recording: Recording, draws: int = DRAWS) -> Ladder:
+    """Return what comparisons make of recorded processes.
 
-    Ours draws its processes from those of a rung, with replacement, and looks after 10, 14, 20 and 28. The
-    others get one run of each side, one after the other: A of a process, and B of the next. What is a sample
-    to them is the median of a turn, which is steadier than a call.
+    Each draws its processes from those of a rung, with replacement, and looks after 10, 14, 20 and 28.
     """
     source = random.Random(0)
-    same = [paired(process.log_ratios) for process in recorded[0]]
-    rungs = [_rung(extra, found, source, draws) for extra, found in zip(EXTRA_CHUNKS, recorded, strict=True)]
+    same = [paired(process.log_ratios) for process in recording.rungs[0]]
+    rungs = [
+        _rung(extra, processes, source, draws)
+        for extra, processes in zip(EXTRA_CHUNKS, recording.rungs, strict=True)
+    ]
     return Ladder(
-        device=device,
-        case=case,
-        call_s=median(median(process.a_s) for process in recorded[0]),
-        wall_s=wall_s,
-        load=load,
+        device=recording.device,
+        case=recording.case,
+        call_s=median(median(process.a_s) for process in recording.rungs[0]),
+        wall_s=recording.wall_s,
+        load=recording.load,
         rungs=tuple(rungs),
         cases=CASES,
         flags_alone=sum(_differs(_looked(_drawn(same, source, LOOKS[-1]))) for _ in range(CASES)),
         flags_suite=_suite_flags(same, source),
-        coverage=_coverage(recorded, source, draws),
+        coverage=_coverage(recording.rungs, source, draws),
         draws=draws,
     )
 
@@ -239,14 +255,11 @@ def _rung(extra: int, recorded: Sequence[Process], source: random.Random, draws:
         verdict = _looked([pairs[id(process)] for process in drawn])
         verdicts.append(verdict)
         walls_s.append(sum(process.wall_s for process in drawn[: verdict.processes]))
-    runs = [(one.a_s, other.b_s) for one, other in zip(recorded, [*recorded[1:], recorded[0]], strict=True)]
-    slower = {OURS: fmean(verdict.answer is Answer.SLOWER for verdict in verdicts)}
-    slower |= {name: fmean(rule(*run) for run in runs) for name, rule in RULES.items()}
     return Rung(
         extra=extra / 100,
         processes=len(recorded),
         effect=interval(list(pairs.values())),
-        slower=slower,
+        slower=fmean(verdict.answer is Answer.SLOWER for verdict in verdicts),
         different=fmean(map(_differs, verdicts)),
         wall_s=median(walls_s),
     )
