@@ -63,11 +63,11 @@ class Printer:
 
     def rows(self, rows: Sequence[Measurement]) -> None:
         """Print the rows of a case."""
+        from linbench.store.exchange.jsonl import json_row
+
         self._done += len(rows)
         for row in rows:
             if self._json and self.run is not None:
-                from linbench.store.exchange.jsonl import json_row
-
                 click.echo(json.dumps(json_row(row, self.run.id)))
             self.say(row_line(row, self._names))
         if self._bar is not None:
