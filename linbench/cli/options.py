@@ -19,6 +19,7 @@ from linbench.store import DEFAULT_DB
 from linbench.text.quantity import LARGEST_COUNT
 
 if TYPE_CHECKING:
+    from linbench.analysis.chart import Chart
     from linbench.core.grid import Axes
     from linbench.core.run import Run
 
