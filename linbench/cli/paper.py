@@ -24,19 +24,20 @@ from linbench.core.errors import UsageError
 @options.output_format("json")
 def command(run: str, output: str, style: str, width: str, baseline: str | None, db: str, form: str) -> None:
     """Write figures, tables, methods, data and a script that measures again, of RUN, into DIR."""
-    from linbench.paper.bundle import Look, write_bundle
+    from linbench.paper.bundle import write_bundle
     from linbench.store.store import Store
 
     folder = Path(output)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"-o {folder}: is there and not an empty folder; name a new one")
-    found, look = Store(db).run(run), Look(style, width)
+    found = Store(db).run(run)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as place:
             part = Path(place) / folder.name
             part.mkdir()
-            names = [str(path.relative_to(part)) for path in write_bundle(found, part, look, baseline)]
+            files = write_bundle(found, part, style, width, baseline)
+            names = [str(path.relative_to(part)) for path in files]
             part.replace(folder)
     except OSError as error:
         raise UsageError(f"-o {folder}: cannot be written: {error.strerror or error}") from None

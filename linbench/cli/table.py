@@ -27,7 +27,7 @@ def command(
     linbench table latest --where mode=fwd --facet D -o time.tex
     linbench table latest --style markdown --y memory --where mode=fwd_bwd,D=64
     """  # noqa: D301 - \b is click's mark for text kept as it is
-    from linbench.paper.record import record, write_beside
+    from linbench.paper.record import Look, record, write_beside
     from linbench.paper.table import write_style
 
     write = write_style(style)
@@ -43,7 +43,7 @@ def command(
     words = options.typed_words(db, sys.argv[1:])
     try:
         path.write_text(text, encoding="utf-8")
-        write_beside(path, chart, record(chart, found, words, style=style))
+        write_beside(path, chart, record(chart, found, words, Look(style)))
     except OSError as error:
         raise UsageError(f"-o {path}: cannot be written: {error.strerror or error}") from None
     click.echo(f"{path}, with {path.with_suffix('.csv')} and {path.with_suffix('.json')}")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from linbench.core.bounds import Bytes, Choice, Count, Magnitude, Name
 
 
 @dataclass(frozen=True)
@@ -21,15 +24,15 @@ class Ceiling:
         holds_bytes: What the cache that was copied in holds, over these threads; None for all else.
     """
 
-    name: str
-    device: str
-    threads: int
-    unit: str
-    best: float
-    median: float
-    worst: float
+    name: Name
+    device: Annotated[str, Choice(("cpu", "cuda"))]
+    threads: Count
+    unit: Annotated[str, Choice(("B/s", "FLOP/s", "s"))]
+    best: Magnitude
+    median: Magnitude
+    worst: Magnitude
     command: str
-    holds_bytes: int | None = None
+    holds_bytes: Bytes | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
+from linbench.core.bounds import Bytes, Natural
 from linbench.core.ceiling import Ceilings
 from linbench.core.gpu import Gpu, gpus
 from linbench.core.provenance import Code, harness_code, measured_code
@@ -45,8 +46,8 @@ class Host:
     """
 
     cpu: str
-    cores: int
-    memory_bytes: int
+    cores: Natural
+    memory_bytes: Bytes
     system: str
     python: str
     executable: str = ""
@@ -112,6 +113,11 @@ class Environment:
         return Machine(
             self.host.cpu, self.host.cores, tuple(f"{gpu.name}, driver {gpu.driver}" for gpu in self.gpus)
         )
+
+    @property
+    def measured_code(self) -> tuple[Code, ...]:
+        """The code of what was measured; the harness's own where it is not known which that was."""
+        return self.code or (self.harness,)
 
     def code_of(self, implementation: str) -> Code | None:
         """Return the code that an implementation lies in, or None where that is not known."""

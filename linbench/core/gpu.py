@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from linbench.core.bounds import Bytes
+
 
 @dataclass(frozen=True)
 class Gpu:
@@ -19,7 +21,7 @@ class Gpu:
 
     name: str
     uuid: str
-    memory_bytes: int
+    memory_bytes: Bytes
     driver: str
 
 

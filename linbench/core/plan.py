@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
+from linbench.core.bounds import Bytes, Choice, Count, Magnitude, Name, Seconds
+from linbench.core.case import DEVICES
 from linbench.core.grid import Grid
 
 
@@ -29,14 +32,14 @@ class Settings:
 
     timer: str | None = None
     once: bool = False
-    processes: int = 5
-    precision: float = 0.01
-    min_time_s: float = 0.5
-    max_time_s: float = 1.0
-    max_samples: int = 2000
-    timeout_s: float = 120.0
-    max_memory_bytes: int | None = None
-    time_budget_s: float | None = None
+    processes: Count = 5
+    precision: Magnitude = 0.01
+    min_time_s: Seconds = 0.5
+    max_time_s: Seconds = 1.0
+    max_samples: Count = 2000
+    timeout_s: Seconds = 120.0
+    max_memory_bytes: Bytes | None = None
+    time_budget_s: Seconds | None = None
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,8 @@ class Plan:
     """
 
     grid: Grid
-    device: str
-    implementations: tuple[str, ...] = ()
+    device: Annotated[str, Choice(DEVICES)]
+    implementations: tuple[Name, ...] = ()
     plugins: tuple[str, ...] = ()
     settings: Settings = field(default_factory=Settings)
     command: tuple[str, ...] = ()

@@ -3,11 +3,11 @@
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 
@@ -19,7 +19,7 @@ from linbench.core.run import Run
 from linbench.paper.again import grid_toml, rerun_script
 from linbench.paper.figure import MOST_SERIES, drawn, save_figure
 from linbench.paper.methods import methods
-from linbench.paper.record import record, versions, write_beside
+from linbench.paper.record import Look, record, versions, write_beside
 from linbench.paper.table import booktabs, markdown
 from linbench.paper.venue import venue, width_in
 from linbench.store.exchange.export import write_run
@@ -31,34 +31,22 @@ SPLITS: Final = ("mode", "dtype", "device", "options", "seed")
 ANALYSES: Final = {"crossovers": crossovers, "scaling": scalings, "capacity": capacities}
 
 
-@dataclass(frozen=True)
-class Look:
-    """How the figures of a bundle look.
-
-    Attributes:
-        style: Name of a venue.
-        width: Name of one of its widths.
-    """
-
-    style: str
-    width: str
-
-
-def write_bundle(run: Run, folder: Path, look: Look, baseline: str | None = None) -> list[Path]:
+def write_bundle(run: Run, folder: Path, style: str, width: str, baseline: str | None = None) -> list[Path]:
     """Write figures, tables, methods, data and the way to run again into a folder, and return the files.
 
     Args:
         run: What to write of.
         folder: Where to; it is there and empty.
-        look: How figures look.
+        style: Name of the venue whose page figures are for.
+        width: Name of one of its widths.
         baseline: What speed-ups are over.
 
     Raises:
-        UsageError: The run has no rows, or a name of the look or the baseline is not known.
+        UsageError: The run has no rows, or the venue, its width or the baseline is not known.
     """
     rows = frame([run])
-    page = venue(look.style)
-    inches = width_in(page, look.width)
+    page = venue(style)
+    inches = width_in(page, width)
     if rows.empty:
         raise UsageError(f"run {run.id} has no rows: there is nothing to write")
     if baseline is not None and baseline not in set(rows["implementation"]):
@@ -69,9 +57,9 @@ def write_bundle(run: Run, folder: Path, look: Look, baseline: str | None = None
         for part, shown in _parts(rows, asked):
             path = folder / "figures" / f"{name}{part}.pdf"
             save_figure(shown, page, inches, path)
-            words = ["linbench", "plot", run.id, "--style", look.style, "--width", look.width, *_words(shown)]
+            words = ["linbench", "plot", run.id, "--style", style, "--width", width, *_words(shown)]
             words += ["-o", f"figures/{path.name}"]
-            write_beside(path, shown, record(shown, [run], words, style=look.style, width_in=inches))
+            write_beside(path, shown, record(shown, [run], words, Look(style, width, inches)))
             (folder / "tables" / f"{name}{part}.tex").write_text(booktabs(shown), encoding="utf-8")
             (folder / "tables" / f"{name}{part}.md").write_text(markdown(shown), encoding="utf-8")
     text = methods(run)
@@ -106,7 +94,22 @@ def _write_data(run: Run, rows: pd.DataFrame, folder: Path) -> None:
     (folder / "run.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _charts(rows: pd.DataFrame, baseline: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
+@dataclass(frozen=True)
+class Choice:
+    """What a chart of a bundle shows; see `linbench.analysis.chart.chart`."""
+
+    x: str
+    y: str
+    facets: Sequence[str]
+    where: Mapping[str, Sequence[str]]
+    baseline: str | None
+
+    def chart(self, rows: pd.DataFrame) -> Chart:
+        """Return the chart of some rows."""
+        return chart(rows, x=self.x, y=self.y, facets=self.facets, where=self.where, baseline=self.baseline)
+
+
+def _charts(rows: pd.DataFrame, baseline: str | None) -> Iterator[tuple[str, Choice]]:
     """Yield what to show under which name: each quantity, apart by what no panel can tell apart."""
     axis, facets, splits = _layout(rows)
     for values in product(*(list(dict.fromkeys(rows[name])) for name in splits)):
@@ -125,22 +128,20 @@ def _charts(rows: pd.DataFrame, baseline: str | None) -> Iterator[tuple[str, dic
         where = {name: [str(value)] for name, value in chosen.items()}
         for y in quantities:
             name = re.sub(r"[^A-Za-z0-9_.=-]+", "-", "-".join([y, *map(str, values)]))
-            over = {"baseline": baseline} if y == "speedup" else {}
-            yield name, {"x": axis, "y": y, "facets": facets, "where": where, **over}
+            yield name, Choice(axis, y, facets, where, baseline if y == "speedup" else None)
 
 
-def _parts(rows: pd.DataFrame, asked: Mapping[str, Any]) -> Iterator[tuple[str, Chart]]:
+def _parts(rows: pd.DataFrame, asked: Choice) -> Iterator[tuple[str, Chart]]:
     """Yield a chart, or parts by operator where it is too much for a figure, with the end of each name.
 
     Speed-ups of a part are over the baseline of the whole, which so is in every part.
     """
-    whole = chart(rows, **asked)
+    whole = asked.chart(rows)
     lines = drawn(whole)
     if len(lines) <= MOST_SERIES:
         yield "", whole
         return
     beside = [whole.baseline] if whole.baseline else []
-    over = {"baseline": whole.baseline} if whole.baseline else {}
     room = MOST_SERIES - len(beside)
     for operator, part in whole.points.groupby(whole.points["implementation"].str.partition("/")[0]):
         names = [name for name in whole.hues if name in set(part["implementation"]) and name not in beside]
@@ -150,8 +151,8 @@ def _parts(rows: pd.DataFrame, asked: Mapping[str, Any]) -> Iterator[tuple[str, 
             if start + room >= len(own):  # what has no line, for want of support, is in the last table
                 some += [name for name in names if name not in lines]
             number = f"-{start // room + 1}" if start else ""
-            where = asked["where"] | {"implementation": [*beside, *some]}
-            yield f"-{operator}{number}", chart(rows, **{**asked, **over, "where": where})
+            where = {**asked.where, "implementation": [*beside, *some]}
+            yield f"-{operator}{number}", replace(asked, where=where, baseline=whole.baseline).chart(rows)
 
 
 def _layout(rows: pd.DataFrame) -> tuple[str, list[str], list[str]]:

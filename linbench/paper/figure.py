@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,19 +21,32 @@ from linbench.text.latex import Letters, plain, typeset
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 FORMS: Final = ("pdf", "svg", "pgf", "png")
-SAVING: Final[dict[str, dict[str, Any]]] = {  # what would change from day to day is left out
-    "pdf": {"metadata": {"CreationDate": None}},
-    "svg": {"metadata": {"Date": None}},
-    "png": {"metadata": {"Software": None}},
-    "pgf": {},
+METADATA: Final[dict[str, dict[str, None] | None]] = {  # what would change from day to day is left out
+    "pdf": {"CreationDate": None},
+    "svg": {"Date": None},
+    "png": {"Software": None},
+    "pgf": None,
 }
 MARKERS: Final = ("o", "s", "D", "^", "v", "P", "X", "p", "h", "*")
 MOST_COLUMNS: Final = 3
 LEAST_PANEL_EM: Final = 11
 MOST_MARKS: Final = 4
 MOST_SERIES: Final = 10
+
+Facet = tuple[object, ...]
+"""The values of the facets that a panel is of."""
+
+
+@dataclass(frozen=True)
+class Legend:
+    """The handles of a legend, in so many columns, which make so many lines."""
+
+    handles: list[Line2D]
+    columns: int
+    lines: int
 
 
 def figure_form(path: Path) -> str:
@@ -59,7 +73,7 @@ def save_figure(chart: Chart, venue: Venue, width_in: float, path: Path) -> None
     with _settings(venue):
         figure = draw(chart, venue, width_in, typeset if form == "pgf" else plain)
         try:
-            figure.savefig(path, format=form, dpi=200, **SAVING[form])
+            figure.savefig(path, format=form, dpi=200, metadata=METADATA[form])
         except RuntimeError as error:
             if form != "pgf":
                 raise
@@ -87,7 +101,7 @@ def draw(chart: Chart, venue: Venue, width_in: float, letters: Letters) -> Figur
     legend = _legend(chart, venue, width_in, letters)
     wide = (width_in - 4 * em) / columns
     panel = min(max(0.72 * wide, 9 * em), 20 * em)
-    height = rows * (panel + (1.6 if chart.facets else 0.4) * em) + (3 + 1.55 * legend["lines"]) * em
+    height = rows * (panel + (1.6 if chart.facets else 0.4) * em) + (3 + 1.55 * legend.lines) * em
     engine = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
     figure = Figure(figsize=(width_in, height), layout=engine)
     every = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
@@ -114,9 +128,9 @@ def draw(chart: Chart, venue: Venue, width_in: float, letters: Letters) -> Figur
     for axes in every[:, 0]:
         axes.set_ylabel(y_title(chart, letters))
     figure.legend(
-        handles=legend["handles"],
+        handles=legend.handles,
         loc="outside upper center",
-        ncols=legend["columns"],
+        ncols=legend.columns,
         frameon=False,
         borderaxespad=0.1,
         columnspacing=1.2,
@@ -187,7 +201,7 @@ def _settings(venue: Venue) -> Iterator[None]:
         yield
 
 
-def _grid(chart: Chart, most: int) -> list[list[tuple[Any, ...]]]:
+def _grid(chart: Chart, most: int) -> list[list[Facet]]:
     """Return the facets in lines of so many at most: two facets are lines and columns if they fit."""
     if not chart.facets:
         return [[()]]
@@ -199,11 +213,11 @@ def _grid(chart: Chart, most: int) -> list[list[tuple[Any, ...]]]:
     return [flat[start : start + most] for start in range(0, len(flat), most)]
 
 
-def _padded(line: list[tuple[Any, ...]], columns: int) -> list[tuple[Any, ...] | None]:
+def _padded(line: list[Facet], columns: int) -> list[Facet | None]:
     return [*line, *[None] * (columns - len(line))]
 
 
-def _panel(axes: Axes, chart: Chart, venue: Venue, facet: tuple[Any, ...], step: float, room: float) -> None:
+def _panel(axes: Axes, chart: Chart, venue: Venue, facet: Facet, step: float, room: float) -> None:
     """Draw the rows of a facet.
 
     Args:
@@ -220,7 +234,7 @@ def _panel(axes: Axes, chart: Chart, venue: Venue, facet: tuple[Any, ...], step:
     for name, value in zip(chart.facets, facet, strict=True):
         points = points[points[name] == value]
     value, low, high = chart.columns
-    failed: dict[Any, int] = {}
+    failed: dict[object, int] = {}
     for hue, part in points.groupby(points[chart.hue].map(str), sort=False):
         style = _style(chart, str(hue))
         # A line breaks where a row failed.
@@ -258,7 +272,7 @@ def _panel(axes: Axes, chart: Chart, venue: Venue, facet: tuple[Any, ...], step:
         axes.axhline(1, color="#888888", linewidth=0.8 * venue.line_pt, zorder=0.5)
 
 
-def _named(name: str, value: Any) -> str:
+def _named(name: str, value: object) -> str:
     """Return a value of a facet or hue with its name where it would say nothing without: D = 64, fwd."""
     return f"{name} = {value}" if name in NUMBERS or name in ("seed", "options") else str(value)
 
@@ -273,7 +287,7 @@ def _style(chart: Chart, hue: str) -> dict[str, Any]:
     }
 
 
-def _legend(chart: Chart, venue: Venue, width_in: float, letters: Letters) -> dict[str, Any]:
+def _legend(chart: Chart, venue: Venue, width_in: float, letters: Letters) -> Legend:
     """Return the handles of the legend, in as many columns as fit, and how many lines they make."""
     from matplotlib.lines import Line2D
 
@@ -299,4 +313,4 @@ def _legend(chart: Chart, venue: Venue, width_in: float, letters: Letters) -> di
     each = (venue.letter_em * longest + 3.4) * venue.size_pt / 72
     columns = max(1, min(len(handles), int(width_in / each)))
     lines = math.ceil(len(handles) / columns)
-    return {"handles": handles, "columns": math.ceil(len(handles) / max(lines, 1)) or 1, "lines": lines}
+    return Legend(handles, math.ceil(len(handles) / max(lines, 1)) or 1, lines)

@@ -3,9 +3,9 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from linbench.analysis.chart import Chart
 from linbench.core.measurement import Status
@@ -14,17 +14,34 @@ from linbench.core.run import Run
 LIBRARIES = ("linbench", "matplotlib", "numpy", "pandas")
 
 
-def record(chart: Chart, runs: Sequence[Run], command: Sequence[str], **look: Any) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Look:
+    """How a figure or a table looks.
+
+    Attributes:
+        style: Name of a venue, or of a style of tables.
+        width: Name of one of the venue's widths; None for a table.
+        width_in: The same in inches.
+    """
+
+    style: str
+    width: str | None = None
+    width_in: float | None = None
+
+
+def record(chart: Chart, runs: Sequence[Run], command: Sequence[str], look: Look) -> dict[str, object]:
     """Return what a figure or table was made from as plain JSON data.
 
     Args:
         chart: What it shows.
         runs: The runs that it was made from.
         command: The words that made it.
-        look: How it looks, as style and width.
+        look: How it looks.
     """
     shown = {"x": chart.x, "y": chart.y, "hue": chart.hue, "facets": list(chart.facets)}
+    looks = {name: value for name, value in asdict(look).items() if value is not None}
     absent = chart.points[chart.points["status"] == Status.UNSUPPORTED]
+    pairs = absent[[chart.hue, "reason"]].itertuples(index=False, name=None)
     return {
         "command": list(command),
         "runs": [
@@ -37,9 +54,9 @@ def record(chart: Chart, runs: Sequence[Run], command: Sequence[str], **look: An
             for run in runs
         ],
         "versions": versions(),
-        "chart": shown | {"where": dict(chart.where), "baseline": chart.baseline} | look,
+        "chart": shown | {"where": dict(chart.where), "baseline": chart.baseline} | looks,
         "points": len(chart.points),
-        "unsupported": sorted({f"{hue}: {why}" for hue, why in _pairs(absent[[chart.hue, "reason"]])}),
+        "unsupported": sorted({f"{hue}: {why}" for hue, why in pairs}),
     }
 
 
@@ -54,12 +71,8 @@ def versions() -> dict[str, str]:
     return found
 
 
-def write_beside(path: Path, chart: Chart, made: Mapping[str, Any]) -> None:
+def write_beside(path: Path, chart: Chart, made: Mapping[str, object]) -> None:
     """Write the points of a chart to a .csv and what it was made from to a .json, beside its file."""
     chart.points.to_csv(path.with_suffix(".csv"), index=False, lineterminator="\n")
     text = json.dumps(made, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
     path.with_suffix(".json").write_text(text, encoding="utf-8")
-
-
-def _pairs(rows: Any) -> Any:
-    return rows.itertuples(index=False, name=None)

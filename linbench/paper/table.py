@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 
@@ -103,7 +103,7 @@ def _cells(chart: Chart) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.DataFrame(texts, index, columns), pd.DataFrame(marks, index, columns)
 
 
-def _ranked(chart: Chart, members: Sequence[tuple[int, Any, str]]) -> list[tuple[int, str]]:
+def _ranked(chart: Chart, members: Sequence[tuple[int, pd.Series, str]]) -> list[tuple[int, str]]:
     """Return the places of the best, those level with it, and the next, each with its mark."""
     value = chart.columns[0]
     left = [member for member in members if not math.isnan(member[1][value])]
@@ -114,7 +114,7 @@ def _ranked(chart: Chart, members: Sequence[tuple[int, Any, str]]) -> list[tuple
         sign = 1 if chart.quantity.less_is_better else -1
         best = min(left, key=lambda member: sign * member[1][value])
 
-        def level(member: tuple[int, Any, str], best: tuple[int, Any, str] = best) -> bool:
+        def level(member: tuple[int, pd.Series, str], best: tuple[int, pd.Series, str] = best) -> bool:
             return member[2] == best[2] or _interval(chart, member[1]).overlaps(_interval(chart, best[1]))
 
         found += [(member[0], mark) for member in left if level(member)]
@@ -122,13 +122,13 @@ def _ranked(chart: Chart, members: Sequence[tuple[int, Any, str]]) -> list[tuple
     return found
 
 
-def _interval(chart: Chart, point: Any) -> Estimate:
+def _interval(chart: Chart, point: pd.Series) -> Estimate:
     """Return a value with its interval, which is the value itself where there is none."""
     value, low, high = (float(point[name]) for name in chart.columns)
     return Estimate(value, value, value) if math.isnan(low) else Estimate(value, low, high)
 
 
-def _text(chart: Chart, point: Any) -> str:
+def _text(chart: Chart, point: pd.Series) -> str:
     if point["status"] != Status.OK:
         return "OOM" if point["status"] == Status.OOM else str(point["status"]).replace("_", " ")
     value = float(point[chart.columns[0]])
@@ -151,7 +151,7 @@ def _title(chart: Chart) -> str:
     return one_line(f"{title}, by {chart.x}" + (f" ({chosen})" if chosen else ""))
 
 
-def _name(value: Any) -> str:
+def _name(value: object) -> str:
     return typeset(str(value))
 
 

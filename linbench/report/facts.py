@@ -10,7 +10,6 @@ from typing import Any
 from linbench.core.codec import encode
 from linbench.core.environment import Environment
 from linbench.core.measurement import Measurement
-from linbench.core.provenance import Code
 from linbench.core.run import Run
 from linbench.text import format
 
@@ -42,14 +41,9 @@ def machine(environment: Environment) -> str:
         format.plural(host.cores, "core"),
         ", ".join(f"{number} {format.TIMES} {name}" for name, number in gpus.items()) or "no GPU",
         f"torch {torch}" if torch else None,
-        *dict.fromkeys(f"commit {code.commit[:10]}" for code in measured(environment) if code.commit),
+        *dict.fromkeys(f"commit {code.commit[:10]}" for code in environment.measured_code if code.commit),
     ]
     return " · ".join(part for part in parts if part)
-
-
-def measured(environment: Environment) -> tuple[Code, ...]:
-    """Return the code that was measured; the harness's own where it is not known which that was."""
-    return environment.code or (environment.harness,)
 
 
 def facts(run: Run) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -69,7 +69,7 @@ def doubts(run: Run, panels: Sequence[Panel]) -> list[str]:
         found.append(
             "Memory that is set side by side was read in different ways (rss is coarser than allocator)."
         )
-    if any(code.dirty for code in run.environment.code):
+    if any(code.dirty for code in run.environment.measured_code):
         found.append("The working tree had uncommitted changes: the commit does not name the code that ran.")
     if any(row.time for row in rows) and run.plan.settings.processes == 1:
         found.append(

@@ -18,7 +18,7 @@ from linbench.core.plan import Plan
 from linbench.core.row import columns_of, from_row, to_row
 from linbench.core.run import Run
 from linbench.core.samples import CHANNELS
-from linbench.store.database import open_engine, reading, shown, transaction
+from linbench.store.database import explained, open_engine, reading, shown, transaction
 from linbench.store.row import channels, pack, storable
 from linbench.store.row import problems as row_problems
 from linbench.store.schema import baselines, measurements, runs, samples
@@ -213,6 +213,8 @@ class Store:
                 wanted = select(samples).join(measurements).where(measurements.c.run == run)
                 for blobs in connection.execute(wanted).mappings():
                     taken[blobs["measurement"]] = channels(dict(blobs))
+        with explained(self.place):
+            environment, plan = decode(Environment, head.environment), decode(Plan, head.plan)
         found = []
         for row in rows:
             try:
@@ -225,8 +227,8 @@ class Store:
             head.id,
             head.created_at,
             head.finished_at,
-            decode(Environment, head.environment),
-            decode(Plan, head.plan),
+            environment,
+            plan,
             tuple(found),
             head.imported_from,
         )

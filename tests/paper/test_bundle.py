@@ -14,9 +14,8 @@ from linbench.core.grid import grid_names, load_grid
 from linbench.core.measurement import Status
 from linbench.core.plan import Settings
 from linbench.paper.again import grid_toml, rerun_script, rerun_words
-from linbench.paper.bundle import Look, write_bundle
+from linbench.paper.bundle import write_bundle
 
-LOOK = Look("icml", "column")
 SMALL = run_of(row(name, cost * t, T=t, mode=mode) for name, cost in (("a/x", 1e-6), ("b/y", 2e-6))
                for t in (512, 1024) for mode in ("fwd", "decode"))  # fmt: skip
 
@@ -29,7 +28,7 @@ def undrawn(monkeypatch):
 
 def written(run, folder, **kwargs):
     folder.mkdir()
-    write_bundle(run, folder, LOOK, **kwargs)
+    write_bundle(run, folder, "icml", "column", **kwargs)
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 

@@ -302,6 +302,16 @@ def test_a_damaged_row_is_one_line(path, column):
         Store(str(path)).run("latest")
 
 
+@pytest.mark.parametrize("column", ["environment", "plan"])
+def test_a_damaged_head_is_one_line(path, column):
+    store = Store(str(path), write=True)
+    store.append(store.begin(BARE, BARE_PLAN).id, [ok_row()])
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"UPDATE runs SET {column} = '{{}}'")
+    with pytest.raises(StoreError, match="damaged: .*Field required"):
+        Store(str(path)).run("latest")
+
+
 def test_a_password_is_never_shown():
     with pytest.raises(StoreError) as caught:
         Store("postgresql+psycopg://me:secret@127.0.0.1:1/none")
