@@ -94,9 +94,8 @@ def command(
     for found in _profiled(schedule, tool, timeout, db):
         page = _write_page(found, db) if found.memory else None
         if form == "json":
-            click.echo(
-                json.dumps(encode(found) | {"case_id": found.case.id} | {"page": str(page) if page else None})
-            )
+            beside = {"case_id": found.case.id, "page": str(page) if page else None}
+            click.echo(json.dumps(encode(found) | beside))
         else:
             for line in _lines(found, db, page, None if all_lines else SHOWN_LINES):
                 click.echo(printable(line))

@@ -308,7 +308,7 @@ def test_a_damaged_head_is_one_line(path, column):
     store.append(store.begin(BARE, BARE_PLAN).id, [ok_row()])
     with sqlite3.connect(path) as connection:
         connection.execute(f"UPDATE runs SET {column} = '{{}}'")
-    with pytest.raises(StoreError, match="damaged: .*Field required"):
+    with pytest.raises(StoreError, match=r"damaged: .*Field required"):
         Store(str(path)).run("latest")
 
 
