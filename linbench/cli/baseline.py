@@ -11,7 +11,7 @@ from linbench.cli.text import columns
 from linbench.text.terminal import printable
 
 
-@click.group(context_settings=options.SETTINGS)
+@click.group(cls=options.Group, context_settings=options.SETTINGS)
 def command() -> None:
     """Give runs names, by which history and report refer to them.
 

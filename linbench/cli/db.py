@@ -7,9 +7,10 @@ import json
 import click
 
 from linbench.cli import options
+from linbench.text import format
 
 
-@click.group(context_settings=options.SETTINGS)
+@click.group(cls=options.Group, context_settings=options.SETTINGS)
 def command() -> None:
     """Look after a database."""
 
@@ -31,5 +32,6 @@ def check(db: str, form: str) -> int:
     else:
         for problem in problems:
             click.echo(problem)
-        click.echo(f"{db}: {len(runs)} runs, {rows} rows, {len(problems) or 'no'} problems")
+        found = format.plural(len(problems), "problem") if problems else "no problems"
+        click.echo(f"{db}: {format.plural(len(runs), 'run')}, {format.plural(rows, 'row')}, {found}")
     return StoreError.exit_code if problems else 0

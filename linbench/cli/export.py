@@ -9,6 +9,7 @@ import click
 
 from linbench.cli import options, types
 from linbench.store.exchange.export import SUFFIXES
+from linbench.text import format
 from linbench.text.terminal import printable
 
 
@@ -33,5 +34,6 @@ def command(run: str, to: str, output: str | None, db: str, form: str) -> None:
     left_out = write_run(found, to, path)
     for line in left_out:
         click.echo(f"left out: {printable(line)}", err=True)
-    record = {"run": found.id, "path": str(path), "rows": len(found.measurements) - len(left_out)}
-    click.echo(json.dumps(record) if form == "json" else f"{path}: {record['rows']} rows")
+    rows = len(found.measurements) - len(left_out)
+    record = {"run": found.id, "path": str(path), "rows": rows}
+    click.echo(json.dumps(record) if form == "json" else f"{path}: {format.plural(rows, 'row')}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from linbench.cli import options
+from linbench.text import format
 
 
 @click.command(context_settings=options.SETTINGS)
@@ -27,6 +28,6 @@ def command(file: str, db: str, form: str) -> None:
     if form == "json":
         click.echo(json.dumps({"run": run.id, "file": file, "new": new}))
     elif new:
-        click.echo(f"run {run.id}: {len(run.measurements)} rows; imported into {shown(db)}")
+        click.echo(f"run {run.id}: {format.plural(len(run.measurements), 'row')}; imported into {shown(db)}")
     else:
         click.echo(f"run {run.id} is stored in {shown(db)} already, the very same; nothing was imported")

@@ -27,7 +27,7 @@ HEADER = (
 )
 
 
-@click.group(context_settings=options.SETTINGS)
+@click.group(cls=options.Group, context_settings=options.SETTINGS)
 def command() -> None:
     """Say what kernels take of a GPU."""
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from linbench.cli import options
+from linbench.cli import options, types
 from linbench.cli.text import columns, report_broken
 
 
-@click.group(context_settings=options.SETTINGS)
+@click.group(cls=options.Group, context_settings=options.SETTINGS)
 def command() -> None:
     """Name what there is."""
 
@@ -32,7 +32,8 @@ def operators(plugin: Sequence[str], form: str) -> None:
             "complexity": found.complexity,
             "state": ", ".join(f"{spec.name} [{','.join(spec.axes)}]" for spec in found.state) or "none",
             "options": ", ".join(
-                f"{name}={'|'.join(map(str, option.allowed))}" for name, option in found.options.items()
+                f"{name}={'|'.join(map(types.scalar_text, option.allowed))}"
+                for name, option in found.options.items()
             ),
             "source": found.source,
         }

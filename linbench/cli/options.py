@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from linbench.cli import types
 from linbench.core.case import AXES, Case, Scalar
+from linbench.core.errors import unknown
 from linbench.core.timer import TIMERS
 from linbench.store import DEFAULT_DB
 from linbench.text.quantity import LARGEST_COUNT
@@ -51,6 +52,16 @@ def together(name: str, build: Callable[..., object], *decorators: Decorator) ->
         return found
 
     return decorate
+
+
+class Group(click.Group):
+    """A command of several, which says what there is where one is not known."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command."""
+        if cmd_name not in self.commands:
+            raise unknown(f"command of {ctx.command_path}:", cmd_name, self.commands)
+        return super().get_command(ctx, cmd_name)
 
 
 db = click.option(
@@ -341,8 +352,7 @@ def case_flags(case: Case) -> str:
     words = [word for axis in AXES for word in (f"--{axis}", str(getattr(case, axis)))]
     words += ["--dtype", case.dtype, "--mode", case.mode, "--device", case.device]
     for name, value in sorted(case.options.items()):
-        text = str(value).lower() if isinstance(value, bool) else str(value)
-        words += ["--option", f"{name}={text}"]
+        words += ["--option", f"{name}={types.scalar_text(value)}"]
     if case.seed:
         words += ["--seed", str(case.seed)]
     return shlex.join(words)

@@ -14,6 +14,7 @@ import click
 from linbench.cli.text import row_line
 from linbench.core.measurement import Measurement
 from linbench.core.run import Run
+from linbench.text import format
 from linbench.text.terminal import printable
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Printer:
     def start(self, run: Run) -> None:
         """Say that a run has begun."""
         self.run = run
-        self.say(f"run {run.id}: {self._total} rows")
+        self.say(f"run {run.id}: {format.plural(self._total, 'row')}")
 
     def job(self, job: Job, doing: str) -> None:
         """Show what is being measured."""

@@ -289,11 +289,9 @@ def _print_plan(schedule: Schedule, form: str) -> None:
             text = f"about {format.size(needed)}, {format.seconds(took)}"
         line = printable(f"{job.implementation:<20} {job.case}  {text}")
         click.echo(json.dumps(record) if form == "json" else line)
-    cases = len(schedule.groups)
-    click.echo(
-        f"{cases} cases, {len(schedule.jobs)} rows, about {format.seconds(total)} in all (a rough estimate)",
-        err=form == "json",
-    )
+    cases, rows = format.plural(len(schedule.groups), "case"), format.plural(len(schedule.jobs), "row")
+    line = f"{cases}, {rows}, about {format.seconds(total)} in all (a rough estimate)"
+    click.echo(line, err=form == "json")
 
 
 def _ask(rows: int) -> None:

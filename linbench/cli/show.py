@@ -8,6 +8,7 @@ import click
 
 from linbench.cli import options
 from linbench.cli.text import row_line
+from linbench.text import format
 
 
 @click.command(context_settings=options.SETTINGS)
@@ -26,7 +27,9 @@ def command(run: str, db: str, form: str) -> None:
             click.echo(json.dumps(json_row(row, found.id)))
         return
     ended = f"finished {found.finished_at}" if found.finished_at else "not finished"
-    click.echo(f"run {found.id}: began {found.created_at}, {ended}, {len(found.measurements)} rows")
+    click.echo(
+        f"run {found.id}: began {found.created_at}, {ended}, {format.plural(len(found.measurements), 'row')}"
+    )
     width = max((len(row.implementation) for row in found.measurements), default=0)
     roofs = roofs_of(found.environment.ceilings.entries)
     for row in found.measurements:

@@ -103,6 +103,11 @@ def scalar(text: str) -> Scalar:
     return text
 
 
+def scalar_text(value: Scalar) -> str:
+    """Return a value as it is typed: `scalar` makes it of that again."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 COUNTS: Final = Parsed("list", parse_counts)
 DURATION: Final = Parsed("duration", parse_duration)
 SIZE: Final = Parsed("size", parse_bytes)

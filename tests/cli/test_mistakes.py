@@ -36,7 +36,7 @@ MISTAKES = {
     "grid-file": (["run", "--grid", "nowhere.toml"], 2, "there is no such file"),
     "wrong-key": (["run", "--grid", "wrong.toml"], 2, "axes.Tt is not a key of a grid; allowed: B, tokens"),
     "command": (["rnu"], 2, "did you mean run"),
-    "flag": (["run", "--gird", "quick"], 2, "--grid"),
+    "flag": (["run", "--gird", "quick"], 2, "unknown option '--gird'; did you mean --grid"),
     "no-db": (["list", "runs"], 5, "there is no database results/linbench.db"),
     "corrupt": (["show", "--db", "corrupt.db"], 5, "not a SQLite file"),
     "foreign": (["run", "--db", "foreign.db", *SMALL], 5, "holds other tables"),
@@ -51,7 +51,11 @@ MISTAKES = {
     "percent": (["run", "--precision", "1"], 2, "--precision: '1' is not a percentage"),
     "fifo": (["list", "runs", "--db", "fifo"], 5, "is no regular file"),
     "resume-nowhere": (["run", "--resume", "latest", "--db", "nowhere.db"], 5, "there is no database"),
-    "export-form": (["export", "--to", "xlsx"], 2, "csv"),
+    "export-form": (["export", "--to", "xlsx"], 2, "--to: 'xlsx' is not one of csv, jsonl, parquet"),
+    "no-form": (["export"], 2, "missing option '--to'; see `linbench export --help`"),
+    "processes": (["run", "--processes", "x"], 2, "--processes: 'x' is not a valid integer range"),
+    "no-value": (["run", "--T"], 2, "option '--T' requires an argument"),
+    "nested": (["list", "rnus"], 2, "unknown command of linbench list: 'rnus'; did you mean runs?"),
 }  # fmt: skip
 
 
@@ -66,8 +70,8 @@ def test_one_line_and_the_right_exit_code(linbench, name):
     assert said in err
     assert "Traceback" not in out + err
     assert out == ""
-    if not err.startswith("Usage:"):  # click's own, with the usage above it
-        assert len(err.splitlines()) == 1
+    assert err.startswith("linbench: ")
+    assert len(err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("name", ["flag", "no-gpu", "no-db"])
@@ -135,3 +139,11 @@ def test_a_broken_plugin_is_shown_when_its_name_is_asked_for(linbench):
     _, err = linbench("run", "--plugin", "mine.py", "--impl", "linear/mine", code=2)
     assert "mine.py is broken and left out: SyntaxError" in err
     assert "unknown implementation 'linear/mine'" in err
+
+
+def test_a_value_that_is_not_typed_is_named_by_where_it_stands(linbench):
+    _, err = linbench("run", *SMALL, code=2, LINBENCH_TIMEOUT="soon")
+    assert err == "linbench: LINBENCH_TIMEOUT: 'soon' is not a duration; write one like 90s, 10m or 2h\n"
+    (linbench.folder / "pyproject.toml").write_text('[tool.linbench]\nmax_memory = "lots"\n')
+    _, err = linbench("run", *SMALL, code=2)
+    assert err == "linbench: [tool.linbench] max_memory: 'lots' is not a size; write one like 800M or 12GiB\n"
