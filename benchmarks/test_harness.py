@@ -16,6 +16,7 @@ from linbench.core.measurement import Measurement, Memory, Status, TensorError, 
 from linbench.core.plan import Plan
 from linbench.core.provenance import Code
 from linbench.core.run import Run
+from linbench.core.samples import Samples
 from linbench.report.page import render
 from linbench.store.store import Store
 
@@ -26,7 +27,8 @@ SAMPLES_S = tuple(1e-3 + 1e-6 * number for number in range(100))
 
 def rows(n):
     """Return n ok rows: 10 implementations, forward and backward, at as many lengths as it takes."""
-    time = Time("cpu", 1e-3, 9e-4, 1.1e-3, (50, 50), SAMPLES_S, SAMPLES_S, (0,) * 100)
+    samples = Samples(SAMPLES_S, cpu_s=SAMPLES_S, switches=(0,) * 100)
+    time = Time("cpu", 1e-3, 9e-4, 1.1e-3, (50, 50), samples=samples)
     memory = Memory(2**21, 2**20, "allocator")
     errors = {"o": TensorError(1e-7, 1e-6, 1e-5, 1.0, 0, 1e-5, (1e-7,) * 16)}
     found = []
@@ -34,7 +36,8 @@ def rows(n):
         length, rest = divmod(number, 20)
         name = f"linear/{rest % 10}"
         case = Case(1, 64 * (length + 1), 4, 64, 64, mode="fwd" if rest < 10 else "fwd_bwd")
-        found.append(Measurement("linear", name, case, Status.OK, None, time, memory, errors, 0.1, True))
+        measured = {"time": time, "memory": memory, "errors": errors, "first_call_s": 0.1}
+        found.append(Measurement("linear", name, case, Status.OK, deterministic=True, **measured))
     return found
 
 
