@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+import json
+import re
+from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 
 T = TypeVar("T")
-
+LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 _adapters: dict[type[Any], TypeAdapter[Any]] = {}
 
@@ -37,8 +40,12 @@ def decode(kind: type[T], data: object) -> T:
 
 
 def encode_text(value: object) -> bytes:
-    """Return a dataclass as one line of JSON, without its end."""
-    return adapter(type(value)).dump_json(value)
+    """Return a dataclass as one line of JSON, without its end; a lone surrogate in a text is spelled out."""
+    try:
+        return adapter(type(value)).dump_json(value)
+    except PydanticSerializationError:  # UTF-8 has no lone surrogate, and a text of a stranger's may
+        text = json.dumps(encode(value), ensure_ascii=False)
+        return LONE_SURROGATE.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text).encode()
 
 
 def decode_text(kind: type[T], text: str | bytes) -> T:

@@ -9,6 +9,7 @@ from timeouts import timeout_s
 
 from linbench.core.case import Case
 from linbench.core.measurement import Measurement, Status, Time
+from linbench.core.row import from_row
 from linbench.selftest import NAP_S
 from linbench.selftest.faults import FAULTS, PLANTED, Fault
 
@@ -39,17 +40,16 @@ def test_every_fault_is_one_row(swept):
 def test_status_and_reason(swept, fault):
     row = swept[1][fault.implementation]
     assert row["status"] == fault.status, row
-    assert fault.caught(Measurement.from_row(row))
+    assert fault.caught(from_row(row | row["case"]))
     if fault.reason is None:
         assert row["reason"] is None
         assert row["median_s"] > fault.least_s
-        assert row["n"] >= 5
+        assert sum(row["processes"]) >= 5
         assert row["ci_low_s"] <= row["median_s"] <= row["ci_high_s"]
     else:
         assert fault.reason in row["reason"]
         assert "\n" not in row["reason"]
-        assert row["median_s"] is row["peak_bytes"] is None
-        assert row["n"] == 0
+        assert row["median_s"] is row["processes"] is row["peak_bytes"] is None
 
 
 def test_a_wrong_row_says_how_wrong(swept):
@@ -102,7 +102,7 @@ def test_a_result_kept_by_address_is_caught_with_one_head_and_one_sequence_too(l
 def row_of(status, reason=None, median_s=None, deterministic=True):
     time = None if median_s is None else Time("cpu", median_s, median_s, median_s, (1,))
     case = Case(1, 8, 1, 4, 4)
-    return Measurement("planted", "planted/x", case, status, reason, time, deterministic=deterministic)
+    return Measurement("planted", "planted/x", case, status, reason, time=time, deterministic=deterministic)
 
 
 def test_a_fault_can_be_missed():

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from timeouts import timeout_s
 
-import linbench.execution.worker
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Status
+from linbench.execution.client import WorkerLost, spawn
 from linbench.execution.fork import Zygote
-from linbench.execution.process import Launch, WorkerLost, spawn
+from linbench.execution.messages import PROTOCOL, Check, CloseCases, OpenCase
+from linbench.execution.process import Launch
 
 PLUGIN = """
 import os, sys
@@ -47,7 +48,7 @@ def dying(tmp_path):
 def case(loaded):
     from linbench import Case
 
-    return loaded.operator("linear").complete(Case(1, 16, 1, 4, 4)).to_json()
+    return loaded.operator("linear").complete(Case(1, 16, 1, 4, 4))
 
 
 def test_each_worker_is_a_process_of_its_own_in_a_session_of_its_own(zygote):
@@ -56,7 +57,7 @@ def test_each_worker_is_a_process_of_its_own_in_a_session_of_its_own(zygote):
         pids = [worker._process.pid for worker in (one, other)]
         assert len({*pids, zygote._process.pid, os.getpid()}) == 4
         assert [os.getsid(pid) for pid in pids] == pids
-        assert one.about["torch"] == other.about["torch"]
+        assert one.about.torch == other.about.torch
     finally:
         one.end()
         other.end()
@@ -64,14 +65,14 @@ def test_each_worker_is_a_process_of_its_own_in_a_session_of_its_own(zygote):
 
 def test_a_death_is_told_with_its_code_and_last_words_and_the_next_worker_is_sound(zygote, loaded, dying):
     worker = zygote.fork(dying)
-    opening = {"do": "open", "operator": "linear", "case": case(loaded), "oracle": None}
-    assert worker.ask(opening, timeout_s(60))["status"] is Status.OK
-    check = {"do": "check", "implementation": "linear/dies", "timer": "cpu", "timeout_s": 60.0}
+    opening = OpenCase("linear", case(loaded), None)
+    oracle = worker.ask(opening, timeout_s(60)).oracle
     with pytest.raises(WorkerLost, match="exited with code 7: last words") as lost:
-        worker.ask(check | {"once": False, "study": False}, timeout_s(60))
+        worker.ask(Check("linear/dies", "cpu", 60.0), timeout_s(60))
     assert lost.value.status is Status.CRASHED
     next_one = zygote.fork(PLAIN)
-    assert next_one.ask(opening, timeout_s(60))["status"] is Status.OK
+    assert next_one.ask(opening, timeout_s(60)).oracle == oracle
+    assert next_one.ask(replace(opening, oracle=oracle), timeout_s(60)).oracle is None
     next_one.end()
 
 
@@ -85,9 +86,9 @@ def test_workers_of_one_zygote_load_their_own_plugins_from_their_own_path(zygote
         worker = zygote.fork(launch)
         found.append(worker.about)
         worker.end()
-    assert ["linear/dies" in about["implementations"] for about in found] == [True, False, False]
-    assert ["linear/chunk" in about["implementations"] for about in found] == [True, False, True]
-    assert next(iter(found[1]["broken"].values())) == "OSError: no such kernel"
+    assert ["linear/dies" in about.implementations for about in found] == [True, False, False]
+    assert ["linear/chunk" in about.implementations for about in found] == [True, False, True]
+    assert next(iter(found[1].broken.values())) == "OSError: no such kernel"
 
 
 def test_an_ended_worker_leaves_no_process(zygote):
@@ -102,7 +103,7 @@ def test_a_hung_worker_is_ended(zygote):
     worker = zygote.fork(PLAIN)
     os.kill(worker._process.pid, signal.SIGSTOP)
     with pytest.raises(WorkerLost) as lost:
-        worker.ask({"do": "close"}, 0.2)
+        worker.ask(CloseCases(), 0.2)
     assert lost.value.status is Status.TIMEOUT
 
 
@@ -137,7 +138,7 @@ def test_what_cannot_be_started_is_said(interpreter, reason, request):
 
 
 def test_another_protocol_is_refused(monkeypatch):
-    monkeypatch.setattr("linbench.execution.process.PROTOCOL", 99)
-    with pytest.raises(EnvironmentRefused, match="speaks protocol 1 and this linbench 99; install the same"):
+    monkeypatch.setattr("linbench.execution.client.PROTOCOL", 99)
+    said = f"speaks protocol {PROTOCOL} and this linbench 99; install the same"
+    with pytest.raises(EnvironmentRefused, match=said):
         spawn(Launch((), 4 * GIB))
-    assert linbench.execution.worker.PROTOCOL == 1

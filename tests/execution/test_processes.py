@@ -4,12 +4,14 @@ import json
 from statistics import median
 
 import pytest
+from fake_worker import CHECKED, MEMORY
 
 from linbench.core.case import Case
 from linbench.core.measurement import Status
+from linbench.core.samples import Samples
+from linbench.core.telemetry import Range, Reading
 from linbench.execution.schedule import Job
-from linbench.execution.trial import Taken, Trial
-from linbench.measure.telemetry import Reading
+from linbench.execution.trial import Trial, Turn
 from linbench.statistics.interval import process_interval
 from linbench.store.store import Store
 
@@ -47,8 +49,8 @@ def test_every_process_takes_samples_and_the_interval_is_over_them(linbench):
     for measurement in store.run("latest", with_samples=True).measurements:
         row, time = rows[measurement.implementation], measurement.time
         assert len(row["processes"]) == 3
-        assert sum(row["processes"]) == row["n"] == len(time.samples_s)
-        samples, medians = list(time.samples_s), []
+        assert sum(row["processes"]) == len(time.samples)
+        samples, medians = list(time.samples.time_s), []
         for count in row["processes"]:
             medians.append(median(samples[:count]))
             del samples[:count]
@@ -76,9 +78,8 @@ def test_a_later_process_is_checked_too(linbench):
 
 def trial_of(*processes, precision=0.01):
     trial = Trial(Job("linear/x", "linear", Case(1, 8, 1, 4, 4)), precision)
-    trial.answer = {"timer": "cpu"}
-    trial.memory = {"peak_bytes": 2, "extra_bytes": 1, "meter": "allocator"}
-    trial.processes = [Taken(list(samples)) for samples in processes]
+    trial.checked, trial.memory = CHECKED, MEMORY
+    trial.processes = [Turn(Samples(tuple(time_s))) for time_s in processes]
     return trial
 
 
@@ -103,27 +104,34 @@ def test_a_trial_that_ended_keeps_no_time():
 
 
 def test_what_a_sample_has_beside_its_time_is_kept_in_the_same_order():
-    trial = trial_of([1.0, 2.0], [3.0])
-    trial.processes[0].cpu_s, trial.processes[1].cpu_s = [0.5, 1.5], [3.0]
-    trial.processes[0].switches, trial.processes[1].switches = [0, 4], [1]
-    trial.processes[0].anchor_s, trial.processes[1].anchor_s = [0.25, 0.5, 4.0], [1.0]
+    trial = trial_of()
+    trial.processes = [
+        Turn(Samples((1.0, 2.0), cpu_s=(0.5, 1.5), switches=(0, 4)), Samples((0.25, 0.5, 4.0))),
+        Turn(Samples((3.0,), cpu_s=(3.0,), switches=(1,)), Samples((1.0,))),
+    ]
     time = trial.measurement().time
-    assert (time.samples_s, time.cpu_s, time.switches) == ((1.0, 2.0, 3.0), (0.5, 1.5, 3.0), (0, 4, 1))
+    assert time.samples == Samples((1.0, 2.0, 3.0), cpu_s=(0.5, 1.5, 3.0), switches=(0, 4, 1))
     assert (time.cpu_median_s, time.kernels_median_s, time.anchor_median_s) == (2.0, None, 0.75)
 
 
 def test_flags_say_what_the_machine_did_meanwhile():
-    trial = trial_of([1.0] * 10, [1.0] * 10)
-    trial.cores = 2
-    assert trial.measurement().flags == ()
-    trial.processes[0].readings = [Reading(1.0, 0.5, others_cores=0.1)] * 2
-    assert trial.measurement().flags == ()
-    trial.processes[1].readings = [Reading(1.0, 0.5, others_cores=0.6), Reading(1.0, 0.5, cpu_throttles=1)]
-    row = trial.measurement()
+    calm, hot = [Reading(1.0, 0.5, others_cores=0.1)] * 2, Reading(1.0, 0.5, cpu_throttles=1)
+    shared, stolen = Reading(1.0, 0.5, others_cores=0.6), Reading(1.0, 0.5, steal_cores=2.0)
+
+    def row_of(*readings, contended=0):
+        trial = trial_of([], [])
+        trial.cores = 2
+        marks = [(1,) * contended + (0,) * (10 - contended), (0,) * 10]
+        trial.processes = [
+            Turn(Samples((1.0,) * 10, contended=one), readings=tuple(readings)) for one in marks
+        ]
+        return trial.measurement()
+
+    assert row_of().flags == row_of(*calm).flags == ()
+    row = row_of(*calm, shared, hot)
     assert row.flags == ("throttled",)  # 0.2 of 2 processors in the mean is 10%, and no more
-    assert row.telemetry["during"]["others_cores"] == [0, 0.1, 0.6]
-    trial.processes[1].readings[1:] = [Reading(1.0, 0.5, steal_cores=2.0)]
-    assert trial.measurement().flags == ("contended",)
-    trial.processes[1].readings[1:] = []
-    trial.processes[0].contended = 5
-    assert trial.measurement().flags == ("contended",)
+    assert row.telemetry.during["others_cores"] == Range(0, 0.1, 0.6)
+    assert row.telemetry.throttles == ("processor too hot",)
+    assert row_of(*calm, shared, stolen).flags == ("contended",)
+    assert row_of(*calm, contended=4).flags == ()
+    assert row_of(*calm, contended=5).flags == ("contended",)

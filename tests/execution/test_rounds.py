@@ -3,27 +3,39 @@
 from dataclasses import replace
 
 import pytest
+from fake_worker import CHECKED, FakeWorker, oracle, timed, usual
 
 from linbench import api
-from linbench.core.grid import typed_axes
-from linbench.core.measurement import Status
+from linbench.core.grid import Axes
+from linbench.core.measurement import Memory
 from linbench.core.plan import Settings
+from linbench.core.samples import Samples
+from linbench.core.telemetry import Reading
 from linbench.execution import runner
-from linbench.measure.telemetry import Reading
+from linbench.execution.messages import (
+    OpenCase,
+    OracleSaid,
+    Study,
+    TakeTurn,
+    TimeAnchor,
+    Timed,
+    Weigh,
+    Weighed,
+)
 
 CALM, BUSY = Reading(1.0, 1.0), Reading(1.0, 1.0, others_cores=8.0)
 
 
 class Machine:
-    """Stands for workers and telemetry: each turn gives the next script's samples and reading."""
+    """Stands for workers and the monitor: each turn gives the next script's samples and reading."""
 
     def __init__(self, turns, call_s=0.001):
         self.turns, self.call_s, self.taken, self.weighed, self.reading = iter(turns), call_s, [], 0, CALM
 
-    def slot(self, *_):
-        return Slot(self)
+    def spawn(self, _):
+        return FakeWorker(self.answer)
 
-    def telemetry(self, _):
+    def monitor(self, _):
         return self
 
     age_s = 0.0
@@ -32,49 +44,36 @@ class Machine:
         found, self.reading = self.reading, CALM
         return found
 
-
-class Slot:
-    def __init__(self, machine):
-        self.machine, self.checked = machine, set()
-
-    def open(self, job, oracle):
-        return {"sample": {}, "budgets": {}, "approximation": {"o": 0.5}} if oracle is None else None
-
-    def ask(self, message, timeout_s, watch=None):
-        assert timeout_s > 0
-        if message["do"] == "check":
-            memory = {"peak_bytes": 2, "extra_bytes": 1, "meter": "allocator"}
-            answer = {"errors": {}, "timer": "cpu", "call_s": self.machine.call_s}
-            return {"status": Status.OK, **answer, **({"memory": memory} if self.machine.call_s < 2 else {})}
-        if message["do"] == "weigh":
-            self.machine.weighed += 1
-            return {"status": Status.OK, "memory": {"peak_bytes": 9, "extra_bytes": 8, "meter": "rss"}}
-        if message["do"] == "anchor":
-            assert (message["timer"], message["device"]) == ("cpu", "cpu")
-            return {"status": Status.OK, "anchor_s": [0.5, 9.0, 0.25]}
-        samples, reading, contended = next(self.machine.turns)
-        self.machine.taken.append(message["implementation"])
-        self.machine.reading = reading
-        beside = {"cpu_s": samples, "switches": [0] * len(samples), "kernels_s": []}
-        return {"status": Status.OK, "samples_s": samples, "contended": contended, **beside}
-
-    def close(self):
-        self.checked.clear()
-
-    def end(self):
-        pass
+    def answer(self, request):
+        match request:
+            case OpenCase(oracle=None):
+                return OracleSaid(oracle(o=0.5))
+            case Study():
+                memory = Memory(2, 1, "allocator") if self.call_s < 2 else None
+                return replace(CHECKED, call_s=self.call_s, memory=memory)
+            case Weigh():
+                self.weighed += 1
+                return Weighed(Memory(9, 8, "rss"))
+            case TimeAnchor():
+                assert request == TimeAnchor("cpu", "cpu")
+                return timed(0.5, 9.0, 0.25)
+            case TakeTurn():
+                time_s, self.reading, contended = next(self.turns)
+                self.taken.append(request.implementation)
+                marks = (1,) * contended + (0,) * (len(time_s) - contended)
+                zeros = (0,) * len(time_s)
+                return Timed(Samples(time_s, cpu_s=time_s, switches=zeros, contended=marks))
+        return usual(request)
 
 
 @pytest.fixture
 def measured(monkeypatch):
     def measure(turns, implementations=("linear/chunk",), call_s=0.001, **settings):
         machine = Machine(turns, call_s)
-        monkeypatch.setattr(runner, "Slot", machine.slot)
-        monkeypatch.setattr(runner, "Telemetry", machine.telemetry)
+        monkeypatch.setattr(runner, "spawn", machine.spawn)
+        monkeypatch.setattr(runner, "Monitor", machine.monitor)
         asked = replace(Settings(processes=3, min_time_s=0.6, max_time_s=0.6), **settings)
-        schedule = api.plan_run(
-            None, impl=implementations, device="cpu", settings=asked, axes=typed_axes(T=64)
-        )
+        schedule = api.plan_run(None, impl=implementations, device="cpu", settings=asked, axes=Axes(T=[64]))
         with runner.Runner(api.registry, schedule) as found:
             (rows,) = found.measure()
         return rows, machine
@@ -83,7 +82,7 @@ def measured(monkeypatch):
 
 
 def steady(number, reading=CALM, contended=0):
-    return [([1.0] * 10, reading, contended)] * number
+    return [((1.0,) * 10, reading, contended)] * number
 
 
 def test_two_rounds_in_each_of_three_processes_are_enough_for_a_steady_row(measured):
@@ -91,14 +90,14 @@ def test_two_rounds_in_each_of_three_processes_are_enough_for_a_steady_row(measu
     assert row.time.processes == (20, 20, 20)
     assert len(machine.taken) == 6
     assert row.flags == ()
-    assert row.telemetry["rounds_again"] == 0
-    assert row.telemetry["before"]["load"] == 1.0
+    assert row.telemetry.rounds_again == 0
+    assert row.telemetry.before.load == 1.0
     assert row.approximation == {"o": 0.5}
     assert row.time.anchor_median_s == 0.5
 
 
 def test_a_process_goes_on_until_its_median_is_known_or_the_time_is_up(measured):
-    wide = [([1.0, 1.5] * 5, CALM, 0)] * 100
+    wide = [((1.0, 1.5) * 5, CALM, 0)] * 100
     (row,), machine = measured(wide, max_time_s=1.2)
     assert row.time.processes == (40, 40, 40)  # twice --min-time
     assert len(machine.taken) == 12
@@ -107,19 +106,19 @@ def test_a_process_goes_on_until_its_median_is_known_or_the_time_is_up(measured)
 
 
 def test_a_round_that_others_disturbed_is_measured_again_whole(measured):
-    turns = [([9.0] * 10, CALM, 0), ([9.0] * 10, BUSY, 0), *steady(100)]
+    turns = [((9.0,) * 10, CALM, 0), ((9.0,) * 10, BUSY, 0), *steady(100)]
     rows, machine = measured(turns, ("linear/chunk", "linear/naive"))
     assert sorted(machine.taken[:2]) == sorted(machine.taken[2:4]) == ["linear/chunk", "linear/naive"]
     for row in rows:
-        assert set(row.time.samples_s) == {1.0}
-        assert row.telemetry["rounds_again"] == 1
+        assert set(row.time.samples.time_s) == {1.0}
+        assert row.telemetry.rounds_again == 1
         assert row.flags == ()
 
 
 def test_a_round_with_contended_calls_is_measured_again_at_most_three_times(measured):
     (row,), machine = measured(steady(100, contended=3))
     assert len(machine.taken) == 6 + 3
-    assert row.telemetry["rounds_again"] == 3
+    assert row.telemetry.rounds_again == 3
     assert row.time.processes == (20, 20, 20)
     assert row.flags == ("contended",)
 
@@ -131,9 +130,9 @@ def test_a_few_contended_calls_are_no_reason(measured):
 
 
 def test_a_long_call_is_weighed_apart_and_never_measured_again(measured):
-    (row,), machine = measured([([30.0], BUSY, 0)] * 3, call_s=30.0)
+    (row,), machine = measured([((30.0,), BUSY, 0)] * 3, call_s=30.0)
     assert machine.weighed == 1
     assert row.memory.meter == "rss"
     assert row.memory.extra_bytes == 8
-    assert row.telemetry["rounds_again"] == 0
+    assert row.telemetry.rounds_again == 0
     assert row.flags == ("contended",)

@@ -3,18 +3,39 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
+import torch
 
 from linbench import Case
+from linbench.core.implementation import needs
+from linbench.core.measurement import Cause, Status
 from linbench.core.registry import registry
+from linbench.core.work import Work
+from linbench.execution.messages import (
+    AskSupport,
+    Check,
+    CheckOnce,
+    CloseCases,
+    Done,
+    Failed,
+    JudgeTurn,
+    MeasureCeilings,
+    OpenCase,
+    OracleSaid,
+    Study,
+    TakeTurn,
+    TimeAnchor,
+    Timed,
+)
 from linbench.execution.pipe import Garbage, Hung, Pipe, PipeClosed
 from linbench.execution.worker import Worker
 from linbench.measure.timers import CannotCapture
 
 ONLY_WHAT_A_WORKER_NEEDS = """
 import sys
-NOT_NEEDED = {"click", "rich", "pydantic", "sqlalchemy", "alembic", "plotly", "pandas", "jinja2"}
+NOT_NEEDED = {"click", "rich", "sqlalchemy", "alembic", "plotly", "pandas", "jinja2"}
 class Block:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in NOT_NEEDED:
@@ -32,20 +53,20 @@ def pipes():
     return Pipe(one[0], two[1]), Pipe(two[0], one[1])
 
 
-def test_messages_pass_both_ways_in_order():
+def test_lines_pass_both_ways_in_order():
     here, there = pipes()
-    here.send({"a": 1})
-    here.send({"b": "line\nbreak"})
-    assert [there.receive(1), there.receive(1)] == [{"a": 1}, {"b": "line\nbreak"}]
-    there.send({"c": [1.5]})
-    assert here.receive(1) == {"c": [1.5]}
+    here.send(b"one")
+    here.send(b'{"two": "line\\nbreak"}')
+    assert [there.receive(1), there.receive(1)] == [b"one", b'{"two": "line\\nbreak"}']
+    there.send(b"")
+    assert here.receive(1) == b""
 
 
-@pytest.mark.parametrize("line", [b"not json\n", b"[1]\n", b"\xff\xfe\n", b'"text"\n'])
-def test_what_is_no_message_is_garbage(line):
+def test_a_line_without_end_is_garbage(monkeypatch):
+    monkeypatch.setattr("linbench.execution.pipe.MAX_MESSAGE_BYTES", 100)
     read, write = os.pipe()
-    os.write(write, line)
-    with pytest.raises(Garbage):
+    os.write(write, b"x" * 101)
+    with pytest.raises(Garbage, match="a line of more than 100 bytes"):
         Pipe(read, write).receive(1)
 
 
@@ -57,7 +78,7 @@ def test_silence_and_a_closed_end_are_told_apart():
     with pytest.raises(PipeClosed):
         here.receive(1)
     with pytest.raises(PipeClosed):
-        here.send({"a": 1})
+        here.send(b"one")
 
 
 def test_a_worker_needs_no_more_than_torch_and_the_core():
@@ -65,46 +86,72 @@ def test_a_worker_needs_no_more_than_torch_and_the_core():
     assert done.returncode == 0, done.stderr
 
 
-CHECK = {"do": "check", "implementation": "linear/naive", "timer": "cpu", "timeout_s": 60.0}
-TURN = {"do": "turn", "implementation": "linear/naive", "timer": "cpu", "budget_s": 0.01, "max_samples": 5}
+NAME = "linear/naive"
+CHECK = Check(NAME, "cpu", 60.0)
+ONCE = CheckOnce(NAME)
 
 
 @pytest.fixture
-def worker():
+def case():
     registry.load()
+    return registry.operator("linear").complete(Case(1, 16, 1, 4, 4))
+
+
+@pytest.fixture
+def worker(case):
     made = Worker(registry)
-    case = registry.operator("linear").complete(Case(1, 16, 1, 4, 4)).to_json()
-    assert made.answer({"do": "open", "operator": "linear", "case": case, "oracle": None})["status"] == "ok"
+    said = made.answer(OpenCase("linear", case, None))
+    assert isinstance(said, OracleSaid)
+    assert said.oracle.sample.keys() == said.oracle.budgets.keys() == {"o"}
     return made
 
 
+@pytest.fixture
+def plugged(monkeypatch):
+    """Have linear/naive compute what a test says."""
+
+    def plug(function):
+        monkeypatch.setitem(registry.implementation(NAME).functions, "fwd", function)
+
+    return plug
+
+
 def test_a_turn_answers_what_its_timer_told_of_each_sample(worker):
-    checked = worker.answer(CHECK | {"once": False, "study": False})
-    assert checked["timer"] == "cpu"
-    answer = worker.answer(TURN)
-    assert answer["status"] == "ok"
-    assert 1 <= len(answer["samples_s"]) == len(answer["cpu_s"]) == len(answer["switches"]) <= 5
-    assert all(cpu_s > 0 for cpu_s in answer["cpu_s"])
-    assert answer["kernels_s"] == []
+    checked = worker.answer(CHECK)
+    assert checked.timer == "cpu"
+    assert checked.call_s > 0
+    samples = worker.answer(TakeTurn(NAME, "cpu", 0.01, 5)).samples
+    assert 1 <= len(samples) == len(samples.cpu_s) == len(samples.switches) == len(samples.contended) <= 5
+    assert all(cpu_s > 0 for cpu_s in samples.cpu_s)
+    assert samples.kernels_s == samples.enqueue_s == ()
+    assert worker.answer(JudgeTurn(NAME)) == Done()
 
 
-@pytest.mark.parametrize("once", [False, True])
-def test_what_is_checked_says_its_work(worker, once):
-    operator, made = registry.operator("linear"), registry.implementation("linear/naive")
-    case = operator.complete(Case(1, 16, 1, 4, 4))
-    answer = worker.answer(CHECK | {"once": once, "study": True})
-    assert answer["work"] == {
-        "useful_flops": 4 * 16 * 4 * 4,
-        "algorithmic_flops": made.flops(case),
-        "fewest_bytes": 4 * 4 * 16 * 4,  # q, k, v and o
-    }
+def test_a_study_tells_more_than_a_check_and_a_check_more_than_once(worker):
+    once, check, study = (worker.answer(one) for one in (ONCE, CHECK, Study(NAME, "cpu", 60.0)))
+    for checked in (once, check, study):
+        assert 0 < checked.errors["o"].rel_l2 < 1e-5
+        assert checked.first_call_s > 0
+    assert (once.timer, once.call_s) == ("", None)
+    assert (check.deterministic, check.memory, once.deterministic, once.memory) == (None,) * 4
+    assert study.deterministic is True
+    assert study.memory.output_bytes == 16 * 4 * 4
+    assert study.call_s > 0
+
+
+@pytest.mark.parametrize("request_of", [CheckOnce, lambda name: Study(name, "cpu", 60.0)])
+def test_what_is_checked_says_its_work(worker, case, request_of):
+    assert worker.answer(request_of(NAME)).work == Work(
+        useful_flops=4 * 16 * 4 * 4,
+        algorithmic_flops=registry.implementation(NAME).flops(case),
+        fewest_bytes=4 * 4 * 16 * 4,  # q, k, v and o
+    )
 
 
 def test_an_implementation_that_declares_no_operations_has_none(worker, monkeypatch):
-    monkeypatch.setattr(registry.implementation("linear/naive"), "flops", None)
-    work = worker.answer(CHECK | {"once": True, "study": True})["work"]
-    assert work["algorithmic_flops"] is None
-    assert work["useful_flops"] == 4 * 16 * 4 * 4
+    monkeypatch.setattr(registry.implementation(NAME), "flops", None)
+    work = worker.answer(ONCE).work
+    assert (work.algorithmic_flops, work.useful_flops) == (None, 4 * 16 * 4 * 4)
 
 
 @pytest.mark.parametrize(
@@ -115,28 +162,100 @@ def test_an_implementation_that_declares_no_operations_has_none(worker, monkeypa
     ],
 )
 def test_operations_that_cannot_be_are_an_error(worker, monkeypatch, declared, said):
-    monkeypatch.setattr(registry.implementation("linear/naive"), "flops", declared)
-    answer = worker.answer(CHECK | {"once": True, "study": True})
-    assert answer["status"] == "error"
-    assert answer["reason"].startswith("its cost or flops failed: ")
-    assert said in answer["reason"]
+    monkeypatch.setattr(registry.implementation(NAME), "flops", declared)
+    failed = worker.answer(ONCE)
+    assert (failed.status, failed.errors, failed.must_end) == (Status.ERROR, {}, False)
+    assert failed.reason.startswith("its cost or flops failed: ")
+    assert said in failed.reason
+
+
+@pytest.mark.parametrize("request_of", [CheckOnce, lambda name: Check(name, "cpu", 60.0)])
+def test_a_wrong_result_is_told_with_its_errors(worker, plugged, request_of):
+    plugged(lambda q, k, v, **_: 2 * v + 0 * (q + k))
+    failed = worker.answer(request_of(NAME))
+    assert failed.status is Status.WRONG
+    assert failed.reason.startswith("o is off by")
+    assert failed.errors["o"].rel_l2 > 0.1
+    assert len(failed.errors["o"].by_position) == 16
+
+
+def test_a_view_of_an_input_is_told_beside_what_else_is_wrong(worker, plugged):
+    def view(q, k, v, **_):
+        del q, k
+        return v
+
+    plugged(view)
+    failed = worker.answer(ONCE)
+    assert failed.status is Status.WRONG
+    assert failed.reason.startswith("o is off by")
+    assert failed.reason.endswith("; returns a view of its input v")
+
+
+def test_a_result_that_goes_wrong_when_timed_is_told(worker, plugged):
+    right = registry.implementation(NAME).function("fwd")
+    factors = [1]
+    plugged(lambda q, k, v, **options: right(q, k, v, **options) * factors[-1])
+    assert worker.answer(CHECK).timer == "cpu"
+    factors.append(2)
+    assert isinstance(worker.answer(TakeTurn(NAME, "cpu", 0.01, 5)), Timed)
+    failed = worker.answer(JudgeTurn(NAME))
+    assert (failed.status, failed.errors["o"].rel_l2) == (Status.WRONG, pytest.approx(1, rel=1e-3))
+    assert failed.reason.startswith("right at first, but not when timed: o is off by")
+
+
+def test_settings_that_were_changed_are_blamed_on_what_was_asked(worker, plugged):
+    right = registry.implementation(NAME).function("fwd")
+
+    def changing(q, k, v, **options):
+        torch.set_float32_matmul_precision("high")
+        return right(q, k, v, **options)
+
+    plugged(changing)
+    failed = worker.answer(ONCE)
+    assert failed.status is Status.WRONG
+    assert failed.reason == "leaves the process's float32 matmul precision changed"
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert failed.errors.keys() == {"o"}
+
+
+def test_why_a_case_is_not_taken_is_told_with_its_cause(worker, case, monkeypatch):
+    assert worker.answer(AskSupport(NAME, case)) == Done()
+    monkeypatch.setattr(registry.implementation(NAME), "rule", needs(modules=["no_such_module"]))
+    due = Failed(
+        Status.UNSUPPORTED,
+        "needs the Python module no_such_module, which is not installed",
+        Cause.MISSING_MODULE,
+    )
+    assert worker.answer(AskSupport(NAME, case)) == worker.answer(ONCE) == worker.answer(CHECK) == due
+
+
+def test_cases_that_were_closed_are_gone(worker):
+    assert worker.answer(CHECK).timer == "cpu"
+    assert worker.answer(CloseCases()) == Done()
+    assert worker.answer(TakeTurn(NAME, "cpu", 0.01, 5)).status is Status.ERROR
+    assert worker.answer(ONCE).status is Status.ERROR
+
+
+def test_what_is_no_request_of_a_runs_is_an_error(worker):
+    failed = worker.answer(MeasureCeilings("cpu"))
+    assert (failed.status, failed.reason) == (
+        Status.ERROR,
+        "TypeError: MeasureCeilings is no request of a run's",
+    )
 
 
 def test_the_anchor_is_timed_for_a_few_milliseconds(worker):
-    first, second = (
-        worker.answer({"do": "anchor", "timer": "cpu", "device": "cpu"})["anchor_s"] for _ in range(2)
-    )
-    for taken in (first, second):
-        assert 1 <= len(taken) <= 8
-        assert all(seconds > 0 for seconds in taken)
-        assert sum(taken[:-1]) < 0.002
+    for _ in range(2):
+        samples = worker.answer(TimeAnchor("cpu", "cpu")).samples
+        assert 1 <= len(samples) <= 8
+        assert all(seconds > 0 for seconds in samples.time_s)
+        assert sum(samples.time_s[:-1]) < 0.002
 
 
 def test_a_timer_that_is_not_there_times_nothing_and_none_stands_in_for_it(worker):
-    answer = worker.answer(CHECK | {"once": False, "study": False, "timer": "cupti"})
-    assert answer["status"] == "error"
-    assert "timer 'cupti' is not one of those on cpu: cpu" in answer["reason"]
-    assert "call_s" not in answer
+    failed = worker.answer(replace(CHECK, timer="cupti"))
+    assert failed.status is Status.ERROR
+    assert "timer 'cupti' is not one of those on cpu: cpu" in failed.reason
 
 
 def test_a_worker_in_which_a_capture_failed_is_replaced(worker, monkeypatch):
@@ -147,6 +266,5 @@ def test_a_worker_in_which_a_capture_failed_is_replaced(worker, monkeypatch):
             raise CannotCapture("cuda_graph_hot cannot capture the call: why")
 
     monkeypatch.setattr("linbench.execution.worker.timer_for", lambda *_: Uncapturing())
-    answer = worker.answer(CHECK | {"once": False, "study": False})
     reason = "cuda_graph_hot cannot capture the call: why"
-    assert answer == {"status": "unsupported", "reason": reason, "recycle": True}
+    assert worker.answer(CHECK) == Failed(Status.UNSUPPORTED, reason, must_end=True)

@@ -6,7 +6,7 @@ import sys
 import psutil
 import pytest
 
-from linbench.execution.process import resident_bytes
+from linbench.execution.resident import resident_bytes
 
 HOLD = "import sys; held = bytearray(b'x') * int(sys.argv[1]); print(flush=True); sys.stdin.read()"
 NEST = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1], sys.argv[2]])"
