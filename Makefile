@@ -6,6 +6,8 @@ PYTHON ?= python3
 GRID ?= quick
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Modules are compiled when they are imported, which most of torch's never are.
+INSTALL = $(BIN)/python -m pip install --quiet --no-compile -c $(CONSTRAINTS)
 JOBS ?= $(shell nproc)
 PYTEST := $(BIN)/python -m pytest
 SIDE_BY_SIDE := $(PYTEST) -n $(JOBS) --maxprocesses 8
@@ -58,9 +60,9 @@ $(VENV)/constraints.txt: constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -c 'from importlib.metadata import distributions as d; print(*{f"{x.name}=={x.version}" for x in d() if x.name in ("torch", "triton")}, sep="\n")' >> $@
 
 $(VENV)/installed-bench: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) -e '.$(if $(CUDA),[$(CUDA)])'
+	$(INSTALL) -e '.$(if $(CUDA),[$(CUDA)])'
 	touch $@
 
 $(VENV)/installed-test: pyproject.toml $(CONSTRAINTS) $(shell find tests/third_party -name '*.py') | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) -e '.[test$(comma)check$(if $(CUDA),$(comma)$(CUDA))]' ./tests/third_party
+	$(INSTALL) -e '.[test$(comma)check$(if $(CUDA),$(comma)$(CUDA))]' ./tests/third_party
 	touch $@
