@@ -160,13 +160,22 @@ def cpu_seconds(words, folder):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+@pytest.fixture(scope="module")
+def filled(command_line):
+    """The command line in a folder with a run of 84 rows, which were checked and not timed."""
+    command = command_line("filled")
+    words = ["--impl", "linear/chunk", "--T", ",".join(map(str, range(16, 100))), "--H", "1", "--D", "8"]
+    command("run", *words, "--mode", "fwd", "--device", "cpu", "--once", "--no-report")
+    return command
+
+
 @pytest.mark.serial  # it bounds processor time
 @pytest.mark.parametrize(
     ("words", "bound_s"),
     [(["--help"], 0.2), (["list", "grids"], 1.0), (["list", "runs"], 1.0), (["show"], 1.0)],
 )
-def test_start_up_in_cpu_time(measured, words, bound_s):
-    assert min(cpu_seconds(words, measured.folder) for _ in range(5)) < bound_s * slowness()
+def test_start_up_in_cpu_time(filled, words, bound_s):
+    assert min(cpu_seconds(words, filled.folder) for _ in range(5)) < bound_s * slowness()
 
 
 def test_list_names_what_there_is(measured):
