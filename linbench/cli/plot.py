@@ -9,13 +9,14 @@ from pathlib import Path
 import click
 
 from linbench.cli import options
+from linbench.cli.chart import ChartChoice, chart_choice, charted
 from linbench.cli.report import check_report_path
 from linbench.core.errors import UsageError
 
 
 @click.command(context_settings=options.SETTINGS)
-@click.argument("runs", metavar="RUN...", nargs=-1)
-@options.chart
+@click.argument("runs", metavar="[RUN]...", nargs=-1)
+@chart_choice
 @click.option("--style", default="neurips", show_default=True, metavar="neurips|icml|iclr|acl|slides")
 @click.option(
     "--width", default="text", show_default=True, metavar="text|column", help="Of the venue's page."
@@ -25,7 +26,7 @@ from linbench.core.errors import UsageError
 @options.output_format("json")
 def command(
     runs: tuple[str, ...],
-    choice: options.ChartChoice,
+    choice: ChartChoice,
     style: str,
     width: str,
     output: str,
@@ -45,7 +46,7 @@ def command(
     page, path = venue(style), Path(output)
     inches = width_in(page, width)
     figure_form(path)
-    found, chart = options.charted(runs, db, choice)
+    found, chart = charted(runs, db, choice)
     check_report_path(path)
     words = options.typed_words(db, sys.argv[1:])
     made = record(chart, found, words, Look(style, width, inches))

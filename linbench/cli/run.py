@@ -76,7 +76,9 @@ sampling = options.together(
     "sampling",
     _sampling,
     click.option("--once", is_flag=True, help="Run everything once, checked and untimed."),
-    click.option("--processes", type=click.IntRange(1, 64), help="Workers a row.  [default: 5; 3 on CUDA]"),
+    click.option(
+        "--processes", type=click.IntRange(1, 64), metavar="N", help="Workers a row.  [default: 5; 3 on CUDA]"
+    ),
     click.option(
         "--precision",
         type=types.PERCENT,
@@ -100,7 +102,12 @@ sampling = options.together(
         help="Timed seconds a row to reach the precision.  [default: twice --min-time]",
     ),
     click.option(
-        "--samples", default=2000, show_default=True, type=click.IntRange(1), help="Most timed calls a row."
+        "--samples",
+        default=2000,
+        show_default=True,
+        type=click.IntRange(1),
+        metavar="N",
+        help="Most timed calls a row.",
     ),
 )
 

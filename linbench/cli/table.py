@@ -8,19 +8,18 @@ from pathlib import Path
 import click
 
 from linbench.cli import options
+from linbench.cli.chart import ChartChoice, chart_choice, charted
 from linbench.cli.report import check_report_path
 from linbench.core.errors import UsageError
 
 
 @click.command(context_settings=options.SETTINGS)
-@click.argument("runs", metavar="RUN...", nargs=-1)
-@options.chart
+@click.argument("runs", metavar="[RUN]...", nargs=-1)
+@chart_choice
 @click.option("--style", default="booktabs", show_default=True, metavar="booktabs|markdown")
 @click.option("-o", "--output", metavar="FILE", help="Write it there, with a .csv and a .json beside it.")
 @options.db
-def command(
-    runs: tuple[str, ...], choice: options.ChartChoice, style: str, output: str | None, db: str
-) -> None:
+def command(runs: tuple[str, ...], choice: ChartChoice, style: str, output: str | None, db: str) -> None:
     """Print a table of RUN... (latest if none is named): a row an implementation, a column a length.
 
     \b
@@ -31,7 +30,7 @@ def command(
     from linbench.paper.table import write_style
 
     write = write_style(style)
-    found, chart = options.charted(runs, db, choice)
+    found, chart = charted(runs, db, choice)
     text = write(chart)
     if output is None:
         click.echo(text, nl=False)
