@@ -16,7 +16,7 @@ from linbench.report import words
 from linbench.report.drawing import Drawing, drawing
 from linbench.report.facts import command, facts, machine, tally, title
 from linbench.report.history import History, history
-from linbench.report.means import Mean, alike, means
+from linbench.report.means import Mean, means
 from linbench.report.profiled import Section, Told, sections
 from linbench.report.roofline import unmeasured
 from linbench.report.style import implementations
@@ -91,6 +91,7 @@ def report_data(
     differing = varying(run.measurements)
     settings = _settings(found)
     known = {operator.name: operator for operator in operators}
+    drawn = drawing(run, rows, found, names, chosen, differing)
     cores, profiled = run.environment.host.cores, [told.profile for told in profiles]
     return ReportData(
         summary=Summary(
@@ -105,7 +106,7 @@ def report_data(
         baseline=chosen,
         verdicts=tuple(panel_verdict(panel, chosen, known, cores, profiled) for panel in found),
         means=tuple(means(found, chosen)),
-        has_heatmap=chosen is not None and any(len(group) > 1 for group in alike(found)),
+        has_heatmap=chosen is not None and any(len(group.panels) > 1 for group in drawn.heat),
         filters={name: texts for name, texts in settings.items() if len(texts) > 1},
         fixed=words.label({name: texts[0] for name, texts in settings.items() if len(texts) == 1}),
         members=_members(names),
@@ -116,7 +117,7 @@ def report_data(
         facts=facts(run),
         history=history(run, series, baselines or {}),
         profiles=tuple(sections(run, profiles)),
-        drawing=drawing(run, rows, found, names, chosen, differing),
+        drawing=drawn,
         csv=records(rows),
     )
 

@@ -147,14 +147,15 @@ def fronts(panel: Panel, errors: Mapping[str, Errors]) -> dict[str, tuple[int, .
         errors: By tensor, of every row of the table.
     """
     numbers = panel.rows.index.to_numpy()
+    quickest = panel.rows["median_s"].to_dict()
     times = panel.rows["median_s"].where(panel.rows["median_s"] > 0).to_numpy("float64", na_value=np.nan)
-    places = {x: np.flatnonzero(panel.rows[panel.axis] == x) for x in panel.xs}
+    places = panel.rows.groupby(panel.axis).indices
     found = {}
     for tensor, error in errors.items():
         every = np.array([error.values.y[number] for number in numbers], dtype="float64")
         costs = np.column_stack((times, every))
         on = [int(numbers[own[place]]) for own in places.values() for place in front(costs[own])]
-        found[tensor] = tuple(sorted(on, key=lambda number: panel.rows["median_s"][number]))
+        found[tensor] = tuple(sorted(on, key=quickest.__getitem__))
     return found
 
 

@@ -81,11 +81,12 @@ def panel_verdict(
         profiles: Of cases of the run.
     """
     ranking = {verdict.x: verdict for verdict in verdicts(panel, baseline)}
+    failed = words.failures(panel)
     grown = growths(panel, {name: operator.complexity for name, operator in operators.items()})
     return PanelVerdict(
         label=words.label(panel.settings),
         findings=words.findings(panel, baseline),
-        rows=tuple(_row(panel, x, ranking.get(x), baseline) for x in panel.xs),
+        rows=tuple(_row(x, ranking.get(x), baseline, failed.get(x, [])) for x in panel.xs),
         families=tuple(families(panel, operators)),
         crossovers=crossovers(panel),
         growths=tuple(grown) if len(panel.xs) > 1 else (),
@@ -94,8 +95,8 @@ def panel_verdict(
     )
 
 
-def _row(panel: Panel, x: int, found: Verdict | None, baseline: str | None) -> VerdictRow:
-    at, failed = format.count(x), ", ".join(words.failed_at(panel, x))
+def _row(x: int, found: Verdict | None, baseline: str | None, failures: Sequence[str]) -> VerdictRow:
+    at, failed = format.count(x), ", ".join(failures)
     if found is None:
         return VerdictRow(at, "", "", "", "", failed)
     over = "baseline has no time"

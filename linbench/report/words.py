@@ -115,12 +115,13 @@ def headline(ranking: Sequence[Verdict], axis: str) -> str:
     return f"{text}."
 
 
-def failed_at(panel: Panel, x: int) -> list[str]:
-    """Return the implementations that failed at one value of the axis, with the status: a (oom)."""
-    failed = panel.rows[(panel.rows[panel.axis] == x) & panel.rows["status"].isin(FAILURES)]
-    return [
-        f"{name} ({status})" for name, status in zip(failed["implementation"], failed["status"], strict=True)
-    ]
+def failures(panel: Panel) -> dict[int, list[str]]:
+    """Return by value of the axis the implementations that failed there, with the status: a (oom)."""
+    failed = panel.rows[panel.rows["status"].isin(FAILURES)]
+    found: dict[int, list[str]] = {}
+    for x, name, status in zip(failed[panel.axis], failed["implementation"], failed["status"], strict=True):
+        found.setdefault(int(x), []).append(f"{name} ({status})")
+    return found
 
 
 def _crossing(point: Crossover, axis: str) -> str:

@@ -1,7 +1,8 @@
 // Axes: which of the ticks that Python wrote fit, and how far an axis reaches.
 import { data } from "./data.js";
 
-const MOST = 10, CUT = 10; // ticks; times its value that an interval may reach
+const MOST = 8, MOST_SNUG = 10; // ticks
+const CUT = 10; // times its value that an interval may reach
 const NONE = { ticks: [], texts: [] };
 
 /** Return the ticks of a ruler that an index is kept of. */
@@ -19,7 +20,7 @@ export function fitting(rulers, low, high, most = MOST) {
 }
 
 /** Return the finest ticks from the one below every value to the one above, and their range. */
-export function snug(rulers, values, most = MOST) {
+export function snug(rulers, values, most = MOST_SNUG) {
   const least = Math.min(...values), greatest = Math.max(...values);
   const found = rulers.map((ruler) => {
     const first = ruler.ticks.findLastIndex((tick) => tick <= least);
