@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from timeouts import timeout_s
 
+from linbench.store.exchange.jsonl import json_row
 from linbench.store.store import Store
 
 GRID = ["--T", "16,32,64,128,256", "--H", "1", "--D", "16", "--mode", "fwd", "--device", "cpu"]
@@ -56,7 +57,7 @@ class Paced:
         out, _ = self("run", "--resume", run, "--db", db, "--no-report", "--format", "json")
         path = self.folder / db
         store = Store(str(path))
-        stored = [json.dumps(row.to_row(run)) for row in store.run(run).measurements]
+        stored = [json.dumps(json_row(row, run)) for row in store.run(run).measurements]
         assert len(stored) == ROWS
         assert stored == [*map(str.rstrip, printed), *out.splitlines()]
         assert path.with_name(f"{run}.jsonl").read_text().splitlines()[1:] == stored

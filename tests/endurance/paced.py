@@ -15,6 +15,7 @@ import linbench.store.store
 from linbench import api
 from linbench.cli import main
 from linbench.core.measurement import Measurement, Status, Time
+from linbench.core.samples import Samples
 
 
 class PacedRunner:
@@ -35,7 +36,7 @@ class PacedRunner:
 
 
 def row(job):
-    time = Time("cpu", 2.0, 1.0, 3.0, (2, 1), (1.0, 2.0, 3.0))
+    time = Time("cpu", 2.0, 1.0, 3.0, (2, 1), samples=Samples((1.0, 2.0, 3.0)))
     return Measurement(job.operator, job.implementation, job.case, Status.OK, time=time)
 
 

@@ -6,6 +6,7 @@ from synthetic import BARE, BARE_PLAN
 
 from linbench.core.case import Case
 from linbench.core.measurement import Measurement, Status, Time
+from linbench.core.samples import Samples
 from linbench.store.store import Store
 
 NAMES = ("linear/a", "linear/b", "linear/c")
@@ -13,7 +14,7 @@ NAMES = ("linear/a", "linear/b", "linear/c")
 
 def rows(T):
     """Return the rows of one case."""
-    time = Time("cpu", 2.0, 1.0, 3.0, (20, 10), (1.0, 2.0, 3.0) * 10)
+    time = Time("cpu", 2.0, 1.0, 3.0, (20, 10), samples=Samples((1.0, 2.0, 3.0) * 10))
     case = Case(1, T, 2, 16, 16)
     return [Measurement("linear", name, case, Status.OK, time=time) for name in NAMES]
 

@@ -1,0 +1,24 @@
+"""An implementation that eats memory for as long as it is let; a plugin for tests."""
+
+import time
+
+import torch
+
+from linbench import implementation
+from linbench.core.registry import registry
+
+STEP_ELEMENTS = 2**24  # 64 MiB of float32
+
+
+@implementation("linear", "hungry")
+def hungry(q, k, v):
+    del q, k, v
+    held = []
+    while True:
+        held.append(torch.ones(STEP_ELEMENTS))
+        time.sleep(0.02)
+
+
+@implementation("linear", "sated")
+def sated(q, k, v):
+    return registry.implementation("linear/naive")(q, k, v)
