@@ -83,7 +83,7 @@ def ours(folder, processes):
 
 
 def timed_s(cases):
-    return sum(sum(row.time.samples_s) for rows in cases for row in rows)
+    return sum(sum(row.time.samples.time_s) for rows in cases for row in rows)
 
 
 def peer(folder):

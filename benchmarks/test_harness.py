@@ -73,15 +73,16 @@ def test_read_1000_rows_with_samples(benchmark, tmp_path):
     store.append(run, rows(1000))
     found = benchmark.pedantic(store.run, (run,), {"with_samples": True}, rounds=5, warmup_rounds=1)
     assert found.measurements == tuple(
-        replace(row, time=replace(row.time, **as_stored(row.time))) for row in rows(1000)
+        replace(row, time=replace(row.time, samples=as_stored(row.time.samples))) for row in rows(1000)
     )
 
 
-def as_stored(time):
-    """Return the samples of a time as float32 has them."""
+def as_stored(samples):
+    """Return samples as float32 has them."""
     import numpy as np
 
-    return {name: tuple(np.float32(getattr(time, name)).tolist()) for name in ("samples_s", "cpu_s")}
+    times = {name: tuple(np.float32(getattr(samples, name)).tolist()) for name in ("time_s", "cpu_s")}
+    return replace(samples, **times)
 
 
 @pytest.mark.parametrize("n", [1000, 4000])

@@ -82,7 +82,9 @@ def error(rel_l2=3e-7, budget=2e-6, nonfinite=0):
     return TensorError(rel_l2, rel_l2 * 4, rel_l2 * 30, 1 - rel_l2, nonfinite, budget)
 
 
-def row(name, median_s=1e-3, *, status=Status.OK, reason=None, spread=0.01, extra=2**20, n=40, **case):
+def row(
+    name, median_s=1e-3, *, status=Status.OK, reason=None, cause=None, spread=0.01, extra=2**20, n=40, **case
+):
     shape = {"B": 1, "T": 1024, "H": 4, "K": 64, "V": 64} | case
     ok = status is Status.OK
     return Measurement(
@@ -91,6 +93,7 @@ def row(name, median_s=1e-3, *, status=Status.OK, reason=None, spread=0.01, extr
         case=Case(**shape),
         status=status,
         reason=reason if ok else reason or f"it ended {status}",
+        cause=cause,
         time=time(median_s, spread, n) if ok else None,
         memory=Memory(extra + 2**20, extra, "allocator") if ok else None,
         errors={"o": error()} if ok else {},

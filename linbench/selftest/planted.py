@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -100,7 +101,9 @@ def exits(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 @implementation("planted", "garbage")
 def garbage(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Writes garbage on the worker's pipe."""
-    os.write(int(sys.argv[2]), b"not json at all\n")
+    for entry in Path("/proc/self/fd").iterdir():
+        if entry.is_socket():  # the worker has no other
+            os.write(int(entry.name), b"not json at all\n")
     return causal_product(q, k, v)
 
 

@@ -1,7 +1,7 @@
 from synthetic import row, sweep, table
 
 from linbench.analysis import Capacity, capacities, panels
-from linbench.core.measurement import Status
+from linbench.core.measurement import Cause, Status
 
 PREDICTED = "predicted to need 17.2 GiB; 8.0 GiB may be used"
 
@@ -19,9 +19,9 @@ def test_one_that_is_predicted_not_to_fit_counts_and_other_failures_do_not():
     rows = [
         *sweep("a/x", lambda _: 1, (1, 2)),
         row("a/x", T=4, status=Status.TIMEOUT),
-        row("a/x", T=8, status=Status.SKIPPED, reason="a shorter T timed out"),
+        row("a/x", T=8, status=Status.SKIPPED, cause=Cause.EARLIER_TIMEOUT),
         *sweep("b/y", lambda _: 1, (1, 2, 4)),
-        row("b/y", T=8, status=Status.SKIPPED, reason=PREDICTED),
+        row("b/y", T=8, status=Status.SKIPPED, reason=PREDICTED, cause=Cause.PREDICTED_MEMORY),
     ]
     assert found(*rows) == {"a/x": Capacity("a/x", 2, None, ""), "b/y": Capacity("b/y", 4, 8, PREDICTED)}
 
@@ -34,13 +34,3 @@ def test_a_length_that_fits_beyond_one_that_did_not_is_not_counted():
 def test_one_that_never_fits_and_one_that_was_never_tried():
     rows = [row("a/x", T=1, status=Status.OOM, reason="full"), row("b/y", T=1, status=Status.UNSUPPORTED)]
     assert found(*rows) == {"a/x": Capacity("a/x", None, 1, "full")}
-
-
-def test_what_is_skipped_says_so_as_the_runner_does():
-    """The words by which a skipped row is known are those that the runner writes."""
-    from pathlib import Path
-
-    import linbench.execution.runner as runner
-    from linbench.analysis.capacity import PREDICTED as words
-
-    assert f'f"{words} ' in Path(runner.__file__).read_text()

@@ -175,7 +175,7 @@ def db(tmp_path):
         for T in (128, 256):
             median = 1e-3 * drift * math.exp(source.normal(0, 0.003))
             median *= 1.03 if number >= 10 and T == 256 else 1.0
-            time = Time("cpu", median, median, median, (1,), (median,), anchor_median_s=2e-3 * drift)
+            time = Time("cpu", median, median, median, (1,), anchor_median_s=2e-3 * drift)
             rows.append(Measurement("linear", "linear/chunk", Case(1, T, 2, 16, 16), Status.OK, time=time))
         rows.append(Measurement("linear", "linear/x", rows[0].case, Status.OOM, "too large"))
         store.append(run.id, rows)
@@ -241,7 +241,7 @@ def test_a_name_is_one_to_64_characters(db):
 def test_pasts_of_a_run_are_those_of_its_rows(db):
     store = Store(str(db), write=True)
     alone = store.begin(BARE, BARE_PLAN)
-    time = Time("cpu", 1.0, 1.0, 1.0, (1,), (1.0,), anchor_median_s=2.0)
+    time = Time("cpu", 1.0, 1.0, 1.0, (1,), anchor_median_s=2.0)
     case = Case(1, 128, 2, 16, 16)
     store.append(alone.id, [Measurement("linear", "linear/chunk", case, Status.OK, time=time)])
     found = store.pasts_of(alone.id)

@@ -11,6 +11,7 @@ from linbench.core.errors import EnvironmentRefused
 from linbench.core.gpu import Gpu
 from linbench.core.measurement import Measurement, Status, Time
 from linbench.core.run import Run
+from linbench.core.telemetry import Range, Telemetry
 from linbench.report.comparison import suspicion_line
 
 GPU = Gpu("H100", "GPU-1", 2**36, "550")
@@ -23,7 +24,8 @@ def run(name, rows, gpus=(), **host):
 
 def row(low, middle, high, timer="cpu", T=16, mhz=None):
     time = Time(timer, middle, low, high, (5, 5))
-    telemetry = {"during": {"gpu_sm_mhz": [mhz - 300, mhz, mhz + 15]}} if mhz else {}
+    during = {"gpu_sm_mhz": Range(mhz - 300, mhz, mhz + 15)} if mhz else {}
+    telemetry = Telemetry(during=during)
     case = Case(1, T, 1, 4, 4)
     return Measurement("linear", "linear/x", case, Status.OK, time=time, telemetry=telemetry)
 

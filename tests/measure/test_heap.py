@@ -19,13 +19,14 @@ def faults(call):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     call()
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-def serve():
+def serve_nothing():
     from linbench.core.registry import Registry
-    from linbench.execution import worker
+    from linbench.execution.pipe import Pipe
+    from linbench.execution.service import serve
     (read, asked), (answers, write) = os.pipe(), os.pipe()
     os.close(asked)  # it is asked nothing
-    worker.serve(worker.Pipe(read, write), Registry())
-serve() if sys.argv[1] == "serve" else getattr(heap, sys.argv[1])()
+    serve(Pipe(read, write), Registry(), None)
+serve_nothing() if sys.argv[1] == "serve" else getattr(heap, sys.argv[1])()
 start = resident_bytes()
 for _ in range(12):  # blocks of a freed one that are a little too short are joined in the end
     touch()

@@ -160,7 +160,7 @@ WRONG_TOGETHER = {
     "work of nothing": (OK, lambda row: row.update(algorithmic_flops=1.0), "line 2: algorithmic_flops stand"),
     "processes": (OK, lambda row: row.update(processes=[4]), "line 2: .*3 samples where processes took 4"),
     "samples": (OK, lambda row: row["samples"]["time_s"].pop(), "line 2: .*2 samples where processes took 3"),
-    "beside samples": (FULL, lambda row: row["samples"]["cpu_s"].pop(), "line 4: .*as many cpu_s"),
+    "beside samples": (FULL, lambda row: row["samples"]["cpu_s"].pop(), "line 4: .*cpu_s has 2 entries"),
     "median of nothing": (ONCE, lambda row: row.update(cpu_median_s=1.0), "line 5: cpu_median_s stands"),
     "samples of nothing": (ONCE, lambda row: row.update(samples={"time_s": [1.0]}), "5: .*samples beside"),
 }  # fmt: skip
