@@ -24,11 +24,10 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 FORMS: Final = ("pdf", "svg", "pgf", "png")
-METADATA: Final[dict[str, dict[str, None] | None]] = {  # what would change from day to day is left out
+METADATA: Final[dict[str, dict[str, None]]] = {  # what would change from day to day is left out
     "pdf": {"CreationDate": None},
     "svg": {"Date": None},
     "png": {"Software": None},
-    "pgf": None,
 }
 MARKERS: Final = ("o", "s", "D", "^", "v", "P", "X", "p", "h", "*")
 MOST_COLUMNS: Final = 3
@@ -72,11 +71,12 @@ def save_figure(chart: Chart, venue: Venue, width_in: float, path: Path) -> None
     _few_series(chart)
     with _settings(venue):
         figure = draw(chart, venue, width_in, typeset if form == "pgf" else plain)
-        try:
+        if form != "pgf":  # which takes no metadata
             figure.savefig(path, format=form, dpi=200, metadata=METADATA[form])
+            return
+        try:
+            figure.savefig(path, format=form, dpi=200)
         except RuntimeError as error:
-            if form != "pgf":
-                raise
             raise UsageError(f"{path}: a .pgf needs pdflatex; install it, or write .pdf: {error}") from None
 
 

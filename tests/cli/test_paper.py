@@ -114,7 +114,7 @@ def test_a_pgf_is_written_the_same_twice(stored, typed):
     [
         (("plot", "-o", "x.gif"), "-o x.gif: name a file that ends in .pdf, .svg, .pgf, .png"),
         (("plot", "-o", "x.pdf", "--style", "nips"), "unknown --style 'nips'; did you mean neurips?"),
-        (("plot", "-o", "x.pdf", "--where", "mode"), "--where 'mode': write COLUMN=VALUE[,VALUE]"),
+        (("plot", "-o", "x.pdf", "--where", "mode"), "--where: 'mode': write COLUMN=VALUE[,VALUE]"),
         (("plot", "-o", "x.pdf"), "D is 8, 16 there; choose with --where D=8"),
         (("table", "--style", "latex"), "unknown --style 'latex'; known: booktabs, markdown"),
         (("table", *EIGHT, "-o", "t.csv"), "-o t.csv: its data goes to .csv files; name a .tex or .md"),
