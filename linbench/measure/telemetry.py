@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 
 from linbench.core.telemetry import Range, Reading
+
+T = TypeVar("T")
 
 DISTURBED_SHARE = 0.1
 LEAST_SPAN_S = 0.2
@@ -53,18 +55,18 @@ class Monitor:
         gpu: str | None = None,
         *,
         counters: Callable[[], Counters] | None = None,
-        card: Callable[[str], Mapping[str, Any]] | None = None,
+        card: Callable[[Reading, str], Reading] | None = None,
     ) -> None:
         """Make the first reading of the counters.
 
         Args:
             gpu: UUID of the GPU that is measured, if one is.
             counters: Reads the host's counters.
-            card: Reads the state of a GPU: fields of `Reading` that begin with gpu_.
+            card: Adds to a reading what a GPU says.
         """
         self._gpu = gpu
         self._counters = counters or host_counters
-        self._card = card or gpu_state
+        self._card = card or with_gpu
         self._last = self._counters()
 
     def read(self) -> Reading:
@@ -85,7 +87,7 @@ class Monitor:
             cpu_c=cpu_temperature(),
             cpu_throttles=throttles,
         )
-        return replace(reading, **self._card(self._gpu)) if self._gpu else reading
+        return self._card(reading, self._gpu) if self._gpu else reading
 
     @property
     def age_s(self) -> float:
@@ -183,31 +185,44 @@ def cpu_temperature() -> float | None:
     return max((float(chip.current) for chip in chips), default=None)
 
 
-def gpu_state(uuid: str) -> dict[str, Any]:
-    """Return what NVML says of a GPU, by the names of `Reading`; what it does not tell is left out."""
-    import pynvml
+def with_gpu(reading: Reading, uuid: str) -> Reading:
+    """Return a reading with what NVML says of a GPU; what it does not tell stays as it was."""
+    import pynvml as nvml
 
-    found: dict[str, Any] = {}
-    with suppress(pynvml.NVMLError):
-        pynvml.nvmlInit()
-        card = pynvml.nvmlDeviceGetHandleByUUID(uuid)
-        reads: dict[str, Callable[[], object]] = {
-            "gpu_sm_mhz": lambda: float(pynvml.nvmlDeviceGetClockInfo(card, pynvml.NVML_CLOCK_SM)),
-            "gpu_memory_mhz": lambda: float(pynvml.nvmlDeviceGetClockInfo(card, pynvml.NVML_CLOCK_MEM)),
-            "gpu_c": lambda: float(pynvml.nvmlDeviceGetTemperature(card, pynvml.NVML_TEMPERATURE_GPU)),
-            "gpu_w": lambda: pynvml.nvmlDeviceGetPowerUsage(card) / 1000,
-            "gpu_throttles": lambda: throttle_names(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(card)),
-            "gpu_others": lambda: _other_processes(pynvml.nvmlDeviceGetComputeRunningProcesses(card)),
-        }
-        for name, read in reads.items():
-            with suppress(pynvml.NVMLError):
-                found[name] = read()
-    return found
+    with suppress(nvml.NVMLError):
+        nvml.nvmlInit()
+        card = nvml.nvmlDeviceGetHandleByUUID(uuid)
+        return replace(
+            reading,
+            gpu_sm_mhz=_told(lambda: float(nvml.nvmlDeviceGetClockInfo(card, nvml.NVML_CLOCK_SM)), None),
+            gpu_memory_mhz=_told(lambda: float(nvml.nvmlDeviceGetClockInfo(card, nvml.NVML_CLOCK_MEM)), None),
+            gpu_c=_told(lambda: float(nvml.nvmlDeviceGetTemperature(card, nvml.NVML_TEMPERATURE_GPU)), None),
+            gpu_w=_told(lambda: nvml.nvmlDeviceGetPowerUsage(card) / 1000, None),
+            gpu_throttles=_told(
+                lambda: throttle_names(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(card)), ()
+            ),
+            gpu_others=_told(lambda: _other_processes(nvml.nvmlDeviceGetComputeRunningProcesses(card)), 0),
+        )
+    return reading
 
 
 def gpu_sm_mhz(uuid: str) -> float | None:
     """Return the clock of a GPU's multiprocessors, MHz, or None where NVML does not tell."""
-    return gpu_state(uuid).get("gpu_sm_mhz")
+    import pynvml as nvml
+
+    with suppress(nvml.NVMLError):
+        nvml.nvmlInit()
+        return float(nvml.nvmlDeviceGetClockInfo(nvml.nvmlDeviceGetHandleByUUID(uuid), nvml.NVML_CLOCK_SM))
+    return None
+
+
+def _told(read: Callable[[], T], otherwise: T) -> T:
+    import pynvml as nvml
+
+    try:
+        return read()
+    except nvml.NVMLError:
+        return otherwise
 
 
 def throttle_names(mask: int) -> tuple[str, ...]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 import torch
 
+from linbench.core.profile import Breakdown, Line
 from linbench.measure.call import Call
 
 PROFILED_S = 0.3
@@ -40,14 +40,27 @@ def plain_calls(call: Call) -> list[Plain]:
     return [plainly(call) for _ in range(n)]
 
 
-def medians(calls: Sequence[Plain]) -> dict[str, Any]:
-    """Return what a breakdown says of calls without a profiler."""
-    return {
-        "plain_s": median(one.wall_s for one in calls),
-        "cpu_s": median(one.cpu_s for one in calls),
-        "page_faults": median(one.page_faults for one in calls),
-        "threads": torch.get_num_threads(),
-    }
+def breakdown(
+    lines: tuple[Line, ...], wall_s: float, plain: Sequence[Plain], times_s: Mapping[str, float]
+) -> Breakdown:
+    """Return where the time of calls went, beside what as many took without a profiler.
+
+    Args:
+        lines: Where it went.
+        wall_s: Wall time of a call under the profiler, seconds.
+        plain: The calls without a profiler.
+        times_s: Other times of a call, by name, seconds.
+    """
+    return Breakdown(
+        lines,
+        len(plain),
+        wall_s,
+        plain_s=median(one.wall_s for one in plain),
+        cpu_s=median(one.cpu_s for one in plain),
+        page_faults=median(one.page_faults for one in plain),
+        threads=torch.get_num_threads(),
+        times_s=times_s,
+    )
 
 
 def warm(call: Call) -> float:

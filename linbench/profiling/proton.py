@@ -19,7 +19,7 @@ import triton.profiler as proton
 from linbench.core.profile import Breakdown, Kind, Line
 from linbench.measure.call import Call
 from linbench.profiling.phase import phases
-from linbench.profiling.plain import medians, plain_calls, wait
+from linbench.profiling.plain import breakdown, plain_calls, wait
 from linbench.profiling.ranges import in_ranges
 
 TIME = "time (ns)"
@@ -69,7 +69,7 @@ def record_kernels(call: Call, file: Path) -> Breakdown:
         json.dump(tree, opened)
     lines = kernel_lines(tree, named, len(plain))
     times_s = {"kernels": sum(line.self_s for line in lines)}
-    return Breakdown(lines, len(plain), wall_s / len(plain), **medians(plain), times_s=times_s)
+    return breakdown(lines, wall_s / len(plain), plain, times_s)
 
 
 def together(trees: Mapping[str, Tree]) -> Tree:

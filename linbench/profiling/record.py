@@ -20,7 +20,7 @@ from linbench.measure.call import Call
 from linbench.measure.timers import CannotTime, timer_for
 from linbench.profiling.breakdown import device_lines, host_lines, longest_first
 from linbench.profiling.phase import phases
-from linbench.profiling.plain import Plain, medians, plain_calls, wait
+from linbench.profiling.plain import Plain, breakdown, plain_calls, wait
 from linbench.profiling.ranges import in_ranges, ranges
 from linbench.profiling.span import Span, spans
 
@@ -89,7 +89,7 @@ def broken_down(call: Call, found: list[Span], wall_s: float, edge_s: float, pla
     else:
         edges = [Line(phase, EDGES, Kind.PYTHON, 1, edge_s, edge_s) for phase in named.values()]
         lines = longest_first((*host_lines(found, named, len(plain), kind_of), *edges))
-    return Breakdown(lines, len(plain), wall_s, **medians(plain), times_s=times_s)
+    return breakdown(lines, wall_s, plain, times_s)
 
 
 def timed(call: Call) -> dict[str, float]:

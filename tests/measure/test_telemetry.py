@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from timeouts import timeout_s
@@ -44,9 +45,9 @@ def test_a_reading_covers_the_time_since_the_one_before():
 def test_a_card_is_read_by_its_uuid():
     asked = []
 
-    def card(uuid):
+    def card(reading, uuid):
         asked.append(uuid)
-        return {"gpu_sm_mhz": 1980.0, "gpu_throttles": ("power cap",), "gpu_others": 1}
+        return replace(reading, gpu_sm_mhz=1980.0, gpu_throttles=("power cap",), gpu_others=1)
 
     counters = [Counters(0.0, 0.0, 0.0, 0.0), Counters(1.0, 0.0, 0.0, 0.0)]
     reading = told(*counters, gpu="GPU-1", card=card).read()
