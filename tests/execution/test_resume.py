@@ -27,13 +27,22 @@ def stored(folder):
     return sqlite3.connect(folder / "results/linbench.db").execute("SELECT * FROM measurements").fetchall()
 
 
+def begun(folder):
+    """Return whether a run is stored."""
+    path = folder / "results/linbench.db"
+    try:
+        return path.exists() and sqlite3.connect(path).execute("SELECT count(*) FROM runs").fetchone()[0]
+    except sqlite3.OperationalError:  # the tables are being made
+        return False
+
+
 @pytest.mark.serial  # it kills a run
 @pytest.mark.parametrize("rows", [0, 4, 13])
 def test_kill_9_of_the_parent_loses_the_case_in_flight_at_most(linbench, rows):
     process = linbench.start("run", *WORDS, "--format", "json")
     printed = [json.loads(process.stdout.readline()) for _ in range(rows)]
     if not rows:
-        while not (linbench.folder / "results/linbench.db").exists():
+        while not begun(linbench.folder):
             time.sleep(0.01)
         time.sleep(1.5)
     children = psutil.Process(process.pid).children()

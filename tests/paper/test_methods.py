@@ -6,6 +6,7 @@ from synthetic import BARE, BARE_PLAN, ENVIRONMENT, PLAN, code, error, realistic
 from linbench.core.gpu import Gpu
 from linbench.core.measurement import Status
 from linbench.core.plan import Settings
+from linbench.core.telemetry import Range, Telemetry
 from linbench.paper.methods import methods
 
 SETTINGS = Settings("cpu", processes=5, precision=0.01, min_time_s=0.5, max_time_s=1.0)
@@ -75,12 +76,16 @@ def test_one_process_with_few_samples_has_their_range():
 
 
 def test_a_run_on_cuda_tells_of_its_gpu_alone():
-    during = {"gpu_sm_mhz": [1755, 1980, 1980], "gpu_c": [41, 44, 47], "gpu_w": [90.2, 310.0, 355.4]}
+    during = {
+        "gpu_sm_mhz": Range(1755, 1980, 1980),
+        "gpu_c": Range(41, 44, 47),
+        "gpu_w": Range(90.2, 310.0, 355.4),
+    }
     rows = [
         replace(
             row(name, mode="fwd_bwd", dtype="bfloat16", device="cuda"),
             time=replace(time(1e-3, timer="cuda_events_cold"), processes=(40, 41, 39)),
-            telemetry={"during": during},
+            telemetry=Telemetry(during=during),
         )
         for name in ("a/x", "b/y")
     ]
@@ -101,9 +106,14 @@ def test_a_run_on_cuda_tells_of_its_gpu_alone():
 
 
 def test_clocks_are_those_of_timed_rows():
-    during = {"cpu_mhz": [2100.0, 2596.4], "gpu_sm_mhz": [1980, None], "others_cores": [0.5, 0.1, 0.2]}
-    busy = replace(row("a/x"), telemetry={"during": during, "rounds_again": 2})
-    failed = replace(row("b/y", status=Status.OOM), telemetry={"during": {"cpu_mhz": [1.0]}})
+    during = {
+        "cpu_mhz": Range(2100.0, 2300.0, 2596.4),
+        "gpu_sm_mhz": Range(1980, 1980, 1980),
+        "others_cores": Range(0.1, 0.2, 0.5),
+    }
+    busy = replace(row("a/x"), telemetry=Telemetry(during=during, rounds_again=2))
+    other = Telemetry(during={"cpu_mhz": Range(1.0, 1.0, 1.0)})
+    failed = replace(row("b/y", status=Status.OOM), telemetry=other)
     text = told(busy, failed)
     assert "the processors' mean clock was 2,100 to 2,596 MHz" in text
     assert "the clock of the GPU's multiprocessors was 1,980 MHz" in text
