@@ -14,7 +14,7 @@ from linbench.core.run import Run
 from linbench.report import roofline, slices, values
 from linbench.report.figure import Drawn, Figure, figures
 from linbench.report.means import alike
-from linbench.report.panel import HeatGroup, ShownPanel, heat_groups, shown_panel
+from linbench.report.panel import HeatGroup, ShownPanel, baselines, heat_groups, shown_panel
 from linbench.report.roofline import Points, RoofLine, roof_lines
 from linbench.report.slices import Parts, Positions
 from linbench.report.style import Style, styles
@@ -66,6 +66,7 @@ class Drawing:
         axis: What stands along most figures.
         axis_texts: By value of the axis, how it is written.
         baseline: Number of the implementation that speed-ups begin with; None if nothing was timed.
+        baselines: Numbers of all that they can be over.
         implementations: How each is drawn.
         figures: What there is to draw.
         rows: The rows.
@@ -85,6 +86,7 @@ class Drawing:
     axis: str
     axis_texts: Mapping[int, AxisText]
     baseline: int | None
+    baselines: tuple[int, ...]
     implementations: tuple[Style, ...]
     figures: tuple[Figure, ...]
     rows: Rows
@@ -120,8 +122,9 @@ def drawing(
     """
     axis = found[0].axis if found else "T"
     errors = values.error_values(run.measurements)
-    panels = tuple(shown_panel(panel, names, errors) for panel in found)
-    speedups = [one for panel in panels for one in panel.speedups if one]
+    over = baselines(found, names, baseline)
+    panels = tuple(shown_panel(panel, names, over, errors) for panel in found)
+    speedups = [one for panel in panels for one in panel.speedups.values()]
     drawn = Drawn(
         values=values.row_values(run.measurements, rows),
         errors=errors,
@@ -138,6 +141,7 @@ def drawing(
         axis=axis,
         axis_texts=axis_texts(x for panel in panels for x in panel.xs),
         baseline=None if baseline is None else names.index(baseline),
+        baselines=over,
         implementations=styles(names),
         figures=figures(run.measurements, drawn, axis),
         rows=columns(run.measurements, names, axis),

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
+from collections.abc import Callable
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 
+class _Loader(PackageLoader):
+    """Reads templates without the indentation of their lines, which a long table would repeat."""
+
+    def get_source(
+        self, environment: Environment, template: str
+    ) -> tuple[str, str, Callable[[], bool] | None]:
+        source, path, is_current = super().get_source(environment, template)
+        return re.sub(r"^ +", "", source, flags=re.MULTILINE), path, is_current
+
+
 def template(name: str) -> Template:
     """Return a template of the report; whatever is filled in is escaped, and nothing may be left out."""
     return Environment(
-        loader=PackageLoader("linbench.report"),
+        loader=_Loader("linbench.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -19,6 +19,9 @@ from linbench.report.slices import fronts
 from linbench.report.values import Errors, Numbers, rounded
 from linbench.text import format
 
+MOST_BASELINES: Final = 24
+"""Over so many implementations a page holds speed-ups at most: their number is that of rows times this."""
+
 STRONGEST: Final = 4
 """Heat beyond this is not told apart: a speed-up of 4, or a quarter."""
 
@@ -77,7 +80,7 @@ class ShownPanel:
         at: The one with which figures of one value begin: the last at which most were timed.
         fastest: Numbers of the implementations of which each is the fastest of its operator.
         tensors: Those whose error is known.
-        speedups: By number of the baseline; None for one that has no time here.
+        speedups: By number of the baseline, where it has a time here.
         fronts: By tensor, rows that no other is as quick and as exact as; the quickest first.
         reach: How far each implementation gets, the least far first.
     """
@@ -89,7 +92,7 @@ class ShownPanel:
     at: int
     fastest: tuple[int, ...]
     tensors: tuple[str, ...]
-    speedups: tuple[Speedups | None, ...]
+    speedups: Mapping[int, Speedups]
     fronts: Mapping[str, tuple[int, ...]]
     reach: tuple[Reach, ...]
 
@@ -113,12 +116,32 @@ class HeatGroup:
     xs: tuple[int, ...]
 
 
-def shown_panel(panel: Panel, names: Sequence[str], errors: Mapping[str, Errors]) -> ShownPanel:
+def baselines(found: Sequence[Panel], names: Sequence[str], chosen: str | None) -> tuple[int, ...]:
+    """Return the implementations that speed-ups can be over, by number.
+
+    All of them where they are few; otherwise the one that was chosen, each that is the fastest of its
+    operator in a panel, and those with the most times.
+
+    Args:
+        found: The panels.
+        names: The implementations of the run, by number.
+        chosen: What speed-ups begin with.
+    """
+    leading = {name for panel in found for name in fastest(panel).values()}
+    times = Counter(name for panel in found for name, series in panel.series.items() for _ in series)
+    ranked = sorted(names, key=lambda name: (name != chosen, name not in leading, -times[name]))
+    return tuple(sorted(names.index(name) for name in ranked[:MOST_BASELINES]))
+
+
+def shown_panel(
+    panel: Panel, names: Sequence[str], over: Sequence[int], errors: Mapping[str, Errors]
+) -> ShownPanel:
     """Return a panel as figures show it.
 
     Args:
         panel: The panel.
         names: The implementations of the run, by number.
+        over: Those that speed-ups can be over.
         errors: By tensor, of every row of the run.
     """
     numbers = tuple(int(number) for number in panel.rows.index)
@@ -137,7 +160,9 @@ def shown_panel(panel: Panel, names: Sequence[str], errors: Mapping[str, Errors]
         at=max(x for x in panel.xs if timed[x] == most),
         fastest=tuple(names.index(name) for name in fastest(panel).values()),
         tensors=tensors,
-        speedups=tuple(_speedups(panel, name) if name in panel.series else None for name in names),
+        speedups={
+            number: _speedups(panel, names[number]) for number in over if names[number] in panel.series
+        },
         fronts=fronts(panel, {tensor: errors[tensor] for tensor in ("", *tensors)}),
         reach=_reach(panel, names),
     )

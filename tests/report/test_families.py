@@ -5,9 +5,10 @@ from synthetic import row, run_of, sweep, table
 
 from linbench.analysis import panels
 from linbench.core.measurement import Status
-from linbench.report.data import MANY
+from linbench.report.data import MANY, report_data
 from linbench.report.families import families, fastest
 from linbench.report.page import render
+from linbench.report.panel import MOST_BASELINES
 
 LENGTHS = (512, 1024, 2048)
 
@@ -87,6 +88,17 @@ class TestLines:
         assert "linear/naive" not in self.lines(opened)
         assert "linear/naive" in self.legend(opened)
         assert opened.complaints == []
+
+    def test_speedups_are_over_the_chosen_and_the_fastest_of_each_operator_where_there_are_many(self):
+        names = [f"o{number // 3}/{number % 3}" for number in range(3 * MOST_BASELINES // 2)]
+        found = [row(name, 1e-3 * (1 + place), T=512) for place, name in enumerate(names)]
+        drawn = report_data(run_of(found), baseline="o11/2").drawing
+        over = [drawn.implementations[number].name for number in drawn.baselines]
+        assert len(over) == MOST_BASELINES == len(drawn.panels[0].speedups)
+        assert {"o11/2", *(f"o{number}/0" for number in range(MOST_BASELINES // 2))} <= set(over)
+        assert over == sorted(over, key=[style.name for style in drawn.implementations].index)
+        few = report_data(run_of(found[:9])).drawing
+        assert few.baselines == tuple(range(9))
 
     def test_few_implementations_begin_with_all(self, open_page):
         few = open_page(render(run_of(rows()[:9])))

@@ -76,7 +76,7 @@ class TestLarge:
         along = [*data["values"].values(), data["errors"][""]["values"], data["parts"]["values"]]
         shown = sum(y is not None for values in along for y in values["y"])
         stretches = sum(map(len, data["positions"]["along"]))
-        speedups = [panel["speedups"][data["baseline"]]["y"] for panel in data["panels"]]
+        speedups = [panel["speedups"][str(data["baseline"])]["y"] for panel in data["panels"]]
         assert shown + stretches + sum(map(len, speedups)) >= 50_000
 
     def test_its_rows_are_paged_and_found_at_once(self, opened):
