@@ -34,15 +34,20 @@ def test_the_journal_beside_a_database_can_be_imported(measured, tmp_path):
 def test_what_a_form_cannot_hold_is_named_on_stderr(measured, tmp_path):
     rows = rows_of(measured, measured.run)
     untimed = [row for row in rows if row["median_s"] is None]
-    for form in ("bencher", "asv"):
+    for form in ("bencher", "github-action"):
         out, err = measured("export", measured.run, "--to", form, "-o", tmp_path / form, "--format", "json")
         assert json.loads(out)["rows"] == len(rows) - len(untimed)
         assert [line.startswith("left out: ") for line in err.splitlines()] == [True] * len(untimed)
 
 
+def test_asv_takes_no_run_of_code_that_is_of_no_commit(measured, tmp_path):
+    _, err = measured("export", measured.run, "--to", "asv", "-o", tmp_path / "x.json", code=2)
+    assert "is not of one commit" in err  # a stranger's implementation is of an installed distribution
+
+
 def test_a_bad_file_is_one_line_and_makes_no_database(linbench):
     path = linbench.folder / "bad.jsonl"
-    path.write_text('{"linbench": 1}\n')
+    path.write_text('{"linbench": 3}\n')
     _, err = linbench("import", path, code=2)
     assert err == f"linbench: {path}: line 1: run: Field required\n"
     assert not (linbench.folder / "results").exists()
