@@ -53,7 +53,7 @@ def test_a_json_line_has_what_it_should(measured):
     row = lines_of(measured("show", measured.run, "--format", "json")[0])[0]
     assert {
         "run", "operator", "implementation", "case", "status", "reason", "median_s", "ci_low_s", "ci_high_s",
-        "n", "peak_bytes", "extra_bytes", "errors",
+        "processes", "peak_bytes", "extra_bytes", "errors",
     } <= set(row)  # fmt: skip
     assert {"B", "T", "H", "K", "V", "dtype", "mode", "device"} <= set(row["case"])
     assert {"rel_l2", "max_abs", "max_rel", "cosine", "nonfinite"} <= set(row["errors"]["o"])

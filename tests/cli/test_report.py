@@ -37,7 +37,7 @@ def test_a_mistake_is_one_line_that_says_what_to_type(linbench, runs):
         (a, c): f"runs {a} and {c} have no implementation at the same case in common",
         (a, b, a): f"--compare names both runs; leave out {a}",
         (a, b, "--baseline", "linear/x"): "leave it out with --compare",
-        (a,): "Option '--compare' requires 2 arguments",
+        (a,): "option '--compare' requires 2 arguments",
     }.items():
         out, err = linbench("report", "--compare", *words, code=2)
         assert said in err
