@@ -8,7 +8,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Modules are compiled when they are imported, which most of torch's never are.
 INSTALL = $(BIN)/python -m pip install --quiet --no-compile -c $(CONSTRAINTS)
-JOBS ?= $(shell nproc)
+# Three for two processors: many tests wait for a process that they started.
+JOBS ?= $(shell expr $$(nproc) \* 3 / 2)
 PYTEST := $(BIN)/python -m pytest
 SIDE_BY_SIDE := $(PYTEST) -n $(JOBS) --maxprocesses 8
 

@@ -57,7 +57,6 @@ def scratch(linbench):
     return made
 
 
-@pytest.mark.serial  # its verdict is of real times
 def test_two_implementations_compared_in_one_process(scratch, linbench):
     del scratch
     out, err = linbench.process(
@@ -73,7 +72,6 @@ def test_two_implementations_compared_in_one_process(scratch, linbench):
     assert "1 compared: 1 slower" in err
 
 
-@pytest.mark.serial  # its verdict is of real times
 def test_a_slower_branch_fails_the_gate_and_leaves_nothing_behind(scratch, linbench, tmp_path):
     scratch.git("checkout", "-q", "-b", "topic")
     scratch.commit(SLOW)

@@ -42,7 +42,7 @@ def wrong(q, k, v):
 
 
 def test_every_process_takes_samples_and_the_interval_is_over_them(linbench):
-    words = ["--impl", "linear/chunk,softmax/naive", "--T", "64", "--min-time", "60ms", "--device", "cpu"]
+    words = ["--impl", "linear/chunk,softmax/naive", "--T", "64", "--min-time", "30ms", "--device", "cpu"]
     out, _ = linbench("run", *words, "--processes", "3", "--no-report", "--format", "json")
     rows = {row["implementation"]: row for row in map(json.loads, out.splitlines())}
     store = Store(str(linbench.folder / "results/linbench.db"))

@@ -212,26 +212,41 @@ def test_a_block_mask_of_flex_is_what_torch_makes_of_the_whole(made, given, seen
             assert set(one) == set(other)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what torch.compile imports
-def test_flex_is_compiled_and_right():
-    case = Case(1, 300, 2, 16, 16)
-    reason = registry.implementation("softmax/flex").why_not(registry.operator("softmax"), case)
+COMPILED = Case(1, 300, 2, 16, 16)
+
+
+@pytest.fixture
+def compiler():
+    reason = registry.implementation("softmax/flex").why_not(registry.operator("softmax"), COMPILED)
     if reason is not None:
         pytest.skip(f"softmax/flex {reason}")
-    for name, mode, options in (
-        ("softmax", "fwd", {"causal": False, "group": 2}),
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "options"),
+    [
         ("softmax", "fwd", {"packed": 3}),
-        ("softmax", "prefill", {}),
-        ("softmax", "decode", {"group": 2}),
         ("sliding_window", "fwd", {"window": 16}),
-    ):
-        found, _ = checked(registry.implementation(f"{name}/flex"), replace(case, mode=mode, options=options))
-        assert complaint(found) is None, (name, mode, options, found)
-    for name in ("softmax", "sliding_window"):
-        flex = registry.implementation(f"{name}/flex")
-        assert "no backward on the CPU" in flex.rule(replace(case, mode="fwd_bwd"))
+        pytest.param("softmax", "fwd", {"causal": False, "group": 2}, marks=pytest.mark.whole),
+        pytest.param("softmax", "prefill", {}, marks=pytest.mark.whole),
+        pytest.param("softmax", "decode", {"group": 2}, marks=pytest.mark.whole),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what torch.compile imports
+@pytest.mark.usefixtures("compiler")
+def test_flex_is_compiled_and_right(name, mode, options):
+    found, _ = checked(registry.implementation(f"{name}/flex"), replace(COMPILED, mode=mode, options=options))
+    assert complaint(found) is None, found
+
+
+@pytest.mark.parametrize("name", ["softmax", "sliding_window"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what torch.compile imports
+@pytest.mark.usefixtures("compiler")
+def test_flex_has_no_backward_on_the_cpu_and_never_runs_uncompiled(name):
+    flex = registry.implementation(f"{name}/flex")
+    assert "no backward on the CPU" in flex.rule(replace(COMPILED, mode="fwd_bwd"))
     q = torch.randn(1, 2, 300, 16)
-    with pytest.raises(torch._dynamo.exc.TorchDynamoException):  # never run uncompiled
+    with pytest.raises(torch._dynamo.exc.TorchDynamoException):
         flex.functions["fwd"](q, q.requires_grad_(), q)
 
 

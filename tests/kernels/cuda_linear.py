@@ -1,6 +1,7 @@
 """What the tests of the CUDA C++ kernels of linear attention share: reference, inputs, emulated device."""
 
 import importlib.util
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -38,6 +39,14 @@ def name(variant: Variant) -> str:
     dtype = str(variant.dtype).removeprefix("torch.")
     denominator = "normalized" if variant.normalize else "plain"
     return f"{variant.K}x{variant.V}-{dtype}-{variant.feature_map}-{denominator}"
+
+
+def compiled_for_seconds(variants: Sequence[Variant], kept: Sequence[int]) -> list:
+    """Return a parameter for each variant; those that are not kept are marked `whole`."""
+    return [
+        pytest.param(variant, id=name(variant), marks=() if at in kept else pytest.mark.whole)
+        for at, variant in enumerate(variants)
+    ]
 
 
 def reference(

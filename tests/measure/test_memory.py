@@ -127,7 +127,7 @@ def test_a_long_call_is_weighed_in_a_process_of_its_own_and_whole(linbench):
     (linbench.folder / "long.py").write_text(LONG)
     out, _ = linbench(
         "run", "--plugin", "long.py", "--impl", "linear/long", "--T", "65", "--H", "1", "--min-time", "20ms",
-        "--no-report", "--format", "json", "--device", "cpu",
+        "--processes", "1", "--no-report", "--format", "json", "--device", "cpu",
     )  # fmt: skip
     row = json.loads(out)
     assert row["status"] == "ok", row

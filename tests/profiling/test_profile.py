@@ -59,7 +59,6 @@ def ours(loaded):
     return [one for one in found if "linbench_impls" in one.origin and one.name != "softmax/flex"]
 
 
-@pytest.mark.serial  # it divides real times
 def test_every_implementation_on_the_cpu_is_accounted_for(loaded):
     """In a process of its own: what ran before in this one must not matter."""
     due = {

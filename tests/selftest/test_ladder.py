@@ -107,7 +107,6 @@ def test_extra_chunks_are_so_many_percent_of_the_work():
         assert flops(extra) * 100 == flops(0) * (100 + extra)
 
 
-@pytest.mark.serial  # it measures the machine
 def test_real_processes_are_recorded(monkeypatch):
     monkeypatch.setattr(ladder, "AXES", ladder.AXES.merged(typed_axes(T=100, D=8, H=1)))
     monkeypatch.setattr(ladder, "EXTRA_CHUNKS", (0, 10))
