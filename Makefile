@@ -6,7 +6,9 @@ PYTHON ?= python3
 GRID ?= quick
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Modules are compiled when they are imported, which most of torch's never are.
+# Modules are compiled when they are first imported, which most of torch's never are; an environment that forbids to
+# keep them would have every process compile torch anew.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL = $(BIN)/python -m pip install --quiet --no-compile -c $(CONSTRAINTS)
 # Three for two processors: many tests wait for a process that they started.
 JOBS ?= $(shell expr $$(nproc) \* 3 / 2)

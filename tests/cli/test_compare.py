@@ -45,7 +45,7 @@ def half(q, k, v):
     return slowed(q, k, v, 0.3)
 """
 SLOW = {"extra.py": "SLEEP_S = 3e-3\n"}
-FAST = {"mine.py": PLUGIN, "extra.py": "SLEEP_S = 1e-3\n", ".gitignore": "reports/\nresults/\n"}
+FAST = {"mine.py": PLUGIN, "extra.py": "SLEEP_S = 1e-3\n", ".gitignore": "__pycache__/\nreports/\nresults/\n"}
 
 
 @pytest.fixture
