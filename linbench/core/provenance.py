@@ -14,6 +14,8 @@ from typing import Final
 TIMEOUT_S = 10.0
 LOCATIONS: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
 """Variables by which a git hook would have every git below it look at its own repository."""
+COMPILED_LEFT_OUT: Final = ":(exclude,glob)**/__pycache__/**"
+"""What Python writes beside a module that it imports, which is no change."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def _checkout_of(file: Path, known: dict[Path, _Checkout | None]) -> _Checkout |
 
 def _checkout(root: Path) -> _Checkout | None:
     commit, listed = _git(root, "rev-parse", "HEAD"), _git(root, "ls-files", "-z")
-    changes = _git(root, "status", "--porcelain")
+    changes = _git(root, "status", "--porcelain", "--", ".", COMPILED_LEFT_OUT)
     if commit is None or listed is None or changes is None:
         return None
     tracked = frozenset(root / name for name in listed.split("\0") if name)

@@ -42,6 +42,14 @@ def test_a_change_anywhere_in_the_repository_makes_it_dirty(repository, changed)
     assert found == Code("mine", None, head(repository), True, ("a/x",))
 
 
+def test_what_python_compiled_is_no_change(repository):
+    for folder in ("__pycache__", "sub/__pycache__"):
+        (repository.folder / folder).mkdir(parents=True)
+        repository.write({f"{folder}/one.cpython-311.pyc": "compiled"})
+    (found,) = code_of(x=repository.folder / "one.py")
+    assert found.dirty is False
+
+
 def test_a_file_that_the_repository_does_not_track_is_of_no_commit(repository):
     repository.write({"new.py": "", ".gitignore": "ignored.py", "ignored.py": ""})
     tracked, new, ignored = code_of(
