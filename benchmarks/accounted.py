@@ -13,10 +13,10 @@ from statistics import median
 
 from linbench.core.case import MODES, Case
 from linbench.core.registry import registry
-from linbench.measure.call import Call, LaidInputs
+from linbench.measure.call import Call, InputsInLayout
 from linbench.profiling import plain
 from linbench.profiling.foreign import range_foreign_calls
-from linbench.profiling.record import record
+from linbench.profiling.torch_profiler import profile_call
 
 OURS = "linbench_impls"
 TIMES = 3
@@ -35,7 +35,10 @@ def cases(names):
         tokens = FEW_TOKENS if implementation.name.endswith("/recurrent") else TOKENS
         for mode in MODES:
             case = Case(1, tokens, 2, 32, 32, mode=mode)
-            if operator.why_not(case) is None and implementation.why_not(operator, case) is None:
+            if (
+                operator.unsupported_reason(case) is None
+                and implementation.unsupported_reason(operator, case) is None
+            ):
                 yield operator, implementation, operator.complete(case)
 
 
@@ -46,8 +49,8 @@ def main():
     best = []
     with tempfile.TemporaryDirectory() as folder:
         for operator, implementation, case in cases(sys.argv[1:]):
-            call = Call(operator, implementation, case, LaidInputs(operator, case))
-            found = [record(call, Path(folder) / "trace.json") for _ in range(TIMES)]
+            call = Call(operator, implementation, case, InputsInLayout(operator, case))
+            found = [profile_call(call, Path(folder) / "trace.json") for _ in range(TIMES)]
             shares = [one.accounted for one in found]
             best.append((max(shares), implementation.name, case.mode))
             wall_s = median(one.wall_s for one in found)

@@ -1,7 +1,7 @@
 """Memory of one forward call against T, of every form in torch of ours that is said to take O(T) of it.
 
-Weighed by torch's allocator record (`linbench.measure.memory.weigh`), inputs left out: B 1, H 1, K = V = 16,
-float32. The exponent is log2 of the ratio of both lengths: 1 is linear, 2 is quadratic.
+Torch's allocator record gives it (`linbench.measure.memory.measure_memory`), without the inputs: B 1, H 1,
+K = V = 16, float32. The exponent is log2 of the ratio of both lengths: 1 is linear, 2 is quadratic.
 
 Run: python benchmarks/memory.py [--T 16384] [name ...]
 """
@@ -11,8 +11,8 @@ import math
 
 from linbench import Case
 from linbench.core.registry import registry
-from linbench.measure.call import Call, LaidInputs
-from linbench.measure.memory import weigh
+from linbench.measure.call import Call, InputsInLayout
+from linbench.measure.memory import measure_memory
 
 LINEAR = ("O(T)", "O(T w)", "O(T log T)")  # time; what one call holds is linear in all of them
 FORMS = ("chunk", "recurrent")
@@ -35,8 +35,8 @@ def extra_bytes(form, tokens):
     """Return the most bytes that one forward call holds above its inputs."""
     operator = registry.operator(form.operator)
     case = operator.complete(Case(1, tokens, 1, DIM, DIM))
-    call = Call(operator, form, case, LaidInputs(operator, case))
-    return weigh(call)[0].extra_bytes
+    call = Call(operator, form, case, InputsInLayout(operator, case))
+    return measure_memory(call)[0].extra_bytes
 
 
 def main():

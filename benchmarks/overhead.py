@@ -1,4 +1,4 @@
-"""Wall time of a run over its timed seconds, what telemetry and the anchor take of it, and pytest-benchmark.
+"""Wall time of a run over its timed seconds, the share of telemetry and calibration, and pytest-benchmark.
 
 Run: python benchmarks/overhead.py
 """
@@ -29,11 +29,11 @@ def test_call(benchmark, name, T):
 
 
 class Meter:
-    """Seconds spent in each reading of telemetry, and each time that the anchor was asked for."""
+    """Seconds spent in each reading of telemetry, and each time that the calibration op was asked for."""
 
     def __init__(self):
         self.spent_s = []
-        self.anchors_s = []
+        self.calibrations_s = []
         self._read, self._ask = Telemetry.read, Slot.ask
 
     def __enter__(self):
@@ -46,8 +46,8 @@ class Meter:
         def ask(slot, message, *rest):
             start = time.perf_counter()
             found = self._ask(slot, message, *rest)
-            if message["do"] == "anchor":
-                self.anchors_s.append(time.perf_counter() - start)
+            if message["do"] == "calibration":
+                self.calibrations_s.append(time.perf_counter() - start)
             return found
 
         Telemetry.read, Slot.ask = read, ask
@@ -87,7 +87,7 @@ def timed_s(cases):
 
 
 def peer(folder):
-    path = folder / "test_peer.py"
+    path = folder / "test_pytest_benchmark.py"
     path.write_text(PEER.format(names=NAMES, lengths=LENGTHS))
     words = ["-m", "pytest", "-q", str(path), f"--benchmark-max-time={TIMED_S}", "-p", "no:cacheprovider"]
     start = time.perf_counter()
@@ -106,7 +106,7 @@ def main():
         print(f"{'pytest-benchmark, unchecked':<28} {other:>8.1f} {other / rows:>13.2f} {1:>20.2f}")
         for processes in (1, 5):
             cases, done_s, meter = ours(folder, processes)
-            readings_s, anchors_s = meter.spent_s, meter.anchors_s
+            readings_s, calibrations_s = meter.spent_s, meter.calibrations_s
             wall, timed = done_s[-1], timed_s(cases)
             warm = (wall - done_s[0]) / timed_s(cases[1:])
             label = f"linbench, {processes} process{'es' if processes > 1 else ''}"
@@ -117,8 +117,9 @@ def main():
             share = (
                 f"{1e3 * sum(readings_s) / rows:.0f} ms a row, {sum(readings_s) / wall:.1%} of the wall time"
             )
-            beside = f"{1e3 * median(anchors_s):.1f} ms a turn, {sum(anchors_s) / wall:.1%} of the wall time"
-            print(f"{'':<28} anchor: {beside}")
+            per_turn_ms = 1e3 * median(calibrations_s)
+            beside = f"{per_turn_ms:.1f} ms per turn, {sum(calibrations_s) / wall:.1%} of the wall time"
+            print(f"{'':<28} calibration op: {beside}")
             print(f"{'':<28} telemetry: {cost}, {share}; {again} turns measured again for disturbance")
 
 

@@ -66,7 +66,7 @@ def plain():
     return f"<!DOCTYPE html><html><body>{''.join(parts)}</body></html>"
 
 
-def opened(browser, path):
+def open_page(browser, path):
     """Return the seconds until the first figure was painted, and until the page had loaded."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
@@ -88,7 +88,7 @@ def main():
             (Path(folder) / f"{number}.html").write_text(html, encoding="utf-8")
         for _ in range(rounds):  # in turns, so that drift meets both alike
             for number, name in enumerate(pages):
-                taken[name].append(opened(browser, Path(folder) / f"{number}.html"))
+                taken[name].append(open_page(browser, Path(folder) / f"{number}.html"))
         browser.close()
     print(f"{'page':<20} {'MB':>6} {'first figure s':>15} {'of peer':>8} {'loaded s':>9} {'of peer':>8}")
     peer = taken["plotly.io.to_html"]

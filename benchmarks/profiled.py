@@ -19,7 +19,7 @@ from scipy.stats import t as student
 from linbench.core.case import Case
 from linbench.core.registry import registry
 from linbench.execution.schedule import Job
-from linbench.measure.call import Call, LaidInputs
+from linbench.measure.call import Call, InputsInLayout
 from linbench.measure.heap import keep_freed
 from linbench.measure.timers import timer_for
 from linbench.profiling.artifact import Artifacts
@@ -65,7 +65,7 @@ def main():
         implementation = registry.implementation(name)
         operator = registry.operator(implementation.operator)
         jobs.append(Job(name, operator.name, operator.complete(CASE)))
-        calls[name] = Call(operator, implementation, jobs[-1].case, LaidInputs(operator, jobs[-1].case))
+        calls[name] = Call(operator, implementation, jobs[-1].case, InputsInLayout(operator, jobs[-1].case))
     ratios, spent_s = {}, 0.0
     with tempfile.TemporaryDirectory() as folder:
         artifacts = Artifacts(str(Path(folder) / "x.db"))

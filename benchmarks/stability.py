@@ -91,7 +91,7 @@ def do_bench(folder):
 
 
 def pytest_benchmark(folder):
-    path, found = folder / "test_peer.py", folder / "peer.json"
+    path, found = folder / "test_pytest_benchmark.py", folder / "pytest_benchmark.json"
     path.write_text(PYTEST_BENCHMARK)
     invoke(["-m", "pytest", "-q", path, "-p", "no:cacheprovider", f"--benchmark-json={found}"], folder)
     records = json.loads(found.read_text())["benchmarks"]

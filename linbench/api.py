@@ -152,7 +152,7 @@ def resumed(
     *,
     timeout_s: float | None = None,
     max_memory_bytes: int | None = None,
-    time_budget_s: float | None = None,
+    time_limit_s: float | None = None,
 ) -> tuple[Run, Schedule]:
     """Return a stored run and what is left of its schedule.
 
@@ -163,7 +163,7 @@ def resumed(
         name: As `Store.find` takes it.
         timeout_s: In place of the run's own.
         max_memory_bytes: In place of the run's own.
-        time_budget_s: Of the rest of the run.
+        time_limit_s: Of the rest of the run.
 
     Raises:
         UsageError: There is no such run, or it was imported.
@@ -182,7 +182,7 @@ def resumed(
         before,
         timeout_s=timeout_s or before.timeout_s,
         max_memory_bytes=max_memory_bytes or before.max_memory_bytes,
-        time_budget_s=time_budget_s,
+        time_limit_s=time_limit_s,
     )
     again = {Status.SKIPPED, *([Status.TIMEOUT] if settings.timeout_s > before.timeout_s else [])}
     done = [(row.implementation, row.case.id) for row in run.measurements if row.status not in again]

@@ -61,7 +61,7 @@ def command_line(tmp_path_factory):
 def measured(command_line):
     """The command line in a folder where the forms of linear and softmax have been measured on a small grid.
 
-    `softmax/flex`, which compiles for seconds a shape, is left to tests/impls/test_peers.py.
+    `softmax/flex`, which compiles for seconds a shape, is left to tests/impls/test_libraries.py.
     """
     command = command_line("measured")
     registry.load()

@@ -10,69 +10,73 @@ from linbench.core.measurement import Memory, TensorError
 from linbench.core.samples import Samples
 from linbench.core.tensor import ExpectedSample
 from linbench.core.work import Work
-from linbench.execution.client import RequestFailed, Watch, WorkerClient
+from linbench.execution.client import RequestFailure, Watch, WorkerClient
 from linbench.execution.messages import (
-    PROTOCOL,
+    MESSAGE_VERSION,
     Answer,
-    AskSupport,
     Check,
-    Checked,
     CheckOnce,
-    CloseCases,
+    CheckResult,
+    CheckSupport,
+    CheckTurn,
     Done,
-    Failed,
+    ExpectedResult,
+    ExpectedValues,
+    Failure,
+    FullCheck,
     Hello,
-    JudgeTurn,
-    OpenCase,
-    Oracle,
-    OracleSaid,
+    MeasureMemory,
+    MemoryResult,
+    PrepareCase,
+    ReleaseCases,
     Request,
-    Study,
     TakeTurn,
-    TimeAnchor,
-    Timed,
-    Weigh,
-    Weighed,
-    due,
+    TimeCalibration,
+    TimingResult,
+    answer_type,
 )
 
 A = TypeVar("A", bound=Answer)
 
 MEMORY: Final = Memory(peak_bytes=10, extra_bytes=4, meter="allocator")
-ERROR: Final = TensorError(rel_l2=1e-7, max_abs=1e-6, max_rel=1e-5, cosine=1.0, nonfinite=0, budget=1e-5)
-CHECKED: Final = Checked({"o": ERROR}, first_call_s=1.0, work=Work(0.0, None, 0), timer="cpu", call_s=1e-3)
+ERROR: Final = TensorError(rel_l2=1e-7, max_abs=1e-6, max_rel=1e-5, cosine=1.0, nonfinite=0, tolerance=1e-5)
+CHECKED: Final = CheckResult(
+    {"o": ERROR}, first_call_s=1.0, work=Work(0.0, None, 0), timer="cpu", call_s=1e-3
+)
 
 
 def hello(implementations: Sequence[str] = (), **broken: str) -> Hello:
     """Return what a worker says of itself that has these implementations, and plugins that are broken."""
-    return Hello(PROTOCOL, implementations=tuple(implementations), broken=broken)
+    return Hello(MESSAGE_VERSION, implementations=tuple(implementations), broken=broken)
 
 
-def oracle(values: Sequence[float] = (1.0, 2.0), **approximation: float) -> Oracle:
-    """Return what an oracle says of one tensor, o."""
+def expected_values(values: Sequence[float] = (1.0, 2.0), **approximation: float) -> ExpectedValues:
+    """Return what a reference says of one tensor, o."""
     sample = ExpectedSample(index=("...",), step=1, values=tuple(values), zero_rms=0.0)
-    return Oracle({"o": sample}, budgets={"o": 1e-5}, approximation=approximation)
+    return ExpectedValues({"o": sample}, tolerances={"o": 1e-5}, approximation=approximation)
 
 
-def timed(*time_s: float) -> Timed:
+def timed(*time_s: float) -> TimingResult:
     """Return a turn of calls that took this long."""
-    return Timed(Samples(time_s))
+    return TimingResult(Samples(time_s))
 
 
 def usual(request: Request[Any]) -> Answer:
     """Return what a worker answers where all is well."""
     match request:
-        case OpenCase():
-            return OracleSaid(oracle() if request.oracle is None else None)
+        case PrepareCase():
+            return ExpectedResult(expected_values() if request.expected_values is None else None)
         case CheckOnce() | Check():
             return CHECKED
-        case Study():
-            return Checked(CHECKED.errors, 1.0, CHECKED.work, "cpu", 1e-3, deterministic=True, memory=MEMORY)
-        case Weigh():
-            return Weighed(MEMORY)
-        case TakeTurn() | TimeAnchor():
+        case FullCheck():
+            return CheckResult(
+                CHECKED.errors, 1.0, CHECKED.work, "cpu", 1e-3, deterministic=True, memory=MEMORY
+            )
+        case MeasureMemory():
+            return MemoryResult(MEMORY)
+        case TakeTurn() | TimeCalibration():
             return timed(1e-3)
-        case AskSupport() | JudgeTurn() | CloseCases():
+        case CheckSupport() | CheckTurn() | ReleaseCases():
             return Done()
     raise AssertionError(f"nobody asks this here: {request}")
 
@@ -92,9 +96,9 @@ class FakeWorker(WorkerClient):
         if watch is not None:
             watch()
         answer = self._answer_to(request)
-        if isinstance(answer, Failed):
-            raise RequestFailed(answer)
-        assert isinstance(answer, due(request)), answer
+        if isinstance(answer, Failure):
+            raise RequestFailure(answer)
+        assert isinstance(answer, answer_type(request)), answer
         return answer
 
     def end(self) -> None:
@@ -136,7 +140,7 @@ class Script:
         self._about = about
         self._said: dict[tuple[type[Request[Any]], str], Callable[[], Answer]] = {}
 
-    def say(self, kind: type[Request[A]], name: str, answer: Callable[[], A | Failed]) -> None:
+    def say(self, kind: type[Request[A]], name: str, answer: Callable[[], A | Failure]) -> None:
         """Have requests of a kind that name an implementation, or go to a plugin's worker, answered so."""
         self._said[kind, name] = answer
 

@@ -78,8 +78,8 @@ def time(median_s, spread=0.01, n=40, timer="cpu"):
     return Time(timer, median_s, median_s * (1 - spread), median_s * (1 + spread), (n,))
 
 
-def error(rel_l2=3e-7, budget=2e-6, nonfinite=0):
-    return TensorError(rel_l2, rel_l2 * 4, rel_l2 * 30, 1 - rel_l2, nonfinite, budget)
+def error(rel_l2=3e-7, tolerance=2e-6, nonfinite=0):
+    return TensorError(rel_l2, rel_l2 * 4, rel_l2 * 30, 1 - rel_l2, nonfinite, tolerance)
 
 
 def row(

@@ -8,7 +8,7 @@ from linbench import Case
 from linbench.core.case import MODES
 from linbench.core.implementation import Implementation
 
-OPTIONS = ({}, {"group": 3}, {"causal": False}, {"causal": False, "padding": 0.25}, {"packed": 3})
+OPTIONS = ({}, {"group": 3}, {"causal": False}, {"causal": False, "padding": 0.25}, {"varlen": 3})
 SHAPES = (Case(2, 65, 3, 16, 24), Case(2, 1, 8, 16, 16), Case(1, 66, 2, 32, 32, "bfloat16"))
 NAMES = [f"linear/{letter}" for letter in "abcdefgh"]
 

@@ -8,7 +8,7 @@ from linbench.analysis.panel import Panel, panels, tabulate
 from linbench.analysis.pareto import pareto_front
 from linbench.analysis.scaling import Scaling, claimed_exponent, scaling, scalings
 from linbench.analysis.speed_of_light import speed_of_light
-from linbench.analysis.verdict import Verdict, default_baseline, verdicts
+from linbench.analysis.winner import Winner, default_baseline, winners
 from linbench.statistics.estimate import Estimate, product, speedup
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "Means",
     "Panel",
     "Scaling",
-    "Verdict",
+    "Winner",
     "capacities",
     "claimed_exponent",
     "crossovers",
@@ -36,5 +36,5 @@ __all__ = [
     "speed_of_light",
     "speedup",
     "tabulate",
-    "verdicts",
+    "winners",
 ]

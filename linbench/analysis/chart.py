@@ -9,7 +9,7 @@ import pandas as pd
 
 from linbench.analysis.panel import options_text, panels
 from linbench.analysis.quantity import QUANTITIES, Quantity, values
-from linbench.analysis.verdict import default_baseline
+from linbench.analysis.winner import default_baseline
 from linbench.core.case import DTYPES, MODES
 from linbench.core.errors import UsageError, unknown
 

@@ -108,7 +108,7 @@ def configured() -> dict[str, object]:
         "max_time",
         "samples",
         "max_memory",
-        "time_budget",
+        "time_limit",
         "plugin",
         "baseline",
     }

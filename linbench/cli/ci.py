@@ -19,7 +19,7 @@ from linbench.core.errors import UsageError
 from linbench.text.terminal import printable
 
 if TYPE_CHECKING:
-    from linbench.compare.suite import Compared
+    from linbench.compare.suite import ComparisonResult
 
 EXIT_UNDECIDED = 3
 
@@ -94,7 +94,7 @@ def _chosen(names: Sequence[str], selection: options.Selection) -> tuple[str, ..
     return tuple(name for name in names if name in allowed)
 
 
-def _write(found: Sequence[Compared], base: str, summary: str, junit: str) -> None:
+def _write(found: Sequence[ComparisonResult], base: str, summary: str, junit: str) -> None:
     """Write the summary and the XML, and the summary of the step if this runs on GitHub."""
     from linbench.report import gate
 

@@ -21,7 +21,7 @@ from linbench.text.terminal import printable
 
 if TYPE_CHECKING:
     from linbench.compare.side import Side
-    from linbench.compare.suite import Compared
+    from linbench.compare.suite import ComparisonResult
     from linbench.compare.turns import Comparison
     from linbench.execution.schedule import Schedule
 
@@ -92,7 +92,7 @@ def planned(selection: options.Selection, bounds: options.Bounds) -> Schedule:
     return schedule
 
 
-def measured(pair: tuple[Side, Side], schedule: Schedule, form: str) -> Iterator[Compared]:
+def measured(pair: tuple[Side, Side], schedule: Schedule, form: str) -> Iterator[ComparisonResult]:
     """Yield what is found at each case of a schedule, and print it: lines for people, or JSON on stdout."""
     from linbench.compare.live import comparisons, live
     from linbench.compare.side import Kind

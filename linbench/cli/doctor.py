@@ -107,9 +107,9 @@ def _verdict(found: Implementation, has_gpu: bool) -> dict[str, str | None]:
             continue
         case = Case(1, 1024, 8, 64, 64, dtype, "fwd", device)
         try:
-            verdict[device] = found.why_not(registry.operator(found.operator), case)
-        except Exception as error:  # a stranger's why_not may raise anything
-            verdict[device] = f"its why_not failed: {type(error).__name__}: {error}"
+            verdict[device] = found.unsupported_reason(registry.operator(found.operator), case)
+        except Exception as error:  # a stranger's unsupported_reason may raise anything
+            verdict[device] = f"its unsupported_reason failed: {type(error).__name__}: {error}"
     return verdict
 
 

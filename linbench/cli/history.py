@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from linbench.compare.history import Series
     from linbench.core.grid import Axes
     from linbench.statistics.change_points import Change
-    from linbench.store.store import Past
+    from linbench.store.store import HistoryPoint
 
 HEADER = ("  RUN", "BEGAN", "COMMIT", "TIME", "ANCHOR", "TIME / ANCHOR", "BASELINE")
 
@@ -31,24 +31,27 @@ HEADER = ("  RUN", "BEGAN", "COMMIT", "TIME", "ANCHOR", "TIME / ANCHOR", "BASELI
 @options.db
 @options.output_format("json")
 def command(case: str, axes: Axes, device: str | None, db: str, form: str) -> None:
-    """Print how the time of CASE over the anchor's changed over runs, and between which commits.
+    """Print how the time of CASE over the calibration op's changed over runs, and between which commits.
 
     CASE is an implementation, as in linear/chunk, of which flags select cases, or a case's id as
     `linbench show --format json` has it, or the start of one.
 
-    The anchor is a fixed product of matrices that was timed in the same turns. Runs on other machines, and by
-    other timers, are series of their own. A change names two commits; comparing them confirms it.
+    The calibration op is a fixed product of matrices that was timed in the same turns. Runs on other
+    machines, and by other timers, are series of their own. A change names two commits; comparing
+    them confirms it.
     """
     from linbench.compare.history import series_of
     from linbench.store.store import Store
 
     store = Store(db)
-    pasts = store.pasts(implementation=case) if "/" in case else store.pasts(case=case)
-    found = series_of(past for past in pasts if axes.holds(past.case) and device in (None, past.case.device))
+    points = store.history(implementation=case) if "/" in case else store.history(case=case)
+    found = series_of(
+        point for point in points if axes.holds(point.case) and device in (None, point.case.device)
+    )
     if not found:
         raise UsageError(
-            f"no run has a time of {case!r} and of the anchor for that; `linbench run` measures both, and "
-            "`linbench show` names what there is"
+            f"no run has a time of {case!r} and of the calibration op for that; `linbench run` measures "
+            "both, and `linbench show` names what there is"
         )
     names: dict[str, list[str]] = {}
     for name, run in store.baselines().items():
@@ -64,10 +67,10 @@ def command(case: str, axes: Axes, device: str | None, db: str, form: str) -> No
 def _lines(series: Series, names: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """Yield a series as lines: what it is, its runs, and where it changed."""
     yield f"{series.implementation}  {series.case}  (case {series.case.id})"
-    yield f"  {series.machine}, timer {series.timer}: {format.plural(len(series.pasts), 'run')}"
-    yield from columns(HEADER, [_cells(past, names) for past in series.pasts])
+    yield f"  {series.machine}, timer {series.timer}: {format.plural(len(series.points), 'run')}"
+    yield from columns(HEADER, [_cells(point, names) for point in series.points])
     for change in series.changes:
-        before, after = series.pasts[change.index - 1], series.pasts[change.index]
+        before, after = series.points[change.index - 1], series.points[change.index]
         yield f"  {change.size:+.1%} between {before.run} and {after.run} (p {change.p:.1g})"
         yield from (f"    with {line}" for line in _meanwhile(before, after))
         yield f"    {_confirm(series, change)}"
@@ -75,21 +78,21 @@ def _lines(series: Series, names: Mapping[str, Sequence[str]]) -> Iterator[str]:
         yield "  no change that can be told from noise"
 
 
-def _cells(past: Past, names: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    code = past.environment.code_of(past.implementation)
+def _cells(point: HistoryPoint, names: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    code = point.environment.code_of(point.implementation)
     commit = code.commit if code else None
     return (
-        f"  {past.run}",
-        past.created_at,
+        f"  {point.run}",
+        point.created_at,
         (commit or "unknown")[:10] + (" dirty" if code and code.dirty else ""),
-        format.seconds(past.median_s),
-        format.seconds(past.anchor_s),
-        f"{past.median_s / past.anchor_s:.4g}",
-        ", ".join(names.get(past.run, ())),
+        format.seconds(point.median_s),
+        format.seconds(point.calibration_s),
+        f"{point.median_s / point.calibration_s:.4g}",
+        ", ".join(names.get(point.run, ())),
     )
 
 
-def _meanwhile(before: Past, after: Past) -> list[str]:
+def _meanwhile(before: HistoryPoint, after: HistoryPoint) -> list[str]:
     from linbench.compare.history import other_changes
 
     return other_changes(before, after)
@@ -112,9 +115,9 @@ def _command(series: Series, commits: tuple[str, str]) -> str:
     return f"linbench compare {one} {other} {what}{timer}"
 
 
-def _encoded(past: Past) -> dict[str, object] | None:
+def _encoded(point: HistoryPoint) -> dict[str, object] | None:
     """Return the code that a run measured, less the names of its implementations."""
-    code = past.environment.code_of(past.implementation)
+    code = point.environment.code_of(point.implementation)
     if code is None:
         return None
     return {"name": code.name, "version": code.version, "commit": code.commit, "dirty": code.dirty}
@@ -124,7 +127,7 @@ def _record(series: Series, names: Mapping[str, Sequence[str]]) -> dict[str, obj
     """Return a series as one JSON object."""
     changes = []
     for change in series.changes:
-        before, after = series.pasts[change.index - 1], series.pasts[change.index]
+        before, after = series.points[change.index - 1], series.points[change.index]
         commits = series.commits(change)
         compare = _command(series, commits) if commits and commits[0] != commits[1] else None
         changes.append(
@@ -146,14 +149,14 @@ def _record(series: Series, names: Mapping[str, Sequence[str]]) -> dict[str, obj
         "timer": series.timer,
         "runs": [
             {
-                "run": past.run,
-                "created_at": past.created_at,
-                "code": _encoded(past),
-                "median_s": past.median_s,
-                "anchor_s": past.anchor_s,
-                "baselines": list(names.get(past.run, ())),
+                "run": point.run,
+                "created_at": point.created_at,
+                "code": _encoded(point),
+                "median_s": point.median_s,
+                "calibration_s": point.calibration_s,
+                "baselines": list(names.get(point.run, ())),
             }
-            for past in series.pasts
+            for point in series.points
         ],
         "changes": changes,
     }

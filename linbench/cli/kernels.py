@@ -17,7 +17,7 @@ from linbench.text import format
 if TYPE_CHECKING:
     from linbench.core.case import Case
     from linbench.core.grid import Axes
-    from linbench.profiling.kernels import Inspected
+    from linbench.profiling.kernels import KernelReport
 
 ARCHITECTURES = "sm_80,sm_90,sm_100"
 MIX = ("wgmma", "tcgen05", "mma", "cp.async", "tma", "fma", "all")
@@ -73,7 +73,7 @@ def inspect(
         click.echo("no instructions: nvdisasm is neither on PATH nor with Triton", err=True)
 
 
-def _cells(one: Inspected) -> list[str]:
+def _cells(one: KernelReport) -> list[str]:
     kernel = one.compiled.kernel
     counts = one.instructions or {}
     return [
@@ -91,7 +91,7 @@ def _cells(one: Inspected) -> list[str]:
 
 def _inspected(
     name: str | None, axes: Axes, architectures: Sequence[str], plugins: Sequence[str]
-) -> Iterator[tuple[str, Case, Inspected]]:
+) -> Iterator[tuple[str, Case, KernelReport]]:
     """Yield what is known of each kernel, with the implementation and the case."""
     from linbench.core.grid import Grid, typed_axes
     from linbench.core.plan import Plan

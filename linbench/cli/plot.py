@@ -40,7 +40,7 @@ def command(
     linbench plot latest --y speedup --baseline softmax/flash --where mode=fwd --where D=64 -o speedup.svg
     """  # noqa: D301 - \b is click's mark for text kept as it is
     from linbench.paper.figure import figure_form, save_figure
-    from linbench.paper.record import Look, record, write_beside
+    from linbench.paper.sidecar import Look, sidecar, write_beside
     from linbench.paper.venue import venue, width_in
 
     page, path = venue(style), Path(output)
@@ -49,7 +49,7 @@ def command(
     found, chart = charted(runs, db, choice)
     check_report_path(path)
     words = options.typed_words(db, sys.argv[1:])
-    made = record(chart, found, words, Look(style, width, inches))
+    made = sidecar(chart, found, words, Look(style, width, inches))
     try:
         save_figure(chart, page, inches, path)
         write_beside(path, chart, made)

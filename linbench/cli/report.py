@@ -10,7 +10,7 @@ import click
 from linbench.cli import options
 from linbench.core.errors import UsageError, unknown
 from linbench.core.run import Run
-from linbench.report.profiled import Told
+from linbench.report.profiled import AnnotatedProfile
 
 
 @click.command(context_settings=options.SETTINGS)
@@ -73,7 +73,7 @@ def write_report(run: Run, output: str | None, baseline: str | None, db: str) ->
     page = render(
         run,
         baseline=baseline,
-        series=series_of(store.pasts_of(run.id)),
+        series=series_of(store.history_of(run.id)),
         baselines=store.baselines(),
         operators=registry.operators(),
         profiles=_told(run, db),
@@ -84,7 +84,7 @@ def write_report(run: Run, output: str | None, baseline: str | None, db: str) ->
     return path
 
 
-def _told(run: Run, db: str) -> list[Told]:
+def _told(run: Run, db: str) -> list[AnnotatedProfile]:
     """Return the stored profiles of a run's cases, with what they say and where their traces lie."""
     from linbench.profiling.artifact import Artifacts
     from linbench.profiling.words import diagnosis
@@ -95,7 +95,7 @@ def _told(run: Run, db: str) -> list[Told]:
     for profile in chosen(run, Profiles(db).of_run(run.id)):
         trace = Artifacts(db).path(profile.artifacts.get("trace", ""))
         said = diagnosis(profile.breakdown, profile.tool, profile.case.device) if profile.breakdown else ()
-        told.append(Told(profile, tuple(said), str(trace) if trace.is_file() else ""))
+        told.append(AnnotatedProfile(profile, tuple(said), str(trace) if trace.is_file() else ""))
     return told
 
 

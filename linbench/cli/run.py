@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MANY_CASES = 10_000
 EXIT_FAILED_CASES = 3
 WITH_RESUME = {
-    *("resume", "db", "timeout", "time_budget", "max_memory"),
+    *("resume", "db", "timeout", "time_limit", "max_memory"),
     *("dry_run", "yes", "strict", "report_path", "no_report", "baseline", "form"),
 }
 
@@ -118,7 +118,7 @@ sampling = options.together(
 @sampling
 @options.bounds
 @click.option(
-    "--time-budget", type=types.DURATION, metavar="DURATION", help="Start no further case after this: 10m."
+    "--time-limit", type=types.DURATION, metavar="DURATION", help="Start no further case after this: 10m."
 )
 @click.option("--resume", metavar="RUN", help="Go on with a stored run: its id, or latest.")
 @click.option(
@@ -139,7 +139,7 @@ def command(
     sampling: Sampling,
     bounds: options.Bounds,
     db: str,
-    time_budget: float | None,
+    time_limit: float | None,
     resume: str | None,
     dry_run: bool,
     yes: bool,
@@ -161,9 +161,9 @@ def command(
 
     try:
         if resume is None:
-            begun, schedule = None, _planned(selection, sampling, bounds, time_budget, db)
+            begun, schedule = None, _planned(selection, sampling, bounds, time_limit, db)
         else:
-            begun, schedule = _resumed(resume, bounds, time_budget, db)
+            begun, schedule = _resumed(resume, bounds, time_limit, db)
     finally:
         report_broken(registry)
     if baseline is not None and baseline not in schedule.plan.implementations:
@@ -214,7 +214,7 @@ def _measured(schedule: Schedule, begun: Run | None, db: str, printer: Printer) 
             raise
 
 
-def _resumed(name: str, bounds: options.Bounds, time_budget_s: float | None, db: str) -> tuple[Run, Schedule]:
+def _resumed(name: str, bounds: options.Bounds, time_limit_s: float | None, db: str) -> tuple[Run, Schedule]:
     """Return a stored run, and what is left of its plan under the bounds that were typed."""
     from linbench import api
     from linbench.store.store import Store
@@ -233,7 +233,7 @@ def _resumed(name: str, bounds: options.Bounds, time_budget_s: float | None, db:
         name,
         timeout_s=bounds.timeout_s if "timeout" in typed else None,
         max_memory_bytes=bounds.max_memory_bytes if "max_memory" in typed else None,
-        time_budget_s=time_budget_s,
+        time_limit_s=time_limit_s,
     )
 
 
@@ -241,7 +241,7 @@ def _planned(
     selection: options.Selection,
     sampling: Sampling,
     bounds: options.Bounds,
-    time_budget_s: float | None,
+    time_limit_s: float | None,
     db: str,
 ) -> Schedule:
     """Return the schedule of what was asked for."""
@@ -260,7 +260,7 @@ def _planned(
         max_samples=sampling.max_samples,
         timeout_s=bounds.timeout_s,
         max_memory_bytes=bounds.max_memory_bytes,
-        time_budget_s=time_budget_s,
+        time_limit_s=time_limit_s,
     )
     return api.plan_run(
         selection.grid,
@@ -287,7 +287,7 @@ def _print_plan(schedule: Schedule, form: str) -> None:
         except Unsupported as reason:
             record |= {"unsupported": str(reason)}
             text = f"unsupported: {reason}"
-        except Exception as error:  # a stranger's why_not, flops or extra_bytes may raise anything
+        except Exception as error:  # a stranger's unsupported_reason, flops or extra_bytes may raise anything
             record |= {"error": f"{type(error).__name__}: {error}"}
             text = f"cannot be estimated: {type(error).__name__}: {error}"
         else:

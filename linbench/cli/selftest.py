@@ -16,28 +16,28 @@ from linbench.text import format
 
 if TYPE_CHECKING:
     from linbench.selftest.faults import Finding
-    from linbench.selftest.ladder import Ladder
     from linbench.selftest.machine import Machine
+    from linbench.selftest.slowdowns import SlowdownReport
 
 EXIT_MISSED = 3
 HEADER = ("FAULT", "", "STATUS", "WHAT IT DOES", "REASON")
 NOT_RUN = "not run here: needs a CUDA device"
-BUDGET_S = 90.0
-LADDER_BUDGET_S = 600.0
+TIME_LIMIT_S = 90.0
+SLOWDOWNS_TIME_LIMIT_S = 600.0
 
 
 @click.command(context_settings=options.SETTINGS)
 @click.option("--faults", is_flag=True, help="Plant faults instead, and print which are caught.")
 @options.device
 @click.option(
-    "--time-budget",
+    "--time-limit",
     type=types.DURATION,
     metavar="DURATION",
-    help="Begin nothing that would last longer.  [default: 90s; --ladder: 10m]",
+    help="Begin nothing that would last longer.  [default: 90s; --slowdowns: 10m]",
 )
-@click.option("--ladder", is_flag=True, help="Measure injected slowdowns, and print how many are found.")
+@click.option("--slowdowns", is_flag=True, help="Measure injected slowdowns, and print how many are found.")
 @options.output_format("json")
-def command(faults: bool, device: str | None, time_budget: float | None, ladder: bool, form: str) -> int:
+def command(faults: bool, device: str | None, time_limit: float | None, slowdowns: bool, form: str) -> int:
     """See whether this harness can be believed here.
 
     It measures the same code as two implementations, in fresh processes, and says how small a difference can
@@ -47,26 +47,29 @@ def command(faults: bool, device: str | None, time_budget: float | None, ladder:
     --faults runs implementations that each do one thing that none should, like any others, and prints what
     became of each. The exit code is 3 if one is missed.
 
-    --ladder measures slowdowns of 0, 1, 2, 3, 5 and 10% that are really there, as `linbench compare` does,
+    --slowdowns measures slowdowns of 0, 1, 2, 3, 5 and 10% that are really there, as `linbench compare` does,
     and says how often it finds them, and calls the same code slower.
     """
-    if faults and (device or time_budget or ladder):
+    if faults and (device or time_limit or slowdowns):
         raise UsageError(
-            "--faults takes every device and as long as it needs; leave out --device, --time-budget, --ladder"
+            "--faults takes every device and as long as it needs; "
+            "leave out --device, --time-limit, --slowdowns"
         )
-    if ladder:
-        return _climb(device, time_budget or LADDER_BUDGET_S, form)
-    return _plant(form) if faults else _measure(device, time_budget or BUDGET_S, form)
+    if slowdowns:
+        return _measure_slowdowns(device, time_limit or SLOWDOWNS_TIME_LIMIT_S, form)
+    return _plant(form) if faults else _measure(device, time_limit or TIME_LIMIT_S, form)
 
 
-def _measure(device: str | None, budget_s: float, form: str) -> int:
+def _measure(device: str | None, time_limit_s: float, form: str) -> int:
     """Print what the same code measured twice says of this machine."""
     from linbench import api
     from linbench.selftest.machine import measure_machine, verdict
 
     device = device or api.default_device()
-    click.echo(f"measuring the same code twice on {device}, for {format.seconds(budget_s)} or so", err=True)
-    machine = measure_machine(device, budget_s)
+    click.echo(
+        f"measuring the same code twice on {device}, for {format.seconds(time_limit_s)} or so", err=True
+    )
+    machine = measure_machine(device, time_limit_s)
     word, reason = verdict(machine)
     if form == "json":
         click.echo(json.dumps(asdict(machine) | {"publish": word, "reason": reason}))
@@ -77,44 +80,48 @@ def _measure(device: str | None, budget_s: float, form: str) -> int:
     return 0
 
 
-def _climb(device: str | None, budget_s: float, form: str) -> int:
+def _measure_slowdowns(device: str | None, time_limit_s: float, form: str) -> int:
     """Print how often slowdowns that are really there are found."""
     from linbench import api
-    from linbench.selftest.ladder import PROCESSES, described, record
+    from linbench.selftest.slowdowns import PROCESSES, described, measure_slowdowns
 
     device = device or api.default_device()
-    click.echo(f"measuring injected slowdowns on {device}, for {format.seconds(budget_s)} at most", err=True)
-    ladder = described(
-        record(device, budget_s, lambda n: click.echo(f"{n} of {PROCESSES} processes of each", err=True))
+    click.echo(
+        f"measuring injected slowdowns on {device}, for {format.seconds(time_limit_s)} at most", err=True
+    )
+    report = described(
+        measure_slowdowns(
+            device, time_limit_s, lambda n: click.echo(f"{n} of {PROCESSES} processes of each", err=True)
+        )
     )
     if form == "json":
-        click.echo(json.dumps(asdict(ladder)))
+        click.echo(json.dumps(asdict(report)))
         return 0
-    for line in ladder_lines(ladder):
+    for line in slowdown_lines(report):
         click.echo(line)
     return 0
 
 
-def ladder_lines(ladder: Ladder) -> Iterator[str]:
-    """Yield what was found of the ladder as lines."""
-    rungs = ladder.rungs
-    load, later = (format.digits(value) for value in ladder.load)
-    yield f"{ladder.case}  {format.seconds(ladder.call_s)} a call; load {load} before, {later} after"
+def slowdown_lines(report: SlowdownReport) -> Iterator[str]:
+    """Yield what was found of the slowdowns as lines."""
+    slowdowns = report.slowdowns
+    load, later = (format.digits(value) for value in report.load)
+    yield f"{report.case}  {format.seconds(report.call_s)} a call; load {load} before, {later} after"
     yield (
-        f"{rungs[-1].processes} fresh processes of each slowdown and {rungs[0].processes} of the same code "
-        f"in {format.seconds(ladder.wall_s)}; "
-        f"{ladder.draws} comparisons drawn from them"
+        f"{slowdowns[-1].processes} fresh processes of each slowdown and {slowdowns[0].processes} of the "
+        f"same code in {format.seconds(report.wall_s)}; "
+        f"{report.draws} comparisons drawn from them"
     )
-    header = ["SLOWDOWN", *(f"{rung.extra:.0%}" for rung in rungs)]
-    slower = ["called slower", *(f"{rung.slower:.1%}" for rung in rungs)]
-    measured = ["measured", *(_percent(rung.effect[0], "+") for rung in rungs)]
-    took = ["seconds a case", *(format.digits(rung.wall_s) for rung in rungs)]
+    header = ["SLOWDOWN", *(f"{slowdown.extra:.0%}" for slowdown in slowdowns)]
+    slower = ["called slower", *(f"{slowdown.slower:.1%}" for slowdown in slowdowns)]
+    measured = ["measured", *(_percent(slowdown.effect[0], "+") for slowdown in slowdowns)]
+    took = ["seconds a case", *(format.digits(slowdown.wall_s) for slowdown in slowdowns)]
     yield from columns(header, [slower, measured, took])
     yield (
-        f"{ladder.cases} cases of the same code, drawn from its {rungs[0].processes} processes: "
-        f"{ladder.flags_alone} called different when looked at one by one, {ladder.flags_suite} as a suite"
+        f"{report.cases} cases of the same code, drawn from its {slowdowns[0].processes} processes: "
+        f"{report.flags_alone} called different when looked at one by one, {report.flags_suite} as a suite"
     )
-    yield f"95% intervals of ten processes hold the effect of all in {_percent(ladder.coverage)}"
+    yield f"95% intervals of ten processes hold the effect of all in {_percent(report.coverage)}"
 
 
 def _lines(machine: Machine) -> Iterator[str]:
@@ -132,7 +139,7 @@ def _lines(machine: Machine) -> Iterator[str]:
         "drift": f"the medians of the runs lie {_percent(m.drift)} apart",
         "same code": f"differs by {middle} [{low}, {high}]; "
         f"in one process by {noise} [{noise_low}, {noise_high}] (standard deviation)",
-        "smallest effect": f"{effects} (in pairs, power 95%, 5% false alarms)",
+        "minimum detectable effect": f"{effects} (in pairs, power 95%, 5% false alarms)",
         "false alarms": f"{_percent(m.paired_alarms)} by the paired interval, "
         f"{_percent(m.apart_alarms)} by two intervals apart {drawn}",
         "95% intervals": f"hold the long-run value in {_percent(m.coverage)} {drawn}; "

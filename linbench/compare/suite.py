@@ -9,14 +9,14 @@ from statistics import median
 from typing import Final
 
 from linbench.compare.change import changed, is_clock
-from linbench.compare.turns import Comparison, Ended, Rounds, Studied, Turns, log_mean
+from linbench.compare.turns import Comparison, FullCheckResult, Rounds, SideFailed, Turns, log_mean
 from linbench.core.measurement import FAILURES, Status
-from linbench.statistics.looks import (
+from linbench.statistics.decision import (
     CONFIRM,
     LOOKS,
     SCREEN,
     Answer,
-    Verdict,
+    Decision,
     confirmed,
     judge,
     worth_confirming,
@@ -32,23 +32,23 @@ Observer = Callable[[Comparison, str], None]
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparisonResult:
     """What is known of B against A at a case.
 
     Attributes:
         comparison: What was compared.
         a: What A gave when it was run once.
         b: The same of B.
-        verdict: On time; None where a side is not ok.
+        decision: On time; None where a side is not ok.
         a_s: Time of one call of A: the median of the processes' medians, seconds; None without a verdict.
         b_s: The same of B.
         processes: The rounds of every process that the verdict rests on.
     """
 
     comparison: Comparison
-    a: Studied
-    b: Studied
-    verdict: Verdict | None = None
+    a: FullCheckResult
+    b: FullCheckResult
+    decision: Decision | None = None
     a_s: float | None = None
     b_s: float | None = None
     processes: tuple[Rounds, ...] = field(default=(), repr=False)
@@ -56,8 +56,8 @@ class Compared:
     @property
     def answer(self) -> str:
         """Slower, faster, same or undecided, or the status of a side that is not ok, A before B."""
-        if self.verdict is not None:
-            return str(self.verdict.answer)
+        if self.decision is not None:
+            return str(self.decision.answer)
         return str(self.a.status if self.a.status is not Status.OK else self.b.status)
 
     @property
@@ -88,7 +88,7 @@ class Compared:
     @property
     def in_cycles(self) -> float | None:
         """How many more cycles of the GPU's clock B takes, relative; None where the clock was not read."""
-        if self.verdict is None or self.mhz is None:
+        if self.decision is None or self.mhz is None:
             return None
         pairs = [
             replace(pair, log_ratio=pair.log_ratio + log_mean(rounds.b_mhz) - log_mean(rounds.a_mhz))
@@ -99,10 +99,10 @@ class Compared:
     @property
     def clock(self) -> bool:
         """Whether B is slower or faster in time but not in cycles: the GPU had another clock in its turns."""
-        if self.verdict is None or self.in_cycles is None:
+        if self.decision is None or self.in_cycles is None:
             return False
-        called = self.verdict.answer in (Answer.SLOWER, Answer.FASTER)
-        return called and is_clock(self.verdict.effect, self.in_cycles)
+        called = self.decision.answer in (Answer.SLOWER, Answer.FASTER)
+        return called and is_clock(self.decision.effect, self.in_cycles)
 
     @property
     def regressions(self) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ class Compared:
         found = []
         if self.a.status is Status.OK and self.b.status in FAILURES:
             found.append(str(self.b.status))
-        if self.verdict is not None and self.verdict.answer is Answer.SLOWER:
+        if self.decision is not None and self.decision.answer is Answer.SLOWER:
             found.append("slower")
         if self.memory_change_bytes > 0:
             found.append("heavier")
@@ -136,7 +136,7 @@ class Compared:
                     ("errors", dict(found.errors)),
                 )
             },
-            "verdict": asdict(self.verdict) if self.verdict else None,
+            "decision": asdict(self.decision) if self.decision else None,
             "mhz_a": self.mhz[0] if self.mhz else None,
             "mhz_b": self.mhz[1] if self.mhz else None,
             "in_cycles": self.in_cycles,
@@ -149,14 +149,14 @@ class Compared:
     @property
     def is_open(self) -> bool:
         """Whether nothing can be said of the time: undecided, or B was not compared though A is ok."""
-        if self.verdict is not None:
-            return self.verdict.answer is Answer.UNDECIDED
+        if self.decision is not None:
+            return self.decision.answer is Answer.UNDECIDED
         return self.a.status is Status.OK and not self.regressions
 
 
 def compare(
     turns: Turns, comparisons: Sequence[Comparison], observer: Observer = lambda *_: None
-) -> Iterator[Compared]:
+) -> Iterator[ComparisonResult]:
     """Yield what is found at each case, as soon as it is known.
 
     Up to three cases are looked at after 10, 14, 20 and 28 processes. More are screened with 8; those that
@@ -169,23 +169,25 @@ def compare(
     doubtful = []
     for comparison in comparisons:
         found = _measured(turns, comparison, (SCREEN,), observer)
-        if found.verdict is not None and worth_confirming(_pairs(found)):
+        if found.decision is not None and worth_confirming(_pairs(found)):
             doubtful.append(found)
         else:
             yield found
     again = [_taken(turns, found, CONFIRM, observer) for found in doubtful]
     sound = [found for found in again if found.processes]
     yield from (found for found in again if not found.processes)
-    verdicts = confirmed([_pairs(found) for found in sound]) if sound else []
-    for found, verdict in zip(sound, verdicts, strict=True):
-        yield replace(found, verdict=verdict)
+    decisions = confirmed([_pairs(found) for found in sound]) if sound else []
+    for found, decision in zip(sound, decisions, strict=True):
+        yield replace(found, decision=decision)
 
 
-def _measured(turns: Turns, comparison: Comparison, looks: Sequence[int], observer: Observer) -> Compared:
+def _measured(
+    turns: Turns, comparison: Comparison, looks: Sequence[int], observer: Observer
+) -> ComparisonResult:
     """Return what fresh processes say of a case, judged at each look until something can be said."""
     observer(comparison, "check")
-    a, b = turns.study(comparison)
-    found = Compared(comparison, a, b)
+    a, b = turns.full_check(comparison)
+    found = ComparisonResult(comparison, a, b)
     if not a.status is b.status is Status.OK:
         return found
     source = turns.processes(comparison, (a, b), lambda: observer(comparison, "time"))
@@ -193,36 +195,36 @@ def _measured(turns: Turns, comparison: Comparison, looks: Sequence[int], observ
     for look in looks:
         try:
             taken += islice(source, look - len(taken))
-        except Ended as ended:
+        except SideFailed as ended:
             return _ended(found, ended)
-        verdict = judge([paired(rounds.log_ratios) for rounds in taken])
-        if verdict.answer is not Answer.UNDECIDED:
+        decision = judge([paired(rounds.log_ratios) for rounds in taken])
+        if decision.answer is not Answer.UNDECIDED:
             break
-    return _timed(found, taken, verdict)
+    return _timed(found, taken, decision)
 
 
-def _taken(turns: Turns, found: Compared, number: int, observer: Observer) -> Compared:
+def _taken(turns: Turns, found: ComparisonResult, number: int, observer: Observer) -> ComparisonResult:
     """Return a case measured afresh with so many processes, and not judged yet."""
     observe = lambda: observer(found.comparison, "confirm")  # noqa: E731
     source = turns.processes(found.comparison, (found.a, found.b), observe)
     try:
         return _timed(found, list(islice(source, number)), None)
-    except Ended as ended:
+    except SideFailed as ended:
         return _ended(found, ended)
 
 
-def _timed(found: Compared, taken: Sequence[Rounds], verdict: Verdict | None) -> Compared:
+def _timed(found: ComparisonResult, taken: Sequence[Rounds], decision: Decision | None) -> ComparisonResult:
     a_s = median(median(rounds.a_s) for rounds in taken)
     b_s = median(median(rounds.b_s) for rounds in taken)
-    return replace(found, verdict=verdict, a_s=a_s, b_s=b_s, processes=tuple(taken))
+    return replace(found, decision=decision, a_s=a_s, b_s=b_s, processes=tuple(taken))
 
 
-def _ended(found: Compared, ended: Ended) -> Compared:
+def _ended(found: ComparisonResult, ended: SideFailed) -> ComparisonResult:
     """Return a case of which a side was lost while it was timed."""
-    gone = Studied(ended.status, ended.reason)
+    gone = FullCheckResult(ended.status, ended.reason)
     a, b = (gone, found.b) if ended.side == 0 else (found.a, gone)
-    return Compared(found.comparison, a, b)
+    return ComparisonResult(found.comparison, a, b)
 
 
-def _pairs(found: Compared) -> list[Paired]:
+def _pairs(found: ComparisonResult) -> list[Paired]:
     return [paired(rounds.log_ratios) for rounds in found.processes]

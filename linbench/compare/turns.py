@@ -15,30 +15,30 @@ from linbench.core.measurement import Memory, Status
 from linbench.core.plan import Settings
 from linbench.core.samples import Samples
 from linbench.core.timer import timer_name
-from linbench.execution.client import NotDone, WorkerClient, spawn
+from linbench.execution.client import RequestError, WorkerClient, spawn
 from linbench.execution.fork import Zygote
 from linbench.execution.messages import (
     Answer,
-    AskSupport,
     Check,
-    Checked,
+    CheckResult,
+    CheckSupport,
+    CheckTurn,
+    ExpectedValues,
+    FullCheck,
     Hello,
-    JudgeTurn,
-    Oracle,
+    MeasureMemory,
     Request,
-    Study,
     TakeTurn,
-    Weigh,
 )
 from linbench.execution.process import Launch
 from linbench.execution.schedule import Job
-from linbench.execution.slot import NotOpened, Slot
+from linbench.execution.slot import PrepareFailed, Slot
 from linbench.statistics.paired import LEAST_ROUNDS, settled
 
 MOST_ROUNDS: Final = 40
 TIMED_S: Final = 2.0  # in a process, of both sides together
 TURNS_A_ROUND: Final = 4
-SAME_ORACLE: Final = 1e-9  # float64 on other threads or another torch, relative
+SAME_REFERENCE: Final = 1e-9  # float64 on other threads or another torch, relative
 MIRRORED: Final = ((0, 1, 1, 0), (1, 0, 0, 1))
 
 
@@ -56,22 +56,22 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Studied:
+class FullCheckResult:
     """What one side gave at a case when it was run once.
 
     Attributes:
         status: How that ended.
         reason: One line that says why, unless it was ok.
-        errors: Relative L2 error of each tensor against the oracle.
+        errors: Relative L2 error of each tensor against the reference.
         memory: Of one call.
-        oracle: What its worker needs to know to check further processes.
+        expected_values: What its worker needs to know to check further processes.
     """
 
     status: Status
     reason: str | None = None
     errors: Mapping[str, float] = field(default_factory=dict)
     memory: Memory | None = None
-    oracle: Oracle | None = field(default=None, repr=False)
+    expected_values: ExpectedValues | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Rounds:
 A = TypeVar("A", bound=Answer)
 
 
-class Ended(Exception):
+class SideFailed(Exception):
     """A side ended before its time; no number comes of it."""
 
     def __init__(self, side: int, status: Status, reason: str) -> None:
@@ -106,16 +106,16 @@ class Ended(Exception):
         self.reason = " ".join(reason.split()) or str(status)
 
 
-class Live:
+class SideWorkers:
     """The workers of both sides, one and the same if a process holds both, and what was opened in them."""
 
     def __init__(self, starts: Sequence[Callable[[], WorkerClient]], device: str, settings: Settings) -> None:
         self._slots = [Slot(start, device) for start in starts]
         self._settings = settings
         self._timer = timer_name(settings.timer, device)
-        self._oracles: dict[tuple[Slot, str], Oracle] = {}
+        self._expected_values: dict[tuple[Slot, str], ExpectedValues] = {}
 
-    def __enter__(self) -> Live:
+    def __enter__(self) -> SideWorkers:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -126,68 +126,68 @@ class Live:
         """Return what each worker says of itself."""
         return [slot.about for slot in self._slots]
 
-    def ask_support(self, side: int, job: Job) -> None:
+    def check_support(self, side: int, job: Job) -> None:
         """Ask whether a side has the implementation and takes the case.
 
         Raises:
-            Ended: It does not.
+            SideFailed: It does not.
         """
         about = self._slots[-side].about
         if job.implementation not in about.implementations:
             broken = "; ".join(f"plugin {name} is broken: {why}" for name, why in about.broken.items())
             status = Status.ERROR if broken else Status.UNSUPPORTED
-            raise Ended(side, status, broken or f"there is no implementation {job.implementation}")
-        self._ask(side, AskSupport(job.implementation, job.case))
+            raise SideFailed(side, status, broken or f"there is no implementation {job.implementation}")
+        self._ask(side, CheckSupport(job.implementation, job.case))
 
-    def open(self, side: int, job: Job, oracle: Oracle | None) -> Oracle:
-        """Make the inputs of a side's case, and return what the oracle says; it is asked if it is not given.
+    def open(self, side: int, job: Job, expected_values: ExpectedValues | None) -> ExpectedValues:
+        """Make the inputs of a side's case; return the expected values, computed here unless they are given.
 
         Raises:
-            Ended: The inputs could not be made, or the oracle failed.
+            SideFailed: The inputs could not be made, or the reference failed.
         """
         slot = self._slots[-side]
         try:
-            said = slot.open(job, oracle)
-        except NotOpened as failed:
-            reason = f"cannot be checked: the oracle of {job.operator} failed: {failed}"
-            raise Ended(side, Status.ERROR, reason) from None
-        known = oracle or said
+            said = slot.open(job, expected_values)
+        except PrepareFailed as failed:
+            reason = f"cannot be checked: the reference of {job.operator} failed: {failed}"
+            raise SideFailed(side, Status.ERROR, reason) from None
+        known = expected_values or said
         if known is not None:
-            self._oracles[slot, job.operator] = known
-        return self._oracles[slot, job.operator]
+            self._expected_values[slot, job.operator] = known
+        return self._expected_values[slot, job.operator]
 
-    def study(self, side: int, job: Job) -> Checked:
+    def full_check(self, side: int, job: Job) -> CheckResult:
         """Return what a side gives in a first process: it is weighed and called with other inputs too."""
-        return self._ask(side, Study(job.implementation, self._timer, self._settings.timeout_s))
+        return self._ask(side, FullCheck(job.implementation, self._timer, self._settings.timeout_s))
 
     def check(self, side: int, job: Job) -> None:
         """Check the first call of a side in one more process, and warm it up."""
         self._ask(side, Check(job.implementation, self._timer, self._settings.timeout_s))
 
-    def weigh(self, side: int, job: Job) -> Memory:
+    def measure_memory(self, side: int, job: Job) -> Memory:
         """Return the memory of a side's call by the resident set of its worker, which made none before."""
-        return self._ask(side, Weigh(job.implementation)).memory
+        return self._ask(side, MeasureMemory(job.implementation)).memory
 
     def turn(self, side: int, job: Job) -> Samples:
         """Return the samples of a turn."""
-        budget_s = TIMED_S / MOST_ROUNDS / TURNS_A_ROUND
-        request = TakeTurn(job.implementation, self._timer, budget_s, self._settings.max_samples)
+        duration_s = TIMED_S / MOST_ROUNDS / TURNS_A_ROUND
+        request = TakeTurn(job.implementation, self._timer, duration_s, self._settings.max_samples)
         return self._ask(side, request).samples
 
     def judge(self, side: int, job: Job) -> None:
         """Judge what the last timed call of a side returned."""
-        self._ask(side, JudgeTurn(job.implementation))
+        self._ask(side, CheckTurn(job.implementation))
 
     def _ask(self, side: int, request: Request[A]) -> A:
         """Return an answer.
 
         Raises:
-            Ended: It could not be done, or the worker was lost.
+            SideFailed: It could not be done, or the worker was lost.
         """
         try:
             return self._slots[-side].ask(request, self._settings.timeout_s)
-        except NotDone as failed:
-            raise Ended(side, failed.status, failed.reason) from None
+        except RequestError as failed:
+            raise SideFailed(side, failed.status, failed.reason) from None
 
 
 class Turns:
@@ -231,7 +231,7 @@ class Turns:
                 zygote = zygotes[launch.interpreter] = Zygote(launch)
                 self._stack.callback(zygote.end)
             starts.append(partial(zygotes[launch.interpreter].fork, launch))
-        self._fresh = partial(Live, starts, device, settings)
+        self._fresh = partial(SideWorkers, starts, device, settings)
 
     def __enter__(self) -> Turns:
         return self
@@ -245,49 +245,53 @@ class Turns:
         Raises:
             EnvironmentRefused: One cannot be started.
         """
-        with self._fresh() as live:
-            return live.about()
+        with self._fresh() as workers:
+            return workers.about()
 
-    def study(self, comparison: Comparison) -> tuple[Studied, Studied]:
-        """Return what each side gives when it is run once, judged against the whole oracle, and weighed.
+    def full_check(self, comparison: Comparison) -> tuple[FullCheckResult, FullCheckResult]:
+        """Return the full check of each side: correctness against the whole reference, and memory.
 
-        Where each side has a worker, each asks its own oracle. Where these differ, B is an error: the sides
-        do not compute the same.
+        Where each side has a worker, each computes its own expected values. Where these differ, B is an
+        error: the sides do not compute the same.
         """
-        with self._fresh() as live:
-            a, b = (self._studied(live, side, comparison.jobs[side]) for side in (0, 1))
-        if a.oracle is not None and b.oracle is not None and comparison.a.operator == comparison.b.operator:
-            other = difference(a.oracle, b.oracle)
+        with self._fresh() as workers:
+            a, b = (self._full_check(workers, side, comparison.jobs[side]) for side in (0, 1))
+        if (
+            a.expected_values is not None
+            and b.expected_values is not None
+            and comparison.a.operator == comparison.b.operator
+        ):
+            other = difference(a.expected_values, b.expected_values)
             if other is not None:
-                b = Studied(Status.ERROR, f"the two sides do not compute the same: {other}")
+                b = FullCheckResult(Status.ERROR, f"the two sides do not compute the same: {other}")
         return a, b
 
     def processes(
         self,
         comparison: Comparison,
-        studied: tuple[Studied, Studied],
+        full_checks: tuple[FullCheckResult, FullCheckResult],
         doing: Callable[[], None] = lambda: None,
     ) -> Iterator[Rounds]:
         """Yield the rounds of one fresh process after another, without end.
 
         Args:
             comparison: The two jobs, both found ok.
-            studied: What `study` returned.
+            full_checks: What `full_check` returned.
             doing: Called before each turn; what it raises ends the process.
 
         Raises:
-            Ended: A side was not right, crashed or hung.
+            SideFailed: A side was not right, crashed or hung.
         """
         while True:
-            with self._fresh() as live:
+            with self._fresh() as workers:
                 for side in self._order.sample((0, 1), k=2):
                     job = comparison.jobs[side]
-                    live.open(side, job, studied[side].oracle)
-                    live.check(side, job)
-                rounds = self._rounds(live, comparison, doing)
+                    workers.open(side, job, full_checks[side].expected_values)
+                    workers.check(side, job)
+                rounds = self._rounds(workers, comparison, doing)
             yield rounds
 
-    def _rounds(self, live: Live, comparison: Comparison, doing: Callable[[], None]) -> Rounds:
+    def _rounds(self, workers: SideWorkers, comparison: Comparison, doing: Callable[[], None]) -> Rounds:
         """Return rounds until the median is settled, 40 are done or 2 s were timed, and 12 at the least.
 
         What each side's last timed call returned is judged, and so is that of its first turns.
@@ -300,9 +304,9 @@ class Turns:
             times: tuple[list[float], list[float]] = ([], [])
             for side in self._order.choice(MIRRORED):
                 doing()
-                time_s = live.turn(side, comparison.jobs[side]).time_s
+                time_s = workers.turn(side, comparison.jobs[side]).time_s
                 if not found.log_ratios:
-                    live.judge(side, comparison.jobs[side])
+                    workers.judge(side, comparison.jobs[side])
                 if (mhz := self._clock_mhz()) is not None:
                     (found.a_mhz, found.b_mhz)[side].append(mhz)
                 times[side].append(median(time_s))
@@ -311,24 +315,24 @@ class Turns:
             found.b_s.extend(times[1])
             found.log_ratios.append(log_mean(times[1]) - log_mean(times[0]))
         for side in (0, 1):
-            live.judge(side, comparison.jobs[side])
+            workers.judge(side, comparison.jobs[side])
         return found
 
-    def _studied(self, live: Live, side: int, job: Job) -> Studied:
+    def _full_check(self, workers: SideWorkers, side: int, job: Job) -> FullCheckResult:
         """Return what a side gives; a call too long for the allocator's record is weighed apart."""
         try:
-            live.ask_support(side, job)
-            oracle = live.open(side, job, None)
-            checked = live.study(side, job)
-            memory = checked.memory
+            workers.check_support(side, job)
+            expected_values = workers.open(side, job, None)
+            check_result = workers.full_check(side, job)
+            memory = check_result.memory
             if memory is None:
                 with self._fresh() as fresh:
-                    fresh.open(side, job, oracle)
-                    memory = fresh.weigh(side, job)
-        except Ended as ended:
-            return Studied(ended.status, ended.reason)
-        errors = {name: error.rel_l2 for name, error in checked.errors.items()}
-        return Studied(Status.OK, None, errors, memory, oracle)
+                    fresh.open(side, job, expected_values)
+                    memory = fresh.measure_memory(side, job)
+        except SideFailed as ended:
+            return FullCheckResult(ended.status, ended.reason)
+        errors = {name: error.rel_l2 for name, error in check_result.errors.items()}
+        return FullCheckResult(Status.OK, None, errors, memory, expected_values)
 
 
 def log_mean(seconds: Sequence[float]) -> float:
@@ -336,17 +340,17 @@ def log_mean(seconds: Sequence[float]) -> float:
     return math.fsum(map(math.log, seconds)) / len(seconds)
 
 
-def difference(a: Oracle, b: Oracle) -> str | None:
-    """Return how what two oracles said differs beyond float64's rounding, in words, or None."""
+def difference(a: ExpectedValues, b: ExpectedValues) -> str | None:
+    """Return how what two references said differs beyond float64's rounding, in words, or None."""
     if a.sample.keys() != b.sample.keys():
-        return f"the oracle of A gives {', '.join(a.sample)}, that of B {', '.join(b.sample)}"
+        return f"the reference of A gives {', '.join(a.sample)}, that of B {', '.join(b.sample)}"
     for name, due in a.sample.items():
         other = b.sample[name]
         if len(due.values) != len(other.values):
-            return f"their oracles give {name} in other shapes"
+            return f"their references give {name} in other shapes"
         scale = max(map(abs, due.values), default=0.0)
         pairs = zip(due.values, other.values, strict=True)
         worst = max((abs(value - another) for value, another in pairs), default=0.0)
-        if not worst <= SAME_ORACLE * scale:
-            return f"their oracles differ in {name} by up to {worst:.2g}, where the largest is {scale:.2g}"
+        if not worst <= SAME_REFERENCE * scale:
+            return f"their references differ in {name} by up to {worst:.2g}, where the largest is {scale:.2g}"
     return None

@@ -24,7 +24,7 @@ Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
 Launches = Callable[[], AbstractContextManager[Sequence[Kernel]]]
 CompiledFor = Callable[[Case, str], Sequence[Compiled]]
-WhyNot = Callable[[Case], str | None]
+Restriction = Callable[[Case], str | None]
 CANONICAL = "BTHD"
 LAYOUTS = ("BTHD", "BHTD", "TBHD", "HBTD")
 
@@ -39,7 +39,7 @@ class Implementation:
         layout: Order of the axes of every tensor that has tokens and heads; D is the last, K or V.
         functions: The function of each mode; fwd_bwd is fwd differentiated by autograd.
         differentiable: Whether autograd reaches the inputs through fwd.
-        rule: Says why a case cannot be taken, or None.
+        restriction: Says why a case cannot be taken, or None.
         flops: Operations that a call of this algorithm does at a case, those of backward among them in
             fwd_bwd; the operator's least cost if not given. Products count, two operations for each pair
             of numbers that meet, and the masked half of one where it is computed: docs/profiling.md.
@@ -59,7 +59,7 @@ class Implementation:
     layout: str
     functions: dict[str, Function]
     differentiable: bool = True
-    rule: WhyNot | None = None
+    restriction: Restriction | None = None
     flops: Callable[[Case], float] | None = None
     extra_bytes: Callable[[Case], float] | None = None
     launches: Launches | None = None
@@ -121,7 +121,7 @@ class Implementation:
         declared = float(self.flops(case)) if self.flops else None
         return Work(float(least.flops), declared, round(least.bytes))
 
-    def lacks(self, operator: Operator, case: Case) -> str | None:
+    def missing_capability(self, operator: Operator, case: Case) -> str | None:
         """Return which mode, option or state of a case it does not have, in one line, or None."""
         if case.mode not in self.modes:
             return f"has no {case.mode} mode; it has {', '.join(self.modes)}"
@@ -132,11 +132,11 @@ class Implementation:
             return f"takes no state in {case.mode}"
         return None
 
-    def why_not(self, operator: Operator, case: Case) -> str | None:
+    def unsupported_reason(self, operator: Operator, case: Case) -> str | None:
         """Return why it cannot take a case, in one line, or None if it can."""
-        reason = operator.why_not(case) or self.lacks(operator, case)
-        if reason is None and self.rule is not None:
-            reason = self.rule(case)
+        reason = operator.unsupported_reason(case) or self.missing_capability(operator, case)
+        if reason is None and self.restriction is not None:
+            reason = self.restriction(case)
         return reason
 
     def lay_out(self, tensor: Tensor, spec: TensorSpec) -> Tensor:
@@ -172,11 +172,13 @@ class Implementation:
         if self.find_operator is None:
             raise ValueError(f"{self.name} is in no registry; make it by linbench.implementation")
         operator = self.find_operator(self.operator)
-        laid = [self.lay_out(tensor, spec) for tensor, spec in zip(tensors, operator.inputs, strict=True)]
+        in_layout = [
+            self.lay_out(tensor, spec) for tensor, spec in zip(tensors, operator.inputs, strict=True)
+        ]
         if keywords.get("state") is not None:
             specs = zip(keywords["state"], operator.state, strict=True)
             keywords["state"] = tuple(self.lay_out(tensor, spec) for tensor, spec in specs)
-        result = self.function(mode)(*laid, **keywords)
+        result = self.function(mode)(*in_layout, **keywords)
         if mode == "fwd":
             return self.canonical(result, operator.output)
         output, state = result
@@ -193,8 +195,8 @@ def needs(
     at_least: Mapping[str, int] | None = None,
     at_most: Mapping[str, int] | None = None,
     capability: tuple[int, int] | None = None,
-) -> WhyNot:
-    """Return a `why_not` for common needs; every need that is given must be met.
+) -> Restriction:
+    """Return a `unsupported_reason` for common needs; every need that is given must be met.
 
     Args:
         device: cpu or cuda.
@@ -206,7 +208,7 @@ def needs(
         capability: The least CUDA compute capability: (8, 0).
     """
 
-    def why_not(case: Case) -> str | None:
+    def unsupported_reason(case: Case) -> str | None:
         if device is not None and case.device != device:
             kind = "CUDA device" if device == "cuda" else "CPU"
             return Reason(f"needs a {kind}; this case is on the {case.device}", Cause.NO_DEVICE)
@@ -235,4 +237,4 @@ def needs(
                 return f"needs compute capability {wanted}; this device has {had}"
         return None
 
-    return why_not
+    return unsupported_reason

@@ -35,7 +35,7 @@ class Cause(StrEnum):
 
     PREDICTED_MEMORY = "predicted_memory"
     EARLIER_TIMEOUT = "earlier_timeout"
-    TIME_BUDGET = "time_budget"
+    TIME_LIMIT = "time_limit"
     MISSING_MODULE = "missing_module"
     NO_DEVICE = "no_device"
 
@@ -57,7 +57,7 @@ FAILURES: Final = frozenset(Status) - {Status.OK, Status.UNSUPPORTED, Status.SKI
 
 @dataclass(frozen=True)
 class TensorError:
-    """How far one tensor is from the float64 oracle.
+    """How far one tensor is from the float64 reference.
 
     Attributes:
         rel_l2: ||actual - exact|| / ||exact||, both Euclidean.
@@ -65,7 +65,7 @@ class TensorError:
         max_rel: Largest relative difference where |exact| is at least 1% of its root mean square.
         cosine: Cosine of the angle between the two, flattened.
         nonfinite: Elements that are NaN or infinite.
-        budget: The largest rel_l2 that is right; see `linbench.measure.budget`.
+        tolerance: The largest rel_l2 that is right; see `linbench.measure.tolerance`.
         by_position: rel_l2 of up to 16 stretches of T, of equal length, from the first token to the last,
             None where a stretch was not compared; empty where the tensor has no T.
     """
@@ -77,13 +77,13 @@ class TensorError:
     max_rel: Magnitude
     cosine: float
     nonfinite: Natural
-    budget: Magnitude
+    tolerance: Magnitude
     by_position: Annotated[tuple[Magnitude | None, ...], Len(0, 64)] = ()
 
     @property
-    def within_budget(self) -> bool:
-        """True if every element is finite and rel_l2 is at most the budget."""
-        return self.nonfinite == 0 and self.rel_l2 <= self.budget
+    def within_tolerance(self) -> bool:
+        """True if every element is finite and rel_l2 is at most the tolerance."""
+        return self.nonfinite == 0 and self.rel_l2 <= self.tolerance
 
 
 NO_SAMPLES: Final = Samples()
@@ -103,8 +103,8 @@ class Time:
         cpu_median_s: Median of the processes' medians of `Samples.cpu_s`, seconds; None where there are none.
         kernels_median_s: The same of `Samples.kernels_s`.
         enqueue_median_s: The same of `Samples.enqueue_s`.
-        anchor_median_s: The same of a fixed operation that was timed in the same turns, see
-            `linbench.measure.anchor`.
+        calibration_median_s: The same of a fixed operation that was timed in the same turns, see
+            `linbench.measure.calibration`.
         samples: The samples, process after process; empty where a query did not ask for them.
 
     Raises:
@@ -119,7 +119,7 @@ class Time:
     cpu_median_s: Seconds | None = None
     kernels_median_s: Seconds | None = None
     enqueue_median_s: Seconds | None = None
-    anchor_median_s: Seconds | None = None
+    calibration_median_s: Seconds | None = None
     samples: Samples = field(default=NO_SAMPLES, repr=False)
 
     def __post_init__(self) -> None:
@@ -135,7 +135,7 @@ class Time:
         cls,
         timer: str,
         processes: Sequence[Samples],
-        anchors: Sequence[Samples],
+        calibrations: Sequence[Samples],
         interval: tuple[float, float],
     ) -> Self:
         """Return what the samples of each process say.
@@ -143,7 +143,7 @@ class Time:
         Args:
             timer: What took them.
             processes: Of each process; none is empty.
-            anchors: Of the anchor in the same turns, of each process.
+            calibrations: Of the calibration op in the same turns, of each process.
             interval: The ends of the 95% interval of the median.
         """
         return cls(
@@ -155,7 +155,7 @@ class Time:
             cpu_median_s=median_of_medians(processes, "cpu_s"),
             kernels_median_s=median_of_medians(processes, "kernels_s"),
             enqueue_median_s=median_of_medians(processes, "enqueue_s"),
-            anchor_median_s=median_of_medians(anchors, "time_s"),
+            calibration_median_s=median_of_medians(calibrations, "time_s"),
             samples=Samples.joined(processes),
         )
 
@@ -238,7 +238,7 @@ class Measurement:
         kernels: What the call launched, as far as it can be told: Triton's kernels, and what the
             implementation says of its own.
         work: What the call has to do; only an ok row has it.
-        approximation: By tensor, relative L2 distance of this operator's oracle from that of the operator
+        approximation: By tensor, relative L2 distance of this operator's reference from that of the operator
             which it approximates; empty where it approximates none. The numerical error is in `errors`.
         telemetry: Clocks, temperature, power, load and other processes before, during and after, and how many
             rounds were measured again.
@@ -273,7 +273,7 @@ class Measurement:
 
     @property
     def worst_tensor(self) -> str | None:
-        """The tensor whose relative error is the largest share of its budget; None without errors.
+        """The tensor whose relative error is the largest share of its tolerance; None without errors.
 
         A tensor with an element that is not finite is worse than any other.
         """
@@ -282,8 +282,8 @@ class Measurement:
             error = self.errors[name]
             if error.nonfinite or not math.isfinite(error.rel_l2):
                 return math.inf
-            if error.budget > 0:
-                return error.rel_l2 / error.budget
+            if error.tolerance > 0:
+                return error.rel_l2 / error.tolerance
             return math.inf if error.rel_l2 else 0.0
 
         return max(self.errors, key=share, default=None)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Form = Callable[..., Any]
 """`Operator.reference` or `Operator.plain`."""
 
-ORACLE_SLICE_BYTES = 2**28
+REFERENCE_SLICE_BYTES = 2**28
 LARGE = 4.0
 
 
@@ -59,7 +59,7 @@ class Cost:
 
 
 class Operator(ABC):
-    """The mathematics of one mechanism: inputs, float64 oracle, cost and error budget.
+    """The mathematics of one mechanism: inputs, float64 reference, cost and tolerance.
 
     A subclass gives at least `name`, `inputs`, `reference` and `cost`, and is registered with
     `linbench.operator`. Heads are independent of each other; what differs by head is an input with an H axis.
@@ -74,8 +74,8 @@ class Operator(ABC):
         output: The tensor that a call returns.
         state: What is carried from token to token; empty where there is none.
         options: What a case may ask for; every operator has `magnitude` beside its own.
-        budget: By dtype, the relative L2 error that counts as right where the plain form overflows and so
-            gives no measure; see `linbench.measure.budget`.
+        tolerance: By dtype, the relative L2 error that counts as right where the plain form overflows and so
+            gives no measure; see `linbench.measure.tolerance`.
         approximates: The operator whose output this one approximates from the same inputs, or none.
     """
 
@@ -88,7 +88,7 @@ class Operator(ABC):
     output: ClassVar[TensorSpec] = TensorSpec("o", "BTHV")
     state: ClassVar[tuple[TensorSpec, ...]] = ()
     options: ClassVar[Mapping[str, Option]] = {}
-    budget: ClassVar[Mapping[str, float]] = {
+    tolerance: ClassVar[Mapping[str, float]] = {
         "float64": 1e-12,
         "float32": 2e-5,
         "float16": 5e-3,
@@ -149,7 +149,7 @@ class Operator(ABC):
                 kept[name] = value
         return case.with_options(kept)
 
-    def why_not(self, case: Case) -> str | None:
+    def unsupported_reason(self, case: Case) -> str | None:
         """Return why the mechanism itself makes no sense at a case, in one line, or None."""
         del case
         return None
@@ -232,7 +232,7 @@ class Operator(ABC):
         axes |= {f"d{spec.name}": spec.axes for spec in specs}
         return {name: Expected(join_heads(values, axes[name])) for name, values in parts.items()}
 
-    def plainly(self, case: Case, inputs: Inputs) -> dict[str, Tensor]:
+    def plain_results(self, case: Case, inputs: Inputs) -> dict[str, Tensor]:
         """Return everything that a call at this case returns, by the plain form in the case's dtype."""
         return self._results(self.plain, case, inputs)
 
@@ -266,11 +266,11 @@ class Operator(ABC):
         return {name: value.detach() for name, value in results.items()}
 
     def _head_slices(self, case: Case) -> Iterator[slice]:
-        width = max(1, min(case.H, ORACLE_SLICE_BYTES // self.oracle_head_bytes(case)))
+        width = max(1, min(case.H, REFERENCE_SLICE_BYTES // self.reference_head_bytes(case)))
         for first in range(0, case.H, width):
             yield slice(first, min(first + width, case.H))
 
-    def oracle_head_bytes(self, case: Case) -> int:
+    def reference_head_bytes(self, case: Case) -> int:
         """Return the bytes of the largest float64 tensor that the reference makes for one head."""
         return 8 * case.B * case.T * max(case.K, case.V)
 

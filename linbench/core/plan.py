@@ -27,7 +27,7 @@ class Settings:
         max_samples: Most timed calls of an implementation at a case.
         timeout_s: Seconds in one process after which an implementation at a case is given up.
         max_memory_bytes: Most resident memory of a worker; None for a safe share of what is free.
-        time_budget_s: Seconds after which no further case is started; None for no such bound.
+        time_limit_s: Seconds after which no further case is started; None for no such bound.
     """
 
     timer: str | None = None
@@ -39,7 +39,7 @@ class Settings:
     max_samples: Count = 2000
     timeout_s: Seconds = 120.0
     max_memory_bytes: Bytes | None = None
-    time_budget_s: Seconds | None = None
+    time_limit_s: Seconds | None = None
 
 
 @dataclass(frozen=True)

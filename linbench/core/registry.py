@@ -13,7 +13,7 @@ from types import ModuleType
 
 from linbench.core.case import Case
 from linbench.core.errors import UsageError, unknown
-from linbench.core.implementation import LAYOUTS, CompiledFor, Function, Implementation, Launches, WhyNot
+from linbench.core.implementation import LAYOUTS, CompiledFor, Function, Implementation, Launches, Restriction
 from linbench.core.operator import Operator
 
 ENTRY_POINT_GROUP = "linbench.plugins"
@@ -147,7 +147,7 @@ def implementation(
     *,
     layout: str = "BTHD",
     differentiable: bool = True,
-    why_not: WhyNot | None = None,
+    unsupported_reason: Restriction | None = None,
     flops: Callable[[Case], float] | None = None,
     extra_bytes: Callable[[Case], float] | None = None,
     launches: Launches | None = None,
@@ -164,7 +164,8 @@ def implementation(
         name: Its own name, as in "chunk"; the full name is linear/chunk.
         layout: BTHD (canonical), BHTD, TBHD or HBTD.
         differentiable: Whether autograd reaches the inputs.
-        why_not: Says in one line why a case cannot be taken, or None; `linbench.needs` makes the common ones.
+        unsupported_reason: Returns in one line why it cannot take a case, or None; `linbench.needs` makes the
+            common ones.
         flops: Operations that a call does at a case, backward among them, where they differ from the least.
         extra_bytes: Bytes that it needs at a case beside inputs and outputs; a case predicted not to fit is
             skipped.
@@ -183,7 +184,7 @@ def implementation(
             layout=layout,
             functions={"fwd": function},
             differentiable=differentiable,
-            rule=why_not,
+            restriction=unsupported_reason,
             flops=flops,
             extra_bytes=extra_bytes,
             launches=launches,

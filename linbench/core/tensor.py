@@ -23,13 +23,14 @@ class TensorSpec:
         axes: One letter an axis. B, H, K and V are the case's; T is the tokens of this call (1 in decode);
             L is the room of a cache, the case's T + 1.
         differentiable: Whether fwd_bwd is asked for its gradient; a constant of the mechanism has none.
-        exact: It is float32 where the case's dtype is a half type, as gates are: exp(g) needs the digits.
+        at_least_float32: Whether it is float32 where the case's dtype is a half type, as gates are: exp(g)
+            needs the digits.
     """
 
     name: str
     axes: str
     differentiable: bool = True
-    exact: bool = False
+    at_least_float32: bool = False
 
     def shape(self, case: Case, tokens: int) -> tuple[int, ...]:
         """Return the sizes of the axes at a case whose call processes `tokens` tokens."""
@@ -38,7 +39,7 @@ class TensorSpec:
 
     def dtype(self, case: Case) -> str:
         """Return the element type at a case of an input, or of the gradient of one."""
-        return "float32" if self.exact and case.item_bytes < ITEM_BYTES["float32"] else case.dtype
+        return "float32" if self.at_least_float32 and case.item_bytes < ITEM_BYTES["float32"] else case.dtype
 
     def bytes(self, case: Case, tokens: int) -> int:
         """Return the bytes of an input, or of the gradient of one, at a case."""

@@ -13,7 +13,16 @@ from typing import IO, TypeVar
 from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Cause, Status, TensorError
 from linbench.execution.listener import Listener
-from linbench.execution.messages import PROTOCOL, Answer, Failed, Hello, Request, due, from_line, to_line
+from linbench.execution.messages import (
+    MESSAGE_VERSION,
+    Answer,
+    Failure,
+    Hello,
+    Request,
+    answer_type,
+    from_line,
+    to_line,
+)
 from linbench.execution.pipe import Garbage, Hung, Pipe, PipeClosed
 from linbench.execution.process import START_TIMEOUT_S, Launch, Process, cause_of_death, end_session
 from linbench.execution.resident import resident_bytes
@@ -22,7 +31,7 @@ A = TypeVar("A", bound=Answer)
 Watch = Callable[[], None]
 
 
-class NotDone(Exception):
+class RequestError(Exception):
     """What a worker was asked for was not done.
 
     Attributes:
@@ -46,14 +55,14 @@ class NotDone(Exception):
         super().__init__(self.reason)
 
 
-class WorkerLost(NotDone):
+class WorkerLost(RequestError):
     """The worker is gone: it died, hung, grew past its bound or answered garbage."""
 
 
-class RequestFailed(NotDone):
+class RequestFailure(RequestError):
     """The worker says that it could not do it, and goes on."""
 
-    def __init__(self, failed: Failed) -> None:
+    def __init__(self, failed: Failure) -> None:
         super().__init__(failed.status, failed.reason, failed.cause, failed.errors)
         self.must_end = failed.must_end
 
@@ -101,13 +110,13 @@ class WorkerClient:
         _offer_to_the_kernel(process.pid)
         try:
             self.about = self._answer(Hello, START_TIMEOUT_S, None)
-        except NotDone as lost:
+        except RequestError as lost:
             raise EnvironmentRefused(f"a worker cannot be started: {lost.reason}") from None
-        if self.about.protocol != PROTOCOL:
+        if self.about.message_version != MESSAGE_VERSION:
             self.end()
             raise EnvironmentRefused(
-                f"a worker speaks protocol {self.about.protocol} and this linbench {PROTOCOL}; install the "
-                "same linbench there"
+                f"a worker speaks version {self.about.message_version} of the messages and this linbench "
+                f"{MESSAGE_VERSION}; install the same linbench there"
             )
 
     def ask(self, request: Request[A], timeout_s: float, watch: Watch | None = None) -> A:
@@ -119,14 +128,14 @@ class WorkerClient:
             watch: Called every 50 ms meanwhile.
 
         Raises:
-            RequestFailed: It could not be done.
+            RequestFailure: It could not be done.
             WorkerLost: The worker died, hung, grew past its bound or answered garbage; it has been ended.
         """
         try:
             self._pipe.send(to_line(request))
         except PipeClosed:
             raise self._lost(Status.CRASHED, None) from None
-        return self._answer(due(request), timeout_s, watch)
+        return self._answer(answer_type(request), timeout_s, watch)
 
     def close(self, timeout_s: float) -> None:
         """Let the worker come to its own end, for which what it was started under may wait; then end it."""
@@ -153,8 +162,8 @@ class WorkerClient:
             raise self._lost(Status.CRASHED, f"answered garbage: {garbage}") from None
         except PipeClosed:
             raise self._lost(Status.CRASHED, None) from None
-        if isinstance(answer, Failed):
-            raise RequestFailed(answer)
+        if isinstance(answer, Failure):
+            raise RequestFailure(answer)
         if not isinstance(answer, kind):
             name = type(answer).__name__
             raise self._lost(Status.CRASHED, f"answered garbage: {name} where {kind.__name__} was due")

@@ -23,7 +23,7 @@ def estimate(registry: Registry, job: Job, settings: Settings) -> tuple[int, flo
     """
     operator = registry.operator(job.operator)
     implementation = registry.implementation(job.implementation)
-    reason = implementation.why_not(operator, job.case)
+    reason = implementation.unsupported_reason(operator, job.case)
     if reason is not None:
         raise Unsupported(reason)
     return job_bytes(operator, implementation, job), job_seconds(operator, implementation, job, settings)

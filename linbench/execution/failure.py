@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from linbench.core.measurement import Status, TensorError
-from linbench.execution.messages import Failed
+from linbench.execution.messages import Failure
 
 COMPILE_ERRORS = {"CompilationError", "CompileTimeAssertionFailure", "NVRTCError", "PTXASError"}
 NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "std::bad_alloc")
@@ -18,10 +18,10 @@ class Stop(Exception):
 
     def __init__(self, status: Status, reason: str, errors: Mapping[str, TensorError] | None = None) -> None:
         super().__init__(reason)
-        self.failed = Failed(status, reason, getattr(reason, "cause", None), errors or {})
+        self.failed = Failure(status, reason, getattr(reason, "cause", None), errors or {})
 
 
-def failure(error: BaseException) -> Failed:
+def failure(error: BaseException) -> Failure:
     """Return the answer for an exception: its status and one line."""
     if isinstance(error, Stop):
         return error.failed
@@ -30,12 +30,12 @@ def failure(error: BaseException) -> Failed:
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or any(
         part in line.lower() for part in NO_MEMORY
     ):
-        return Failed(Status.OOM, line or "out of memory")
+        return Failure(Status.OOM, line or "out of memory")
     if isinstance(error, NotImplementedError):
-        return Failed(Status.UNSUPPORTED, line or "not implemented")
+        return Failure(Status.UNSUPPORTED, line or "not implemented")
     if kind in COMPILE_ERRORS:
-        return Failed(Status.COMPILE_ERROR, f"{kind}: {line}")
-    return Failed(Status.ERROR, f"{kind}: {line}" if line else kind)
+        return Failure(Status.COMPILE_ERROR, f"{kind}: {line}")
+    return Failure(Status.ERROR, f"{kind}: {line}" if line else kind)
 
 
 def device_is_lost() -> bool:

@@ -74,7 +74,7 @@ class Zygote:
             raise EnvironmentRefused("no worker can be forked: the process to fork from has ended") from None
         finally:
             ends.close_worker()
-        return WorkerClient(Forked(self, pid), ends.pipe, log, launch.max_memory_bytes)
+        return WorkerClient(ForkedProcess(self, pid), ends.pipe, log, launch.max_memory_bytes)
 
     def _await(self) -> None:
         """Wait until torch is imported."""
@@ -115,7 +115,7 @@ class Zygote:
         return found
 
 
-class Forked:
+class ForkedProcess:
     """A worker that a zygote forked."""
 
     def __init__(self, zygote: Zygote, pid: int) -> None:

@@ -21,7 +21,7 @@ def exclusive(uuids: list[str]) -> Iterator[None]:
     with ExitStack() as stack:
         for uuid in uuids:
             path = LOCKS / f"linbench-{uuid}.lock"
-            descriptor = _opened(path)
+            descriptor = _open(path)
             stack.callback(os.close, descriptor)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -36,7 +36,7 @@ def exclusive(uuids: list[str]) -> Iterator[None]:
         yield
 
 
-def _opened(path: Path) -> int:
+def _open(path: Path) -> int:
     """Return a descriptor of a lock file, made if it is not there; no link is followed."""
     try:
         with suppress(FileExistsError):

@@ -1,6 +1,6 @@
 """Messages: what a worker can be asked, and what it answers; a name and a JSON object per line, never pickle.
 
-Whoever asks knows by the request which answer is due; `Failed` may come instead of any. What comes from a
+Whoever asks knows by the request which answer is due; `Failure` may come instead of any. What comes from a
 worker is checked against these types before it is used.
 """
 
@@ -19,7 +19,7 @@ from linbench.core.samples import Samples
 from linbench.core.tensor import ExpectedSample
 from linbench.core.work import Work
 
-PROTOCOL: Final = 2
+MESSAGE_VERSION: Final = 2
 """Of these messages; a worker that speaks another one is refused."""
 
 
@@ -35,17 +35,17 @@ class Request(Generic[A]):
 
 
 @dataclass(frozen=True)
-class Oracle:
-    """What a worker needs to know that does not ask the oracle itself, and the approximation.
+class ExpectedValues:
+    """What a worker needs to know that does not ask the reference itself, and the approximation.
 
     Attributes:
         sample: Of the exact value of each tensor.
-        budgets: The largest relative L2 error of each tensor that counts as right.
+        tolerances: The largest relative L2 error of each tensor that counts as right.
         approximation: How far the operator is from the one that it approximates, by tensor.
     """
 
     sample: Mapping[str, ExpectedSample]
-    budgets: Mapping[str, float]
+    tolerances: Mapping[str, float]
     approximation: Mapping[str, float]
 
 
@@ -54,7 +54,7 @@ class Hello(Answer):
     """What a worker says of itself when it is started.
 
     Attributes:
-        protocol: Which messages it speaks.
+        message_version: Which messages it speaks.
         python: Version.
         torch: Version.
         cuda: Version that torch was built with; None without.
@@ -64,7 +64,7 @@ class Hello(Answer):
         broken: Why plugins could not be loaded, by name.
     """
 
-    protocol: int
+    message_version: int
     python: str = ""
     torch: str = ""
     cuda: str | None = None
@@ -75,7 +75,7 @@ class Hello(Answer):
 
 
 @dataclass(frozen=True)
-class Failed(Answer):
+class Failure(Answer):
     """What was asked for was not done.
 
     Attributes:
@@ -99,14 +99,14 @@ class Done(Answer):
 
 
 @dataclass(frozen=True)
-class OracleSaid(Answer):
-    """The inputs of a case were made; what the oracle says, if it was asked here."""
+class ExpectedResult(Answer):
+    """The inputs of a case were made; what the reference says, if it was asked here."""
 
-    oracle: Oracle | None
+    expected_values: ExpectedValues | None
 
 
 @dataclass(frozen=True)
-class Checked(Answer):
+class CheckResult(Answer):
     """A result was right.
 
     Attributes:
@@ -131,21 +131,21 @@ class Checked(Answer):
 
 
 @dataclass(frozen=True)
-class Weighed(Answer):
+class MemoryResult(Answer):
     """What a call needs, by the resident set of the worker."""
 
     memory: Memory
 
 
 @dataclass(frozen=True)
-class Timed(Answer):
+class TimingResult(Answer):
     """Samples of timed calls."""
 
     samples: Samples
 
 
 @dataclass(frozen=True)
-class Profiled(Answer):
+class ProfileResult(Answer):
     """What a profiler saw of a call.
 
     Attributes:
@@ -158,14 +158,14 @@ class Profiled(Answer):
 
 
 @dataclass(frozen=True)
-class CeilingsMeasured(Answer):
+class CeilingsResult(Answer):
     """The ceilings of a device."""
 
     ceilings: tuple[Ceiling, ...]
 
 
 @dataclass(frozen=True)
-class AskSupport(Request[Done]):
+class CheckSupport(Request[Done]):
     """Say whether an implementation takes a case, before anything is made for it."""
 
     implementation: str
@@ -173,23 +173,23 @@ class AskSupport(Request[Done]):
 
 
 @dataclass(frozen=True)
-class OpenCase(Request[OracleSaid]):
-    """Make the inputs of a case; the oracle is asked unless what it said elsewhere is given."""
+class PrepareCase(Request[ExpectedResult]):
+    """Make the inputs of a case; the reference is asked unless what it said elsewhere is given."""
 
     operator: str
     case: Case
-    oracle: Oracle | None
+    expected_values: ExpectedValues | None
 
 
 @dataclass(frozen=True)
-class CheckOnce(Request[Checked]):
+class CheckOnce(Request[CheckResult]):
     """Run an implementation at an opened case once, and check the result."""
 
     implementation: str
 
 
 @dataclass(frozen=True)
-class Check(Request[Checked]):
+class Check(Request[CheckResult]):
     """Check an implementation in one more process, and warm it up.
 
     Attributes:
@@ -204,7 +204,7 @@ class Check(Request[Checked]):
 
 
 @dataclass(frozen=True)
-class Study(Request[Checked]):
+class FullCheck(Request[CheckResult]):
     """The same in the first process: repeated, called with other inputs, and weighed too."""
 
     implementation: str
@@ -213,51 +213,51 @@ class Study(Request[Checked]):
 
 
 @dataclass(frozen=True)
-class Weigh(Request[Weighed]):
+class MeasureMemory(Request[MemoryResult]):
     """Weigh a call by the resident set of a fresh worker."""
 
     implementation: str
 
 
 @dataclass(frozen=True)
-class TakeTurn(Request[Timed]):
+class TakeTurn(Request[TimingResult]):
     """Take a turn of timed calls of an implementation that was checked.
 
     Attributes:
         implementation: Full name.
         timer: Name of the timer.
-        budget_s: Timed seconds.
+        duration_s: Timed seconds.
         max_samples: Most calls.
     """
 
     implementation: str
     timer: str
-    budget_s: float
+    duration_s: float
     max_samples: int
 
 
 @dataclass(frozen=True)
-class JudgeTurn(Request[Done]):
+class CheckTurn(Request[Done]):
     """Check what the last timed call of an implementation returned."""
 
     implementation: str
 
 
 @dataclass(frozen=True)
-class TimeAnchor(Request[Timed]):
-    """Time the anchor for a moment, on the device and by the timer of a turn."""
+class TimeCalibration(Request[TimingResult]):
+    """Time the calibration op for a moment, on the device and by the timer of a turn."""
 
     timer: str
     device: str
 
 
 @dataclass(frozen=True)
-class CloseCases(Request[Done]):
+class ReleaseCases(Request[Done]):
     """Let go of every opened case."""
 
 
 @dataclass(frozen=True)
-class ProfileCall(Request[Profiled]):
+class ProfileCall(Request[ProfileResult]):
     """Look at a call under a profiler.
 
     Attributes:
@@ -274,7 +274,7 @@ class ProfileCall(Request[Profiled]):
 
 
 @dataclass(frozen=True)
-class MeasureCeilings(Request[CeilingsMeasured]):
+class MeasureCeilings(Request[CeilingsResult]):
     """Measure the ceilings of a kind of device."""
 
     device: str
@@ -285,14 +285,35 @@ Message = Request[Answer] | Answer
 TYPES: Final[dict[str, type[object]]] = {
     kind.__name__: kind
     for kind in (
-        *(Hello, Failed, Done, OracleSaid, Checked, Weighed, Timed, Profiled, CeilingsMeasured),
-        *(AskSupport, OpenCase, CheckOnce, Check, Study, Weigh, TakeTurn, JudgeTurn, TimeAnchor, CloseCases),
+        *(
+            Hello,
+            Failure,
+            Done,
+            ExpectedResult,
+            CheckResult,
+            MemoryResult,
+            TimingResult,
+            ProfileResult,
+            CeilingsResult,
+        ),
+        *(
+            CheckSupport,
+            PrepareCase,
+            CheckOnce,
+            Check,
+            FullCheck,
+            MeasureMemory,
+            TakeTurn,
+            CheckTurn,
+            TimeCalibration,
+            ReleaseCases,
+        ),
         *(ProfileCall, MeasureCeilings),
     )
 }
 
 
-def due(request: Request[A]) -> type[A]:
+def answer_type(request: Request[A]) -> type[A]:
     """Return the type of the answer to a request."""
     (base,) = vars(type(request))["__orig_bases__"]
     answer: type[A] = get_args(base)[0]

@@ -16,25 +16,25 @@ from linbench.core.measurement import Cause, Measurement, Status
 from linbench.core.registry import Registry
 from linbench.core.telemetry import Reading
 from linbench.core.timer import timer_name
-from linbench.execution.client import NotDone, Watch, spawn
+from linbench.execution.client import RequestError, Watch, spawn
 from linbench.execution.estimate import job_bytes
 from linbench.execution.messages import (
     Answer,
     Check,
-    Checked,
     CheckOnce,
-    JudgeTurn,
-    Oracle,
+    CheckResult,
+    CheckTurn,
+    ExpectedValues,
+    FullCheck,
+    MeasureMemory,
     Request,
-    Study,
     TakeTurn,
-    TimeAnchor,
-    Weigh,
+    TimeCalibration,
 )
 from linbench.execution.process import Launch
 from linbench.execution.resident import safe_memory_bytes
 from linbench.execution.schedule import Job, Schedule
-from linbench.execution.slot import NotOpened, Slot
+from linbench.execution.slot import PrepareFailed, Slot
 from linbench.execution.trial import Trial, Turn
 from linbench.measure.telemetry import Monitor, disturbance, throttle_reasons
 
@@ -45,7 +45,7 @@ READ_EVERY_S = 0.5
 SLOW_CALL_S = 2.0
 FEW = 3
 GPU_SHARE = 0.95
-BUDGET_REASON = "the time budget (--time-budget) was spent"
+TIME_LIMIT_REASON = "the time limit (--time-limit) was spent"
 
 Observer = Callable[[Job, str], None]
 A = TypeVar("A", bound=Answer)
@@ -87,7 +87,7 @@ class Runner:
         launch = Launch(plan.plugins, self._max_memory, variables=environment)
         self._new_slot = partial(Slot, partial(spawn, launch), plan.device)
         self._slots = [self._new_slot() for _ in range(processes)]
-        self._oracle: dict[str, Oracle | str] = {}
+        self._expected_values: dict[str, ExpectedValues | str] = {}
         self._timed_out = [job for job in timed_out if job.key not in {left.key for left in schedule.jobs}]
         self._order = random.Random(0)
 
@@ -101,13 +101,13 @@ class Runner:
     def measure(self) -> Iterator[list[Measurement]]:
         """Yield the rows of each group as soon as it is measured."""
         deadline = None
-        if self._settings.time_budget_s is not None:
-            deadline = time.monotonic() + self._settings.time_budget_s
+        if self._settings.time_limit_s is not None:
+            deadline = time.monotonic() + self._settings.time_limit_s
         for group in self._schedule.groups:
             trials = [Trial(job, self._settings.precision, self._cores) for job in group]
             if deadline is not None and time.monotonic() > deadline:
                 for trial in trials:
-                    trial.end(Status.SKIPPED, BUDGET_REASON, Cause.TIME_BUDGET)
+                    trial.end(Status.SKIPPED, TIME_LIMIT_REASON, Cause.TIME_LIMIT)
             else:
                 before = self._monitor.read()
                 self._measure_group(trials)
@@ -118,7 +118,7 @@ class Runner:
 
     def _measure_group(self, trials: Sequence[Trial]) -> None:
         """Give every trial its share of each process, one process after another."""
-        self._oracle.clear()
+        self._expected_values.clear()
         self._again_left = ROUNDS_AGAIN
         for trial in trials:
             self._predict(trial)
@@ -145,7 +145,9 @@ class Runner:
         job = trial.job
         operator = self._registry.operator(job.operator)
         implementation = self._registry.implementation(job.implementation)
-        reason = operator.why_not(job.case) or implementation.lacks(operator, job.case)
+        reason = operator.unsupported_reason(job.case) or implementation.missing_capability(
+            operator, job.case
+        )
         if reason is not None:
             trial.end(Status.UNSUPPORTED, reason)
             return
@@ -175,34 +177,38 @@ class Runner:
     def _check(self, trial: Trial, slot: Slot) -> bool:
         """Check a trial in a worker, and study it where that was not done yet; return whether it goes on."""
         name, timer, timeout_s = trial.job.implementation, self._timer, self._settings.timeout_s
-        request: Request[Checked]
+        request: Request[CheckResult]
         if self._settings.once:
             request = CheckOnce(name)
-        elif trial.checked is None:
-            request = Study(name, timer, timeout_s)
+        elif trial.check_result is None:
+            request = FullCheck(name, timer, timeout_s)
         else:
             request = Check(name, timer, timeout_s)
-        checked = self._attempt(trial, slot, request)
-        if checked is None:
+        check_result = self._attempt(trial, slot, request)
+        if check_result is None:
             return False
-        if trial.checked is None:
-            trial.checked, trial.errors, trial.memory = checked, checked.errors, checked.memory
+        if trial.check_result is None:
+            trial.check_result, trial.errors, trial.memory = (
+                check_result,
+                check_result.errors,
+                check_result.memory,
+            )
             if trial.memory is None and not self._settings.once:
-                self._weigh_apart(trial)
-        slot.checked.add(name)
+                self._measure_memory_apart(trial)
+        slot.check_result.add(name)
         return trial.live
 
-    def _weigh_apart(self, trial: Trial) -> None:
+    def _measure_memory_apart(self, trial: Trial) -> None:
         """Weigh a trial in a process of its own, whose resident set holds nothing else."""
         spent_s, trial.spent_s = trial.spent_s, 0.0
         slot = self._new_slot()
         try:
-            weighed = self._attempt(trial, slot, Weigh(trial.job.implementation))
+            memory_result = self._attempt(trial, slot, MeasureMemory(trial.job.implementation))
         finally:
             slot.end()
         trial.spent_s = spent_s
-        if weighed is not None:
-            trial.memory = weighed.memory
+        if memory_result is not None:
+            trial.memory = memory_result.memory
 
     def _take_turns(self, trials: Sequence[Trial], slot: Slot) -> None:
         """Give every live trial its rounds of turns in a process, and further ones to those not settled."""
@@ -263,12 +269,12 @@ class Runner:
             return None
         self._observer(trial.job, "time")
         name = trial.job.implementation
-        if name not in slot.checked:  # the worker was lost over another
+        if name not in slot.check_result:  # the worker was lost over another
             trial.spent_s = 0.0
             if not self._check(trial, slot):
                 return None
         turns = self._rounds * len(self._slots)
-        budget_s, most = self._settings.min_time_s / turns, max(1, self._settings.max_samples // turns)
+        duration_s, most = self._settings.min_time_s / turns, max(1, self._settings.max_samples // turns)
         readings: list[Reading] = []
 
         def watch() -> None:
@@ -276,12 +282,12 @@ class Runner:
                 readings.append(self._monitor.read())
 
         self._monitor.read()
-        timed = self._attempt(trial, slot, TakeTurn(name, self._timer, budget_s, most), watch)
-        if timed is None or self._attempt(trial, slot, JudgeTurn(name)) is None:
+        timed = self._attempt(trial, slot, TakeTurn(name, self._timer, duration_s, most), watch)
+        if timed is None or self._attempt(trial, slot, CheckTurn(name)) is None:
             return None
         readings.append(self._monitor.read())
-        anchor = self._attempt(trial, slot, TimeAnchor(self._timer, self._plan.device))
-        return None if anchor is None else Turn(timed.samples, anchor.samples, tuple(readings))
+        calibration = self._attempt(trial, slot, TimeCalibration(self._timer, self._plan.device))
+        return None if calibration is None else Turn(timed.samples, calibration.samples, tuple(readings))
 
     @property
     def _timer(self) -> str:
@@ -290,7 +296,7 @@ class Runner:
 
     def _attempt(self, trial: Trial, slot: Slot, request: Request[A], watch: Watch | None = None) -> A | None:
         """Return the worker's answer; None if it could not be done, and the trial has ended by that."""
-        if not self._opened(trial, slot):
+        if not self._prepared(trial, slot):
             return None
         start = time.monotonic()
         left = self._settings.timeout_s - trial.spent_s
@@ -299,7 +305,7 @@ class Runner:
             return None
         try:
             return slot.ask(request, left, watch)
-        except NotDone as failed:
+        except RequestError as failed:
             trial.errors = failed.errors or trial.errors
             if failed.status is Status.TIMEOUT:
                 self._note_timeout(trial)
@@ -309,19 +315,19 @@ class Runner:
         finally:
             trial.spent_s += time.monotonic() - start
 
-    def _opened(self, trial: Trial, slot: Slot) -> bool:
-        """Open a trial's case in a worker; the oracle is asked once a case, and a failure of it is kept."""
+    def _prepared(self, trial: Trial, slot: Slot) -> bool:
+        """Prepare a trial's case in a worker; the reference runs once per case, and its failure is kept."""
         operator = trial.job.operator
-        known = self._oracle.get(operator)
+        known = self._expected_values.get(operator)
         if not isinstance(known, str):
             try:
                 said = slot.open(trial.job, known)
                 if said is not None:
-                    known = self._oracle[operator] = said
-            except NotOpened as failed:
-                known = self._oracle[operator] = str(failed)
+                    known = self._expected_values[operator] = said
+            except PrepareFailed as failed:
+                known = self._expected_values[operator] = str(failed)
         if isinstance(known, str):
-            trial.end(Status.ERROR, f"cannot be checked: the oracle of {operator} failed: {known}")
+            trial.end(Status.ERROR, f"cannot be checked: the reference of {operator} failed: {known}")
             return False
         trial.approximation = known.approximation if known is not None else {}
         return True

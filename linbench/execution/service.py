@@ -14,7 +14,7 @@ import torch
 
 from linbench.core.registry import Registry, registry
 from linbench.execution.listener import connect
-from linbench.execution.messages import PROTOCOL, Answer, Hello, from_line, to_line
+from linbench.execution.messages import MESSAGE_VERSION, Answer, Hello, from_line, to_line
 from linbench.execution.pipe import Pipe, PipeClosed
 from linbench.measure.heap import keep_freed
 
@@ -33,7 +33,7 @@ def keep_for_good() -> None:
 def hello(found: Registry) -> Hello:
     """Return what this worker says of itself."""
     return Hello(
-        protocol=PROTOCOL,
+        message_version=MESSAGE_VERSION,
         python=platform.python_version(),
         torch=torch.__version__,
         cuda=torch.version.cuda,

@@ -7,16 +7,16 @@ from contextlib import suppress
 from typing import TypeVar
 
 from linbench.core.errors import EnvironmentRefused
-from linbench.execution.client import NotDone, RequestFailed, Watch, WorkerClient, WorkerLost
-from linbench.execution.messages import Answer, CloseCases, Hello, OpenCase, Oracle, Request
+from linbench.execution.client import RequestError, RequestFailure, Watch, WorkerClient, WorkerLost
+from linbench.execution.messages import Answer, ExpectedValues, Hello, PrepareCase, ReleaseCases, Request
 from linbench.execution.schedule import Job
 
-OPEN_TIMEOUT_S = 900.0
+PREPARE_TIMEOUT_S = 900.0
 A = TypeVar("A", bound=Answer)
 
 
-class NotOpened(Exception):
-    """The inputs of a case could not be made, or the oracle could not be asked; the reason is one line."""
+class PrepareFailed(Exception):
+    """The inputs of a case could not be made, or the reference could not be asked; the reason is one line."""
 
 
 class Slot:
@@ -32,27 +32,27 @@ class Slot:
         self._start = start
         self._device = device
         self._worker: WorkerClient | None = None
-        self._opened: set[str] = set()
-        self.checked: set[str] = set()
+        self._prepared: set[str] = set()
+        self.check_result: set[str] = set()
 
-    def open(self, job: Job, oracle: Oracle | None) -> Oracle | None:
-        """Have the worker make the inputs of a job's case, once, and return what the oracle says if asked.
+    def open(self, job: Job, expected_values: ExpectedValues | None) -> ExpectedValues | None:
+        """Have the worker make the inputs of a job's case, once, and return what the reference says if asked.
 
         Args:
             job: Names the operator and the case.
-            oracle: What the oracle said in another worker; it is asked here if None.
+            expected_values: What the reference said in another worker; it is asked here if None.
 
         Raises:
-            NotOpened: It cannot be done; a worker lost over it is forgotten.
+            PrepareFailed: It cannot be done; a worker lost over it is forgotten.
         """
-        if job.operator in self._opened:
+        if job.operator in self._prepared:
             return None
         try:
-            said = self.ask(OpenCase(job.operator, job.case, oracle), OPEN_TIMEOUT_S)
-        except NotDone as failed:
-            raise NotOpened(failed.reason) from None
-        self._opened.add(job.operator)
-        return said.oracle
+            said = self.ask(PrepareCase(job.operator, job.case, expected_values), PREPARE_TIMEOUT_S)
+        except RequestError as failed:
+            raise PrepareFailed(failed.reason) from None
+        self._prepared.add(job.operator)
+        return said.expected_values
 
     def ask(self, request: Request[A], timeout_s: float, watch: Watch | None = None) -> A:
         """Return the worker's answer; a worker that is of no further use is ended.
@@ -63,7 +63,7 @@ class Slot:
             watch: Called every 50 ms meanwhile.
 
         Raises:
-            RequestFailed: It could not be done.
+            RequestFailure: It could not be done.
             WorkerLost: The worker is gone, and forgotten.
             EnvironmentRefused: None can be started, or not on this device.
         """
@@ -73,7 +73,7 @@ class Slot:
         except WorkerLost:
             self._forget()
             raise
-        except RequestFailed as failed:
+        except RequestFailure as failed:
             if failed.must_end:
                 self.end()
             raise
@@ -99,11 +99,11 @@ class Slot:
 
     def close(self) -> None:
         """Have the worker let go of the case at hand."""
-        self._opened.clear()
-        self.checked.clear()
+        self._prepared.clear()
+        self.check_result.clear()
         if self._worker is not None:
-            with suppress(NotDone):
-                self.ask(CloseCases(), OPEN_TIMEOUT_S)
+            with suppress(RequestError):
+                self.ask(ReleaseCases(), PREPARE_TIMEOUT_S)
 
     def end(self) -> None:
         """End the worker, if there is one."""
@@ -113,5 +113,5 @@ class Slot:
 
     def _forget(self) -> None:
         self._worker = None
-        self._opened.clear()
-        self.checked.clear()
+        self._prepared.clear()
+        self.check_result.clear()

@@ -10,7 +10,7 @@ from statistics import median
 from linbench.core.measurement import NO_SAMPLES, Cause, Measurement, Memory, Status, TensorError, Time
 from linbench.core.samples import Samples
 from linbench.core.telemetry import Reading, Telemetry
-from linbench.execution.messages import Checked
+from linbench.execution.messages import CheckResult
 from linbench.execution.schedule import Job
 from linbench.measure.telemetry import disturbance, rounded, summary, throttle_reasons
 from linbench.statistics.interval import median_interval, process_interval
@@ -24,19 +24,19 @@ class Turn:
 
     Attributes:
         samples: Of its calls.
-        anchor: Of the anchor beside them.
+        calibration: Of the calibration op beside them.
         readings: Of the machine, meanwhile.
     """
 
     samples: Samples = NO_SAMPLES
-    anchor: Samples = NO_SAMPLES
+    calibration: Samples = NO_SAMPLES
     readings: tuple[Reading, ...] = ()
 
     def then(self, other: Turn) -> Turn:
         """Return this turn and a later one as one."""
         return Turn(
             Samples.joined((self.samples, other.samples)),
-            Samples.joined((self.anchor, other.anchor)),
+            Samples.joined((self.calibration, other.calibration)),
             (*self.readings, *other.readings),
         )
 
@@ -71,7 +71,7 @@ class Trial:
         precision: Half width of the interval, relative, that a steady row reaches.
         cores: Processors that the run may use.
         spent_s: Seconds that the worker at hand has taken over it.
-        checked: What the first check found, once it was right.
+        check_result: What the first check found, once it was right.
         errors: What the last check found, by tensor.
         memory: What it was found to need, once it was weighed.
         approximation: How far the operator is from the one that it approximates, by tensor.
@@ -79,14 +79,14 @@ class Trial:
         rounds_again: Rounds of it that were disturbed and measured again.
         before: Reading of the machine before it.
         after: Reading of the machine after it.
-        ended: How it ended, if it did before its time.
+        ending: How it ended, if it did before its time.
     """
 
     job: Job
     precision: float
     cores: int = 1
     spent_s: float = 0.0
-    checked: Checked | None = None
+    check_result: CheckResult | None = None
     errors: Mapping[str, TensorError] = field(default_factory=dict)
     memory: Memory | None = None
     approximation: Mapping[str, float] = field(default_factory=dict)
@@ -94,38 +94,41 @@ class Trial:
     rounds_again: int = 0
     before: Reading | None = None
     after: Reading | None = None
-    ended: Ending | None = None
+    ending: Ending | None = None
 
     @property
     def live(self) -> bool:
         """Whether it can still be measured."""
-        return self.ended is None
+        return self.ending is None
 
     @property
     def call_s(self) -> float:
         """How long one warm call took in the first process, seconds; 0 before it is known."""
-        return self.checked.call_s or 0.0 if self.checked else 0.0
+        return self.check_result.call_s or 0.0 if self.check_result else 0.0
 
     def end(self, status: Status, reason: str, cause: Cause | None = None) -> None:
         """Note how it ended, in one line; a reason that has a cause brings its own."""
         text = " ".join(reason.split()) or str(status)
-        self.ended = Ending(status, text, cause or getattr(reason, "cause", None))
+        self.ending = Ending(status, text, cause or getattr(reason, "cause", None))
 
     def time(self) -> Time | None:
         """Return what the samples so far say, or None if there is none."""
         processes = [turn for turn in self.processes if len(turn.samples)]
-        if not processes or self.checked is None:
+        if not processes or self.check_result is None:
             return None
         if len(processes) == 1:
             interval = median_interval(processes[0].samples.time_s)
         else:
             interval = process_interval([median(turn.samples.time_s) for turn in processes])
-        samples, anchors = ([turn.samples for turn in processes], [turn.anchor for turn in processes])
-        return Time.of(self.checked.timer, samples, anchors, interval)
+        samples, calibrations = (
+            [turn.samples for turn in processes],
+            [turn.calibration for turn in processes],
+        )
+        return Time.of(self.check_result.timer, samples, calibrations, interval)
 
     def measurement(self) -> Measurement:
         """Return the row."""
-        end, job, checked = self.ended, self.job, self.checked
+        end, job, check_result = self.ending, self.job, self.check_result
         is_ok = end is None
         is_judged = end is None or end.status is Status.WRONG
         time = self.time() if is_ok else None
@@ -137,11 +140,11 @@ class Trial:
             reason=end.reason if end else None,
             cause=end.cause if end else None,
             time=time,
-            first_call_s=checked.first_call_s if checked else None,
-            deterministic=checked.deterministic if checked else None,
-            kernels=checked.kernels if checked else (),
+            first_call_s=check_result.first_call_s if check_result else None,
+            deterministic=check_result.deterministic if check_result else None,
+            kernels=check_result.kernels if check_result else (),
             memory=self.memory if is_ok else None,
-            work=checked.work if is_ok and checked else None,
+            work=check_result.work if is_ok and check_result else None,
             errors=self.errors if is_judged else {},
             approximation=self.approximation if is_judged else {},
             telemetry=self._telemetry(),

@@ -19,31 +19,31 @@ from linbench.core.registry import Registry
 from linbench.execution.failure import Stop, device_is_lost, failure
 from linbench.execution.messages import (
     Answer,
-    AskSupport,
     Check,
-    Checked,
     CheckOnce,
-    CloseCases,
+    CheckResult,
+    CheckSupport,
+    CheckTurn,
     Done,
-    Failed,
-    JudgeTurn,
-    OpenCase,
-    OracleSaid,
-    Study,
+    ExpectedResult,
+    Failure,
+    FullCheck,
+    MeasureMemory,
+    MemoryResult,
+    PrepareCase,
+    ReleaseCases,
     TakeTurn,
-    TimeAnchor,
-    Timed,
-    Weigh,
-    Weighed,
+    TimeCalibration,
+    TimingResult,
 )
-from linbench.execution.opened import Judgement, Opened, synchronize
+from linbench.execution.prepared import Judgement, PreparedCase, synchronize
 from linbench.execution.service import keep_for_good, serve, start
-from linbench.measure.anchor import Anchor
-from linbench.measure.call import Call, LaidInputs
+from linbench.measure.calibration import CalibrationOp
+from linbench.measure.call import Call, InputsInLayout
 from linbench.measure.heap import trim
 from linbench.measure.hygiene import copied, leak, put_back, settings, shared
 from linbench.measure.kernels import launched
-from linbench.measure.memory import LONG_CALL_S, weigh, weigh_resident
+from linbench.measure.memory import LONG_CALL_S, measure_memory, measure_resident_memory
 from linbench.measure.sampling import take_turn, warm_up
 from linbench.measure.timers import CannotCapture, Timer, timer_for
 
@@ -56,12 +56,12 @@ class Worker:
 
     def __init__(self, found: Registry) -> None:
         self._registry = found
-        self._opened: dict[str, Opened] = {}
+        self._prepared: dict[str, PreparedCase] = {}
         self._calls: dict[str, Call] = {}
         self._call_s: dict[str, float] = {}
         self._last: dict[str, object] = {}
         self._timers: dict[str, Timer] = {}
-        self._anchors: dict[str, Anchor] = {}
+        self._calibration_ops: dict[str, CalibrationOp] = {}
 
     def answer(self, request: object) -> Answer:
         """Return the answer to one request; a failure is an answer with its status and reason.
@@ -78,106 +78,120 @@ class Worker:
             answer = replace(failure(error), must_end=must_end)
             self._restore(getattr(request, "implementation", None))
         changed = put_back(before)
-        return blamed(answer, f"leaves the process's {' and '.join(changed)} changed") if changed else answer
+        return (
+            mark_wrong(answer, f"leaves the process's {' and '.join(changed)} changed") if changed else answer
+        )
 
     def _handle(self, request: object) -> Answer:
         match request:
-            case AskSupport():
-                return self.ask_support(request)
-            case OpenCase():
-                return self.open_case(request)
+            case CheckSupport():
+                return self.check_support(request)
+            case PrepareCase():
+                return self.prepare_case(request)
             case CheckOnce():
                 return self.check_once(request)
             case Check():
                 return self.check(request)
-            case Study():
-                return self.study(request)
-            case Weigh():
-                return self.weigh(request)
+            case FullCheck():
+                return self.full_check(request)
+            case MeasureMemory():
+                return self.measure_memory(request)
             case TakeTurn():
                 return self.take_turn(request)
-            case JudgeTurn():
-                return self.judge_turn(request)
-            case TimeAnchor():
-                return self.time_anchor(request)
-            case CloseCases():
-                return self.close_cases()
+            case CheckTurn():
+                return self.check_turn(request)
+            case TimeCalibration():
+                return self.time_calibration(request)
+            case ReleaseCases():
+                return self.release_cases()
         raise TypeError(f"{type(request).__name__} is no request of a run's")
 
-    def ask_support(self, request: AskSupport) -> Done:
+    def check_support(self, request: CheckSupport) -> Done:
         """Say whether an implementation takes a case, before anything is made for it."""
         implementation = self._registry.implementation(request.implementation)
-        _refuse(implementation.why_not(self._registry.operator(implementation.operator), request.case))
+        _refuse(
+            implementation.unsupported_reason(self._registry.operator(implementation.operator), request.case)
+        )
         return Done()
 
-    def open_case(self, request: OpenCase) -> OracleSaid:
-        """Make the inputs of a case, and ask the oracle unless what it said is given."""
+    def prepare_case(self, request: PrepareCase) -> ExpectedResult:
+        """Make the inputs of a case, and ask the reference unless what it said is given."""
         operator = self._registry.operator(request.operator)
-        opened = self._opened[operator.name] = Opened(operator, request.case, request.oracle)
-        return OracleSaid(opened.oracle(self._registry) if request.oracle is None else None)
+        prepared = self._prepared[operator.name] = PreparedCase(
+            operator, request.case, request.expected_values
+        )
+        return ExpectedResult(
+            prepared.expected_values(self._registry) if request.expected_values is None else None
+        )
 
-    def check_once(self, request: CheckOnce) -> Checked:
+    def check_once(self, request: CheckOnce) -> CheckResult:
         """Call once and check the result."""
         call = self._call(request.implementation)
-        _, checked = self._first_call(call)
-        return checked
+        _, check_result = self._first_call(call)
+        return check_result
 
-    def check(self, request: Check) -> Checked:
+    def check(self, request: Check) -> CheckResult:
         """Check the first call here, and warm up."""
         call = self._call(request.implementation)
-        _, checked = self._first_call(call)
-        return self._warm_up(call, checked, request.timer, request.timeout_s)
+        _, check_result = self._first_call(call)
+        return self._warm_up(call, check_result, request.timer, request.timeout_s)
 
-    def study(self, request: Study) -> Checked:
+    def full_check(self, request: FullCheck) -> CheckResult:
         """Check the first call, repeat it, call with other inputs, warm up and weigh."""
         call = self._call(request.implementation)
-        returned, checked = self._first_call(call)
-        checked = self._repeat(call, checked, returned)
+        returned, check_result = self._first_call(call)
+        check_result = self._repeat(call, check_result, returned)
         del returned
         self._call_elsewhere(call)
-        checked = self._warm_up(call, checked, request.timer, request.timeout_s)
-        return self._weigh_warm(call, checked)
+        check_result = self._warm_up(call, check_result, request.timer, request.timeout_s)
+        return self._measure_warm_memory(call, check_result)
 
-    def weigh(self, request: Weigh) -> Weighed:
+    def measure_memory(self, request: MeasureMemory) -> MemoryResult:
         """Weigh a call by the resident set of this fresh process; a short one loads libraries first."""
         implementation = self._registry.implementation(request.implementation)
-        opened = self._opened[implementation.operator]
-        short = replace(opened.case, B=1, T=min(opened.case.T, LOADING_TOKENS))
-        loading = Call(opened.operator, implementation, short, LaidInputs(opened.operator, short))
+        prepared = self._prepared[implementation.operator]
+        short = replace(prepared.case, B=1, T=min(prepared.case.T, LOADING_TOKENS))
+        loading = Call(prepared.operator, implementation, short, InputsInLayout(prepared.operator, short))
         loading.prepare()
         loading()
         del loading
-        return Weighed(weigh_resident(Call(opened.operator, implementation, opened.case, opened.laid)))
+        return MemoryResult(
+            measure_resident_memory(
+                Call(prepared.operator, implementation, prepared.case, prepared.in_layout)
+            )
+        )
 
-    def take_turn(self, request: TakeTurn) -> Timed:
+    def take_turn(self, request: TakeTurn) -> TimingResult:
         """Take a turn of timed calls; what the last of them returned is kept to be judged."""
         name = request.implementation
         call = self._calls[name]
         timer = self._timer(request.timer, call.case.device)
         samples, self._last[name] = take_turn(
-            call, timer, request.budget_s, request.max_samples, self._call_s[name]
+            call, timer, request.duration_s, request.max_samples, self._call_s[name]
         )
-        return Timed(samples)
+        return TimingResult(samples)
 
-    def judge_turn(self, request: JudgeTurn) -> Done:
+    def check_turn(self, request: CheckTurn) -> Done:
         """Check what the last timed call of an implementation returned."""
         call = self._calls[request.implementation]
-        judgement = self._opened[call.operator.name].judge(call, self._last[request.implementation])
+        judgement = self._prepared[call.operator.name].judge(call, self._last[request.implementation])
         _accept(judgement, "right at first, but not when timed: ")
         return Done()
 
-    def time_anchor(self, request: TimeAnchor) -> Timed:
-        """Time the anchor for a moment, on the device and by the timer of a turn."""
-        if request.device not in self._anchors:
-            self._anchors[request.device] = Anchor(request.device)
-        return Timed(self._anchors[request.device].take(self._timer(request.timer, request.device)))
+    def time_calibration(self, request: TimeCalibration) -> TimingResult:
+        """Time the calibration op for a moment, on the device and by the timer of a turn."""
+        if request.device not in self._calibration_ops:
+            self._calibration_ops[request.device] = CalibrationOp(request.device)
+        return TimingResult(
+            self._calibration_ops[request.device].take(self._timer(request.timer, request.device))
+        )
 
-    def close_cases(self) -> Done:
+    def release_cases(self) -> Done:
         """Let go of every opened case."""
         self._calls.clear()
         self._last.clear()
         self._call_s.clear()
-        self._opened.clear()
+        self._prepared.clear()
         keep_for_good()
         trim()
         if torch.cuda.is_initialized():
@@ -187,14 +201,14 @@ class Worker:
     def _call(self, name: str) -> Call:
         """Return a call of an implementation at its operator's opened case, if it takes that."""
         implementation = self._registry.implementation(name)
-        opened = self._opened[implementation.operator]
-        _refuse(implementation.why_not(opened.operator, opened.case))
-        return Call(opened.operator, implementation, opened.case, opened.laid)
+        prepared = self._prepared[implementation.operator]
+        _refuse(implementation.unsupported_reason(prepared.operator, prepared.case))
+        return Call(prepared.operator, implementation, prepared.case, prepared.in_layout)
 
-    def _first_call(self, call: Call) -> tuple[object, Checked]:
+    def _first_call(self, call: Call) -> tuple[object, CheckResult]:
         """Call for the first time here; return a copy of what came, and what is known once it is right."""
-        opened = self._opened[call.operator.name]
-        opened.poison()
+        prepared = self._prepared[call.operator.name]
+        prepared.poison()
         call.prepare()
         start = time.perf_counter()
         returned = call()
@@ -203,7 +217,7 @@ class Worker:
         first_call_s = time.perf_counter() - start
         view_of = shared(returned, call.given)
         del returned
-        judgement = opened.judge_whole(call, kept)
+        judgement = prepared.judge_whole(call, kept)
         if view_of is not None:
             reasons = (judgement.complaint, f"returns a view of its input {view_of}")
             raise Stop(Status.WRONG, "; ".join(filter(None, reasons)), judgement.errors)
@@ -213,41 +227,43 @@ class Worker:
         except Exception as error:  # a stranger's cost or flops may raise anything
             reason = f"its cost or flops failed: {type(error).__name__}: {error}"
             raise Stop(Status.ERROR, reason) from None
-        return kept, Checked(judgement.errors, first_call_s, work)
+        return kept, CheckResult(judgement.errors, first_call_s, work)
 
-    def _repeat(self, call: Call, checked: Checked, kept: object) -> Checked:
+    def _repeat(self, call: Call, check_result: CheckResult, kept: object) -> CheckResult:
         """Call again on the same inputs: whether the same bits come, and what is launched."""
         call.prepare()
         with launched(call.implementation) as kernels:
             again = copied(call())
         synchronize(call.case.device)
-        same = self._opened[call.operator.name].same(call, kept, again)
-        return replace(checked, deterministic=same, kernels=tuple(kernels))
+        same = self._prepared[call.operator.name].same(call, kept, again)
+        return replace(check_result, deterministic=same, kernels=tuple(kernels))
 
     def _call_elsewhere(self, call: Call) -> None:
         """Call with other inputs at the same addresses."""
-        judgement = self._opened[call.operator.name].judge_elsewhere(call)
+        judgement = self._prepared[call.operator.name].judge_elsewhere(call)
         _accept(judgement, "right at first, but not for other inputs: ")
 
-    def _warm_up(self, call: Call, checked: Checked, timer_name: str, timeout_s: float) -> Checked:
+    def _warm_up(
+        self, call: Call, check_result: CheckResult, timer_name: str, timeout_s: float
+    ) -> CheckResult:
         """Call until the time settles, so that turns can be taken."""
         timer = self._timer(timer_name, call.case.device)
-        cap_s = WARM_CAP_S if 5 * checked.first_call_s < timeout_s else 0.0
+        cap_s = WARM_CAP_S if 5 * check_result.first_call_s < timeout_s else 0.0
         call_s = warm_up(call, timer, cap_s)
         name = call.implementation.name
         self._calls[name], self._call_s[name] = call, call_s
-        return replace(checked, timer=timer.name, call_s=call_s)
+        return replace(check_result, timer=timer.name, call_s=call_s)
 
-    def _weigh_warm(self, call: Call, checked: Checked) -> Checked:
+    def _measure_warm_memory(self, call: Call, check_result: CheckResult) -> CheckResult:
         """Weigh a warm call, unless it takes too long for the allocator's record."""
-        if call.case.device == "cpu" and (checked.call_s or 0.0) > LONG_CALL_S:
-            return checked
-        memory, kept_bytes = weigh(call)
-        kept_bytes = leak(kept_bytes, lambda: weigh(call)[1])
+        if call.case.device == "cpu" and (check_result.call_s or 0.0) > LONG_CALL_S:
+            return check_result
+        memory, kept_bytes = measure_memory(call)
+        kept_bytes = leak(kept_bytes, lambda: measure_memory(call)[1])
         if kept_bytes:
             reason = f"keeps {kept_bytes:,} bytes more alive after each call"
-            raise Stop(Status.WRONG, reason, checked.errors)
-        return replace(checked, memory=memory)
+            raise Stop(Status.WRONG, reason, check_result.errors)
+        return replace(check_result, memory=memory)
 
     def _restore(self, name: str | None) -> None:
         """Make the inputs again that an implementation changed before it failed."""
@@ -255,9 +271,9 @@ class Worker:
             return
         with suppress(Exception):  # nothing was laid out, or the device is lost and the worker with it
             implementation = self._registry.implementation(name)
-            laid = self._opened[implementation.operator].laid
-            if laid.changed(implementation) is not None:
-                laid.restore(implementation)
+            in_layout = self._prepared[implementation.operator].in_layout
+            if in_layout.changed(implementation) is not None:
+                in_layout.restore(implementation)
 
     def _timer(self, name: str, device: str) -> Timer:
         if name not in self._timers:
@@ -277,11 +293,11 @@ def _accept(judgement: Judgement, when: str = "") -> None:
         raise Stop(Status.WRONG, f"{when}{judgement.complaint}", judgement.errors)
 
 
-def blamed(answer: Answer, reason: str) -> Failed:
+def mark_wrong(answer: Answer, reason: str) -> Failure:
     """Return an answer with a further reason; one that was right is wrong for it, and has no times."""
-    if isinstance(answer, Failed):
+    if isinstance(answer, Failure):
         return replace(answer, reason=f"{answer.reason}; {reason}")
-    return Failed(Status.WRONG, reason, errors=answer.errors if isinstance(answer, Checked) else {})
+    return Failure(Status.WRONG, reason, errors=answer.errors if isinstance(answer, CheckResult) else {})
 
 
 def main(arguments: Sequence[str]) -> None:

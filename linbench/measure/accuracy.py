@@ -1,4 +1,4 @@
-"""Accuracy: how far what a call returned is from the float64 oracle."""
+"""Accuracy: how far what a call returned is from the float64 reference."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ STRETCHES = 16
 
 
 def errors(
-    actual: Mapping[str, Tensor], expected: Mapping[str, Expected], budgets: Mapping[str, float]
+    actual: Mapping[str, Tensor], expected: Mapping[str, Expected], tolerances: Mapping[str, float]
 ) -> dict[str, TensorError]:
-    """Return the error of each tensor that the oracle gives, in canonical layout."""
+    """Return the error of each tensor that the reference gives, in canonical layout."""
     return {
-        name: tensor_error(due.of(actual[name]), due.value, budgets[name], due.zero_rms)
+        name: tensor_error(due.of(actual[name]), due.value, tolerances[name], due.zero_rms)
         for name, due in expected.items()
     }
 
 
-def tensor_error(actual: Tensor, exact: Tensor, budget: float, zero_rms: float = 0.0) -> TensorError:
+def tensor_error(actual: Tensor, exact: Tensor, tolerance: float, zero_rms: float = 0.0) -> TensorError:
     """Return how far a tensor is from its exact value.
 
     Sums are taken in float64, a slice at a time, so that a long tensor is never held twice in float64. An
     element that is not finite is counted, and stands as zero in the other figures, which so stay finite.
     """
     if not bool(torch.isfinite(exact).all()):
-        raise ValueError("the oracle gave values that are not finite")
+        raise ValueError("the reference gave values that are not finite")
     scale = max(zero_rms, float(exact.square().mean().sqrt()) if exact.numel() else 0.0)
     floor = RELATIVE_FLOOR * scale
     difference2 = exact2 = actual2 = product = max_abs = max_rel = 0.0
@@ -66,7 +66,7 @@ def tensor_error(actual: Tensor, exact: Tensor, budget: float, zero_rms: float =
         max_rel=min(max_rel, sys.float_info.max),
         cosine=product / norms if 0 < norms < math.inf else float(difference2 == 0),
         nonfinite=nonfinite,
-        budget=budget,
+        tolerance=tolerance,
     )
 
 
@@ -114,18 +114,18 @@ def _positions(due: Expected, axis: int, tokens: int) -> Tensor | None:
 
 
 def complaint(found: Mapping[str, TensorError]) -> str | None:
-    """Return what is wrong in one line, worst tensor first, or None if every tensor is within its budget."""
-    bad = {name: error for name, error in found.items() if not error.within_budget}
+    """Return what is wrong in one line, worst tensor first, or None if all are within their tolerance."""
+    bad = {name: error for name, error in found.items() if not error.within_tolerance}
     if not bad:
         return None
     name, error = max(bad.items(), key=lambda item: item[1].rel_l2)
     if error.nonfinite:
         return f"{name} has {error.nonfinite} elements that are NaN or infinite"
-    return f"{name} is off by {error.rel_l2:.2g} (relative L2); the budget is {error.budget:.2g}"
+    return f"{name} is off by {error.rel_l2:.2g} (relative L2); the tolerance is {error.tolerance:.2g}"
 
 
 def sampled(due: Expected) -> ExpectedSample:
-    """Return a sample of an exact value, for a worker that does not ask the oracle itself."""
+    """Return a sample of an exact value, for a worker that does not ask the reference itself."""
     step = max(1, due.value.numel() // SAMPLE_ELEMENTS)
     values = tuple(due.value.flatten()[::step].tolist())
     return ExpectedSample(tuple(map(_pack_index, due.index)), step, values, due.zero_rms)

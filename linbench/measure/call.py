@@ -24,7 +24,7 @@ class WrongResult(Exception):
     """A call returned something that is not of the form that its mode asks for."""
 
 
-class LaidInputs:
+class InputsInLayout:
     """The inputs of a case in each layout that was asked for; implementations of one layout share them."""
 
     def __init__(self, operator: Operator, case: Case) -> None:
@@ -91,26 +91,26 @@ class Call:
     """
 
     def __init__(
-        self, operator: Operator, implementation: Implementation, case: Case, laid: LaidInputs
+        self, operator: Operator, implementation: Implementation, case: Case, in_layout: InputsInLayout
     ) -> None:
         self.operator = operator
         self.implementation = implementation
         self.case = case
-        self._inputs = laid
+        self._inputs = in_layout
         self._function = implementation.function(case.mode)
-        self._bind(laid.of(implementation))
+        self._bind(in_layout.of(implementation))
 
-    def _bind(self, laid: Inputs) -> None:
+    def _bind(self, in_layout: Inputs) -> None:
         """Take inputs to be called with, and a copy of their state."""
-        self._laid = laid
+        self._in_layout = in_layout
         differentiate = self.case.mode == "fwd_bwd"
         self._tensors = [
-            laid.tensors[spec.name].detach().requires_grad_(differentiate and spec.differentiable)
+            in_layout.tensors[spec.name].detach().requires_grad_(differentiate and spec.differentiable)
             for spec in self.operator.inputs
         ]
         self._state: tuple[Tensor, ...] | None = None
-        if laid.state is not None:
-            copies = (tensor.clone() for tensor in laid.state)
+        if in_layout.state is not None:
+            copies = (tensor.clone() for tensor in in_layout.state)
             self._state = tuple(tensor.requires_grad_(differentiate) for tensor in copies)
         mode = self.case.mode
         values = self.operator.option_values(self.case)
@@ -123,8 +123,8 @@ class Call:
     def prepare(self) -> None:
         """Put back what the call before may have advanced: the state, and torch's random numbers."""
         reseed(self.case.seed)
-        if self.advances and self._state is not None and self._laid.state is not None:
-            self.operator.restore(self._canonical(self._state), self._canonical(self._laid.state))
+        if self.advances and self._state is not None and self._in_layout.state is not None:
+            self.operator.restore(self._canonical(self._state), self._canonical(self._in_layout.state))
 
     def __call__(self) -> object:
         """Return what the implementation returns; this is the timed region."""
@@ -142,7 +142,7 @@ class Call:
         """Return the gradient of every differentiable input, by an output of `forward`."""
         leaves = [tensor for tensor in (*self._tensors, *(self._state or ())) if tensor.requires_grad]
         return torch.autograd.grad(
-            output, leaves, self._laid.upstream, allow_unused=True, materialize_grads=True
+            output, leaves, self._in_layout.upstream, allow_unused=True, materialize_grads=True
         )
 
     @property
@@ -159,10 +159,10 @@ class Call:
         """Return this call n times, each on copies of the inputs and with a state of its own."""
         calls = []
         for _ in range(n):
-            upstream = None if self._laid.upstream is None else self._laid.upstream.clone()
-            tensors = {name: tensor.clone() for name, tensor in self._laid.tensors.items()}
+            upstream = None if self._in_layout.upstream is None else self._in_layout.upstream.clone()
+            tensors = {name: tensor.clone() for name, tensor in self._in_layout.tensors.items()}
             call = copy(self)
-            call._bind(replace(self._laid, tensors=tensors, upstream=upstream))
+            call._bind(replace(self._in_layout, tensors=tensors, upstream=upstream))
             calls.append(call)
         return calls
 
@@ -173,7 +173,7 @@ class Call:
     @property
     def given(self) -> dict[str, Tensor]:
         """The inputs by name, as the implementation sees them."""
-        return dict(zip(self._laid.tensors, self._tensors, strict=True))
+        return dict(zip(self._in_layout.tensors, self._tensors, strict=True))
 
     @property
     def mirror_axis(self) -> str | None:
@@ -244,18 +244,18 @@ class Call:
 
     def _storages(self) -> Iterator[tuple[TensorSpec, Tensor]]:
         """Yield every tensor that a call reads, a state twice: as it is kept, and as it is given."""
-        operator, laid = self.operator, self._laid
-        yield from zip(operator.inputs, laid.tensors.values(), strict=True)
-        for state in (laid.state, self._state):
+        operator, in_layout = self.operator, self._in_layout
+        yield from zip(operator.inputs, in_layout.tensors.values(), strict=True)
+        for state in (in_layout.state, self._state):
             if state is not None:
                 yield from zip(operator.state, state, strict=True)
-        if laid.upstream is not None:
-            yield operator.output, laid.upstream
+        if in_layout.upstream is not None:
+            yield operator.output, in_layout.upstream
 
     @property
     def held(self) -> list[Tensor]:
         """Every tensor that a call is given: inputs, its state and the upstream gradient."""
-        upstream = () if self._laid.upstream is None else (self._laid.upstream,)
+        upstream = () if self._in_layout.upstream is None else (self._in_layout.upstream,)
         return [*self._tensors, *(self._state or ()), *upstream]
 
     @torch.no_grad()

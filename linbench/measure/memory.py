@@ -75,13 +75,13 @@ class Parts:
         )
 
 
-def weigh(call: Call) -> tuple[Memory, int]:
+def measure_memory(call: Call) -> tuple[Memory, int]:
     """Return the peak memory of one call, and the bytes that it left allocated when its result was dropped.
 
     On CUDA torch's allocator keeps the peak. On the CPU every allocation and release of torch is recorded by
     its profiler and summed in order, which is exact but keeps about 2 kB an event: a call longer than
-    `LONG_CALL_S` is for `weigh_resident` instead. What an implementation takes elsewhere than from torch is
-    not seen.
+    `LONG_CALL_S` is for `measure_resident_memory` instead. It does not see what an implementation allocates
+    elsewhere than in torch.
     """
     parts = _parts(call)
     reserved = None
@@ -93,7 +93,7 @@ def weigh(call: Call) -> tuple[Memory, int]:
     return parts.memory(extra, operator.input_bytes(case), _state_bytes(call), "allocator", reserved), kept
 
 
-def weigh_resident(call: Call) -> Memory:
+def measure_resident_memory(call: Call) -> Memory:
     """Return the peak memory of one call by the resident set of this process, right to about 1 MB.
 
     For the first call of a fresh process: what an earlier one left to the C library's allocator is used

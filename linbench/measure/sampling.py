@@ -9,14 +9,16 @@ from statistics import median
 
 from linbench.core.samples import Samples
 from linbench.measure.hygiene import copied
-from linbench.measure.timers import Timed, Timer, as_it_is
+from linbench.measure.timers import TimedCall, Timer, as_it_is
 
 WARM_WINDOW = 3
 WARM_AGREEMENT = 0.05
 WALL_FACTOR = 4
 
 
-def warm_up(call: Timed, timer: Timer, cap_s: float, clock: Callable[[], float] = time.perf_counter) -> float:
+def warm_up(
+    call: TimedCall, timer: Timer, cap_s: float, clock: Callable[[], float] = time.perf_counter
+) -> float:
     """Return the time of one warm call, seconds.
 
     Calls until the medians of two successive windows of three calls agree within 5%, or until the cap.
@@ -37,18 +39,18 @@ def warm_up(call: Timed, timer: Timer, cap_s: float, clock: Callable[[], float] 
 
 
 def take_turn(
-    call: Timed,
+    call: TimedCall,
     timer: Timer,
-    budget_s: float,
+    duration_s: float,
     max_samples: int,
     call_s: float,
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[Samples, object]:
     """Return the samples of one turn, and what its last call returned, as it stood when the call did.
 
-    Calls are made until the budget is spent, one at least.
+    Calls are made until the tolerance is spent, one at least.
 
-    The garbage collector is off meanwhile. Only timed calls count towards the budget; what the timer makes
+    The garbage collector is off meanwhile. Only timed calls count towards the tolerance; what the timer makes
     once, to time a call at all, counts towards nothing. A call after which the turn will be over, if it takes
     as long as the one before (`call_s` for the first), is copied at once.
     """
@@ -62,11 +64,11 @@ def take_turn(
         start = clock()
         wall_s = lap_s = 0.0
         while not parts or (
-            spent < budget_s and wall_s < WALL_FACTOR * budget_s and len(parts) < max_samples
+            spent < duration_s and wall_s < WALL_FACTOR * duration_s and len(parts) < max_samples
         ):
             last = (
-                spent + call_s >= budget_s
-                or wall_s + lap_s >= WALL_FACTOR * budget_s
+                spent + call_s >= duration_s
+                or wall_s + lap_s >= WALL_FACTOR * duration_s
                 or len(parts) + 1 >= max_samples
             )
             returned = None

@@ -11,7 +11,7 @@ SCHEDSTAT = Path("/proc/thread-self/schedstat")
 
 
 @dataclass(frozen=True)
-class Standing:
+class SchedulerCounters:
     """How the calling thread and its process stood with the scheduler at a moment; every figure only grows.
 
     Attributes:
@@ -28,7 +28,7 @@ class Standing:
     thread_waited_s: float | None
 
 
-def standing(schedstat: Path = SCHEDSTAT) -> Standing:
+def scheduler_counters(schedstat: Path = SCHEDSTAT) -> SchedulerCounters:
     """Return how the calling thread stands now.
 
     The time waited is the second field of schedstat, in nanoseconds (Linux, Documentation/scheduler,
@@ -40,10 +40,10 @@ def standing(schedstat: Path = SCHEDSTAT) -> Standing:
         waited_s = int(schedstat.read_bytes().split()[1]) * 1e-9
     except (OSError, IndexError):  # a kernel without CONFIG_SCHED_INFO, or a /proc that hides it
         waited_s = None
-    return Standing(process.ru_nivcsw, thread.ru_nivcsw, thread.ru_utime + thread.ru_stime, waited_s)
+    return SchedulerCounters(process.ru_nivcsw, thread.ru_nivcsw, thread.ru_utime + thread.ru_stime, waited_s)
 
 
-def contended(before: Standing, after: Standing, wall_s: float) -> bool:
+def contended(before: SchedulerCounters, after: SchedulerCounters, wall_s: float) -> bool:
     """Return whether the thread was switched out against its will and waited for over 2% of the wall time.
 
     Where the kernel does not tell how long it waited, that is taken to be all the time that it did not run,

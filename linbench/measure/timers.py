@@ -13,7 +13,7 @@ from typing import Protocol
 from linbench.core.samples import Samples
 from linbench.core.timer import timer_name
 from linbench.measure.device import CudaDevice, Device, Replay
-from linbench.measure.scheduling import Standing, contended, standing
+from linbench.measure.scheduling import SchedulerCounters, contended, scheduler_counters
 from linbench.measure.trace import BadTrace, times_between_markers
 
 SPIN_CYCLES = 200_000
@@ -33,7 +33,7 @@ class CannotCapture(CannotTime):
     """A call was not captured into a CUDA graph; torch's allocator is of no further use in this process."""
 
 
-class Timed(Protocol):
+class TimedCall(Protocol):
     """What a timer is given: a call on inputs of its own."""
 
     @property
@@ -54,7 +54,7 @@ class Timed(Protocol):
         """Make the call."""
         ...
 
-    def rotated(self, n: int) -> Sequence[Timed]:
+    def rotated(self, n: int) -> Sequence[TimedCall]:
         """Return the call n times, each on copies of the inputs."""
         ...
 
@@ -93,7 +93,7 @@ class Timer(Protocol):
 
     name: str
 
-    def bind(self, call: Timed) -> Sampler:
+    def bind(self, call: TimedCall) -> Sampler:
         """Return what times a call; what has to be made for that is made here, and goes with it.
 
         Raises:
@@ -116,25 +116,25 @@ class CpuTimer:
         self,
         clock_ns: Callable[[], int] = time.perf_counter_ns,
         process_ns: Callable[[], int] = time.process_time_ns,
-        standing: Callable[[], Standing] = standing,
+        scheduler_counters: Callable[[], SchedulerCounters] = scheduler_counters,
     ) -> None:
         self._clock_ns = clock_ns
         self._process_ns = process_ns
-        self._standing = standing
+        self._scheduler_counters = scheduler_counters
 
     def bind(self, call: Callable[[], object]) -> Sampler:
         """Return what takes the wall time of a call."""
         clock_ns, process_ns = self._clock_ns, self._process_ns
 
         def sample(keep: Keep = as_it_is) -> Sample:
-            before = self._standing()
+            before = self._scheduler_counters()
             cpu_ns = process_ns()
             start_ns = clock_ns()
             returned = call()
             wall_ns = clock_ns() - start_ns
             cpu_ns = process_ns() - cpu_ns
             returned = keep(returned)  # at once: to read /proc lets other threads of Python run
-            after = self._standing()
+            after = self._scheduler_counters()
             seconds = wall_ns * 1e-9
             samples = Samples(
                 time_s=(seconds,),
@@ -195,14 +195,14 @@ class CudaGraphTimer(ABC):
         self._clock_ns = clock_ns
 
     @abstractmethod
-    def calls(self, call: Timed) -> Sequence[Timed]:
+    def calls(self, call: TimedCall) -> Sequence[TimedCall]:
         """Return the calls that one graph holds."""
 
     @abstractmethod
     def settle(self, replay: Replay) -> None:
         """Bring the caches to the state that is timed."""
 
-    def bind(self, call: Timed) -> Sampler:
+    def bind(self, call: TimedCall) -> Sampler:
         """Return what takes the device time of a call, captured here.
 
         Raises:
@@ -247,7 +247,7 @@ class CudaGraphHotTimer(CudaGraphTimer):
 
     name = "cuda_graph_hot"
 
-    def calls(self, call: Timed) -> Sequence[Timed]:
+    def calls(self, call: TimedCall) -> Sequence[TimedCall]:
         """Return the call itself.
 
         Raises:
@@ -273,7 +273,7 @@ class CudaGraphColdTimer(CudaGraphTimer):
 
     name = "cuda_graph_cold"
 
-    def calls(self, call: Timed) -> Sequence[Timed]:
+    def calls(self, call: TimedCall) -> Sequence[TimedCall]:
         """Return the call on as many copies as it takes.
 
         Raises:
@@ -353,7 +353,7 @@ def timer_for(name: str, device: str) -> Timer:
     return CUDA_TIMERS[name](CudaDevice()) if name in CUDA_TIMERS else CpuTimer()
 
 
-def overhead(timer: Timer, nothing: Timed, samples: int = OVERHEAD_SAMPLES) -> tuple[float, float]:
+def overhead(timer: Timer, nothing: TimedCall, samples: int = OVERHEAD_SAMPLES) -> tuple[float, float]:
     """Return the overhead and the resolution of a timer, seconds.
 
     The overhead is the median time of a call that does nothing; the resolution is the smallest difference

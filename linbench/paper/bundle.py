@@ -16,10 +16,10 @@ from linbench.analysis.chart import Chart, chart, readable
 from linbench.core.codec import encode
 from linbench.core.errors import UsageError, unknown
 from linbench.core.run import Run
-from linbench.paper.again import grid_toml, rerun_script
 from linbench.paper.figure import MOST_SERIES, drawn, save_figure
 from linbench.paper.methods import methods
-from linbench.paper.record import Look, record, versions, write_beside
+from linbench.paper.rerun import grid_toml, rerun_script
+from linbench.paper.sidecar import Look, sidecar, versions, write_beside
 from linbench.paper.table import booktabs, markdown
 from linbench.paper.venue import venue, width_in
 from linbench.store.exchange.export import write_run
@@ -59,7 +59,7 @@ def write_bundle(run: Run, folder: Path, style: str, width: str, baseline: str |
             save_figure(shown, page, inches, path)
             words = ["linbench", "plot", run.id, "--style", style, "--width", width, *_words(shown)]
             words += ["-o", f"figures/{path.name}"]
-            write_beside(path, shown, record(shown, [run], words, Look(style, width, inches)))
+            write_beside(path, shown, sidecar(shown, [run], words, Look(style, width, inches)))
             (folder / "tables" / f"{name}{part}.tex").write_text(booktabs(shown), encoding="utf-8")
             (folder / "tables" / f"{name}{part}.md").write_text(markdown(shown), encoding="utf-8")
     text = methods(run)

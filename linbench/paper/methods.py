@@ -144,11 +144,11 @@ def _checks(rows: Sequence[Measurement]) -> Iterator[str]:
         ]
         yield f"Memory is the peak of one call above its inputs, by {format.listing(shown)}."
     shares = [
-        error.rel_l2 / error.budget
+        error.rel_l2 / error.tolerance
         for row in rows
         if row.status is Status.OK
         for error in row.errors.values()
-        if error.budget > 0
+        if error.tolerance > 0
     ]
     if shares:
         yield (
@@ -175,8 +175,8 @@ def _machine(rows: Sequence[Measurement]) -> Iterator[str]:
         shown.append(f"other processes used {format.digits(median(others))} processors in the median")
     if shown:
         yield f"While it was timed, {format.listing(shown)}."
-    if again := sum(bool(row.telemetry.rounds_again) for row in rows):
-        yield f"Rounds of {format.plural(again, 'row')} were disturbed and measured again."
+    if rerun := sum(bool(row.telemetry.rounds_again) for row in rows):
+        yield f"Rounds of {format.plural(rerun, 'row')} were disturbed and measured again."
 
 
 def _outcome(rows: Sequence[Measurement]) -> Iterator[str]:

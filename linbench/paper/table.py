@@ -47,20 +47,20 @@ def booktabs(chart: Chart) -> str:
     styler = styler.format_index(_name, axis=0).format_index(_name, axis=1)
     columns = "l" * cells.index.nlevels + "r" * len(cells.columns)
     text: str = styler.to_latex(hrules=True, column_format=columns, multirow_align="naive")
-    head, rule, body = text.partition("\\midrule\n")
+    head, midrule, body = text.partition("\\midrule\n")
     lines = body.splitlines()
     for place, (one, two) in reversed(list(enumerate(pairwise(cells.index), 1))):
         if chart.facets and one[0] != two[0]:
             lines.insert(place, "\\addlinespace")
-    return f"% {_title(chart)}.\n% {NOTE}\n" + head + rule + "\n".join(lines) + "\n"
+    return f"% {_title(chart)}.\n% {NOTE}\n" + head + midrule + "\n".join(lines) + "\n"
 
 
 def markdown(chart: Chart) -> str:
     """Return a chart as a Markdown table, names escaped."""
     cells, ranks = _cells(chart)
     head = [*map(str, cells.index.names), *(f"{chart.x} = {column}" for column in cells.columns)]
-    rule = ["---"] * cells.index.nlevels + ["---:"] * len(cells.columns)
-    lines = [head, rule]
+    alignment = ["---"] * cells.index.nlevels + ["---:"] * len(cells.columns)
+    lines = [head, alignment]
     for key, texts, marks in zip(cells.index, cells.to_numpy(), ranks.to_numpy(), strict=True):
         names = [letters(str(name)) for name in (key if isinstance(key, tuple) else (key,))]
         lines.append([*names, *(_marked(text, mark) for text, mark in zip(texts, marks, strict=True))])

@@ -15,8 +15,8 @@ from torch.profiler import ProfilerActivity, profile
 from linbench.measure.call import Call
 from linbench.profiling.plain import wait, warm
 from linbench.profiling.ranges import in_ranges, ranges
-from linbench.profiling.record import ALLOCATORS
 from linbench.profiling.timeline import Step, Timeline, timeline
+from linbench.profiling.torch_profiler import ALLOCATORS
 
 MARK = "linbench "
 

@@ -24,8 +24,8 @@ class Artifacts:
         Raises:
             StoreError: It cannot be written.
         """
-        with file.open("rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        with file.open("rb") as open_file:
+            digest = hashlib.file_digest(open_file, "sha256").hexdigest()
         kept = self.path(digest)
         if kept.exists():
             return digest

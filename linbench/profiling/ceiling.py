@@ -18,7 +18,7 @@ FILE = "ceilings.json"
 
 
 @dataclass(frozen=True)
-class KeptCeilings:
+class StoredCeilings:
     """Ceilings, and the machine whose they are."""
 
     machine: Machine
@@ -33,7 +33,7 @@ def keep(entries: Sequence[Ceiling], db: str) -> Path:
     """
     path = _path(db)
     measured_at = datetime.now(UTC).isoformat(timespec="seconds")
-    kept = KeptCeilings(this_machine(), Ceilings(measured_at, tuple(entries)))
+    kept = StoredCeilings(this_machine(), Ceilings(measured_at, tuple(entries)))
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ def kept(db: str) -> Ceilings:
     """
     path = _path(db)
     try:
-        found = decode_text(KeptCeilings, path.read_text(encoding="utf-8"))
+        found = decode_text(StoredCeilings, path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return NO_CEILINGS
     except (OSError, ValueError) as error:

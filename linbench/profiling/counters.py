@@ -19,8 +19,8 @@ from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Status
 from linbench.core.profile import COUNTERS, Breakdown, Kind, Line
 from linbench.execution import process
-from linbench.execution.client import NotDone
-from linbench.execution.messages import ProfileCall, Profiled
+from linbench.execution.client import RequestError
+from linbench.execution.messages import ProfileCall, ProfileResult
 from linbench.profiling.artifact import SUFFIX
 from linbench.profiling.phase import phases
 from linbench.profiling.single import ask_once
@@ -80,21 +80,21 @@ class Launch:
     counters: Mapping[str, float]
 
 
-def ask_counted(launch: process.Launch, request: ProfileCall, timeout_s: float) -> Profiled:
+def ask_counted(launch: process.Launch, request: ProfileCall, timeout_s: float) -> ProfileResult:
     """Return what ncu read of a call that a fresh worker makes under it.
 
     Raises:
-        NotDone: The worker could not make the call, or ncu did not read it.
+        RequestError: The worker could not make the call, or ncu did not read it.
         EnvironmentRefused: There is no ncu on PATH, or it may not read the counters.
     """
     named = phases(request.implementation, request.case.mode)
     folder = Path(request.folder)
     file = folder / "ncu.csv"
     under = replace(launch, under=tuple(command(ncu(), file, list(named))))
-    failed: NotDone | EnvironmentRefused | None = None
+    failed: RequestError | EnvironmentRefused | None = None
     try:
         ask_once(under, request, timeout_s)
-    except (NotDone, EnvironmentRefused) as error:
+    except (RequestError, EnvironmentRefused) as error:
         failed = error
     if PERMISSION in _said(file):
         raise EnvironmentRefused(
@@ -110,10 +110,10 @@ def ask_counted(launch: process.Launch, request: ProfileCall, timeout_s: float) 
         if not launches:
             raise CannotRead("it read no kernel that the call launched")
     except CannotRead as error:
-        raise NotDone(Status.ERROR, f"ncu: {error}") from None
+        raise RequestError(Status.ERROR, f"ncu: {error}") from None
     with gzip.open(folder / f"ncu{SUFFIX}", "wt", encoding="utf-8") as kept:
         json.dump([asdict(launch) for launch in launches], kept)
-    return Profiled(breakdown(launches))
+    return ProfileResult(breakdown(launches))
 
 
 def _said(file: Path) -> str:
@@ -248,8 +248,8 @@ def _text(file: Path) -> str:
         CannotRead: It is larger than `MOST_BYTES`, or is not there.
     """
     try:
-        with file.open("rb") as opened:
-            found = opened.read(MOST_BYTES + 1)
+        with file.open("rb") as open_file:
+            found = open_file.read(MOST_BYTES + 1)
     except OSError:
         raise CannotRead("it wrote nothing") from None
     if len(found) > MOST_BYTES:

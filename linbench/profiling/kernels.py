@@ -42,7 +42,7 @@ _INSTRUCTION = re.compile(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?(?P<mnemonic>[
 
 
 @dataclass(frozen=True)
-class Inspected:
+class KernelReport:
     """What is known of a compiled kernel.
 
     Attributes:
@@ -60,7 +60,7 @@ class Inspected:
     instructions: Mapping[str, int] | None
 
 
-def inspect(found: Sequence[Compiled], arch: str) -> list[Inspected]:
+def inspect(found: Sequence[Compiled], arch: str) -> list[KernelReport]:
     """Return what is known of kernels that were compiled for an architecture."""
     disassembler = nvdisasm()
     texts: dict[bytes, dict[str, str]] = {}
@@ -72,7 +72,7 @@ def inspect(found: Sequence[Compiled], arch: str) -> list[Inspected]:
                 texts[one.code] = assembly(one.code, disassembler)
             instructions = mix(texts[one.code][one.kernel.name])
         share, bound = occupancy(one, arch)
-        inspected.append(Inspected(one, arch, share, bound, instructions))
+        inspected.append(KernelReport(one, arch, share, bound, instructions))
     return inspected
 
 

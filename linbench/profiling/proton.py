@@ -29,7 +29,7 @@ METADATA = "__proton_launch_metadata"
 Tree = list[dict[str, Any]]
 
 
-class Recorded:
+class KernelRecording:
     """A range in which a session of proton records; one for each phase.
 
     A scope of proton belongs to a thread; autograd launches the kernels of a backward from one of its own.
@@ -52,7 +52,7 @@ def record_kernels(call: Call, file: Path) -> Breakdown:
     """Return what kernels a call launches on CUDA and how long they run, and write proton's tree, gzipped."""
     plain = plain_calls(call)
     named = phases(call.implementation.name, call.case.mode)
-    around, wall_s = [Recorded(call, file.with_name(phase)) for phase in named.values()], 0.0
+    around, wall_s = [KernelRecording(call, file.with_name(phase)) for phase in named.values()], 0.0
     for _ in plain:
         call.prepare()
         wait(call)
@@ -65,8 +65,8 @@ def record_kernels(call: Call, file: Path) -> Breakdown:
         for name, phase in named.items()
     }
     tree = together(trees)
-    with gzip.open(file, "wt", encoding="utf-8") as opened:
-        json.dump(tree, opened)
+    with gzip.open(file, "wt", encoding="utf-8") as open_file:
+        json.dump(tree, open_file)
     lines = kernel_lines(tree, named, len(plain))
     times_s = {"kernels": sum(line.self_s for line in lines)}
     return breakdown(lines, wall_s / len(plain), plain, times_s)

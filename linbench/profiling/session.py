@@ -13,9 +13,9 @@ from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Status
 from linbench.core.profile import Profile
 from linbench.core.registry import Registry
-from linbench.execution.client import NotDone
+from linbench.execution.client import RequestError
 from linbench.execution.estimate import job_bytes
-from linbench.execution.messages import MeasureCeilings, ProfileCall, Profiled
+from linbench.execution.messages import MeasureCeilings, ProfileCall, ProfileResult
 from linbench.execution.resident import safe_memory_bytes
 from linbench.execution.schedule import Job
 from linbench.profiling.artifact import SUFFIX, Artifacts
@@ -50,7 +50,7 @@ def profile(
     """
     implementation = registry.implementation(job.implementation)
     status, reason = Status.OK, None
-    profiled = Profiled()
+    profiled = ProfileResult()
     kept: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="linbench-") as name:
         folder = Path(name)
@@ -64,7 +64,7 @@ def profile(
                 profiled = ask_once(launch, request, timeout_s)
             files = {kind: folder / f"{kind}{SUFFIX}" for kind in ARTIFACTS}
             kept = {kind: artifacts.keep(file) for kind, file in files.items() if file.exists()}
-        except NotDone as failed:
+        except RequestError as failed:
             status, reason = failed.status, failed.reason
     return Profile(
         operator=job.operator,
@@ -89,7 +89,7 @@ def find_ceilings(device: str) -> list[Ceiling]:
     """
     try:
         return list(ask_once(profiling_launch(device), MeasureCeilings(device), CEILINGS_TIMEOUT_S).ceilings)
-    except NotDone as failed:
+    except RequestError as failed:
         raise EnvironmentRefused(f"the ceilings cannot be measured: {failed.reason}") from None
 
 
@@ -97,10 +97,10 @@ def _refuse(registry: Registry, job: Job) -> None:
     """Raise NotDone for a job that need not be tried."""
     operator = registry.operator(job.operator)
     implementation = registry.implementation(job.implementation)
-    reason = operator.why_not(job.case) or implementation.lacks(operator, job.case)
+    reason = operator.unsupported_reason(job.case) or implementation.missing_capability(operator, job.case)
     if reason is not None:
-        raise NotDone(Status.UNSUPPORTED, reason)
+        raise RequestError(Status.UNSUPPORTED, reason)
     needed, allowed = job_bytes(operator, implementation, job), safe_memory_bytes()
     if job.case.device == "cpu" and needed > allowed:
         reason = f"predicted to need {needed / 2**30:.3g} GiB; {allowed / 2**30:.3g} GiB may be used"
-        raise NotDone(Status.SKIPPED, reason)
+        raise RequestError(Status.SKIPPED, reason)

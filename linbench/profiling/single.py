@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from linbench.core.gpu import visible_gpus
 from linbench.core.measurement import Status
-from linbench.execution.client import NotDone, WorkerLost, spawn
+from linbench.execution.client import RequestError, WorkerLost, spawn
 from linbench.execution.messages import Answer, Request
 from linbench.execution.process import Launch
 from linbench.execution.resident import safe_memory_bytes
@@ -28,7 +28,7 @@ def ask_once(launch: Launch, request: Request[A], timeout_s: float) -> A:
     """Return the answer of a fresh worker.
 
     Raises:
-        NotDone: It could not be done, or the worker died, hung or held too much memory.
+        RequestError: It could not be done, or the worker died, hung or held too much memory.
         EnvironmentRefused: The worker cannot be started.
     """
     worker = spawn(launch)
@@ -36,7 +36,7 @@ def ask_once(launch: Launch, request: Request[A], timeout_s: float) -> A:
         answer = worker.ask(request, timeout_s)
     except WorkerLost as lost:
         if lost.status is Status.TIMEOUT:
-            raise NotDone(Status.TIMEOUT, f"not done within {timeout_s:.4g} s (--timeout)") from None
+            raise RequestError(Status.TIMEOUT, f"not done within {timeout_s:.4g} s (--timeout)") from None
         raise
     except BaseException:
         worker.end()

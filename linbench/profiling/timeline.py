@@ -78,8 +78,8 @@ class Timeline:
 
     def peak(self) -> dict[str, int]:
         """Return the bytes at the peak: of each of `KINDS`, and of all as peak."""
-        standing = self.alive(self.peak_s())
-        parts = {kind: sum(one.bytes for one in standing if one.kind == kind) for kind in KINDS}
+        alive = self.alive(self.peak_s())
+        parts = {kind: sum(one.bytes for one in alive if one.kind == kind) for kind in KINDS}
         return {"peak": sum(parts.values()), **parts}
 
 
@@ -89,19 +89,19 @@ def timeline(steps: Sequence[Step]) -> Timeline:
         return Timeline((), 0.0)
     in_order = sorted(steps, key=lambda step: step.time_ns)
     first_ns, last_ns = in_order[0].time_ns, in_order[-1].time_ns
-    standing: dict[int, tuple[Step, str]] = {}
+    alive: dict[int, tuple[Step, str]] = {}
     blocks = []
     for step in in_order:
         if step.kind:
-            if step.address in standing:
-                taken, before = standing[step.address]
-                standing[step.address] = taken, min(before, step.kind, key=KINDS.index)
+            if step.address in alive:
+                taken, before = alive[step.address]
+                alive[step.address] = taken, min(before, step.kind, key=KINDS.index)
         elif step.bytes > 0:
-            standing[step.address] = step, KINDS[-1]
-        elif step.address in standing:
-            taken, kind = standing.pop(step.address)
+            alive[step.address] = step, KINDS[-1]
+        elif step.address in alive:
+            taken, kind = alive.pop(step.address)
             blocks.append(_block(taken, kind, first_ns, (step.time_ns - first_ns) * 1e-9))
-    blocks += [_block(taken, kind, first_ns, None) for taken, kind in standing.values()]
+    blocks += [_block(taken, kind, first_ns, None) for taken, kind in alive.values()]
     return Timeline(tuple(sorted(blocks, key=lambda one: one.start_s)), (last_ns - first_ns) * 1e-9)
 
 

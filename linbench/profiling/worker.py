@@ -16,16 +16,16 @@ from linbench.core.measurement import Status
 from linbench.core.profile import Breakdown
 from linbench.core.registry import Registry
 from linbench.execution.failure import Stop, failure
-from linbench.execution.messages import Answer, CeilingsMeasured, MeasureCeilings, ProfileCall, Profiled
+from linbench.execution.messages import Answer, CeilingsResult, MeasureCeilings, ProfileCall, ProfileResult
 from linbench.execution.service import serve, start
-from linbench.measure.call import Call, LaidInputs
+from linbench.measure.call import Call, InputsInLayout
 from linbench.profiling.allocations import allocations
 from linbench.profiling.artifact import SUFFIX
-from linbench.profiling.extremes import measured
 from linbench.profiling.foreign import range_foreign_calls
+from linbench.profiling.peaks import measured
 from linbench.profiling.plain import wait, warm
 from linbench.profiling.ranges import in_ranges, ranges
-from linbench.profiling.record import record
+from linbench.profiling.torch_profiler import profile_call
 
 
 class ProfilingWorker:
@@ -41,25 +41,25 @@ class ProfilingWorker:
                 case ProfileCall():
                     return self.profile(request)
                 case MeasureCeilings():
-                    return CeilingsMeasured(tuple(measured(request.device)))
+                    return CeilingsResult(tuple(measured(request.device)))
             raise TypeError(f"{type(request).__name__} is no request of a profiling session's")
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # an implementation may raise anything, SystemExit included
             return failure(error)
 
-    def profile(self, request: ProfileCall) -> Profiled:
+    def profile(self, request: ProfileCall) -> ProfileResult:
         """Return what a profiler saw, and write the files that belong to it."""
         implementation = self._registry.implementation(request.implementation)
         operator = self._registry.operator(implementation.operator)
-        reason = implementation.why_not(operator, request.case)
+        reason = implementation.unsupported_reason(operator, request.case)
         if reason is not None:
             raise Stop(Status.UNSUPPORTED, reason)
-        call = Call(operator, implementation, request.case, LaidInputs(operator, request.case))
+        call = Call(operator, implementation, request.case, InputsInLayout(operator, request.case))
         folder, tool = Path(request.folder), request.tool
         breakdown: Breakdown | None = None
         if tool in ("torch", "all"):
-            breakdown = record(call, folder / f"trace{SUFFIX}")
+            breakdown = profile_call(call, folder / f"trace{SUFFIX}")
         if tool == "proton":
             from linbench.profiling.proton import record_kernels
 
@@ -67,11 +67,11 @@ class ProfilingWorker:
         if tool == "ncu":
             _once(call)
         if tool not in ("memory", "all"):
-            return Profiled(breakdown)
+            return ProfileResult(breakdown)
         timeline = allocations(call)
         with gzip.open(folder / f"memory{SUFFIX}", "wt", encoding="utf-8") as file:
             json.dump(encode(timeline), file)
-        return Profiled(breakdown, timeline.peak())
+        return ProfileResult(breakdown, timeline.peak())
 
 
 def _once(call: Call) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from linbench.compare.stored import Suspicion
-from linbench.compare.suite import Compared
+from linbench.compare.suite import ComparisonResult
 from linbench.core.measurement import Status
 from linbench.text import format
 
 
-def subject(found: Compared) -> str:
+def subject(found: ComparisonResult) -> str:
     """Return what was compared: linear/chunk B1 T512 ..., or two names at a case."""
     a, b = found.comparison.jobs
     name = (
@@ -24,16 +24,16 @@ def percent(value: float) -> str:
     return f"{100 * value:+.1f}%"
 
 
-def effect(found: Compared) -> str:
+def effect(found: ComparisonResult) -> str:
     """Return how much longer B takes, with the interval: +1.2% [+0.8, +1.6]; or why there is none."""
-    verdict = found.verdict
-    if verdict is None:
+    decision = found.decision
+    if decision is None:
         return reasons(found)
-    said = f"{percent(verdict.effect)} [{100 * verdict.low:+.1f}, {100 * verdict.high:+.1f}]"
+    said = f"{percent(decision.effect)} [{100 * decision.low:+.1f}, {100 * decision.high:+.1f}]"
     return f"{said} {clock(found)}".rstrip()
 
 
-def clock(found: Compared | Suspicion) -> str:
+def clock(found: ComparisonResult | Suspicion) -> str:
     """Return the label of a difference in time that is none in cycles, or nothing.
 
     It is as in (clock: +0.1% in cycles, 1,980 → 1,755 MHz).
@@ -44,23 +44,25 @@ def clock(found: Compared | Suspicion) -> str:
     return f"(clock: {percent(found.in_cycles)} in cycles, {a} \u2192 {b} MHz)"
 
 
-def evidence(found: Compared) -> str:
-    """Return what a verdict rests on: p, processes and the smallest effect that they would have seen."""
-    verdict = found.verdict
-    if verdict is None:
+def evidence(found: ComparisonResult) -> str:
+    """Return the evidence of a decision: p, the number of processes and the minimum detectable effect."""
+    decision = found.decision
+    if decision is None:
         return ""
-    seen = "nothing" if verdict.smallest_effect is None else f"{100 * verdict.smallest_effect:.1f}%"
-    return f"p {format.digits(verdict.p)}, {verdict.processes} processes, sees {seen}"
+    least = decision.minimum_detectable_effect
+    least_text = "none" if least is None else f"{100 * least:.1f}%"
+    number = f"{decision.processes} processes"
+    return f"p {format.digits(decision.p)}, {number}, minimum detectable effect {least_text}"
 
 
-def times(found: Compared) -> str:
+def times(found: ComparisonResult) -> str:
     """Return the time of a call on each side: 2.31 ms → 2.35 ms."""
     if found.a_s is None or found.b_s is None:
         return ""
     return f"{format.seconds(found.a_s)} \u2192 {format.seconds(found.b_s)}"
 
 
-def memory(found: Compared) -> str:
+def memory(found: ComparisonResult) -> str:
     """Return the memory above the inputs, and by how much it changed."""
     one, other = found.a.memory, found.b.memory
     if one is None or other is None:
@@ -72,7 +74,7 @@ def memory(found: Compared) -> str:
     return f"memory +{format.size(one.extra_bytes)} \u2192 +{format.size(other.extra_bytes)} ({change})"
 
 
-def error(found: Compared) -> str:
+def error(found: ComparisonResult) -> str:
     """Return the worst tensor's error, or that of each tensor whose error changed on both sides."""
     if found.changed_errors:
         parts = (f"{name} {a:.1e} \u2192 {b:.1e}" for name, (a, b) in found.changed_errors.items())
@@ -81,7 +83,7 @@ def error(found: Compared) -> str:
     return "" if worst is None else f"error {worst:.1e}"
 
 
-def reasons(found: Compared) -> str:
+def reasons(found: ComparisonResult) -> str:
     """Return why a side is not ok, in one line; nothing if both are."""
     sides = (("A", found.a), ("B", found.b))
     parts = (
@@ -90,7 +92,7 @@ def reasons(found: Compared) -> str:
     return "; ".join(parts)
 
 
-def line(found: Compared) -> str:
+def line(found: ComparisonResult) -> str:
     """Return all that is known in one line."""
     parts = (effect(found), evidence(found), times(found), memory(found), error(found))
     regressions = ", ".join(found.regressions)

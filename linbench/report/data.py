@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from linbench.analysis.panel import Panel, panels
-from linbench.analysis.verdict import default_baseline
+from linbench.analysis.winner import default_baseline
 from linbench.compare.history import Series
 from linbench.core.measurement import Measurement
 from linbench.core.operator import Operator
@@ -17,7 +17,7 @@ from linbench.report.drawing import Drawing, drawing
 from linbench.report.facts import command, facts, machine, tally, title
 from linbench.report.history import History, history
 from linbench.report.means import Mean, means
-from linbench.report.profiled import Section, Told, sections
+from linbench.report.profiled import AnnotatedProfile, Section, sections
 from linbench.report.roofline import unmeasured
 from linbench.report.style import implementations
 from linbench.report.summary import Summary
@@ -81,7 +81,7 @@ def report_data(
     series: Sequence[Series] = (),
     baselines: Mapping[str, str] | None = None,
     operators: Sequence[Operator] = (),
-    profiles: Sequence[Told] = (),
+    profiles: Sequence[AnnotatedProfile] = (),
 ) -> ReportData:
     """Return what the page of a run says; see `linbench.report.page.render` for its arguments."""
     rows = frame([run])

@@ -26,7 +26,7 @@ class Family:
         at: The largest value of the axis at which one of them has a time, as text.
         time: Its time there, with the interval.
         exponent: p in time = c x^p over the axis, with its interval; empty where none fits.
-        error: Its worst error there as a share of the budget.
+        error: Its worst error there as a share of the tolerance.
         memory: Its memory there above the inputs.
         state: Bytes of the state that it is given or returns there; empty in a mode without one.
         failed: How many of the operator's rows in the panel failed.
@@ -81,7 +81,7 @@ def _family(panel: Panel, name: str, operator: Operator | None, leader: str | No
         at=format.count(int(last[panel.axis])),
         time=format.seconds_interval(last["median_s"], last["ci_low_s"], last["ci_high_s"]),
         exponent=f"{fit.exponent:.2f} [{fit.low:.2f}, {fit.high:.2f}]" if fit else "",
-        error=format.digits(last["rel_l2"] / last["budget"]) if last["budget"] > 0 else "",
+        error=format.digits(last["rel_l2"] / last["tolerance"]) if last["tolerance"] > 0 else "",
         memory=_size(last["extra_bytes"]),
         state=_size(last["state_bytes"]),
         failed=failed,

@@ -69,7 +69,7 @@ FIGURES: Final = (
     Figure(
         "error",
         "Error",
-        "Distance from the float64 oracle; the dashed line is what the data type allows.",
+        "Distance from the float64 reference; the dashed line is what the data type allows.",
         y_title="relative L2 error",
     ),
     Figure(
@@ -184,7 +184,7 @@ def figures(rows: Sequence[Measurement], drawn: Drawn, axis: str) -> tuple[Figur
 def _rulers(drawn: Drawn) -> dict[str, tuple[Rulers, Rulers]]:
     """Return by figure the rulers of x and of y."""
     values, points = drawn.values, drawn.points
-    errors = [(*each.values.y, *each.budget) for each in drawn.errors.values()]
+    errors = [(*each.values.y, *each.tolerance) for each in drawn.errors.values()]
     lines = [line for roof in drawn.roofs.values() for line in roof]
     of_time = log_rulers(_ends(values["time"]), format.seconds)
     of_error = log_rulers(_known(*errors), format.digits)

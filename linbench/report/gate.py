@@ -11,31 +11,31 @@ from collections.abc import Sequence
 from typing import Final
 from xml.etree import ElementTree
 
-from linbench.compare.suite import Compared
+from linbench.compare.suite import ComparisonResult
 from linbench.report import comparison as words
 from linbench.text.format import plural
 from linbench.text.markdown import code
 from linbench.text.terminal import printable
 
 MOST_BYTES: Final = 900_000
-HEADER: Final = ("verdict", "case", "effect", "evidence", "time", "memory", "error")
+HEADER: Final = ("decision", "case", "effect", "evidence", "time", "memory", "error")
 
 
-def ranked(found: Sequence[Compared]) -> list[Compared]:
+def ranked(found: Sequence[ComparisonResult]) -> list[ComparisonResult]:
     """Return what was compared, the worst first: regressions, undecided, faster, the same, not compared."""
     return sorted(found, key=_rank)
 
 
-def _rank(found: Compared) -> tuple[int, float, str]:
-    effect = found.verdict.effect if found.verdict else math.inf
+def _rank(found: ComparisonResult) -> tuple[int, float, str]:
+    effect = found.decision.effect if found.decision else math.inf
     if found.regressions:
         return 0, -effect, words.subject(found)
     if found.is_open:
         return 1, -abs(effect), words.subject(found)
-    return (2 if found.verdict else 3), -abs(effect) if found.verdict else 0.0, words.subject(found)
+    return (2 if found.decision else 3), -abs(effect) if found.decision else 0.0, words.subject(found)
 
 
-def markdown(found: Sequence[Compared], base: str) -> str:
+def markdown(found: Sequence[ComparisonResult], base: str) -> str:
     """Return a summary, the worst case first, of at most 900 kB; what does not fit is counted."""
     regressions = sum(bool(each.regressions) for each in found)
     tally = ", ".join(
@@ -61,8 +61,8 @@ def markdown(found: Sequence[Compared], base: str) -> str:
     return "\n".join([*lines, ""])
 
 
-def _row(found: Compared) -> str:
-    verdict = f"**{', '.join(found.regressions)}**" if found.regressions else found.answer
+def _row(found: ComparisonResult) -> str:
+    decision = f"**{', '.join(found.regressions)}**" if found.regressions else found.answer
     texts = (
         words.subject(found),
         words.effect(found),
@@ -71,10 +71,10 @@ def _row(found: Compared) -> str:
         words.memory(found),
         words.error(found),
     )
-    return f"| {' | '.join([verdict, *(code(text) for text in texts)])} |"
+    return f"| {' | '.join([decision, *(code(text) for text in texts)])} |"
 
 
-def junit(found: Sequence[Compared]) -> str:
+def junit(found: Sequence[ComparisonResult]) -> str:
     """Return JUnit XML: a regression is a failure; undecided or not compared is skipped."""
     suite = ElementTree.Element(
         "testsuite",
@@ -100,11 +100,11 @@ def junit(found: Sequence[Compared]) -> str:
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=False)
 
 
-def _is_skipped(found: Compared) -> bool:
-    return not found.regressions and (found.is_open or found.verdict is None)
+def _is_skipped(found: ComparisonResult) -> bool:
+    return not found.regressions and (found.is_open or found.decision is None)
 
 
-def warnings(found: Sequence[Compared]) -> list[str]:
+def warnings(found: Sequence[ComparisonResult]) -> list[str]:
     """Return GitHub's workflow command for each regression and each case that is undecided, worst first."""
     lines = []
     for each in ranked(found):

@@ -37,7 +37,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Chart:
-    """The time of one implementation at one case over the anchor's, run after run.
+    """The time of one implementation at one case over the calibration op's, run after run.
 
     Attributes:
         title: The implementation and the case.
@@ -74,7 +74,7 @@ def history(run: Run, series: Sequence[Series], baselines: Mapping[str, str]) ->
         series: Of its cases, as `linbench.compare.history.series_of` makes them.
         baselines: Runs by their names.
     """
-    ours = [up_to for one in series if (up_to := one.until(run.id)) is not None and len(up_to.pasts) > 1]
+    ours = [up_to for one in series if (up_to := one.until(run.id)) is not None and len(up_to.points) > 1]
     ours.sort(key=lambda one: (not one.changes, -abs(_last(one))))
     charts = tuple(_chart(one, baselines) for one in ours[:MOST_CHARTS])
     return History(charts, len(ours) - len(charts))
@@ -105,11 +105,11 @@ def _chart(series: Series, baselines: Mapping[str, str]) -> Chart:
         Dot(
             x(place),
             y(value),
-            f"{past.run} {' '.join(run_of.get(past.run, ()))}: {format.seconds(past.median_s)}, "
-            f"{exp(value):.4g} of the anchor",
-            past.run in run_of,
+            f"{point.run} {' '.join(run_of.get(point.run, ()))}: {format.seconds(point.median_s)}, "
+            f"{exp(value):.4g} of the calibration op",
+            point.run in run_of,
         )
-        for place, (past, value) in enumerate(zip(series.pasts, values, strict=True))
+        for place, (point, value) in enumerate(zip(series.points, values, strict=True))
     )
     return Chart(
         f"{series.implementation} {series.case}",
@@ -121,14 +121,14 @@ def _chart(series: Series, baselines: Mapping[str, str]) -> Chart:
 
 
 def _sentences(series: Series, run_of: Mapping[str, Sequence[str]]) -> list[str]:
-    earlier = format.plural(len(series.pasts) - 1, "earlier run")
+    earlier = format.plural(len(series.points) - 1, "earlier run")
     found = [f"{_last(series):+.1%} against the median of {earlier}."]
-    for past, value in zip(series.pasts[:-1], series.values, strict=False):
+    for point, value in zip(series.points[:-1], series.values, strict=False):
         found += [
-            f"{expm1(series.values[-1] - value):+.1%} against {name}." for name in run_of.get(past.run, ())
+            f"{expm1(series.values[-1] - value):+.1%} against {name}." for name in run_of.get(point.run, ())
         ]
     for change in series.changes:
-        before, after = series.pasts[change.index - 1], series.pasts[change.index]
+        before, after = series.points[change.index - 1], series.points[change.index]
         found.append(f"{change.size:+.1%} between {before.run} and {after.run}.")
     found.append(f"From bottom to top the chart spans {expm1(max(series.values) - min(series.values)):.1%}.")
     return found

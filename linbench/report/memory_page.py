@@ -44,7 +44,7 @@ class Area:
 def render(profile: Profile, found: Timeline) -> str:
     """Return the page of a profile's timeline."""
     peak, peak_s = found.peak(), found.peak_s()
-    standing = sorted(found.alive(peak_s), key=lambda one: -one.bytes)
+    largest = sorted(found.alive(peak_s), key=lambda one: -one.bytes)
     return html.template("memory.html.j2").render(
         profile=profile,
         areas=areas(levels(found, POINTS), peak),
@@ -53,8 +53,8 @@ def render(profile: Profile, found: Timeline) -> str:
         peak_x=_x(peak_s, found.length_s),
         length_s=found.length_s,
         count=len(found.blocks),
-        standing=standing[:SHOWN_BLOCKS],
-        further=standing[SHOWN_BLOCKS:],
+        largest=largest[:SHOWN_BLOCKS],
+        further=largest[SHOWN_BLOCKS:],
         width=WIDTH,
         height=HEIGHT,
         format=format,

@@ -9,7 +9,7 @@ from linbench.core.operator import Operator
 from linbench.core.run import Run
 from linbench.report.data import report_data
 from linbench.report.document import document
-from linbench.report.profiled import Told
+from linbench.report.profiled import AnnotatedProfile
 
 
 def render(
@@ -19,7 +19,7 @@ def render(
     series: Sequence[Series] = (),
     baselines: Mapping[str, str] | None = None,
     operators: Sequence[Operator] = (),
-    profiles: Sequence[Told] = (),
+    profiles: Sequence[AnnotatedProfile] = (),
 ) -> str:
     """Return the report of a run as one HTML page.
 

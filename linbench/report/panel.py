@@ -148,7 +148,7 @@ def shown_panel(
     tensors = tuple(
         tensor
         for tensor, error in errors.items()
-        if tensor and any(error.budget[n] is not None for n in numbers)
+        if tensor and any(error.tolerance[n] is not None for n in numbers)
     )
     timed = Counter(panel.rows.loc[panel.rows["status"] == Status.OK, panel.axis])
     most = max(timed.values(), default=0)

@@ -18,7 +18,7 @@ COMMIT_DIGITS: Final = 10
 
 
 @dataclass(frozen=True)
-class Told:
+class AnnotatedProfile:
     """A stored profile, and what is known of it beside.
 
     Attributes:
@@ -86,7 +86,7 @@ def chosen(run: Run, found: Sequence[Profile]) -> list[Profile]:
     return [best[key] for key in dict.fromkeys(keys) if key in best]
 
 
-def sections(run: Run, profiles: Sequence[Told]) -> list[Section]:
+def sections(run: Run, profiles: Sequence[AnnotatedProfile]) -> list[Section]:
     """Return the profiles of a run as they stand in its report, at most 24."""
     return [
         Section(

@@ -68,11 +68,11 @@ class Commands:
     """How rows are measured again.
 
     Attributes:
-        again: How each command begins.
+        rerun: How each command begins.
         arguments: By case, what `linbench run` takes to measure it.
     """
 
-    again: str
+    rerun: str
     arguments: tuple[str, ...]
 
 
@@ -153,7 +153,7 @@ def _error(row: Measurement) -> str:
     value = f"{format.count(error.nonfinite)} not finite" if is_bad else format.digits(error.rel_l2)
     further = max(row.approximation.values(), default=None)
     beside = "" if further is None else f", approximation {format.digits(further)}"
-    return f"{row.worst_tensor} {value} ({format.digits(error.budget)}){beside}"
+    return f"{row.worst_tensor} {value} ({format.digits(error.tolerance)}){beside}"
 
 
 NAME: Final = Cell("Implementation", "name", lambda row: row.implementation)
@@ -161,6 +161,6 @@ STATUS: Final = Cell("Status", "status", lambda row: str(row.status))
 TIME: Final = Cell("Time [95%]", "value", time_text)
 SAMPLES: Final = Cell("n", "number", lambda row: format.count(row.time.n) if row.time else "")
 MEMORY: Final = Cell("Extra memory", "number", _memory)
-ERROR: Final = Cell("Worst error (budget)", "value", _error)
+ERROR: Final = Cell("Worst error (tolerance)", "value", _error)
 FLAGS: Final = Cell("Flags", "plain", lambda row: ", ".join(row.flags))
 REASON: Final = Cell("Reason", "reason", lambda row: row.reason or "")

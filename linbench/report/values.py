@@ -37,15 +37,15 @@ class Values:
 
 @dataclass(frozen=True)
 class Errors:
-    """The error of one tensor in each row, or of the worst one as a share of its budget.
+    """The error of one tensor in each row, or of the worst one as a share of its tolerance.
 
     Attributes:
         values: What is drawn.
-        budget: What the data type allows; None where nothing is drawn.
+        tolerance: What the data type allows; None where nothing is drawn.
     """
 
     values: Values
-    budget: Numbers
+    tolerance: Numbers
 
 
 CUT: Final = 10
@@ -117,8 +117,8 @@ def error_values(rows: Sequence[Measurement]) -> dict[str, Errors]:
         def shown(row: Measurement, tensor: str = tensor) -> Shown:
             return _error(row, tensor, lambda error, _: error)
 
-        budgets = (row.errors[tensor].budget if tensor in row.errors else math.nan for row in rows)
-        found[tensor] = Errors(columns(map(shown, rows)), tuple(map(rounded, budgets)))
+        tolerances = (row.errors[tensor].tolerance if tensor in row.errors else math.nan for row in rows)
+        found[tensor] = Errors(columns(map(shown, rows)), tuple(map(rounded, tolerances)))
     return found
 
 
@@ -165,7 +165,9 @@ def _approximation(row: Measurement) -> Shown:
 def _worst(row: Measurement) -> Shown:
     if row.worst_tensor is None:
         return "its error was not recorded"
-    return _error(row, row.worst_tensor, lambda error, budget: error / budget if budget > 0 else math.inf)
+    return _error(
+        row, row.worst_tensor, lambda error, tolerance: error / tolerance if tolerance > 0 else math.inf
+    )
 
 
 def _error(row: Measurement, tensor: str, value: Callable[[float, float], float]) -> Shown:
@@ -174,5 +176,5 @@ def _error(row: Measurement, tensor: str, value: Callable[[float, float], float]
         return f"it has no {tensor}"
     if error.nonfinite or not math.isfinite(error.rel_l2):
         return f"{tensor} has {format.count(error.nonfinite)} elements that are not finite"
-    text = f"{tensor}: {format.digits(error.rel_l2)}, budget {format.digits(error.budget)}"
-    return plain(value(error.rel_l2, error.budget), text)
+    text = f"{tensor}: {format.digits(error.rel_l2)}, tolerance {format.digits(error.tolerance)}"
+    return plain(value(error.rel_l2, error.tolerance), text)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from linbench.analysis.duel import Crossover, crossovers
 from linbench.analysis.panel import Panel
-from linbench.analysis.verdict import Verdict, verdicts
+from linbench.analysis.winner import Winner, winners
 from linbench.core.operator import Operator
 from linbench.core.profile import Profile
 from linbench.report import words
@@ -80,7 +80,7 @@ def panel_verdict(
         cores: Processors that the run might use.
         profiles: Of cases of the run.
     """
-    ranking = {verdict.x: verdict for verdict in verdicts(panel, baseline)}
+    ranking = {winner.x: winner for winner in winners(panel, baseline)}
     failed = words.failures(panel)
     grown = growths(panel, {name: operator.complexity for name, operator in operators.items()})
     return PanelVerdict(
@@ -95,7 +95,7 @@ def panel_verdict(
     )
 
 
-def _row(x: int, found: Verdict | None, baseline: str | None, failures: Sequence[str]) -> VerdictRow:
+def _row(x: int, found: Winner | None, baseline: str | None, failures: Sequence[str]) -> VerdictRow:
     at, failed = format.count(x), ", ".join(failures)
     if found is None:
         return VerdictRow(at, "", "", "", "", failed)

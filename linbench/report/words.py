@@ -8,7 +8,7 @@ from typing import Any
 
 from linbench.analysis.duel import Crossover, Duel, duels
 from linbench.analysis.panel import Panel
-from linbench.analysis.verdict import Verdict, verdicts
+from linbench.analysis.winner import Winner, winners
 from linbench.core.measurement import FAILURES
 from linbench.core.run import Run
 from linbench.statistics.interval import SAMPLES_FOR_95
@@ -80,7 +80,7 @@ def doubts(run: Run, panels: Sequence[Panel]) -> list[str]:
 
 def findings(panel: Panel, baseline: str | None) -> Findings:
     """Return what there is to say about a panel, against a baseline."""
-    ranking = verdicts(panel, baseline)
+    ranking = winners(panel, baseline)
     leaders = {verdict.fastest for verdict in ranking}
     pairs = duels(panel)
     own = [_facing(pair, baseline) for pair in pairs if baseline in (pair.first, pair.second)]
@@ -95,7 +95,7 @@ def findings(panel: Panel, baseline: str | None) -> Findings:
     return Findings(headline(ranking, panel.axis), tuple(against), tuple(others))
 
 
-def headline(ranking: Sequence[Verdict], axis: str) -> str:
+def headline(ranking: Sequence[Winner], axis: str) -> str:
     """Return who is fastest where: a is fastest up to T = 2,048, b from 4,096."""
     if not ranking:
         return "Nothing was timed."

@@ -25,8 +25,8 @@ from linbench.measure.timers import overhead, timer_for
 from linbench.selftest import noise
 from linbench.selftest.noise import Pair
 
-TWINS = Path(__file__).with_name("twins.py")
-SIDES = ("twins/one", "twins/other")
+AA_TEST = Path(__file__).with_name("aa_test.py")
+SIDES = ("aa_test/one", "aa_test/other")
 AXES = {
     "cpu": typed_axes(B=1, T=512, H=4, D=64, dtype="float32", mode="fwd"),
     "cuda": typed_axes(B=1, T=2048, H=8, D=64, dtype="float32", mode="fwd"),
@@ -36,7 +36,7 @@ COMPARED = 10  # processes of the comparison that the verdict goes by
 MORE_COMPARED = 20
 
 # What numbers must be to be worth publishing; `verdict` goes by these alone.
-FINE_EFFECT = 0.02  # the smallest effect seen, at most
+FINE_EFFECT = 0.02  # the minimum detectable effect seen, at most
 FAIR_EFFECT = 0.05  # the same with care; above it, not at all
 COVERAGE = (0.92, 0.98)  # of an interval that says 95%
 CONTENDED_SHARE = 0.5  # of the rows flagged contended, at most
@@ -59,8 +59,8 @@ class Machine:
         drift: How far the run with the greatest median lies above that with the least, relative.
         difference: How much longer one side takes than the other, and its paired 95% interval, relative.
         noise: Standard deviation of a process's log-ratio of the sides, and its 95% interval.
-        effects: The smallest effect seen with 95% power at 5% false alarms, relative, by how many processes
-            are compared; see `linbench.selftest.noise.smallest_effect`.
+        effects: The minimum detectable effect with 95% power at 5% false alarms, relative, by the number of
+            processes; see `linbench.selftest.noise.minimum_detectable_effect`.
         paired_alarms: How often a row's processes would call identical code different by the paired interval,
             resampled.
         apart_alarms: The same where two rows' intervals do not overlap, as the report has it.
@@ -97,16 +97,16 @@ class Machine:
     others_cores: float
 
 
-def measure_machine(device: str, budget_s: float, processes: int | None = None) -> Machine:
+def measure_machine(device: str, time_limit_s: float, processes: int | None = None) -> Machine:
     """Return what identical code measured as two implementations says of this machine.
 
-    Runs of the harness follow each other until a further one would not be done within the budget, two at
+    Runs of the harness follow each other until a further one would not be done within the tolerance, two at
     least: fresh processes each time, in each of them both sides in turns in random order. No row is given
     fewer processes or rounds for being steady; all else is as in `linbench run`.
 
     Args:
         device: cpu or cuda.
-        budget_s: How long it may take, seconds.
+        time_limit_s: How long it may take, seconds.
         processes: Processes of a row; the device's default if not given.
 
     Raises:
@@ -115,12 +115,12 @@ def measure_machine(device: str, budget_s: float, processes: int | None = None) 
     start = time.monotonic()
     settings = Settings(processes=processes or DEFAULT_PROCESSES[device], precision=0.0)
     schedule = api.plan_run(
-        None, impl=SIDES, device=device, plugins=[TWINS], settings=settings, axes=AXES[device]
+        None, impl=SIDES, device=device, plugins=[AA_TEST], settings=settings, axes=AXES[device]
     )
     gpus = api.check_device(device)
     runs: list[list[Measurement]] = []
     longest_s = 0.0
-    while len(runs) < LEAST_RUNS or time.monotonic() - start + longest_s < budget_s:
+    while len(runs) < LEAST_RUNS or time.monotonic() - start + longest_s < time_limit_s:
         began = time.monotonic()
         runs.append(_rows(schedule))
         longest_s = max(longest_s, time.monotonic() - began)
@@ -163,7 +163,7 @@ def described(
         drift=max(run_medians_s) / min(run_medians_s) - 1,
         difference=noise.difference(pairs),
         noise=found,
-        effects={n: noise.smallest_effect(found[0], n) for n in compared},
+        effects={n: noise.minimum_detectable_effect(found[0], n) for n in compared},
         paired_alarms=noise.paired_alarms(pairs, processes),
         apart_alarms=noise.apart_alarms(pairs, processes),
         coverage=noise.coverage(medians, processes),

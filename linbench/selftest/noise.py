@@ -43,7 +43,7 @@ def pair_noise(pairs: Sequence[Pair]) -> tuple[float, float, float]:
     return noise, low, high
 
 
-def smallest_effect(noise: float, processes: int, power: float = POWER) -> float:
+def minimum_detectable_effect(noise: float, processes: int, power: float = POWER) -> float:
     """Return the relative difference that a paired comparison over so many processes sees with this power.
 
     The comparison calls two sides different if the 95% interval of Student's t over n log-ratios leaves out

@@ -32,7 +32,7 @@ SETTINGS = (torch.get_default_dtype(), torch.get_num_threads(), torch.get_float3
 
 
 @operator
-class Planted(Operator):
+class PlantedOperator(Operator):
     """Causal product: o_t = sum_{u <= t} (q_t . k_u) v_u."""
 
     name = "planted"
@@ -215,7 +215,7 @@ def segfaults(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return causal_product(q, k, v)
 
 
-@implementation("planted", "side-stream", why_not=needs(device="cuda"))
+@implementation("planted", "side-stream", unsupported_reason=needs(device="cuda"))
 def side_stream(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Returns at once and computes on a stream that nobody waits for."""
     out = torch.empty_like(v)
@@ -234,7 +234,7 @@ def sleeps(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return causal_product(q, k, v)
 
 
-@implementation("planted", "stale-graph", why_not=needs(device="cuda"))
+@implementation("planted", "stale-graph", unsupported_reason=needs(device="cuda"))
 def stale_graph(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Replays a CUDA graph of the inputs as they were at its capture."""
     if q.data_ptr() not in GRAPHS:

@@ -22,7 +22,7 @@ class Change:
 
     Attributes:
         index: Of the first run after it.
-        size: By how much the time over the anchor's grew, relative.
+        size: By how much the time over the calibration op's grew, relative.
         p: Of Welch's test between what lies before, since the change before, and what lies after.
     """
 

@@ -1,4 +1,4 @@
-"""Paired log-ratios of several processes: the exact sign-flip test, the interval, the smallest effect."""
+"""Paired log-ratios of several processes: the exact sign-flip test, the interval, the detectable effect."""
 
 from __future__ import annotations
 
@@ -97,12 +97,12 @@ def interval(pairs: Sequence[Paired]) -> tuple[float, float, float]:
     return math.expm1(middle), math.expm1(middle - reach), math.expm1(middle + reach)
 
 
-def smallest_effect(pairs: Sequence[Paired], alpha: float = ALPHA) -> float | None:
-    """Return the smallest effect that is called slower or faster with a power of 95%, were the noise as seen.
+def minimum_detectable_effect(pairs: Sequence[Paired], alpha: float = ALPHA) -> float | None:
+    """Return the least effect that is called slower or faster with a power of 95%, at the measured noise.
 
-    It is the largest of three, each on the logarithm: what Student's t with K - 1 degrees of freedom sees at
-    this alpha, with the standard error of `interval`; what is seen as 1% or more; and, where alpha asks for
-    one sign in all processes, what gives it to all K of them. None where even that p-value, 2^(1 - K), is
+    It is the largest of three, each on the logarithm: what Student's t with K - 1 degrees of freedom detects
+    at this alpha, with the standard error of `interval`; what is seen as 1% or more; and, where alpha asks
+    for one sign in all processes, what gives it to all K of them. None where even that p-value, 2^(1 - K), is
     above alpha.
     """
     from scipy.special import nctdtrinc, ndtri, stdtrit

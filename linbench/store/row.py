@@ -13,19 +13,19 @@ from linbench.core.samples import CHANNELS
 
 def pack(values: Sequence[float]) -> bytes:
     """Return samples as little-endian float32."""
-    packed = array("f", values)
+    numbers = array("f", values)
     if sys.byteorder == "big":
-        packed.byteswap()
-    return packed.tobytes()
+        numbers.byteswap()
+    return numbers.tobytes()
 
 
 def unpack(blob: bytes) -> list[float]:
     """Return the samples that `pack` packed."""
-    packed = array("f")
-    packed.frombytes(blob)
+    numbers = array("f")
+    numbers.frombytes(blob)
     if sys.byteorder == "big":
-        packed.byteswap()
-    return packed.tolist()
+        numbers.byteswap()
+    return numbers.tolist()
 
 
 def storable(text: str | None) -> str | None:

@@ -53,7 +53,7 @@ class RunSummary:
 
 
 @dataclass(frozen=True)
-class Past:
+class HistoryPoint:
     """What a run found of an implementation at a case, once.
 
     Attributes:
@@ -64,7 +64,7 @@ class Past:
         case: Where it was measured.
         timer: The timer that took every sample.
         median_s: Time of one call, seconds.
-        anchor_s: Time of the anchor in the same turns, seconds.
+        calibration_s: Time of the calibration op in the same turns, seconds.
     """
 
     run: str
@@ -74,7 +74,7 @@ class Past:
     case: Case
     timer: str
     median_s: float
-    anchor_s: float
+    calibration_s: float
 
 
 class Store:
@@ -233,8 +233,8 @@ class Store:
             head.imported_from,
         )
 
-    def pasts(self, implementation: str | None = None, case: str | None = None) -> list[Past]:
-        """Return what every run found, the one begun first first; only rows with a time and an anchor's.
+    def history(self, implementation: str | None = None, case: str | None = None) -> list[HistoryPoint]:
+        """Return every row with a time and a calibration time, in the order in which the runs began.
 
         Args:
             implementation: Of this one alone; of all if not given.
@@ -245,12 +245,12 @@ class Store:
             conditions.append(measurements.c.implementation == implementation)
         if case is not None:
             conditions.append(measurements.c.case_id.startswith(case, autoescape=True))
-        return self._pasts(*conditions)
+        return self._history_points(*conditions)
 
-    def pasts_of(self, run: str) -> list[Past]:
+    def history_of(self, run: str) -> list[HistoryPoint]:
         """Return the same of every implementation and case that a run measured."""
         its = measurements.alias("its")
-        return self._pasts(
+        return self._history_points(
             select(its.c.id)
             .where(
                 its.c.run == run,
@@ -260,15 +260,15 @@ class Store:
             .exists()
         )
 
-    def _pasts(self, *conditions: ColumnElement[bool]) -> list[Past]:
+    def _history_points(self, *conditions: ColumnElement[bool]) -> list[HistoryPoint]:
         columns = (
             *(measurements.c[name] for name in ("run", "implementation", *CASE)),
-            *(measurements.c[name] for name in ("timer", "median_s", "anchor_median_s")),
+            *(measurements.c[name] for name in ("timer", "median_s", "calibration_median_s")),
         )
         query = (
             select(*columns)
             .join(runs)
-            .where(measurements.c.anchor_median_s.is_not(None), _is_latest(), *conditions)
+            .where(measurements.c.calibration_median_s.is_not(None), _is_latest(), *conditions)
             .order_by(*BEGUN, measurements.c.id)
         )
         with reading(self._engine, self.place) as connection:
@@ -277,7 +277,7 @@ class Store:
             begun = {head.id: head for head in connection.execute(heads)} if rows else {}
             environments = {run: decode(Environment, head.environment) for run, head in begun.items()}
         return [
-            Past(
+            HistoryPoint(
                 row["run"],
                 begun[row["run"]].created_at,
                 environments[row["run"]],
@@ -285,7 +285,7 @@ class Store:
                 Case(**{name: row[name] for name in CASE}),
                 row["timer"],
                 row["median_s"],
-                row["anchor_median_s"],
+                row["calibration_median_s"],
             )
             for row in rows
         ]

@@ -23,7 +23,7 @@ DERIVED: Final = {
     "share": "float64",
     "worst_tensor": "str",
     "rel_l2": "float64",
-    "budget": "float64",
+    "tolerance": "float64",
 }
 """What a frame has beside the columns of a row, with its dtype."""
 
@@ -80,7 +80,7 @@ def _record(measurement: Measurement, run: str, roofs: Roofs) -> dict[str, objec
         "share": bound.seconds / time.median_s if bound and time and time.median_s else None,
         "worst_tensor": measurement.worst_tensor,
         "rel_l2": worst.rel_l2 if worst else None,
-        "budget": worst.budget if worst else None,
+        "tolerance": worst.tolerance if worst else None,
     }
     distances = {f"rel_l2_{name}": error.rel_l2 for name, error in measurement.errors.items()}
     distances |= {f"approximation_{name}": value for name, value in measurement.approximation.items()}

@@ -7,7 +7,7 @@ import json
 from markupsafe import Markup
 
 
-def packed(data: object) -> Markup:
+def compressed(data: object) -> Markup:
     """Return data as JSON, packed by gzip and written in base64, whose letters cannot end an element.
 
     Args:
@@ -18,7 +18,7 @@ def packed(data: object) -> Markup:
     return Markup(base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode())
 
 
-def unpacked(text: str) -> object:
-    """Return the plain data that `packed` wrote."""
+def decompressed(text: str) -> object:
+    """Return the plain data that `compressed` wrote."""
     found: object = json.loads(gzip.decompress(base64.b64decode(text)))
     return found

@@ -32,7 +32,7 @@ def lines_of(out):
     return [json.loads(line) for line in out.splitlines()]
 
 
-def test_a_run_has_a_row_for_every_implementation_and_every_ok_row_is_within_budget(measured):
+def test_a_run_has_a_row_for_every_implementation_and_every_ok_row_is_within_tolerance(measured):
     rows = lines_of(measured("show", measured.run, "--format", "json")[0])
     assert {row["implementation"] for row in rows} >= {
         "linear/naive", "linear/chunk", "linear/recurrent", "linear/triton", "linear/cuda",
@@ -45,7 +45,7 @@ def test_a_run_has_a_row_for_every_implementation_and_every_ok_row_is_within_bud
             assert "needs a CUDA device" in row["reason"] or "has no fwd_bwd mode" in row["reason"]
         if row["status"] == "ok":
             assert row["errors"]
-            assert all(error["rel_l2"] <= error["budget"] for error in row["errors"].values())
+            assert all(error["rel_l2"] <= error["tolerance"] for error in row["errors"].values())
             assert row["extra_bytes"] > 0
             assert row["peak_bytes"] > row["extra_bytes"]
     ok = {(row["implementation"], row["case"]["mode"]) for row in rows if row["status"] == "ok"}

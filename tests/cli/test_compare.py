@@ -64,8 +64,8 @@ def test_two_implementations_compared_in_one_process(scratch, linbench):
     )
     (row,) = map(json.loads, out.splitlines())
     assert (row["answer"], row["regressions"]) == ("slower", ["slower"])
-    assert row["verdict"]["effect"] > 0.1  # 3.3 times the sleep; a busy machine oversleeps
-    assert row["verdict"]["processes"] >= 10
+    assert row["decision"]["effect"] > 0.1  # 3.3 times the sleep; a busy machine oversleeps
+    assert row["decision"]["processes"] >= 10
     assert (row["implementation_a"], row["implementation_b"]) == ("linear/half", "linear/mine")
     assert row["memory_change_bytes"] == 0
     assert row["errors_a"]["o"] == row["errors_b"]["o"] > 0

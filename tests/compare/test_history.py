@@ -15,7 +15,7 @@ from linbench.core.gpu import Gpu
 from linbench.core.measurement import Measurement, Status, Time
 from linbench.core.provenance import Code
 from linbench.statistics.change_points import change_points
-from linbench.store.store import Past, Store
+from linbench.store.store import HistoryPoint, Store
 
 
 def at(number, dirty=False, **rest):
@@ -100,10 +100,10 @@ def test_one_run_that_stands_out_is_no_change():
     assert change_points(values) == []
 
 
-def past(number, ratio=0.5, environment=None, **rest):
+def point(number, ratio=0.5, environment=None, **rest):
     given = {"implementation": "linear/chunk", "case": Case(1, 64, 2, 16, 16), "timer": "cpu"} | rest
     environment = environment or at(number)
-    return Past(f"run{number}", "", environment, median_s=2 * ratio, anchor_s=2.0, **given)
+    return HistoryPoint(f"run{number}", "", environment, median_s=2 * ratio, calibration_s=2.0, **given)
 
 
 def test_other_machines_timers_cases_and_implementations_are_other_series():
@@ -112,18 +112,18 @@ def test_other_machines_timers_cases_and_implementations_are_other_series():
     on_cuda = Case(1, 64, 2, 16, 16, device="cuda")
     found = series_of(
         [
-            past(1),
-            past(2, environment=b),
-            past(3, environment=four),
-            past(4, timer="other"),
-            past(5, case=Case(1, 128, 2, 16, 16)),
-            past(6, implementation="linear/naive"),
-            past(7, case=on_cuda, environment=gpu),
-            past(8, case=on_cuda, environment=newer),
-            past(9, environment=gpu),
+            point(1),
+            point(2, environment=b),
+            point(3, environment=four),
+            point(4, timer="other"),
+            point(5, case=Case(1, 128, 2, 16, 16)),
+            point(6, implementation="linear/naive"),
+            point(7, case=on_cuda, environment=gpu),
+            point(8, case=on_cuda, environment=newer),
+            point(9, environment=gpu),
         ]
     )
-    assert [[one.run for one in series.pasts] for series in found] == [
+    assert [[one.run for one in series.points] for series in found] == [
         ["run1", "run9"], *([f"run{n}"] for n in range(2, 9)),
     ]  # fmt: skip
     assert found[0].machine == "A, 2 cores"
@@ -133,12 +133,12 @@ def test_other_machines_timers_cases_and_implementations_are_other_series():
 def test_a_change_names_the_commits_around_it():
     source = np.random.default_rng(6)
     values = np.exp(step(source, 0.003, 10, 10, 0.05))
-    (series,) = series_of(past(number, value) for number, value in enumerate(values))
+    (series,) = series_of(point(number, value) for number, value in enumerate(values))
     (change,) = series.changes
     assert series.values[3] == pytest.approx(math.log(values[3]))
     assert series.commits(change) == ("09" * 20, "10" * 20)
     for other in (at(9, code=()), at(9, dirty=True)):
-        spoilt = [past(n, v, other if n == 9 else None) for n, v in enumerate(values)]
+        spoilt = [point(n, v, other if n == 9 else None) for n, v in enumerate(values)]
         assert series_of(spoilt)[0].commits(change) is None
 
 
@@ -147,18 +147,18 @@ def test_the_commits_are_those_of_the_repository_that_an_implementation_lies_in(
         other = code("linear/other", commit="e" * 40)
         return at(number, code=(other, *at(number).code))
 
-    pasts = [past(n, 1.0 + (n >= 10), both(n)) for n in range(20)]
-    (series,) = series_of(pasts)
+    points = [point(n, 1.0 + (n >= 10), both(n)) for n in range(20)]
+    (series,) = series_of(points)
     assert series.commits(series.changes[0]) == ("09" * 20, "10" * 20)
-    (series,) = series_of(replace(one, implementation="linear/other") for one in pasts)
+    (series,) = series_of(replace(one, implementation="linear/other") for one in points)
     assert series.commits(series.changes[0]) == ("e" * 40, "e" * 40)
-    (series,) = series_of(replace(one, implementation="linear/unknown") for one in pasts)
+    (series,) = series_of(replace(one, implementation="linear/unknown") for one in points)
     assert series.commits(series.changes[0]) is None
 
 
 def test_libraries_that_changed_meanwhile_are_named():
-    before = past(1, environment=at(1, libraries={"torch": "2.6", "numpy": "2.0"}))
-    after = past(2, environment=at(2, libraries={"torch": "2.7", "numpy": "2.0", "triton": "3.4"}))
+    before = point(1, environment=at(1, libraries={"torch": "2.6", "numpy": "2.0"}))
+    after = point(2, environment=at(2, libraries={"torch": "2.7", "numpy": "2.0", "triton": "3.4"}))
     assert other_changes(before, after) == ["torch 2.6 -> 2.7", "triton none -> 3.4"]
 
 
@@ -175,7 +175,7 @@ def db(tmp_path):
         for T in (128, 256):
             median = 1e-3 * drift * math.exp(source.normal(0, 0.003))
             median *= 1.03 if number >= 10 and T == 256 else 1.0
-            time = Time("cpu", median, median, median, (1,), anchor_median_s=2e-3 * drift)
+            time = Time("cpu", median, median, median, (1,), calibration_median_s=2e-3 * drift)
             rows.append(Measurement("linear", "linear/chunk", Case(1, T, 2, 16, 16), Status.OK, time=time))
         rows.append(Measurement("linear", "linear/x", rows[0].case, Status.OOM, "too large"))
         store.append(run.id, rows)
@@ -241,10 +241,10 @@ def test_a_name_is_one_to_64_characters(db):
 def test_pasts_of_a_run_are_those_of_its_rows(db):
     store = Store(str(db), write=True)
     alone = store.begin(BARE, BARE_PLAN)
-    time = Time("cpu", 1.0, 1.0, 1.0, (1,), anchor_median_s=2.0)
+    time = Time("cpu", 1.0, 1.0, 1.0, (1,), calibration_median_s=2.0)
     case = Case(1, 128, 2, 16, 16)
     store.append(alone.id, [Measurement("linear", "linear/chunk", case, Status.OK, time=time)])
-    found = store.pasts_of(alone.id)
+    found = store.history_of(alone.id)
     assert {one.case.T for one in found} == {128}
     assert [one.run for one in found] == [run.id for run in reversed(store.summaries())]
-    assert (found[-1].median_s, found[-1].anchor_s) == (1.0, 2.0)
+    assert (found[-1].median_s, found[-1].calibration_s) == (1.0, 2.0)

@@ -15,11 +15,11 @@ PLAIN = Launch((), 4 * 2**30)
 
 
 @pytest.mark.parametrize("launches", [[PLAIN], [PLAIN, PLAIN]], ids=["one process", "a worker each"])
-def test_identical_code_weighs_the_same_errs_the_same_and_is_as_fast(loaded, launches):
+def test_identical_code_takes_the_same_memory_errs_the_same_and_is_as_fast(loaded, launches):
     job = Job("linear/naive", "linear", loaded.operator("linear").complete(Case(1, 16, 1, 8, 8)))
     comparison = Comparison(job, job)
     with Turns(launches, "cpu", Settings(timer="cpu")) as turns:
-        a, b = turns.study(comparison)
+        a, b = turns.full_check(comparison)
         assert a.status == b.status == "ok"
         assert a.errors == b.errors
         assert a.memory == b.memory

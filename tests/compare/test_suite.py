@@ -6,15 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from linbench.compare.suite import Compared, compare
-from linbench.compare.turns import Comparison, Ended, Rounds, Studied
+from linbench.compare.suite import ComparisonResult, compare
+from linbench.compare.turns import Comparison, FullCheckResult, Rounds, SideFailed
 from linbench.core.case import Case
 from linbench.core.measurement import Memory, Status
-from linbench.execution.messages import Oracle
+from linbench.execution.messages import ExpectedValues
 from linbench.execution.schedule import Job
 from linbench.report import comparison as words
 
-OK = Studied(Status.OK, None, {"o": 1e-7}, Memory(10_000, 4_000, "allocator"), Oracle({}, {}, {}))
+OK = FullCheckResult(
+    Status.OK, None, {"o": 1e-7}, Memory(10_000, 4_000, "allocator"), ExpectedValues({}, {}, {})
+)
 
 
 def comparisons(number):
@@ -34,18 +36,18 @@ class Turns:
         self.taken = {}
         self.source = random.Random(0)
 
-    def study(self, comparison):
+    def full_check(self, comparison):
         del comparison
         return OK, self.b
 
-    def processes(self, comparison, studied, doing):
-        assert studied == (OK, self.b)
+    def processes(self, comparison, full_checks, doing):
+        assert full_checks == (OK, self.b)
         doing()
         batch = self.taken.setdefault(comparison.a.case.T, [])
         batch.append(0)
         while True:
             if batch[-1] == self.ends_after:
-                raise Ended(1, Status.CRASHED, "ended by SIGSEGV")
+                raise SideFailed(1, Status.CRASHED, "ended by SIGSEGV")
             batch[-1] += 1
             effect = self.effects.get(comparison.a.case.T, 0.0)
             ratio = math.log1p(effect) + self.source.gauss(0, self.noise)
@@ -56,7 +58,7 @@ class Turns:
 def test_a_clear_case_needs_ten_processes():
     turns = Turns({16: 0.05})
     (found,) = compare(turns, comparisons(1))
-    assert (found.answer, found.regressions, found.verdict.processes) == ("slower", ("slower",), 10)
+    assert (found.answer, found.regressions, found.decision.processes) == ("slower", ("slower",), 10)
     assert found.b_s / found.a_s == pytest.approx(1.05, abs=0.002)
     assert turns.taken == {16: [10]}
 
@@ -79,7 +81,7 @@ def test_many_cases_are_screened_with_8_and_confirmed_with_a_fresh_24():
     found = {each.comparison.a.case.T: each for each in compare(turns, comparisons(5))}
     assert turns.taken[32] == [8, 24]
     assert found[32].regressions == ("slower",)
-    assert found[32].verdict.processes == len(found[32].processes) == 24
+    assert found[32].decision.processes == len(found[32].processes) == 24
     others = [turns.taken[t] for t in found if t != 32]
     assert all(batches[0] == 8 for batches in others)
     assert [8] in others
@@ -88,7 +90,7 @@ def test_many_cases_are_screened_with_8_and_confirmed_with_a_fresh_24():
 
 def test_a_side_that_ends_while_timed_is_a_status_and_has_no_verdict():
     (found,) = compare(Turns({}, ends_after=3), comparisons(1))
-    assert (found.answer, found.verdict, found.a_s) == ("crashed", None, None)
+    assert (found.answer, found.decision, found.a_s) == ("crashed", None, None)
     assert found.regressions == ("crashed",)
     assert found.b.reason == "ended by SIGSEGV"
     many = list(compare(Turns({16: 0.05, 32: 0.05}, ends_after=9), comparisons(4)))
@@ -97,7 +99,7 @@ def test_a_side_that_ends_while_timed_is_a_status_and_has_no_verdict():
 
 
 def test_what_is_not_ok_is_not_timed():
-    turns = Turns({}, b=Studied(Status.WRONG, "off"))
+    turns = Turns({}, b=FullCheckResult(Status.WRONG, "off"))
     (found,) = compare(turns, comparisons(1))
     assert (found.answer, found.regressions, turns.taken) == ("wrong", ("wrong",), {})
 
@@ -131,7 +133,7 @@ def test_the_label_has_the_clock_of_both_sides():
 
 def side(status=Status.OK, extra=4_000, error=1e-7, meter="allocator"):
     memory = Memory(extra, extra, meter) if status is Status.OK else None
-    return Studied(status, None, {"o": error}, memory)
+    return FullCheckResult(status, None, {"o": error}, memory)
 
 
 @pytest.mark.parametrize(
@@ -152,12 +154,12 @@ def side(status=Status.OK, extra=4_000, error=1e-7, meter="allocator"):
     ],
 )
 def test_memory_and_status_are_judged(a, b, change, regressions):
-    found = Compared(comparisons(1)[0], a, b)
+    found = ComparisonResult(comparisons(1)[0], a, b)
     assert (found.memory_change_bytes, found.regressions) == (change, regressions)
 
 
 def test_an_error_beyond_rounding_is_reported_and_fails_nothing():
-    found = Compared(comparisons(1)[0], side(), side(error=1.1e-7))
+    found = ComparisonResult(comparisons(1)[0], side(), side(error=1.1e-7))
     assert found.changed_errors == {"o": (1e-7, 1.1e-7)}
     assert found.regressions == ()
     assert replace(found, b=side(error=1.0001e-7)).changed_errors == {}

@@ -4,15 +4,23 @@ import math
 from dataclasses import replace
 
 import pytest
-from fake_worker import CHECKED, MEMORY, Script, hello, oracle, timed
+from fake_worker import CHECKED, MEMORY, Script, expected_values, hello, timed
 
 from linbench.compare import turns as module
-from linbench.compare.turns import Comparison, Ended, Turns
+from linbench.compare.turns import Comparison, SideFailed, Turns
 from linbench.core.case import Case
 from linbench.core.measurement import Status
 from linbench.core.plan import Settings
 from linbench.execution.client import WorkerLost
-from linbench.execution.messages import Failed, JudgeTurn, OpenCase, OracleSaid, Study, TakeTurn, Weigh
+from linbench.execution.messages import (
+    CheckTurn,
+    ExpectedResult,
+    Failure,
+    FullCheck,
+    MeasureMemory,
+    PrepareCase,
+    TakeTurn,
+)
 from linbench.execution.process import Launch
 from linbench.execution.schedule import Job
 
@@ -47,9 +55,9 @@ def turns(two=False, **clock):
 
 def one_process(two=False, **clock):
     with turns(two, **clock) as made:
-        studied = made.study(PAIR)
-        assert [side.status for side in studied] == ["ok", "ok"]
-        return next(made.processes(PAIR, studied))
+        full_checks = made.full_check(PAIR)
+        assert [side.status for side in full_checks] == ["ok", "ok"]
+        return next(made.processes(PAIR, full_checks))
 
 
 def steady(seconds):
@@ -69,7 +77,7 @@ def test_rounds_are_mirrored_both_ways_and_give_the_log_ratio(workers):
 def test_the_clock_is_read_as_each_turn_ends_and_kept_with_its_side(workers):
     def clock_mhz():
         last = workers.of(TakeTurn)[-1]
-        assert workers.log[-1] is last or isinstance(workers.log[-1].request, JudgeTurn)
+        assert workers.log[-1] is last or isinstance(workers.log[-1].request, CheckTurn)
         return {"linear/a": 1980.0, "linear/b": 1755.0}[last.implementation]
 
     found = one_process(clock_mhz=clock_mhz)
@@ -106,12 +114,12 @@ def test_two_launches_have_a_worker_each_and_the_first_and_last_results_are_judg
     assert sorted(by_worker.values()) == ["linear/a", "linear/b"]
     for number, name in by_worker.items():
         mine = [type(asked.request) for asked in workers.log if asked.worker == number]
-        assert mine[2:] == [*[TakeTurn, JudgeTurn] * 2, *[TakeTurn] * 22, JudgeTurn], name
+        assert mine[2:] == [*[TakeTurn, CheckTurn] * 2, *[TakeTurn] * 22, CheckTurn], name
 
 
 def test_every_process_is_fresh_and_ended_before_it_is_handed_out(workers):
     with turns() as made:
-        source = made.processes(PAIR, made.study(PAIR))
+        source = made.processes(PAIR, made.full_check(PAIR))
         for number in range(1, 4):
             next(source)
             assert len(workers.made) == 1 + number
@@ -119,8 +127,8 @@ def test_every_process_is_fresh_and_ended_before_it_is_handed_out(workers):
 
 
 def test_what_a_timed_call_got_wrong_ends_its_side(workers):
-    workers.say(JudgeTurn, "linear/b", lambda: Failed(Status.WRONG, "right at first"))
-    with pytest.raises(Ended, match="right at first") as ended:
+    workers.say(CheckTurn, "linear/b", lambda: Failure(Status.WRONG, "right at first"))
+    with pytest.raises(SideFailed, match="right at first") as ended:
         one_process()
     assert (ended.value.side, ended.value.status) == (1, Status.WRONG)
     assert all(worker.ended for worker in workers.made)
@@ -131,47 +139,47 @@ def test_a_crash_in_a_turn_ends_its_side(workers):
         raise WorkerLost(Status.CRASHED, "ended by SIGSEGV")
 
     workers.say(TakeTurn, "linear/a", crash)
-    with pytest.raises(Ended, match="SIGSEGV") as ended:
+    with pytest.raises(SideFailed, match="SIGSEGV") as ended:
         one_process()
     assert (ended.value.side, ended.value.status) == (0, Status.CRASHED)
 
 
-def study(workers, two=True, **about):
+def full_check(workers, two=True, **about):
     workers.about |= about
     with turns(two) as made:
-        return made.study(PAIR)
+        return made.full_check(PAIR)
 
 
 def test_a_side_that_lacks_the_implementation_or_whose_plugin_is_broken_says_so(workers):
-    a, b = study(workers, a=hello(), b=hello(mine="ImportError: no"))
+    a, b = full_check(workers, a=hello(), b=hello(mine="ImportError: no"))
     assert (a.status, a.reason) == (Status.UNSUPPORTED, "there is no implementation linear/a")
     assert (b.status, b.reason) == (Status.ERROR, "plugin mine is broken: ImportError: no")
-    assert not workers.of(OpenCase)
+    assert not workers.of(PrepareCase)
 
 
 def test_one_side_that_is_wrong_leaves_the_other(workers):
-    workers.say(Study, "linear/b", lambda: Failed(Status.WRONG, "o is off"))
-    a, b = study(workers)
+    workers.say(FullCheck, "linear/b", lambda: Failure(Status.WRONG, "o is off"))
+    a, b = full_check(workers)
     assert (a.status, a.memory, a.errors) == (Status.OK, MEMORY, {"o": 1e-7})
     assert (b.status, b.reason, b.memory) == (Status.WRONG, "o is off", None)
 
 
-def test_oracles_that_differ_are_no_comparison_and_rounding_is_none(workers):
-    workers.say(OpenCase, "b", lambda: OracleSaid(oracle((1.0, 2.0 + 1e-12))))
-    assert [side.status for side in study(workers)] == ["ok", "ok"]
-    workers.say(OpenCase, "b", lambda: OracleSaid(oracle((1.0, 2.1))))
-    a, b = study(workers)
+def test_references_that_differ_are_no_comparison_and_rounding_is_none(workers):
+    workers.say(PrepareCase, "b", lambda: ExpectedResult(expected_values((1.0, 2.0 + 1e-12))))
+    assert [side.status for side in full_check(workers)] == ["ok", "ok"]
+    workers.say(PrepareCase, "b", lambda: ExpectedResult(expected_values((1.0, 2.1))))
+    a, b = full_check(workers)
     assert (a.status, b.status) == (Status.OK, Status.ERROR)
     assert b.reason.startswith(
-        "the two sides do not compute the same: their oracles differ in o by up to 0.1"
+        "the two sides do not compute the same: their references differ in o by up to 0.1"
     )
 
 
 def test_a_long_call_is_weighed_in_a_process_of_its_own(workers):
-    workers.say(Study, "linear/a", lambda: replace(CHECKED, call_s=9.0))
-    a, b = study(workers, two=False)
+    workers.say(FullCheck, "linear/a", lambda: replace(CHECKED, call_s=9.0))
+    a, b = full_check(workers, two=False)
     assert a.memory == b.memory == MEMORY
-    (weighed,) = workers.of(Weigh)
-    assert weighed.implementation == "linear/a"
-    mine = [type(asked.request) for asked in workers.log if asked.worker == weighed.worker]
-    assert mine == [OpenCase, Weigh]
+    (memory,) = workers.of(MeasureMemory)
+    assert memory.implementation == "linear/a"
+    mine = [type(asked.request) for asked in workers.log if asked.worker == memory.worker]
+    assert mine == [PrepareCase, MeasureMemory]

@@ -10,7 +10,7 @@ from linbench.core.work import Work
 WORK = Work(1e9, 3e9, 2**20)
 
 
-def test_the_worst_error_is_the_largest_share_of_its_budget():
+def test_the_worst_error_is_the_largest_share_of_its_tolerance():
     one = row("a/x")
     assert replace(one, errors={"o": error(2e-7, 1e-6), "dq": error(3e-7, 1e-3)}).worst_tensor == "o"
     assert replace(one, errors={"o": error(9e-1, 1e-6), "dq": error(nonfinite=1)}).worst_tensor == "dq"
@@ -21,8 +21,8 @@ def test_the_worst_error_is_the_largest_share_of_its_budget():
 def test_a_time_says_the_median_of_the_medians_of_its_processes():
     first = Samples((1.0, 2.0, 9.0), enqueue_s=(0.5, 0.25, 0.125))
     processes = [first, Samples((4.0,), enqueue_s=(0.75,)), Samples((3.0,), enqueue_s=(0.5,))]
-    anchors = [Samples((0.5, 1.5)), Samples((3.0,)), Samples()]
-    time = Time.of("cpu", processes, anchors, (2.0, 4.0))
+    calibrations = [Samples((0.5, 1.5)), Samples((3.0,)), Samples()]
+    time = Time.of("cpu", processes, calibrations, (2.0, 4.0))
     assert time == Time(
         timer="cpu",
         median_s=3.0,
@@ -30,7 +30,7 @@ def test_a_time_says_the_median_of_the_medians_of_its_processes():
         ci_high_s=4.0,
         processes=(3, 1, 1),
         enqueue_median_s=0.5,
-        anchor_median_s=2.0,
+        calibration_median_s=2.0,
         samples=Samples((1.0, 2.0, 9.0, 4.0, 3.0), enqueue_s=(0.5, 0.25, 0.125, 0.75, 0.5)),
     )
     assert (time.n, time.half_width) == (5, pytest.approx(1 / 3))

@@ -108,7 +108,7 @@ def test_an_implementation_looks_its_operator_up_in_the_registry_that_it_is_in(l
 
 
 @pytest.mark.parametrize(
-    ("rule", "said"),
+    ("restriction", "said"),
     [
         (needs(device="cuda"), "needs a CUDA device; this case is on the cpu"),
         (needs(modules=("nowhere.at.all",)), "needs the Python module nowhere.at.all"),
@@ -118,6 +118,6 @@ def test_an_implementation_looks_its_operator_up_in_the_registry_that_it_is_in(l
         (needs(device="cpu", multiple_of={"T": 1}, capability=(9, 0)), None),
     ],
 )
-def test_needs_say_what_was_given_and_what_is_taken(rule, said):
-    reason = rule(Case(1, 8, 1, 20, 20))
+def test_needs_say_what_was_given_and_what_is_taken(restriction, said):
+    reason = restriction(Case(1, 8, 1, 20, 20))
     assert reason == said if said is None else said in reason

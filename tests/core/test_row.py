@@ -42,7 +42,7 @@ FULL = Measurement(
     flags=("contended",),
     measured_at="2026-11-22T00:00:00+00:00",
 )
-SKIPPED = Measurement("linear", "linear/chunk", CASE, Status.SKIPPED, "no time", Cause.TIME_BUDGET)
+SKIPPED = Measurement("linear", "linear/chunk", CASE, Status.SKIPPED, "no time", Cause.TIME_LIMIT)
 WITHOUT_SAMPLES = replace(FULL, time=replace(FULL.time, samples=Samples()))
 
 
@@ -52,7 +52,7 @@ def test_these_are_the_columns():
         "B", "T", "H", "K", "V", "dtype", "mode", "device", "options", "seed",
         "status", "reason", "cause",
         "timer", "median_s", "ci_low_s", "ci_high_s", "processes",
-        "cpu_median_s", "kernels_median_s", "enqueue_median_s", "anchor_median_s",
+        "cpu_median_s", "kernels_median_s", "enqueue_median_s", "calibration_median_s",
         "first_call_s", "deterministic", "kernels",
         "peak_bytes", "extra_bytes", "memory_meter",
         "output_bytes", "saved_bytes", "workspace_bytes", "state_bytes", "reserved_bytes",
@@ -68,7 +68,7 @@ def test_a_column_may_be_null_where_its_field_or_its_part_may():
         "status", "kernels", "errors", "approximation", "telemetry", "flags", "measured_at",
     ]  # fmt: skip
     assert [column.name for column in COLUMNS if not column.is_required] == [
-        "cpu_median_s", "kernels_median_s", "enqueue_median_s", "anchor_median_s", "reserved_bytes",
+        "cpu_median_s", "kernels_median_s", "enqueue_median_s", "calibration_median_s", "reserved_bytes",
         "algorithmic_flops",
     ]  # fmt: skip
 
@@ -89,7 +89,7 @@ def test_a_row_says_what_its_measurement_does():
     assert row["telemetry"]["during"] == {"load": {"low": 0.25, "middle": 0.5, "high": 1.0}}
     assert (row["cause"], to_row(SKIPPED)["cause"], to_row(SKIPPED)["median_s"]) == (
         None,
-        "time_budget",
+        "time_limit",
         None,
     )
 
@@ -117,7 +117,7 @@ def test_what_stands_together_is_there_whole_or_not_at_all(part):
 @pytest.mark.parametrize(
     ("column", "value", "first"),
     [
-        ("anchor_median_s", 1.0, "timer"),
+        ("calibration_median_s", 1.0, "timer"),
         ("reserved_bytes", 1, "peak_bytes"),
         ("algorithmic_flops", 1.0, "useful_flops"),
     ],

@@ -46,7 +46,7 @@ def bad_extra_bytes(q, k, v):
     return right(q, k, v)
 
 
-@implementation("linear", "e-bad-why-not", why_not=lambda case: 1 / 0)
+@implementation("linear", "e-bad-why-not", unsupported_reason=lambda case: 1 / 0)
 def bad_why_not(q, k, v):
     return right(q, k, v)
 

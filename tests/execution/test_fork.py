@@ -13,7 +13,7 @@ from linbench.core.errors import EnvironmentRefused
 from linbench.core.measurement import Status
 from linbench.execution.client import WorkerLost, spawn
 from linbench.execution.fork import Zygote
-from linbench.execution.messages import PROTOCOL, Check, CloseCases, OpenCase
+from linbench.execution.messages import MESSAGE_VERSION, Check, PrepareCase, ReleaseCases
 from linbench.execution.process import Launch
 
 PLUGIN = """
@@ -65,14 +65,16 @@ def test_each_worker_is_a_process_of_its_own_in_a_session_of_its_own(zygote):
 
 def test_a_death_is_told_with_its_code_and_last_words_and_the_next_worker_is_sound(zygote, loaded, dying):
     worker = zygote.fork(dying)
-    opening = OpenCase("linear", case(loaded), None)
-    oracle = worker.ask(opening, timeout_s(60)).oracle
+    opening = PrepareCase("linear", case(loaded), None)
+    expected_values = worker.ask(opening, timeout_s(60)).expected_values
     with pytest.raises(WorkerLost, match="exited with code 7: last words") as lost:
         worker.ask(Check("linear/dies", "cpu", 60.0), timeout_s(60))
     assert lost.value.status is Status.CRASHED
     next_one = zygote.fork(PLAIN)
-    assert next_one.ask(opening, timeout_s(60)).oracle == oracle
-    assert next_one.ask(replace(opening, oracle=oracle), timeout_s(60)).oracle is None
+    assert next_one.ask(opening, timeout_s(60)).expected_values == expected_values
+    assert (
+        next_one.ask(replace(opening, expected_values=expected_values), timeout_s(60)).expected_values is None
+    )
     next_one.end()
 
 
@@ -103,7 +105,7 @@ def test_a_hung_worker_is_ended(zygote):
     worker = zygote.fork(PLAIN)
     os.kill(worker._process.pid, signal.SIGSTOP)
     with pytest.raises(WorkerLost) as lost:
-        worker.ask(CloseCases(), 0.2)
+        worker.ask(ReleaseCases(), 0.2)
     assert lost.value.status is Status.TIMEOUT
 
 
@@ -137,8 +139,8 @@ def test_what_cannot_be_started_is_said(interpreter, reason, request):
         made.fork(PLAIN)
 
 
-def test_another_protocol_is_refused(monkeypatch):
-    monkeypatch.setattr("linbench.execution.client.PROTOCOL", 99)
-    said = f"speaks protocol {PROTOCOL} and this linbench 99; install the same"
+def test_another_message_version_is_refused(monkeypatch):
+    monkeypatch.setattr("linbench.execution.client.MESSAGE_VERSION", 99)
+    said = f"speaks protocol {MESSAGE_VERSION} and this linbench 99; install the same"
     with pytest.raises(EnvironmentRefused, match=said):
         spawn(Launch((), 4 * GIB))

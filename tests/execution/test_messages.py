@@ -5,7 +5,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from fake_worker import CHECKED, ERROR, MEMORY, FakeWorker, oracle
+from fake_worker import CHECKED, ERROR, MEMORY, FakeWorker, expected_values
 
 from linbench.core.case import Case
 from linbench.core.ceiling import Ceiling
@@ -13,34 +13,34 @@ from linbench.core.measurement import Cause, Kernel, Status
 from linbench.core.profile import Breakdown, Kind, Line
 from linbench.core.samples import Samples
 from linbench.core.tensor import ExpectedSample, Slice
-from linbench.execution.client import RequestFailed
+from linbench.execution.client import RequestFailure
 from linbench.execution.messages import (
-    PROTOCOL,
+    MESSAGE_VERSION,
     TYPES,
-    AskSupport,
-    CeilingsMeasured,
+    CeilingsResult,
     Check,
-    Checked,
     CheckOnce,
-    CloseCases,
+    CheckResult,
+    CheckSupport,
+    CheckTurn,
     Done,
-    Failed,
+    ExpectedResult,
+    ExpectedValues,
+    Failure,
+    FullCheck,
     Hello,
-    JudgeTurn,
     MeasureCeilings,
-    OpenCase,
-    Oracle,
-    OracleSaid,
+    MeasureMemory,
+    MemoryResult,
+    PrepareCase,
     ProfileCall,
-    Profiled,
+    ProfileResult,
+    ReleaseCases,
     Request,
-    Study,
     TakeTurn,
-    TimeAnchor,
-    Timed,
-    Weigh,
-    Weighed,
-    due,
+    TimeCalibration,
+    TimingResult,
+    answer_type,
     from_line,
     to_line,
 )
@@ -49,46 +49,46 @@ CASE = Case(
     1, 64, 2, 16, 16, options={"feature_map": "relu", "normalize": True, "scale": 0.1, "n": 2}, seed=3
 )
 NAME = "linear/chunk"
-SAID = Oracle(
+SAID = ExpectedValues(
     sample={
         "o": ExpectedSample(
             (Slice(None, None, None), (0, 5, 63), 1, Slice(0, 8, 2)), 0, (1 / 3, -1e-300), 0.5
         ),
         "S": ExpectedSample(("...",), 7, (), 0.0),
     },
-    budgets={"o": 1e-6, "S": 1e-5},
+    tolerances={"o": 1e-6, "S": 1e-5},
     approximation={"o": 0.1},
 )
 LINE = Line("fwd", "aten::mm", Kind.OPERATOR, 1.5, 2e-3, 1e-3, 1e9, None, {"sm": 0.5})
 REQUESTS = [
-    (AskSupport(NAME, CASE), Done),
-    (OpenCase("linear", CASE, None), OracleSaid),
-    (OpenCase("linear", CASE, SAID), OracleSaid),
-    (CheckOnce(NAME), Checked),
-    (Check(NAME, "cpu", 60.0), Checked),
-    (Study(NAME, "cpu", 60.0), Checked),
-    (Weigh(NAME), Weighed),
-    (TakeTurn(NAME, "cpu", 0.1, 7), Timed),
-    (JudgeTurn(NAME), Done),
-    (TimeAnchor("cpu", "cpu"), Timed),
-    (CloseCases(), Done),
-    (ProfileCall(NAME, CASE, "torch", "folder"), Profiled),
-    (MeasureCeilings("cpu"), CeilingsMeasured),
+    (CheckSupport(NAME, CASE), Done),
+    (PrepareCase("linear", CASE, None), ExpectedResult),
+    (PrepareCase("linear", CASE, SAID), ExpectedResult),
+    (CheckOnce(NAME), CheckResult),
+    (Check(NAME, "cpu", 60.0), CheckResult),
+    (FullCheck(NAME, "cpu", 60.0), CheckResult),
+    (MeasureMemory(NAME), MemoryResult),
+    (TakeTurn(NAME, "cpu", 0.1, 7), TimingResult),
+    (CheckTurn(NAME), Done),
+    (TimeCalibration("cpu", "cpu"), TimingResult),
+    (ReleaseCases(), Done),
+    (ProfileCall(NAME, CASE, "torch", "folder"), ProfileResult),
+    (MeasureCeilings("cpu"), CeilingsResult),
 ]
 ANSWERS = [
-    Hello(PROTOCOL, "3.13.1", "2.13.0", "13.0", 4, True, (NAME,), {"mine": "ImportError: no"}),
-    Failed(Status.WRONG, "o is off", errors={"o": replace(ERROR, by_position=(1e-7, None))}),
-    Failed(Status.UNSUPPORTED, "first\nsecond\0", Cause.NO_DEVICE, must_end=True),
+    Hello(MESSAGE_VERSION, "3.13.1", "2.13.0", "13.0", 4, True, (NAME,), {"mine": "ImportError: no"}),
+    Failure(Status.WRONG, "o is off", errors={"o": replace(ERROR, by_position=(1e-7, None))}),
+    Failure(Status.UNSUPPORTED, "first\nsecond\0", Cause.NO_DEVICE, must_end=True),
     Done(),
-    OracleSaid(None),
-    OracleSaid(SAID),
+    ExpectedResult(None),
+    ExpectedResult(SAID),
     CHECKED,
     replace(CHECKED, deterministic=False, kernels=(Kernel("scan", "", "ff", 1, 2, 3),), memory=MEMORY),
-    Weighed(MEMORY),
-    Timed(Samples((1 / 3, 1e-9), (0.5, 0.25), (0, 7), (1, 0), (0.1, 0.2), (1e-6, 2e-6))),
-    Profiled(Breakdown((LINE,), 3, 1.0, 0.5, 0.25, 10.0, 1, {"cpu": 1.0}), {"inputs": 2**40}),
-    Profiled(),
-    CeilingsMeasured((Ceiling("dispatch", "cpu", 1, "s", 1e-6, 2e-6, 3e-6, "torch.empty", None),)),
+    MemoryResult(MEMORY),
+    TimingResult(Samples((1 / 3, 1e-9), (0.5, 0.25), (0, 7), (1, 0), (0.1, 0.2), (1e-6, 2e-6))),
+    ProfileResult(Breakdown((LINE,), 3, 1.0, 0.5, 0.25, 10.0, 1, {"cpu": 1.0}), {"inputs": 2**40}),
+    ProfileResult(),
+    CeilingsResult((Ceiling("dispatch", "cpu", 1, "s", 1e-6, 2e-6, 3e-6, "torch.empty", None),)),
 ]
 
 
@@ -110,18 +110,18 @@ def test_a_message_is_one_line_and_comes_back_from_it(message):
 @pytest.mark.parametrize(("request_", "answer"), REQUESTS, ids=lambda one: getattr(one, "__name__", ""))
 def test_the_answer_that_is_due_is_told_by_the_request(request_, answer):
     assert isinstance(request_, Request)
-    assert due(request_) is answer
+    assert answer_type(request_) is answer
 
 
 def test_a_text_that_utf8_cannot_hold_is_spelled_out():
-    line = to_line(Failed(Status.ERROR, "bad \udcff, \ud83d and \U0001f600\0"))
-    assert from_line(line) == Failed(Status.ERROR, "bad \\udcff, \\ud83d and \U0001f600\0")
+    line = to_line(Failure(Status.ERROR, "bad \udcff, \ud83d and \U0001f600\0"))
+    assert from_line(line) == Failure(Status.ERROR, "bad \\udcff, \\ud83d and \U0001f600\0")
 
 
 def test_every_bit_of_a_number_comes_back():
     source = random.Random(0)
     values = tuple(source.uniform(-1, 1) * 10 ** source.uniform(-300, 300) for _ in range(2000))
-    said = from_line(to_line(OracleSaid(oracle(values)))).oracle
+    said = from_line(to_line(ExpectedResult(expected_values(values)))).expected_values
     assert said.sample["o"].values == values
 
 
@@ -136,19 +136,19 @@ def test_every_bit_of_a_number_comes_back():
         (b"\xff\xfe {}", "xff"),
         (b"Done", "EOF"),
         (b"Done []", "object|dictionary|instance"),
-        (b"Hello {}", "^protocol: Field required"),
-        (b'Hello {"protocol": "2"}', "^protocol: "),
-        (b'Hello {"protocol": 2, "cuda_available": 1}', "^cuda_available: "),
-        (b'Timed {"samples": {"time_s": [1.0, NaN]}}', r"^samples\.time_s\.1: "),
-        (b'Timed {"samples": {"time_s": [Infinity]}}', r"^samples\.time_s\.0: "),
-        (b'Timed {"samples": {"time_s": [null]}}', r"^samples\.time_s\.0: "),
-        (b'Timed {"samples": {"time_s": [-1.0]}}', r"^samples\.time_s\.0: "),
-        (b'Timed {"samples": {"time_s": [1.0], "cpu_s": [1.0, 1.0]}}', "^samples: cpu_s has 2 entries"),
-        (b'Timed {"samples": {"seconds": []}}', r"^samples\.seconds: "),
-        (b'Failed {"status": "fine", "reason": "x"}', "^status: "),
-        (b'Failed {"status": "oom"}', "^reason: Field required"),
-        (b'Weighed {"memory": {"peak_bytes": 1.5, "extra_bytes": 0, "meter": ""}}', r"^memory\.peak_bytes: "),
-        (b'Weighed {"memory": null}', "^memory: "),
+        (b"Hello {}", "^message_version: Field required"),
+        (b'Hello {"message_version": "2"}', "^message_version: "),
+        (b'Hello {"message_version": 2, "cuda_available": 1}', "^cuda_available: "),
+        (b'TimingResult {"samples": {"time_s": [1.0, NaN]}}', r"^samples\.time_s\.1: "),
+        (b'TimingResult {"samples": {"time_s": [Infinity]}}', r"^samples\.time_s\.0: "),
+        (b'TimingResult {"samples": {"time_s": [null]}}', r"^samples\.time_s\.0: "),
+        (b'TimingResult {"samples": {"time_s": [-1.0]}}', r"^samples\.time_s\.0: "),
+        (b'TimingResult {"samples": {"time_s": [1.0], "cpu_s": [1.0, 1.0]}}', "^samples: cpu_s has 2 entries"),
+        (b'TimingResult {"samples": {"seconds": []}}', r"^samples\.seconds: "),
+        (b'Failure {"status": "fine", "reason": "x"}', "^status: "),
+        (b'Failure {"status": "oom"}', "^reason: Field required"),
+        (b'MemoryResult {"memory": {"peak_bytes": 1.5, "extra_bytes": 0, "meter": ""}}', r"^memory\.peak_bytes: "),
+        (b'MemoryResult {"memory": null}', "^memory: "),
     ],
 )  # fmt: skip
 def test_what_is_no_message_is_refused_by_what_is_wrong_with_it(line, said):
@@ -159,8 +159,8 @@ def test_what_is_no_message_is_refused_by_what_is_wrong_with_it(line, said):
 @pytest.mark.parametrize("wrong", [math.nan, math.inf])
 def test_a_number_that_is_not_finite_does_not_pass(wrong):
     for message in (
-        Timed(Samples((wrong,))),
-        OracleSaid(oracle((wrong,))),
+        TimingResult(Samples((wrong,))),
+        ExpectedResult(expected_values((wrong,))),
         replace(CHECKED, first_call_s=wrong),
     ):
         with pytest.raises(ValueError, match=r": Input should be a valid number"):
@@ -169,7 +169,7 @@ def test_a_number_that_is_not_finite_does_not_pass(wrong):
 
 def test_a_made_up_worker_gives_only_what_is_due():
     with pytest.raises(AssertionError, match="Done"):
-        FakeWorker(lambda _: Done()).ask(Weigh(NAME), 1.0)
-    with pytest.raises(RequestFailed, match="too much") as failed:
-        FakeWorker(lambda _: Failed(Status.OOM, "too  much")).ask(Weigh(NAME), 1.0)
+        FakeWorker(lambda _: Done()).ask(MeasureMemory(NAME), 1.0)
+    with pytest.raises(RequestFailure, match="too much") as failed:
+        FakeWorker(lambda _: Failure(Status.OOM, "too  much")).ask(MeasureMemory(NAME), 1.0)
     assert (failed.value.status, failed.value.must_end) == (Status.OOM, False)

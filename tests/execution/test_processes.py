@@ -78,7 +78,7 @@ def test_a_later_process_is_checked_too(linbench):
 
 def trial_of(*processes, precision=0.01):
     trial = Trial(Job("linear/x", "linear", Case(1, 8, 1, 4, 4)), precision)
-    trial.checked, trial.memory = CHECKED, MEMORY
+    trial.check_result, trial.memory = CHECKED, MEMORY
     trial.processes = [Turn(Samples(tuple(time_s))) for time_s in processes]
     return trial
 
@@ -111,7 +111,7 @@ def test_what_a_sample_has_beside_its_time_is_kept_in_the_same_order():
     ]
     time = trial.measurement().time
     assert time.samples == Samples((1.0, 2.0, 3.0), cpu_s=(0.5, 1.5, 3.0), switches=(0, 4, 1))
-    assert (time.cpu_median_s, time.kernels_median_s, time.anchor_median_s) == (2.0, None, 0.75)
+    assert (time.cpu_median_s, time.kernels_median_s, time.calibration_median_s) == (2.0, None, 0.75)
 
 
 def test_flags_say_what_the_machine_did_meanwhile():

@@ -78,12 +78,12 @@ def test_an_interrupt_stops_at_once_and_says_how_to_go_on(linbench):
     assert "linbench run --resume 2" in out
 
 
-def test_what_the_time_budget_left_out_is_a_row_and_is_measured_on_resume(linbench):
+def test_what_the_time_limit_left_out_is_a_row_and_is_measured_on_resume(linbench):
     words = ["--T", "16,32", *WORDS[2:]]
-    out, _ = linbench("run", *words, "--time-budget", "1ms", "--format", "json")
+    out, _ = linbench("run", *words, "--time-limit", "1ms", "--format", "json")
     rows = [json.loads(line) for line in out.splitlines()]
     assert [row["status"] for row in rows] == ["ok"] * 3 + ["skipped"] * 9  # the first case is started
-    assert all("--time-budget" in row["reason"] for row in rows[3:])
+    assert all("--time-limit" in row["reason"] for row in rows[3:])
     journal = next((linbench.folder / "results").glob("*.jsonl"))
     assert [json.loads(line) for line in journal.read_text().splitlines()[1:]] == rows
     out, _ = linbench("run", "--resume", "latest", "--no-report")

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from fake_worker import CHECKED, FakeWorker, oracle, timed, usual
+from fake_worker import CHECKED, FakeWorker, expected_values, timed, usual
 
 from linbench import api
 from linbench.core.grid import Axes
@@ -13,14 +13,14 @@ from linbench.core.samples import Samples
 from linbench.core.telemetry import Reading
 from linbench.execution import runner
 from linbench.execution.messages import (
-    OpenCase,
-    OracleSaid,
-    Study,
+    ExpectedResult,
+    FullCheck,
+    MeasureMemory,
+    MemoryResult,
+    PrepareCase,
     TakeTurn,
-    TimeAnchor,
-    Timed,
-    Weigh,
-    Weighed,
+    TimeCalibration,
+    TimingResult,
 )
 
 CALM, BUSY = Reading(1.0, 1.0), Reading(1.0, 1.0, others_cores=8.0)
@@ -30,7 +30,13 @@ class Machine:
     """Stands for workers and the monitor: each turn gives the next script's samples and reading."""
 
     def __init__(self, turns, call_s=0.001):
-        self.turns, self.call_s, self.taken, self.weighed, self.reading = iter(turns), call_s, [], 0, CALM
+        self.turns, self.call_s, self.taken, self.memory_asked, self.reading = (
+            iter(turns),
+            call_s,
+            [],
+            0,
+            CALM,
+        )
 
     def spawn(self, _):
         return FakeWorker(self.answer)
@@ -46,23 +52,23 @@ class Machine:
 
     def answer(self, request):
         match request:
-            case OpenCase(oracle=None):
-                return OracleSaid(oracle(o=0.5))
-            case Study():
+            case PrepareCase(expected_values=None):
+                return ExpectedResult(expected_values(o=0.5))
+            case FullCheck():
                 memory = Memory(2, 1, "allocator") if self.call_s < 2 else None
                 return replace(CHECKED, call_s=self.call_s, memory=memory)
-            case Weigh():
-                self.weighed += 1
-                return Weighed(Memory(9, 8, "rss"))
-            case TimeAnchor():
-                assert request == TimeAnchor("cpu", "cpu")
+            case MeasureMemory():
+                self.memory_asked += 1
+                return MemoryResult(Memory(9, 8, "rss"))
+            case TimeCalibration():
+                assert request == TimeCalibration("cpu", "cpu")
                 return timed(0.5, 9.0, 0.25)
             case TakeTurn():
                 time_s, self.reading, contended = next(self.turns)
                 self.taken.append(request.implementation)
                 marks = (1,) * contended + (0,) * (len(time_s) - contended)
                 zeros = (0,) * len(time_s)
-                return Timed(Samples(time_s, cpu_s=time_s, switches=zeros, contended=marks))
+                return TimingResult(Samples(time_s, cpu_s=time_s, switches=zeros, contended=marks))
         return usual(request)
 
 
@@ -93,7 +99,7 @@ def test_two_rounds_in_each_of_three_processes_are_enough_for_a_steady_row(measu
     assert row.telemetry.rounds_again == 0
     assert row.telemetry.before.load == 1.0
     assert row.approximation == {"o": 0.5}
-    assert row.time.anchor_median_s == 0.5
+    assert row.time.calibration_median_s == 0.5
 
 
 def test_a_process_goes_on_until_its_median_is_known_or_the_time_is_up(measured):
@@ -131,7 +137,7 @@ def test_a_few_contended_calls_are_no_reason(measured):
 
 def test_a_long_call_is_weighed_apart_and_never_measured_again(measured):
     (row,), machine = measured([((30.0,), BUSY, 0)] * 3, call_s=30.0)
-    assert machine.weighed == 1
+    assert machine.memory_asked == 1
     assert row.memory.meter == "rss"
     assert row.memory.extra_bytes == 8
     assert row.telemetry.rounds_again == 0

@@ -14,20 +14,20 @@ from linbench.core.measurement import Cause, Status
 from linbench.core.registry import registry
 from linbench.core.work import Work
 from linbench.execution.messages import (
-    AskSupport,
     Check,
     CheckOnce,
-    CloseCases,
+    CheckSupport,
+    CheckTurn,
     Done,
-    Failed,
-    JudgeTurn,
+    ExpectedResult,
+    Failure,
+    FullCheck,
     MeasureCeilings,
-    OpenCase,
-    OracleSaid,
-    Study,
+    PrepareCase,
+    ReleaseCases,
     TakeTurn,
-    TimeAnchor,
-    Timed,
+    TimeCalibration,
+    TimingResult,
 )
 from linbench.execution.pipe import Garbage, Hung, Pipe, PipeClosed
 from linbench.execution.worker import Worker
@@ -100,9 +100,9 @@ def case():
 @pytest.fixture
 def worker(case):
     made = Worker(registry)
-    said = made.answer(OpenCase("linear", case, None))
-    assert isinstance(said, OracleSaid)
-    assert said.oracle.sample.keys() == said.oracle.budgets.keys() == {"o"}
+    said = made.answer(PrepareCase("linear", case, None))
+    assert isinstance(said, ExpectedResult)
+    assert said.expected_values.sample.keys() == said.expected_values.tolerances.keys() == {"o"}
     return made
 
 
@@ -124,22 +124,22 @@ def test_a_turn_answers_what_its_timer_told_of_each_sample(worker):
     assert 1 <= len(samples) == len(samples.cpu_s) == len(samples.switches) == len(samples.contended) <= 5
     assert all(cpu_s > 0 for cpu_s in samples.cpu_s)
     assert samples.kernels_s == samples.enqueue_s == ()
-    assert worker.answer(JudgeTurn(NAME)) == Done()
+    assert worker.answer(CheckTurn(NAME)) == Done()
 
 
-def test_a_study_tells_more_than_a_check_and_a_check_more_than_once(worker):
-    once, check, study = (worker.answer(one) for one in (ONCE, CHECK, Study(NAME, "cpu", 60.0)))
-    for checked in (once, check, study):
+def test_a_full_check_tells_more_than_a_check_and_a_check_more_than_once(worker):
+    once, check, full_check = (worker.answer(one) for one in (ONCE, CHECK, FullCheck(NAME, "cpu", 60.0)))
+    for checked in (once, check, full_check):
         assert 0 < checked.errors["o"].rel_l2 < 1e-5
         assert checked.first_call_s > 0
     assert (once.timer, once.call_s) == ("", None)
     assert (check.deterministic, check.memory, once.deterministic, once.memory) == (None,) * 4
-    assert study.deterministic is True
-    assert study.memory.output_bytes == 16 * 4 * 4
-    assert study.call_s > 0
+    assert full_check.deterministic is True
+    assert full_check.memory.output_bytes == 16 * 4 * 4
+    assert full_check.call_s > 0
 
 
-@pytest.mark.parametrize("request_of", [CheckOnce, lambda name: Study(name, "cpu", 60.0)])
+@pytest.mark.parametrize("request_of", [CheckOnce, lambda name: FullCheck(name, "cpu", 60.0)])
 def test_what_is_checked_says_its_work(worker, case, request_of):
     assert worker.answer(request_of(NAME)).work == Work(
         useful_flops=4 * 16 * 4 * 4,
@@ -197,8 +197,8 @@ def test_a_result_that_goes_wrong_when_timed_is_told(worker, plugged):
     plugged(lambda q, k, v, **options: right(q, k, v, **options) * factors[-1])
     assert worker.answer(CHECK).timer == "cpu"
     factors.append(2)
-    assert isinstance(worker.answer(TakeTurn(NAME, "cpu", 0.01, 5)), Timed)
-    failed = worker.answer(JudgeTurn(NAME))
+    assert isinstance(worker.answer(TakeTurn(NAME, "cpu", 0.01, 5)), TimingResult)
+    failed = worker.answer(CheckTurn(NAME))
     assert (failed.status, failed.errors["o"].rel_l2) == (Status.WRONG, pytest.approx(1, rel=1e-3))
     assert failed.reason.startswith("right at first, but not when timed: o is off by")
 
@@ -219,19 +219,19 @@ def test_settings_that_were_changed_are_blamed_on_what_was_asked(worker, plugged
 
 
 def test_why_a_case_is_not_taken_is_told_with_its_cause(worker, case, monkeypatch):
-    assert worker.answer(AskSupport(NAME, case)) == Done()
-    monkeypatch.setattr(registry.implementation(NAME), "rule", needs(modules=["no_such_module"]))
-    due = Failed(
+    assert worker.answer(CheckSupport(NAME, case)) == Done()
+    monkeypatch.setattr(registry.implementation(NAME), "restriction", needs(modules=["no_such_module"]))
+    due = Failure(
         Status.UNSUPPORTED,
         "needs the Python module no_such_module, which is not installed",
         Cause.MISSING_MODULE,
     )
-    assert worker.answer(AskSupport(NAME, case)) == worker.answer(ONCE) == worker.answer(CHECK) == due
+    assert worker.answer(CheckSupport(NAME, case)) == worker.answer(ONCE) == worker.answer(CHECK) == due
 
 
 def test_cases_that_were_closed_are_gone(worker):
     assert worker.answer(CHECK).timer == "cpu"
-    assert worker.answer(CloseCases()) == Done()
+    assert worker.answer(ReleaseCases()) == Done()
     assert worker.answer(TakeTurn(NAME, "cpu", 0.01, 5)).status is Status.ERROR
     assert worker.answer(ONCE).status is Status.ERROR
 
@@ -244,9 +244,9 @@ def test_what_is_no_request_of_a_runs_is_an_error(worker):
     )
 
 
-def test_the_anchor_is_timed_for_a_few_milliseconds(worker):
+def test_the_calibration_op_is_timed_for_a_few_milliseconds(worker):
     for _ in range(2):
-        samples = worker.answer(TimeAnchor("cpu", "cpu")).samples
+        samples = worker.answer(TimeCalibration("cpu", "cpu")).samples
         assert 1 <= len(samples) <= 8
         assert all(seconds > 0 for seconds in samples.time_s)
         assert sum(samples.time_s[:-1]) < 0.002
@@ -267,4 +267,4 @@ def test_a_worker_in_which_a_capture_failed_is_replaced(worker, monkeypatch):
 
     monkeypatch.setattr("linbench.execution.worker.timer_for", lambda *_: Uncapturing())
     reason = "cuda_graph_hot cannot capture the call: why"
-    assert worker.answer(CHECK) == Failed(Status.UNSUPPORTED, reason, must_end=True)
+    assert worker.answer(CHECK) == Failure(Status.UNSUPPORTED, reason, must_end=True)

@@ -1,4 +1,4 @@
-"""FLA's own kernels against our oracle, in Triton's interpreter, by our adapters.
+"""FLA's own kernels against our reference, in Triton's interpreter, by our adapters.
 
 Run by `make test`, which sets TRITON_INTERPRET=1 before Triton is imported.
 """
@@ -68,7 +68,7 @@ CASES = [
     *(replace(SHAPE, mode=mode) for mode in ("fwd_bwd", "prefill", "decode")),
     replace(SHAPE, mode="fwd_bwd", options={"initial_state": True}),
     replace(SHAPE, mode="fwd_bwd", options={"normalize": False}),
-    replace(SHAPE, mode="fwd_bwd", options={"packed": 3}),
+    replace(SHAPE, mode="fwd_bwd", options={"varlen": 3}),
     Case(1, 130, 1, 32, 32, "bfloat16", "fwd_bwd"),
     Case(1, 70, 2, 16, 16, "float16", "fwd_bwd"),
     Case(1, 66, 1, 64, 16, mode="fwd_bwd"),
@@ -94,7 +94,7 @@ def parameters():
     for implementation in KERNELS:
         operator = registry.operator(implementation.operator)
         for case in {found.id: found for found in map(operator.complete, CASES)}.values():
-            if implementation.why_not(operator, replace(case, device="cuda")) is None:
+            if implementation.unsupported_reason(operator, replace(case, device="cuda")) is None:
                 reason, error = known_fault(implementation, case), AssertionError
                 if implementation.operator == "log_linear":
                     reason, error = "the interpreter cannot run its kernels", InterpreterError
@@ -105,6 +105,6 @@ def parameters():
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of numpy, where numbers overflow as on a device
 @pytest.mark.filterwarnings("ignore:Triton>3.2.0 detected")  # log_linear warns of its speed
 @pytest.mark.parametrize(("implementation", "case"), list(parameters()))
-def test_every_tensor_is_within_its_budget(implementation, case):
+def test_every_tensor_is_within_its_tolerance(implementation, case):
     found, _ = checked(implementation, case)
     assert complaint(found) is None, found

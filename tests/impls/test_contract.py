@@ -10,16 +10,17 @@ from sample import sampled
 from linbench import Case
 from linbench.core.registry import registry
 from linbench.measure.accuracy import complaint, errors
-from linbench.measure.budget import budgets
-from linbench.measure.call import Call, LaidInputs
+from linbench.measure.call import Call, InputsInLayout
+from linbench.measure.tolerance import tolerances
 
 registry.load()
 RUNNABLE = [
     implementation
     for implementation in registry.implementations()
-    if implementation.why_not(registry.operator(implementation.operator), Case(1, 64, 2, 16, 16)) is None
+    if implementation.unsupported_reason(registry.operator(implementation.operator), Case(1, 64, 2, 16, 16))
+    is None
     and implementation.name != "acme_delta/undamped"  # wrong on purpose
-    and not implementation.name.endswith("/flex")  # compiles for seconds a shape: test_peers.py
+    and not implementation.name.endswith("/flex")  # compiles for seconds a shape: test_libraries.py
 ]
 CASES = [
     Case(2, 65, 3, 16, 24, "float32"),
@@ -44,10 +45,10 @@ OPTIONS = [
     {"group": 3},
     {"causal": False, "padding": 0.25},
     {"causal": False, "group": 3, "padding": 0.5},
-    {"packed": 3},
-    {"causal": False, "packed": 8},
-    {"group": 3, "packed": 2},
-    {"normalize": False, "packed": 3},
+    {"varlen": 3},
+    {"causal": False, "varlen": 8},
+    {"group": 3, "varlen": 2},
+    {"normalize": False, "varlen": 3},
 ]
 
 
@@ -60,7 +61,7 @@ def taken(cases):
     for implementation in RUNNABLE:
         operator = registry.operator(implementation.operator)
         for case in map(operator.complete, cases):
-            if implementation.why_not(operator, case) is None:
+            if implementation.unsupported_reason(operator, case) is None:
                 found[f"{implementation.name} {case}"] = implementation, case
     return sampled(found)
 
@@ -68,25 +69,25 @@ def taken(cases):
 @cache
 def due(operator, case):
     """Return what every implementation of an operator must return at a case, and how far off it may be."""
-    return operator.expected(case, LaidInputs(operator, case).canonical), budgets(operator, case)
+    return operator.expected(case, InputsInLayout(operator, case).canonical), tolerances(operator, case)
 
 
 def checked(implementation, case):
     """Return the errors of one call and its results."""
     operator = registry.operator(implementation.operator)
-    laid = LaidInputs(operator, case)
+    in_layout = InputsInLayout(operator, case)
     expected, allowed = due(operator, case)
-    call = Call(operator, implementation, case, laid)
+    call = Call(operator, implementation, case, in_layout)
     call.prepare()
     results = call.results(call())
-    assert laid.changed(implementation) is None
+    assert in_layout.changed(implementation) is None
     return errors(results, expected, allowed), results
 
 
 @pytest.mark.parametrize(
     ("implementation", "case"), taken(replace(case, mode=mode) for case in CASES for mode in MODES)
 )
-def test_every_tensor_is_within_its_budget(implementation, case):
+def test_every_tensor_is_within_its_tolerance(implementation, case):
     found, _ = checked(implementation, case)
     assert complaint(found) is None, found
 
@@ -94,12 +95,12 @@ def test_every_tensor_is_within_its_budget(implementation, case):
 @pytest.mark.parametrize(
     ("implementation", "case"),
     taken(
-        replace(CASES[0], B=1 if "packed" in options else 2, V=16, mode=mode, options=options)
+        replace(CASES[0], B=1 if "varlen" in options else 2, V=16, mode=mode, options=options)
         for options in OPTIONS
         for mode in MODES
     ),
 )
-def test_every_option_does_what_the_oracle_does(implementation, case):
+def test_every_option_does_what_the_reference_does(implementation, case):
     found, _ = checked(implementation, case)
     assert complaint(found) is None, found
 
@@ -124,7 +125,7 @@ def test_strided_inputs_give_what_contiguous_ones_give(implementation):
     torch.testing.assert_close(implementation(*wide), implementation(*given))
 
 
-def test_a_budget_is_there_to_be_missed():
+def test_a_tolerance_is_there_to_be_missed():
     found, _ = checked(registry.implementation("acme_delta/undamped"), CASES[0])
     assert "o is off by" in complaint(found)
 
@@ -141,7 +142,7 @@ def test_the_contract_on_a_cuda_device(name, mode):
     for dtype in ("float32", "float16", "bfloat16"):
         for shape in shapes:
             case = operator.complete(Case(*shape, dtype, mode, "cuda"))
-            if implementation.why_not(operator, case) is None and name != "acme_delta/undamped":
+            if implementation.unsupported_reason(operator, case) is None and name != "acme_delta/undamped":
                 found, _ = checked(implementation, case)
                 assert complaint(found) is None, (case, found)
                 took += 1

@@ -54,7 +54,7 @@ def test_a_member_of_a_family_is_a_folder_of_its_own_and_ok_in_every_row(linbenc
         assert len(re.findall(rf"^ok +erase_write/{name}", out, re.MULTILINE)) == 16, out
 
 
-def test_a_mistake_in_a_member_s_rule_is_found_by_its_definition(linbench, member):
+def test_a_mistake_in_a_member_s_parametrization_is_found_by_its_definition(linbench, member):
     file = member / "erase_write" / "operator.py"
     text = file.read_text(encoding="utf-8")
     assert "(k, -alpha" in text

@@ -1,4 +1,4 @@
-"""flash-linear-attention's own plain-torch references against our oracles, where they are installed."""
+"""flash-linear-attention's own plain-torch references against our references, where they are installed."""
 
 import importlib.util
 from importlib.machinery import ModuleSpec
@@ -125,7 +125,7 @@ def parameters():
 
 
 @pytest.mark.parametrize(("name", "path", "function", "adapter", "gates", "stateful"), list(parameters()))
-def test_their_reference_is_our_oracle_to_the_rounding_of_float32(
+def test_their_reference_is_our_reference_to_the_rounding_of_float32(
     name, path, function, adapter, gates, stateful
 ):
     operator = registry.operator(name)

@@ -1,4 +1,4 @@
-"""The oracle itself: its two forms agree, and a sample of it is the whole of it."""
+"""The reference itself: its two forms agree, and a sample of it is the whole of it."""
 
 from dataclasses import replace
 
@@ -29,11 +29,11 @@ def exact(operator, case):
         ("softmax", {"causal": False}),
         ("softmax", {"group": 3}),
         ("softmax", {"causal": False, "padding": 0.25}),
-        ("softmax", {"packed": 3}),
-        ("softmax", {"causal": False, "packed": 8}),
-        ("linear", {"packed": 3}),
-        ("retention", {"packed": 3}),
-        ("simple_gla", {"packed": 8}),
+        ("softmax", {"varlen": 3}),
+        ("softmax", {"causal": False, "varlen": 8}),
+        ("linear", {"varlen": 3}),
+        ("retention", {"varlen": 3}),
+        ("simple_gla", {"varlen": 8}),
         ("retention", {}),
         ("retention", {"initial_state": True}),
         ("lightning", {"initial_state": True}),
@@ -59,7 +59,7 @@ def test_recurrent_and_parallel_form_agree(loaded, name, options):
 
 @pytest.mark.parametrize("initial_state", [False, True])
 @pytest.mark.parametrize("name", ["linear", "retention", "lightning", "simple_gla"])
-def test_the_plain_form_that_budgets_are_measured_by_is_the_reference_in_float64(loaded, name, initial_state):
+def test_the_plain_form_of_tolerances_is_the_reference_in_float64(loaded, name, initial_state):
     operator = loaded.operator(name)
     case = operator.complete(DEFAULT.with_options({"initial_state": initial_state}))
     tensors, state = exact(operator, case)
@@ -99,7 +99,9 @@ def test_heads_in_slices_are_heads_at_once(loaded, monkeypatch, name, results):
     case = Case(2, 40, 5, 8, 8, mode="fwd_bwd")
     inputs = operator.generate(case, torch.Generator().manual_seed(0))
     whole = operator.expected(case, inputs)
-    monkeypatch.setattr("linbench.core.operator.ORACLE_SLICE_BYTES", operator.oracle_head_bytes(case) * 2)
+    monkeypatch.setattr(
+        "linbench.core.operator.REFERENCE_SLICE_BYTES", operator.reference_head_bytes(case) * 2
+    )
     sliced = operator.expected(case, inputs)
     assert whole.keys() == sliced.keys() == results
     for name, due in whole.items():
@@ -115,15 +117,15 @@ def test_heads_in_slices_are_heads_at_once(loaded, monkeypatch, name, results):
         {"causal": False},
         {"group": 3},
         {"causal": False, "group": 3, "padding": 0.25},
-        {"packed": 3},
-        {"causal": False, "group": 3, "packed": 8},
+        {"varlen": 3},
+        {"causal": False, "group": 3, "varlen": 8},
     ],
 )
-def test_softmax_at_sampled_positions_is_the_whole_oracle_there(loaded, monkeypatch, mode, options):
+def test_softmax_at_sampled_positions_is_the_whole_reference_there(loaded, monkeypatch, mode, options):
     operator = loaded.operator("softmax")
-    batch = 1 if "packed" in options else 2
+    batch = 1 if "varlen" in options else 2
     case = operator.complete(Case(batch, 150, 3, 8, 12, mode=mode).with_options(options))
-    reason = operator.why_not(case)
+    reason = operator.unsupported_reason(case)
     if reason is not None:
         pytest.skip(reason)
     inputs = operator.generate(case, torch.Generator().manual_seed(0))
@@ -161,14 +163,14 @@ def test_cost_of_long_linear_attention_is_linear_in_t(loaded):
     assert loaded.operator("softmax").cost(Case(1, 8192, 8, 64, 64)).flops == 8 * 8192**2 * 128
 
 
-def test_packed_sequences_cost_what_each_costs_by_itself(loaded):
+def test_varlen_sequences_cost_what_each_costs_by_itself(loaded):
     case = Case(1, 96, 2, 64, 64, mode="fwd_bwd")
     sizes = varlen.lengths(96, 8)
     assert varlen.lengths(96, 8) == sizes
     assert varlen.lengths(97, 8) != sizes
     for name in ("softmax", "linear", "retention"):
         operator = loaded.operator(name)
-        found = operator.cost(case.with_options({"packed": 8})).flops
+        found = operator.cost(case.with_options({"varlen": 8})).flops
         each = sum(operator.cost(replace(case, T=size)).flops for size in sizes)
         assert found == pytest.approx(each)
         assert found < operator.cost(case).flops
@@ -177,18 +179,21 @@ def test_packed_sequences_cost_what_each_costs_by_itself(loaded):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"B": 2}, "packed=3 takes B = 1, not 2"),
-        ({"T": 5}, "packed=3 takes T from 6, not 5"),
+        ({"B": 2}, "varlen=3 takes B = 1, not 2"),
+        ({"T": 5}, "varlen=3 takes T from 6, not 5"),
         ({"mode": "prefill"}, "have no prefill"),
         ({"mode": "decode"}, "have no decode"),
-        ({"options": {"packed": 3, "initial_state": True}}, "leave initial_state out"),
+        ({"options": {"varlen": 3, "initial_state": True}}, "leave initial_state out"),
     ],
 )
 @pytest.mark.parametrize("name", ["softmax", "linear", "lightning"])
-def test_what_cannot_be_packed_says_why(loaded, name, change, reason):
-    case = replace(Case(1, 6, 2, 8, 8, options={"packed": 3}), **change)
-    assert reason in loaded.operator(name).why_not(case)
-    assert loaded.operator(name).why_not(replace(case, B=1, T=6, mode="fwd", options={"packed": 3})) is None
+def test_what_cannot_be_varlen_says_why(loaded, name, change, reason):
+    case = replace(Case(1, 6, 2, 8, 8, options={"varlen": 3}), **change)
+    assert reason in loaded.operator(name).unsupported_reason(case)
+    assert (
+        loaded.operator(name).unsupported_reason(replace(case, B=1, T=6, mode="fwd", options={"varlen": 3}))
+        is None
+    )
 
 
 def test_constant_decays_are_those_of_the_papers(loaded):

@@ -8,8 +8,8 @@ import torch
 
 from linbench import Case
 from linbench.core.registry import registry
-from linbench.measure.call import Call, LaidInputs
-from linbench.measure.memory import weigh
+from linbench.measure.call import Call, InputsInLayout
+from linbench.measure.memory import measure_memory
 from linbench_impls.families.dplr.operator import DPLR
 from linbench_impls.log_linear import tree
 from linbench_impls.mlstm import forms as mlstm
@@ -56,19 +56,19 @@ def over_options():
             for value in option.allowed if not isinstance(option.default, int | str) else option.allowed[:3]:
                 options = {name: value} | ({"causal": False} if name == "padding" else {})
                 case = operator.complete(
-                    Case(1 if name == "packed" else 2, 8, 2, 4, 4, "float64", options=options)
+                    Case(1 if name == "varlen" else 2, 8, 2, 4, 4, "float64", options=options)
                 )
-                if case.options and operator.why_not(case) is None:
+                if case.options and operator.unsupported_reason(case) is None:
                     yield operator.name, options
-        if operator.why_not(Case(1, 8, 2, 4, 4)) is None:
+        if operator.unsupported_reason(Case(1, 8, 2, 4, 4)) is None:
             yield operator.name, {}
-    yield "softmax", {"causal": False, "packed": 3}
+    yield "softmax", {"causal": False, "varlen": 3}
 
 
 @pytest.mark.parametrize(("name", "options"), list(over_options()))
-def test_both_forms_of_an_oracle_agree_and_so_do_their_gradients(name, options):
+def test_both_forms_of_a_reference_agree_and_so_do_their_gradients(name, options):
     operator = registry.operator(name)
-    case = replace(drawn(name, options=options), B=1 if "packed" in options else 2, H=2)
+    case = replace(drawn(name, options=options), B=1 if "varlen" in options else 2, H=2)
     given = operator.generate(case, torch.Generator().manual_seed(case.seed))
     tensors = {key: value.double() for key, value in given.tensors.items()}
     leaves = [tensors[spec.name].requires_grad_() for spec in operator.inputs if spec.differentiable]
@@ -120,18 +120,21 @@ def test_two_halves_with_the_state_handed_over_are_the_whole(found):
         near(one, other.double(), 1e-11)
 
 
-PACKED = [
+VARLEN = [
     found
     for found in registry.implementations()
-    if found.accepts("fwd", "packed")
-    and "packed" in registry.operator(found.operator).options
-    and not found.name.endswith("/flex")  # compiles for seconds a shape: test_peers.py
-    and found.why_not(registry.operator(found.operator), Case(1, 83, 2, 8, 8, options={"packed": 3})) is None
+    if found.accepts("fwd", "varlen")
+    and "varlen" in registry.operator(found.operator).options
+    and not found.name.endswith("/flex")  # compiles for seconds a shape: test_libraries.py
+    and found.unsupported_reason(
+        registry.operator(found.operator), Case(1, 83, 2, 8, 8, options={"varlen": 3})
+    )
+    is None
 ]
 
 
-@pytest.mark.parametrize("found", PACKED, ids=lambda found: found.name)
-def test_packed_sequences_are_what_each_is_by_itself(found):
+@pytest.mark.parametrize("found", VARLEN, ids=lambda found: found.name)
+def test_varlen_sequences_are_what_each_is_by_itself(found):
     case = Case(1, 83, 2, 8, 8)
     specs = registry.operator(found.operator).inputs
     given = registry.operator(found.operator).generate(case, torch.Generator().manual_seed(0)).tensors
@@ -142,7 +145,7 @@ def test_packed_sequences_are_what_each_is_by_itself(found):
         *(given[spec.name].split(sizes, 1) if "T" in spec.axes else [given[spec.name]] * 3 for spec in specs),
         strict=True,
     )
-    whole = found(*given.values(), packed=3)
+    whole = found(*given.values(), varlen=3)
     near(whole, torch.cat([found(*some) for some in parts], 1), 1e-6)
     assert not torch.allclose(whole, found(*given.values()), rtol=1e-2)
 
@@ -150,9 +153,9 @@ def test_packed_sequences_are_what_each_is_by_itself(found):
 def chunk_forms():
     """Yield a name and, for any chunk size, a function of it that gives output and state."""
 
-    def of_rule(operator):
+    def of_parametrization(operator):
         def run(size):
-            q, k, v, g, ab = operator.rule.arguments(*by_heads(operator.name))
+            q, k, v, g, ab = operator.parametrization.arguments(*by_heads(operator.name))
             some = (q, k, v, g) if ab is None else (q, k, v, g, *ab)
             return (transition.diagonal if ab is None else transition.low_rank)(*some, None, size)
 
@@ -166,7 +169,7 @@ def chunk_forms():
 
     for operator in OURS:
         if isinstance(operator, DPLR):
-            yield operator.name, of_rule(operator)
+            yield operator.name, of_parametrization(operator)
 
     def features(size):
         q, k, v = by_heads("performer")[:3]
@@ -202,7 +205,7 @@ def test_no_result_depends_on_the_size_of_a_chunk(name, run):
 
 
 @pytest.mark.parametrize("found", FORMS, ids=lambda found: found.name)
-def test_gradients_are_those_of_the_token_by_token_oracle(found):
+def test_gradients_are_those_of_the_token_by_token_reference(found):
     operator = registry.operator(found.operator)
     case = drawn(found.name, salt=3)
     tensors = inputs(case, found.operator)
@@ -240,7 +243,7 @@ def held(found, tokens, mode):
     """Return the most bytes that one call of a form holds above its inputs."""
     operator = registry.operator(found.operator)
     case = operator.complete(Case(1, tokens, 1, 8, 8, mode=mode))
-    return weigh(Call(operator, found, case, LaidInputs(operator, case)))[0].extra_bytes
+    return measure_memory(Call(operator, found, case, InputsInLayout(operator, case)))[0].extra_bytes
 
 
 LINEAR = [found for found in FORMS if not found.name.endswith("/naive") and found.operator != "nsa"]

@@ -8,7 +8,7 @@ import pytest
 
 from linbench.core.case import Case
 from linbench.core.registry import Registry
-from linbench.measure.call import Call, LaidInputs
+from linbench.measure.call import Call, InputsInLayout
 
 TOLERANCE = 0.02
 Count = Callable[[Call], tuple[Any, float]]
@@ -26,7 +26,7 @@ def check(loaded: Registry, name: str, case: Case, count: Count, wrong_by: float
     """
     implementation = loaded.implementation(name)
     operator = loaded.operator(implementation.operator)
-    call = Call(operator, implementation, case, LaidInputs(operator, case))
+    call = Call(operator, implementation, case, InputsInLayout(operator, case))
     call.prepare()
     returned, flops = count(call)
     declared = implementation.algorithmic_flops(operator, case) * (1 + wrong_by)

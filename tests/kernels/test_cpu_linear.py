@@ -60,7 +60,7 @@ def inputs(B: int, T: int, H: int, K: int, V: int, decay: str = "none", with_sta
     return named if decays is None else named | {"log_decay": decays}
 
 
-def oracle(named: dict[str, Tensor], feature_map: str, normalize: bool) -> tuple[Tensor, State]:
+def reference(named: dict[str, Tensor], feature_map: str, normalize: bool) -> tuple[Tensor, State]:
     """The recurrence, token by token."""
     q, k, v = PHI[feature_map](named["q"]), PHI[feature_map](named["k"]), named["v"]
     (B, T, H, K), V = q.shape, v.shape[3]
@@ -90,13 +90,13 @@ def error(actual: Tensor, exact: Tensor) -> float:
 
 
 def check(named: dict[str, Tensor], feature_map: str = "elu1", normalize: bool = True) -> None:
-    """Compares outputs, state and the gradient of every input with autograd through the oracle in float64."""
+    """Compares outputs, state and the gradient of every input with autograd in float64."""
     exact = {name: x.detach().double().requires_grad_() for name, x in named.items()}
     named = {name: x.detach().requires_grad_() for name, x in named.items()}
     tensors, keywords = arguments(named)
     options = {"feature_map": feature_map, "normalize": normalize}
     o, state = linear_attention_prefill(*tensors, **keywords, **options)
-    due_o, due_state = oracle(exact, **options)
+    due_o, due_state = reference(exact, **options)
     found, due = (o, *state), (due_o, *due_state)
     upstream = [torch.randn_like(x) for x in found]
     gradients = torch.autograd.grad(found, list(named.values()), upstream)
@@ -172,7 +172,7 @@ def test_strided_inputs():
 @pytest.mark.parametrize("sizes", [(16, 24), (70, 5)])
 def test_decode_goes_on_where_prefill_ends(decay, sizes):
     named = inputs(2, 9, 3, *sizes, decay)
-    due, (due_S, due_z) = oracle({name: x.double() for name, x in named.items()}, "elu1", True)
+    due, (due_S, due_z) = reference({name: x.double() for name, x in named.items()}, "elu1", True)
     state, decays = (named["S"].clone(), named["z"].clone()), named.get("log_decay")
     for t in range(9):
         row = [named[name][:, t : t + 1] for name in "qkv"]
@@ -198,7 +198,7 @@ def test_the_gradient_of_a_decay_is_right_by_its_own_size(shift):
     named = {name: x.requires_grad_() for name, x in named.items()}
     tensors, keywords = arguments(named)
     o = linear_attention(*tensors, **keywords, feature_map="identity", normalize=False)
-    due_o, _ = oracle(exact, "identity", False)
+    due_o, _ = reference(exact, "identity", False)
     upstream = torch.randn_like(o)
     (gradient,) = torch.autograd.grad(o, named["log_decay"], upstream)
     (due,) = torch.autograd.grad(due_o, exact["log_decay"], upstream.double())
@@ -243,7 +243,7 @@ def test_gradients_of_the_state_alone():
     exact = {name: x.detach().double().requires_grad_() for name, x in named.items()}
     tensors, keywords = arguments(named)
     _, (S, _) = linear_attention_prefill(*tensors, **keywords)
-    _, (due_S, _) = oracle(exact, "elu1", True)
+    _, (due_S, _) = reference(exact, "elu1", True)
     for name in ("k", "v", "S", "log_decay"):
         (gradient,) = torch.autograd.grad(S.sum(), named[name], retain_graph=True)
         (due,) = torch.autograd.grad(due_S.sum(), exact[name], retain_graph=True)
@@ -311,7 +311,7 @@ def test_without_a_compiler_it_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("CXX", str(tmp_path / "no-such-compiler"))
     monkeypatch.setenv("LINBENCH_CACHE_DIR", str(tmp_path))
     cpp.load_library.cache_clear()
-    assert "install g++ or set CXX" in (cpp.why_not() or "")
+    assert "install g++ or set CXX" in (cpp.unsupported_reason() or "")
     with pytest.raises(NotImplementedError, match="install g\\+\\+ or set CXX"):
         cpp.load_library(calls.SOURCE, "DEFAULT")
 

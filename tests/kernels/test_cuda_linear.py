@@ -261,14 +261,14 @@ def test_segments_fill_the_device_and_no_more(blocks: int, T: int, expected: int
 @pytest.mark.parametrize(("K", "V"), [(8, 64), (64, 72), (144, 64), (0, 16)])
 def test_head_dims_not_taken(K: int, V: int) -> None:
     reason = f"the CUDA kernel was given K = {K} and V = {V}, and takes multiples of 16 from 16 to 128"
-    assert plan.why_not(K, V, float32) == reason
+    assert plan.unsupported_reason(K, V, float32) == reason
     if K:
         with pytest.raises(ValueError, match=f"^{reason}$"):
             cuda.linear_attention(*inputs(1, 2, 1, K, V, float32)[0])
 
 
 def test_dtype_not_taken() -> None:
-    reason = plan.why_not(64, 64, torch.float64)
+    reason = plan.unsupported_reason(64, 64, torch.float64)
     assert reason == "the CUDA kernel was given float64, and takes float32, float16 and bfloat16"
     with pytest.raises(ValueError, match=reason):
         cuda.linear_attention(*inputs(1, 2, 1, 64, 64, torch.float64)[0])
@@ -277,7 +277,7 @@ def test_dtype_not_taken() -> None:
 def test_all_multiples_of_16_are_taken() -> None:
     dims = range(16, 129, 16)
     for K, V, dtype in itertools.product(dims, dims, TOLERANCE):
-        assert plan.why_not(K, V, dtype) is None
+        assert plan.unsupported_reason(K, V, dtype) is None
         assert Variant(K, V, dtype, "elu1", True).stored.shared_bytes <= SHARED_LIMIT["sm_80"]
 
 

@@ -70,8 +70,8 @@ def launch_decayed(dtype: torch.dtype, size: int) -> None:
         decayed.decayed_attention_decode(q[:, :1], k[:, :1], v[:, :1], log_decay, S)
 
 
-def launch_packed(module: Any, size: int) -> None:
-    """Launches prefill and backward of three packed sequences whose tensors have no values."""
+def launch_varlen(module: Any, size: int) -> None:
+    """Launches prefill and backward of three varlen sequences whose tensors have no values."""
     new = partial(torch.zeros, device="meta", requires_grad=True)
     q, k, v = (new(1, T, H, size, dtype=bfloat16) for _ in range(3))
     S, z = new(3, H, size, size), new(3, H, size)
@@ -138,10 +138,10 @@ def test_attention_with_decay_compiles_within_registers_and_shared_memory(
 
 @pytest.mark.parametrize("size", [64, pytest.param(128, marks=pytest.mark.whole)])
 @pytest.mark.parametrize("module", [linear, decayed])
-def test_kernels_of_packed_sequences_compile_and_no_value_is_read_on_the_host(
+def test_kernels_of_varlen_sequences_compile_and_no_value_is_read_on_the_host(
     module: Any, size: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    launches = record_launches(monkeypatch, 90, lambda: launch_packed(module, size), module)
+    launches = record_launches(monkeypatch, 90, lambda: launch_varlen(module, size), module)
     assert {launch.name for launch in launches} == (LINEAR if module is linear else DECAYED) - {"decode"}
     for launch in launches:
         check(launch, 90, 0, tmp_path)

@@ -13,22 +13,22 @@ EXACT = torch.tensor([3.0, 4.0, 0.001, 0.0], dtype=torch.float64)
 
 
 def test_the_figures_of_a_known_error():
-    error = tensor_error(torch.tensor([3.0, 4.5, 0.002, 0.0]), EXACT, budget=0.2)
+    error = tensor_error(torch.tensor([3.0, 4.5, 0.002, 0.0]), EXACT, tolerance=0.2)
     gap = math.hypot(0.5, 0.001)
     assert error.rel_l2 == pytest.approx(gap / math.hypot(3, 4, 0.001), rel=1e-6)
     assert error.max_abs == pytest.approx(0.5)
     assert error.max_rel == pytest.approx(0.125)  # 0.001 lies below 1% of the root mean square
     assert error.cosine == pytest.approx((9 + 18) / (5 * math.hypot(3, 4.5)), rel=1e-5)
     assert error.nonfinite == 0
-    assert error.within_budget
-    assert not tensor_error(torch.tensor([3.0, 5.1, 0.0, 0.0]), EXACT, budget=0.2).within_budget
+    assert error.within_tolerance
+    assert not tensor_error(torch.tensor([3.0, 5.1, 0.0, 0.0]), EXACT, tolerance=0.2).within_tolerance
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_an_element_that_is_not_finite_is_counted_and_never_right(bad):
-    error = tensor_error(torch.tensor([3.0, 4.0, 0.001, bad]), EXACT, budget=1e9)
+    error = tensor_error(torch.tensor([3.0, 4.0, 0.001, bad]), EXACT, tolerance=1e9)
     assert error.nonfinite == 1
-    assert not error.within_budget
+    assert not error.within_tolerance
     assert error.rel_l2 == pytest.approx(0, abs=1e-4)
     assert all(math.isfinite(value) for value in (error.rel_l2, error.max_abs, error.max_rel, error.cosine))
     assert "1 elements that are NaN or infinite" in complaint({"o": error})
@@ -36,7 +36,7 @@ def test_an_element_that_is_not_finite_is_counted_and_never_right(bad):
 
 def test_an_exact_zero_is_compared_absolutely():
     zero = torch.zeros(4, dtype=torch.float64)
-    assert tensor_error(torch.full((4,), 1e-6), zero, budget=1).rel_l2 == pytest.approx(2e-6)
+    assert tensor_error(torch.full((4,), 1e-6), zero, tolerance=1).rel_l2 == pytest.approx(2e-6)
     tiny = torch.full((4,), 1e-9, dtype=torch.float64)
     assert tensor_error(torch.zeros(4), tiny, 1e-5).rel_l2 == pytest.approx(1)
     assert tensor_error(torch.zeros(4), tiny, 1e-5, zero_rms=1.0).rel_l2 == pytest.approx(1e-9)
@@ -59,18 +59,18 @@ def test_the_worst_tensor_is_named():
         {name: Expected(torch.tensor([1.0], dtype=torch.float64)) for name in ("o", "dq")},
         {"o": 0.01, "dq": 0.01},
     )
-    assert complaint(found) == "dq is off by 1 (relative L2); the budget is 0.01"
+    assert complaint(found) == "dq is off by 1 (relative L2); the tolerance is 0.01"
 
 
-def test_an_oracle_that_is_not_finite_is_refused():
-    with pytest.raises(ValueError, match="the oracle gave values that are not finite"):
+def test_a_reference_that_is_not_finite_is_refused():
+    with pytest.raises(ValueError, match="the reference gave values that are not finite"):
         tensor_error(torch.zeros(1), torch.tensor([math.nan], dtype=torch.float64), 1)
 
 
 @pytest.mark.parametrize(
     "index", [(...,), (slice(None), torch.tensor([0, 3])), (1, torch.tensor([2]), 0), (slice(0, 2),)]
 )
-def test_a_sample_of_the_oracle_survives_the_pipe(index, monkeypatch):
+def test_a_sample_of_the_reference_survives_the_pipe(index, monkeypatch):
     monkeypatch.setattr("linbench.measure.accuracy.SAMPLE_ELEMENTS", 5)
     output = torch.arange(60.0, dtype=torch.float64).reshape(3, 4, 5)
     line = encode_text(sampled(Expected(output[index], index, 0.5)))

@@ -10,9 +10,9 @@ from linbench import Case
 from linbench.core.implementation import Implementation
 from linbench.core.registry import registry
 from linbench.measure.accuracy import complaint, errors
-from linbench.measure.budget import budgets
-from linbench.measure.call import Call, LaidInputs
+from linbench.measure.call import Call, InputsInLayout
 from linbench.measure.hygiene import copied
+from linbench.measure.tolerance import tolerances
 
 registry.load()
 MODES = ("fwd", "fwd_bwd", "prefill", "decode")
@@ -30,7 +30,7 @@ def taken():
                     if options and not case.options:
                         continue
                     if (
-                        implementation.why_not(operator, case) is None
+                        implementation.unsupported_reason(operator, case) is None
                         and implementation.name != "acme_delta/undamped"  # wrong on purpose
                         and not implementation.name.endswith("/flex")  # compiles for seconds a shape
                     ):
@@ -38,8 +38,8 @@ def taken():
     return sampled(found)
 
 
-def bits(laid, implementation):
-    given = laid.of(implementation)
+def bits(in_layout, implementation):
+    given = in_layout.of(implementation)
     parts = [*given.tensors.values(), *(given.state or ())]
     return [part.clone().nan_to_num_(7) for part in (*parts, *filter(torch.is_tensor, [given.upstream]))]
 
@@ -47,36 +47,36 @@ def bits(laid, implementation):
 @pytest.mark.parametrize(("implementation", "case"), taken())
 def test_the_honest_are_right_for_other_inputs_and_get_theirs_back(implementation, case):
     operator = registry.operator(implementation.operator)
-    laid = LaidInputs(operator, case)
-    expected = operator.expected(case, laid.canonical)
-    call = Call(operator, implementation, case, laid)
-    before = bits(laid, implementation)
+    in_layout = InputsInLayout(operator, case)
+    expected = operator.expected(case, in_layout.canonical)
+    call = Call(operator, implementation, case, in_layout)
+    before = bits(in_layout, implementation)
     axis = call.mirror_axis
     alike = "padding" not in case.options
     assert axis == ("H" if case.H > 1 else "B" if case.B > 1 and alike else None)
     if axis is not None:
         call.prepare()
         with call.mirrored(axis):
-            assert not all(map(torch.equal, bits(laid, implementation), before))
+            assert not all(map(torch.equal, bits(in_layout, implementation), before))
             returned = copied(call())
         results = call.results(returned, axis)
-        unmirrored = complaint(errors(call.results(returned), expected, budgets(operator, case)))
+        unmirrored = complaint(errors(call.results(returned), expected, tolerances(operator, case)))
         assert unmirrored is not None
     else:
         with call.reseeded() as (other, inputs):
             call.prepare()
             results = call.results(copied(call()))
             expected = operator.expected(other, inputs)
-    assert complaint(errors(results, expected, budgets(operator, case))) is None
-    assert all(map(torch.equal, bits(laid, implementation), before))
-    assert laid.changed(implementation) is None
+    assert complaint(errors(results, expected, tolerances(operator, case))) is None
+    assert all(map(torch.equal, bits(in_layout, implementation), before))
+    assert in_layout.changed(implementation) is None
 
 
 def test_a_call_draws_the_same_numbers_whatever_was_drawn_before():
     operator = registry.operator("linear")
     case = Case(1, 4, 1, 2, 2)
     draws = Implementation("linear/draws", "linear", "BTHD", {"fwd": lambda *qkv: torch.rand_like(qkv[2])})
-    call = Call(operator, draws, case, LaidInputs(operator, case))
+    call = Call(operator, draws, case, InputsInLayout(operator, case))
     call.prepare()
     first = call()
     assert not torch.equal(call(), first)
@@ -88,16 +88,16 @@ def test_a_call_draws_the_same_numbers_whatever_was_drawn_before():
 @pytest.mark.parametrize("name", ["q", "k", "v", "upstream gradient"])
 def test_an_input_that_was_changed_is_named_and_made_again(name):
     operator, found = registry.operator("softmax"), registry.implementation("softmax/naive")
-    laid = LaidInputs(operator, Case(1, 8, 2, 4, 4, mode="fwd_bwd"))
-    given = laid.of(found)
-    before = bits(laid, found)
-    assert laid.changed(found) is None
+    in_layout = InputsInLayout(operator, Case(1, 8, 2, 4, 4, mode="fwd_bwd"))
+    given = in_layout.of(found)
+    before = bits(in_layout, found)
+    assert in_layout.changed(found) is None
     tensor = given.upstream if name == "upstream gradient" else given.tensors[name]
     tensor[0, 0, 0, 0] += 1
-    assert laid.changed(found) == name
-    laid.restore(found)
-    assert laid.changed(found) is None
-    assert all(map(torch.equal, bits(laid, found), before))
+    assert in_layout.changed(found) == name
+    in_layout.restore(found)
+    assert in_layout.changed(found) is None
+    assert all(map(torch.equal, bits(in_layout, found), before))
 
 
 def in_place(q, k, v, state):
@@ -117,13 +117,13 @@ def of_linear(mode):
     operator = registry.operator("linear")
     found = IN_PLACE if mode == "decode" else registry.implementation("linear/recurrent")
     case = operator.complete(Case(2, 8, 2, 4, 4, mode=mode))
-    laid = LaidInputs(operator, case)
-    expected = operator.expected(case, laid.canonical)
+    in_layout = InputsInLayout(operator, case)
+    expected = operator.expected(case, in_layout.canonical)
 
     def complaint_of(returned):
-        return complaint(errors(call.results(returned), expected, budgets(operator, case)))
+        return complaint(errors(call.results(returned), expected, tolerances(operator, case)))
 
-    call = Call(operator, found, case, laid)
+    call = Call(operator, found, case, in_layout)
     return call, complaint_of
 
 

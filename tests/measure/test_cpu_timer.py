@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from linbench.core.samples import Samples
-from linbench.measure.scheduling import Standing, contended, standing
+from linbench.measure.scheduling import SchedulerCounters, contended, scheduler_counters
 from linbench.measure.timers import CpuTimer
 
 
 def stood(switches=0, thread_switches=0, thread_cpu_s=0.0, thread_waited_s=0.0):
-    return Standing(switches, thread_switches, thread_cpu_s, thread_waited_s)
+    return SchedulerCounters(switches, thread_switches, thread_cpu_s, thread_waited_s)
 
 
 def test_the_cpu_timer_reads_its_clocks_around_the_call_alone():
@@ -38,10 +38,21 @@ def test_the_cpu_timer_reads_its_clocks_around_the_call_alone():
         return returned + 1
 
     timer = CpuTimer(
-        told("clock", 1_000, 5_000), told("process", 2_000, 9_000), told("standing", stood(3), stood(5))
+        told("clock", 1_000, 5_000),
+        told("process", 2_000, 9_000),
+        told("scheduler_counters", stood(3), stood(5)),
     )
     samples, returned = timer.bind(call)(keep)
-    assert events == ["standing", "process", "clock", "call", "clock", "process", "keep", "standing"]
+    assert events == [
+        "scheduler_counters",
+        "process",
+        "clock",
+        "call",
+        "clock",
+        "process",
+        "keep",
+        "scheduler_counters",
+    ]
     assert returned == 2
     assert samples == Samples(
         (pytest.approx(4e-6),), cpu_s=(pytest.approx(7e-6),), switches=(2,), contended=(0,)
@@ -79,11 +90,11 @@ def test_contended_is_switched_out_and_waiting(after, wall_s, due):
 
 
 def test_a_kernel_without_schedstat_tells_no_waiting(tmp_path):
-    assert standing(tmp_path / "none").thread_waited_s is None
+    assert scheduler_counters(tmp_path / "none").thread_waited_s is None
     (tmp_path / "empty").write_text("")
-    assert standing(tmp_path / "empty").thread_waited_s is None
+    assert scheduler_counters(tmp_path / "empty").thread_waited_s is None
     (tmp_path / "one").write_text("7 2000000000 3\n")
-    assert standing(tmp_path / "one").thread_waited_s == pytest.approx(2)
+    assert scheduler_counters(tmp_path / "one").thread_waited_s == pytest.approx(2)
 
 
 @pytest.mark.serial  # it shares a processor with a hog

@@ -9,8 +9,8 @@ from linbench.core.measurement import Status
 from linbench.core.registry import registry
 from linbench.core.samples import Samples
 from linbench.execution.failure import failure
-from linbench.execution.messages import Failed
-from linbench.measure.call import Call, LaidInputs
+from linbench.execution.messages import Failure
+from linbench.measure.call import Call, InputsInLayout
 from linbench.measure.timers import (
     REPLAYS,
     CannotCapture,
@@ -135,7 +135,7 @@ def test_a_call_that_cannot_be_captured_gives_no_time_and_names_the_timer(timer,
     with pytest.raises(CannotCapture, match=said) as caught:
         timer(device).bind(kind(device))
     status = Status.OOM if kind is Poor else Status.UNSUPPORTED
-    assert failure(caught.value) == Failed(status, str(caught.value))
+    assert failure(caught.value) == Failure(status, str(caught.value))
 
 
 @pytest.mark.gpu
@@ -152,6 +152,6 @@ def test_a_call_that_waits_for_a_cuda_device_is_not_captured(timer):
             returned.sum().item()
             return returned
 
-    call = Waiting(operator, implementation, case, LaidInputs(operator, case))
+    call = Waiting(operator, implementation, case, InputsInLayout(operator, case))
     with pytest.raises(CannotCapture, match=f"{timer} cannot capture the call"):
         timer_for(timer, "cuda").bind(call)

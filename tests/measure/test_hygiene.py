@@ -10,9 +10,9 @@ import torch
 from linbench import Case
 from linbench.core.implementation import Implementation
 from linbench.core.registry import registry
-from linbench.measure.call import Call, LaidInputs
+from linbench.measure.call import Call, InputsInLayout
 from linbench.measure.hygiene import LEAK_CALLS, copied, leak, put_back, same_bits, settings, shared
-from linbench.measure.memory import weigh
+from linbench.measure.memory import measure_memory
 
 registry.load()
 
@@ -105,7 +105,7 @@ def kept_by(function):
     """Return the bytes that a call of this function leaves allocated."""
     operator, case = registry.operator("linear"), Case(1, 2, 1, 2, 2)
     implementation = Implementation("linear/x", "linear", "BTHD", {"fwd": lambda *_: function()})
-    return weigh(Call(operator, implementation, case, LaidInputs(operator, case)))[1]
+    return measure_memory(Call(operator, implementation, case, InputsInLayout(operator, case)))[1]
 
 
 def test_the_memory_that_a_call_leaves_is_weighed():

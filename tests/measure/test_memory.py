@@ -8,8 +8,8 @@ import torch
 from linbench import Case
 from linbench.core.implementation import Implementation
 from linbench.core.registry import registry
-from linbench.measure.call import Call, LaidInputs
-from linbench.measure.memory import weigh, weigh_resident
+from linbench.measure.call import Call, InputsInLayout
+from linbench.measure.memory import measure_memory, measure_resident_memory
 
 registry.load()
 MIB = 2**20
@@ -24,7 +24,7 @@ def allocate(mebibytes):
 def call_of(function, case=CASE):
     operator = registry.operator("linear")
     implementation = Implementation("linear/x", "linear", "BTHD", {"fwd": function})
-    return Call(operator, implementation, case, LaidInputs(operator, case))
+    return Call(operator, implementation, case, InputsInLayout(operator, case))
 
 
 def peak_of_three(q, k, v):
@@ -45,7 +45,7 @@ def takes_all(q, k, v):
 )
 def test_the_peak_of_a_known_allocation(meter, function, mebibytes):
     call = call_of(function)
-    found = weigh_resident(call) if meter == "rss" else weigh(call)[0]
+    found = measure_resident_memory(call) if meter == "rss" else measure_memory(call)[0]
     assert found.meter == meter
     assert found.extra_bytes == pytest.approx(mebibytes * MIB, rel=0.05)
     assert found.peak_bytes == found.extra_bytes + INPUT_BYTES
@@ -60,7 +60,7 @@ def test_what_is_released_is_not_counted_twice():
         allocate(8)
         return v + 1
 
-    assert weigh(call_of(twice))[0].extra_bytes == pytest.approx(8 * MIB, rel=0.05)
+    assert measure_memory(call_of(twice))[0].extra_bytes == pytest.approx(8 * MIB, rel=0.05)
 
 
 def test_the_allocator_is_exact():
@@ -68,7 +68,7 @@ def test_the_allocator_is_exact():
         torch.empty(12345, dtype=torch.uint8)
         return torch.empty(v.shape)
 
-    assert weigh(call_of(odd))[0].extra_bytes == MIB
+    assert measure_memory(call_of(odd))[0].extra_bytes == MIB
 
 
 class Keeps(torch.autograd.Function):
@@ -91,7 +91,7 @@ def test_what_forward_keeps_for_backward_is_told_from_outputs_and_workspace():
     def keeps(q, k, v):
         return Keeps.apply(v) + 2 * q + 3 * k
 
-    found = weigh(call_of(keeps, Case(1, 2048, 4, 32, 32, mode="fwd_bwd")))[0]
+    found = measure_memory(call_of(keeps, Case(1, 2048, 4, 32, 32, mode="fwd_bwd")))[0]
     assert found.saved_bytes == pytest.approx(8 * MIB, rel=0.05)
     assert found.output_bytes == 4 * MIB  # o, dq, dk and dv
     assert found.extra_bytes == found.output_bytes + found.saved_bytes + found.workspace_bytes
@@ -101,11 +101,13 @@ def test_a_state_is_counted_where_one_is_carried():
     operator, found = registry.operator("linear"), registry.implementation("linear/chunk")
     for mode, due in (("fwd", 0), ("prefill", 4 * 4 * (32 * 32 + 32)), ("decode", 4 * 4 * (32 * 32 + 32))):
         case = Case(1, 64, 4, 32, 32, mode=mode)
-        assert weigh(Call(operator, found, case, LaidInputs(operator, case)))[0].state_bytes == due
+        assert (
+            measure_memory(Call(operator, found, case, InputsInLayout(operator, case)))[0].state_bytes == due
+        )
 
 
 def test_an_input_that_comes_back_is_no_output():
-    assert weigh(call_of(lambda q, k, v: v))[0].output_bytes == 0
+    assert measure_memory(call_of(lambda q, k, v: v))[0].output_bytes == 0
 
 
 LONG = """

@@ -60,8 +60,8 @@ class Telling(Scripted):
         return {"cpu_s": (10.0 * n,), "switches": (n,), "kernels_s": (100.0 * n,), "enqueue_s": (0.5 * n,)}
 
 
-def turn_of(call, budget_s=10.0, max_samples=1000):
-    return take_turn(call, call, budget_s, max_samples, call.times[0], clock=call.clock)
+def turn_of(call, duration_s=10.0, max_samples=1000):
+    return take_turn(call, call, duration_s, max_samples, call.times[0], clock=call.clock)
 
 
 def test_warm_up_ends_when_two_windows_agree():
@@ -89,7 +89,7 @@ def test_warm_up_stops_at_its_cap():
     assert call.n == 1
 
 
-def test_a_turn_spends_its_budget():
+def test_a_turn_spends_its_tolerance():
     call = Scripted(Clock(), 1)
     samples, last = turn_of(call)
     assert samples.time_s == (1,) * 10
@@ -102,19 +102,19 @@ def test_a_turn_takes_one_sample_at_least_and_no_more_than_it_may():
     assert len(turn_of(Scripted(Clock(), 0.001), max_samples=7)[0]) == 7
 
 
-def test_what_a_timer_makes_first_spends_no_budget():
+def test_what_a_timer_makes_first_spends_no_time():
     assert turn_of(Scripted(Clock(), 1, bind_s=1000))[0].time_s == (1,) * 10
 
 
 def test_disturbed_samples_are_marked():
-    samples, _ = turn_of(Scripted(Clock(), 1, 6, 1, 1, 1), budget_s=20)
+    samples, _ = turn_of(Scripted(Clock(), 1, 6, 1, 1, 1), duration_s=20)
     assert samples.time_s[:4] == (1, 6, 1, 1)
     assert samples.contended == (0, 1, *[0] * (len(samples) - 2))
     assert samples.contended_share == 1 / len(samples)
 
 
 def test_what_each_sample_tells_stands_beside_its_time():
-    samples, _ = turn_of(Telling(Clock(), 1, 2, 3), budget_s=6)
+    samples, _ = turn_of(Telling(Clock(), 1, 2, 3), duration_s=6)
     assert samples == Samples(
         time_s=(1, 2, 3),
         cpu_s=(10, 20, 30),
@@ -126,7 +126,7 @@ def test_what_each_sample_tells_stands_beside_its_time():
 
 
 def test_what_a_timer_does_not_tell_is_left_empty():
-    samples, _ = turn_of(Scripted(Clock(), 1), budget_s=3)
+    samples, _ = turn_of(Scripted(Clock(), 1), duration_s=3)
     assert samples == Samples((1, 1, 1), contended=(0, 0, 0))
 
 
@@ -137,7 +137,7 @@ def test_only_the_last_result_is_copied_and_it_is_the_last():
     assert last.tolist() == [5, 5]
 
 
-def test_a_call_known_to_be_longer_than_the_budget_is_copied_at_once():
+def test_a_call_known_to_be_longer_than_the_time_limit_is_copied_at_once():
     call = Scripted(Clock(), 20)
     assert turn_of(call, 5)[0].time_s == (20,)
     assert call.kept == [True]

@@ -12,7 +12,7 @@ from linbench.core.errors import UsageError
 from linbench.core.registry import registry
 from linbench.core.timer import DEFAULT_TIMER, TIMERS, timer_name
 from linbench.measure.accuracy import complaint, errors
-from linbench.measure.call import Call, LaidInputs
+from linbench.measure.call import Call, InputsInLayout
 from linbench.measure.hygiene import copied
 from linbench.measure.timers import CUDA_TIMERS, CannotTime, CpuTimer, overhead, timer_for
 
@@ -72,8 +72,8 @@ def test_every_timer_of_a_cuda_device_times_a_right_result(timer, mode):
     registry.load()
     operator, implementation = registry.operator("linear"), registry.implementation("linear/chunk")
     case = operator.complete(Case(2, 1024, 8, 64, 64, "float32", mode, "cuda"))
-    laid = LaidInputs(operator, case)
-    call = Call(operator, implementation, case, laid)
+    in_layout = InputsInLayout(operator, case)
+    call = Call(operator, implementation, case, in_layout)
     taken = timer_for(timer, "cuda")
     if timer == "cuda_graph_hot" and mode == "decode":
         with pytest.raises(CannotTime, match="use cuda_graph_cold"):
@@ -86,5 +86,5 @@ def test_every_timer_of_a_cuda_device_times_a_right_result(timer, mode):
         assert 0 < samples.time_s[0] < 1
         assert 0 < samples.enqueue_s[0] < 1
         assert len(samples.kernels_s) == (timer == "cupti")
-    expected = operator.expected(case, laid.canonical)
-    assert complaint(errors(call.results(returned), expected, operator.budget["float32"])) is None
+    expected = operator.expected(case, in_layout.canonical)
+    assert complaint(errors(call.results(returned), expected, operator.tolerance["float32"])) is None

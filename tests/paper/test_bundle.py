@@ -13,8 +13,8 @@ from linbench.core.errors import UsageError
 from linbench.core.grid import grid_names, load_grid
 from linbench.core.measurement import Status
 from linbench.core.plan import Settings
-from linbench.paper.again import grid_toml, rerun_script, rerun_words
 from linbench.paper.bundle import write_bundle
+from linbench.paper.rerun import grid_toml, rerun_arguments, rerun_script
 
 SMALL = run_of(row(name, cost * t, T=t, mode=mode) for name, cost in (("a/x", 1e-6), ("b/y", 2e-6))
                for t in (512, 1024) for mode in ("fwd", "decode"))  # fmt: skip
@@ -130,7 +130,7 @@ def test_a_grid_comes_back_from_its_file(tmp_path, name):
 
 def test_the_script_asks_for_the_selection_and_the_settings():
     settings = Settings("cpu", False, 2, 0.005, 0.2, 0.4, 30, 1e-3, 2**30)
-    words = rerun_words(run_of([], plan=replace(PLAN, settings=settings, plugins=("/x/mine.py",))))
+    words = rerun_arguments(run_of([], plan=replace(PLAN, settings=settings, plugins=("/x/mine.py",))))
     assert words == shlex.split(
         "linbench run --grid grid.toml --impl linear/chunk,softmax/flash --device cpu --plugin /x/mine.py "
         "--timer cpu --processes 2 --precision 0.5% --min-time 0.2s --max-time 0.4s --samples 30 "
@@ -152,7 +152,7 @@ def test_no_word_of_a_command_is_run_by_the_shell(tmp_path):
     subprocess.run(["sh", str(script), "--dry-run"], cwd=tmp_path, env={"PATH": path}, check=True)
     assert not list(tmp_path.rglob("pwned"))
     given = (script.parent / "words").read_bytes().decode().split("\0")[:-1]
-    assert given == [*rerun_words(run_of([], plan=plan))[1:], "--dry-run"]
+    assert given == [*rerun_arguments(run_of([], plan=plan))[1:], "--dry-run"]
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 
 from linbench.core.case import MODES, Case
 from linbench.core.registry import registry
-from linbench.measure.call import Call, LaidInputs
+from linbench.measure.call import Call, InputsInLayout
 from linbench.profiling import plain
-from linbench.profiling.record import record
+from linbench.profiling.torch_profiler import profile_call
 
 LOOKS = 10
 ENOUGH, TOO_MUCH = 0.95, 1.01
@@ -23,12 +23,12 @@ def cases_of(implementation):
     operator = registry.operator(implementation.operator)
     tokens = 16 if implementation.name.endswith("/recurrent") else 128  # it makes some calls a token
     cases = (operator.complete(Case(1, tokens, 2, 32, 32, mode=mode)) for mode in MODES)
-    return [case for case in cases if implementation.why_not(operator, case) is None]
+    return [case for case in cases if implementation.unsupported_reason(operator, case) is None]
 
 
 def call_of(implementation, case):
     operator = registry.operator(implementation.operator)
-    return Call(operator, implementation, case, LaidInputs(operator, case))
+    return Call(operator, implementation, case, InputsInLayout(operator, case))
 
 
 def main(names):
@@ -39,7 +39,7 @@ def main(names):
             for case in cases_of(implementation):
                 shares = []
                 while len(shares) < LOOKS and not ENOUGH <= max(shares, default=0.0) <= TOO_MUCH:
-                    found = record(call_of(implementation, case), Path(folder) / "trace.json")
+                    found = profile_call(call_of(implementation, case), Path(folder) / "trace.json")
                     shares.append(found.accounted)
                 if not ENOUGH <= max(shares) <= TOO_MUCH:
                     sys.exit(f"{implementation.name} {case.mode} is accounted for by {shares}")

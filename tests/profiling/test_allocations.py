@@ -10,8 +10,8 @@ from linbench.core.case import Case
 from linbench.core.codec import decode, encode
 from linbench.core.measurement import Status
 from linbench.core.profile import Profile
-from linbench.measure.call import Call, LaidInputs
-from linbench.measure.memory import weigh
+from linbench.measure.call import Call, InputsInLayout
+from linbench.measure.memory import measure_memory
 from linbench.profiling.allocations import allocations
 from linbench.profiling.timeline import KINDS, Step, Timeline, levels, timeline
 from linbench.report.memory_page import areas, render
@@ -50,8 +50,8 @@ def test_levels_are_what_stands_and_the_peak_is_among_them():
     walked = levels(found, 3)
     assert [sum(level.values()) for _, level in walked] == [100, 170, 170, 70]
     for time_s, level in walked:
-        standing = found.alive(time_s)
-        assert level == {kind: sum(one.bytes for one in standing if one.kind == kind) for kind in KINDS}
+        blocks = found.alive(time_s)
+        assert level == {kind: sum(one.bytes for one in blocks if one.kind == kind) for kind in KINDS}
 
 
 def test_a_call_without_allocations():
@@ -63,16 +63,16 @@ def test_a_call_without_allocations():
 def test_the_peak_is_what_rows_say_it_is(loaded, mode):
     implementation = loaded.implementation("linear/chunk")
     operator, case = loaded.operator("linear"), Case(1, 128, 2, 32, 32, mode=mode)
-    call = Call(operator, implementation, case, LaidInputs(operator, case))
+    call = Call(operator, implementation, case, InputsInLayout(operator, case))
     found = allocations(call)
-    weighed, _ = weigh(call)
+    memory, _ = measure_memory(call)
     peak = found.peak()
-    assert peak["peak"] == weighed.extra_bytes
+    assert peak["peak"] == memory.extra_bytes
     assert sum(peak[kind] for kind in KINDS) == peak["peak"]
     left = [one for one in found.blocks if one.end_s is None]
     end = {kind: sum(one.bytes for one in left if one.kind == kind) for kind in KINDS}
     assert end["outputs"] > 0
-    assert end["outputs"] + end["state"] == weighed.output_bytes
+    assert end["outputs"] + end["state"] == memory.output_bytes
     assert (peak["saved"] > 0) == (mode == "fwd_bwd")
     assert (end["state"] > 0) == (mode in ("prefill", "decode"))
     operators = {one.operator for one in found.blocks}

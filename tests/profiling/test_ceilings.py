@@ -11,7 +11,7 @@ from linbench.core.environment import NO_CEILINGS, Machine
 from linbench.core.errors import EnvironmentRefused, UsageError
 from linbench.core.grid import typed_axes
 from linbench.core.plan import Settings
-from linbench.profiling import ceiling, extremes, session, single
+from linbench.profiling import ceiling, peaks, session, single
 from linbench.profiling.ceiling import keep, kept
 from linbench.profiling.session import find_ceilings
 
@@ -40,27 +40,27 @@ def caches(tmp_path, monkeypatch):
         index.mkdir()
         for name, text in (("type", kind), ("level", level), ("size", size), ("shared_cpu_list", shared)):
             (index / name).write_text(f"{text}\n", encoding="ascii")
-    monkeypatch.setattr(extremes, "CACHES", tmp_path)
+    monkeypatch.setattr(peaks, "CACHES", tmp_path)
 
 
 @pytest.mark.usefixtures("caches")
 def test_a_working_set_is_half_of_what_a_thread_has_of_a_cache():
     sizes = {"L1": 16 << 10, "L2": 512 << 10, "L3": 4 << 20, "memory": 128 << 20}
-    assert extremes.working_sets(8) == sizes
-    assert extremes.working_sets(2) == sizes | {"L3": 8 << 20}
+    assert peaks.working_sets(8) == sizes
+    assert peaks.working_sets(2) == sizes | {"L3": 8 << 20}
 
 
 def test_where_the_caches_are_not_known_only_memory_is_copied(tmp_path, monkeypatch):
-    monkeypatch.setattr(extremes, "CACHES", tmp_path)
-    assert extremes.working_sets(2) == {"memory": 2**27}
+    monkeypatch.setattr(peaks, "CACHES", tmp_path)
+    assert peaks.working_sets(2) == {"memory": 2**27}
 
 
 @pytest.mark.usefixtures("caches")
 def test_every_ceiling_is_measured(monkeypatch):
-    monkeypatch.setattr(extremes, "CPU_SIDE", 64)
-    monkeypatch.setattr(extremes, "LEAST_MEMORY_BYTES", 2**22)
-    monkeypatch.setattr(extremes, "COPIED_S", 0.001)
-    found = list(extremes.measured("cpu"))
+    monkeypatch.setattr(peaks, "CPU_SIDE", 64)
+    monkeypatch.setattr(peaks, "LEAST_MEMORY_BYTES", 2**22)
+    monkeypatch.setattr(peaks, "COPIED_S", 0.001)
+    found = list(peaks.measured("cpu"))
     names = {one.name for one in found}
     assert names >= {"copy.L1", "copy.L2", "copy.L3", "copy.memory", "matmul.float32", "dispatch", "timer"}
     for one in found:
@@ -72,15 +72,15 @@ def test_every_ceiling_is_measured(monkeypatch):
 
 
 def test_a_cache_holds_twice_what_every_thread_copies_and_the_memory_whatever_there_is():
-    assert [extremes._copy("L2", 4096, threads).holds_bytes for threads in (1, 2)] == [8192, 16384]
-    assert extremes._copy("memory", 4096, 2).holds_bytes is None
+    assert [peaks._copy("L2", 4096, threads).holds_bytes for threads in (1, 2)] == [8192, 16384]
+    assert peaks._copy("memory", 4096, 2).holds_bytes is None
 
 
 @pytest.mark.serial  # it compares real times
 def test_the_copy_reads_and_writes_what_it_says():
-    found = extremes._copy("L1", 4096, 1)
+    found = peaks._copy("L1", 4096, 1)
     assert "numpy.copyto of 2048 bytes" in found.command
-    slower = extremes._copy("memory", 2**26, 1)
+    slower = peaks._copy("memory", 2**26, 1)
     assert found.best > slower.best
 
 

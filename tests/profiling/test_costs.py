@@ -8,7 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_backward_flop, sdpa_flop
 
 from linbench.core.case import MODES, Case
-from linbench.measure.call import Call, LaidInputs
+from linbench.measure.call import Call, InputsInLayout
 
 TOLERANCE = 0.02
 K, V = 40, 72  # unlike a chunk, a block, a window and each other, so that a state is known by its shape
@@ -104,12 +104,12 @@ def cases_of(operator, found, options=({},)):
         for chosen in options:
             tokens = STEPS if "recurrent" in found.name else TOKENS
             case = Case(BATCH, tokens, 2, K, V, mode=mode, options=chosen)
-            if found.why_not(operator, case) is None:
+            if found.unsupported_reason(operator, case) is None:
                 yield case
 
 
 def call_of(operator, found, case):
-    return Call(operator, found, case, LaidInputs(operator, case))
+    return Call(operator, found, case, InputsInLayout(operator, case))
 
 
 def declared_and_counted(operator, found, case):
@@ -149,7 +149,7 @@ def test_what_is_short_of_a_chunk_is_declared_as_the_whole_chunk_that_is_compute
             continue
         for tokens, options in ((16, {}), (40, {"initial_state": True}), (65, {})):
             case = Case(BATCH, tokens, 1, K, V, mode="fwd_bwd", options=options)
-            if options.keys() - operator.options or found.why_not(operator, case):
+            if options.keys() - operator.options or found.unsupported_reason(operator, case):
                 continue
             declared, count = declared_and_counted(operator, found, case)
             if declared != pytest.approx(count, rel=TOLERANCE):
@@ -197,7 +197,7 @@ def test_no_form_does_less_than_the_least(loaded):
             for tokens in (1, 16, 65, 512, 4096):
                 for sizes in ((64, 64), (16, 128), (128, 16)):
                     case = Case(2, tokens, 2, *sizes, mode=mode)
-                    if found.flops is None or found.why_not(operator, case) is not None:
+                    if found.flops is None or found.unsupported_reason(operator, case) is not None:
                         continue
                     least = operator.cost(case).flops
                     if found.flops(case) < least * (1 - TOLERANCE):
@@ -225,7 +225,11 @@ def test_the_fewest_bytes_are_those_of_the_tensors_that_come_and_go(loaded):
             for options in ({}, {"initial_state": True}, {"group": 2}, {"cache": False}):
                 case = Case(2, 40, 2, 32, 16, "bfloat16", mode=mode, options=options)
                 key = (operator.name, mode, str(options))
-                if key in seen or options.keys() - operator.options or found.why_not(operator, case):
+                if (
+                    key in seen
+                    or options.keys() - operator.options
+                    or found.unsupported_reason(operator, case)
+                ):
                     continue
                 seen.add(key)
                 due = moved(call_of(operator, found, case))

@@ -23,14 +23,14 @@ from linbench.core.measurement import Status
 from linbench.core.profile import Kind, Profile
 from linbench.core.registry import registry
 from linbench.execution.schedule import Job
-from linbench.measure.call import Call, LaidInputs
+from linbench.measure.call import Call, InputsInLayout
 from linbench.profiling import plain, session
 from linbench.profiling.artifact import Artifacts
 from linbench.profiling.ranges import in_ranges, ranges
-from linbench.profiling.record import EMPTY, edges_s, kind_of, record
 from linbench.profiling.session import profile
 from linbench.profiling.span import Span
 from linbench.profiling.timeline import Timeline
+from linbench.profiling.torch_profiler import EMPTY, edges_s, kind_of, profile_call
 from linbench.store.profiles import Profiles
 
 OURS = ("linear", "retention", "lightning", "simple_gla", "softmax")
@@ -50,7 +50,7 @@ def call_of(loaded, name, **more):
     implementation = loaded.implementation(name)
     operator = loaded.operator(implementation.operator)
     case = Case(**{"B": 1, "T": 512, "H": 2, "K": 32, "V": 32, **more})
-    return Call(operator, implementation, case, LaidInputs(operator, case))
+    return Call(operator, implementation, case, InputsInLayout(operator, case))
 
 
 def ours(loaded):
@@ -85,7 +85,7 @@ def test_what_a_range_takes_outside_of_it_is_the_median_of_empty_ones():
 
 @pytest.mark.usefixtures("one_thread")
 def test_lines_are_what_the_call_does(loaded, tmp_path):
-    found = record(call_of(loaded, "linear/naive", mode="fwd_bwd"), tmp_path / "trace.json.gz")
+    found = profile_call(call_of(loaded, "linear/naive", mode="fwd_bwd"), tmp_path / "trace.json.gz")
     (product,) = (line for line in found.lines if (line.phase, line.name) == ("fwd", "aten::bmm"))
     assert product.calls == 2
     assert product.flops == 2 * 2 * 512**2 * (32 + 32)

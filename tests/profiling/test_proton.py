@@ -7,7 +7,7 @@ import pytest
 
 from linbench.core.case import Case
 from linbench.core.profile import Kind
-from linbench.measure.call import Call, LaidInputs
+from linbench.measure.call import Call, InputsInLayout
 
 proton = pytest.importorskip("linbench.profiling.proton", reason="triton is not installed")
 
@@ -95,7 +95,7 @@ def test_each_phase_has_a_session_that_is_active_in_it_alone(loaded, tmp_path, m
     operator, implementation = loaded.operator("linear"), loaded.implementation("linear/naive")
     case = Case(1, 16, 2, 8, 8, mode="fwd_bwd")
     file = tmp_path / "proton.json.gz"
-    call = Call(operator, implementation, case, LaidInputs(operator, case))
+    call = Call(operator, implementation, case, InputsInLayout(operator, case))
     found = proton.record_kernels(call, file)
     assert sessions.history == [[0], [1]] * 3
     assert sessions.active == set()

@@ -39,7 +39,7 @@ def browser():
 
 
 @dataclass
-class Opened:
+class OpenPage:
     """A page in a browser, with whatever it complained of and whatever it asked the network for."""
 
     page: object
@@ -87,12 +87,12 @@ def open_page(browser, tmp_path_factory):
     """Open HTML in a fresh context of the browser."""
     contexts = []
 
-    def opened(html, width=1280, scheme="light"):
+    def report_page(html, width=1280, scheme="light"):
         path = tmp_path_factory.mktemp("page") / "report.html"
         path.write_text(html, encoding="utf-8")
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         contexts.append(context)
-        result = Opened(context.new_page())
+        result = OpenPage(context.new_page())
         result.page.on("console", lambda message: result.complaints.append(f"{message.type}: {message.text}"))
         result.page.on("pageerror", lambda error: result.complaints.append(str(error)))
         result.page.on("request", lambda request: result.requests.append(request.url))
@@ -104,7 +104,7 @@ def open_page(browser, tmp_path_factory):
         result.page.wait_for_selector("html[data-ready]", state="attached")
         return result
 
-    yield opened
+    yield report_page
     for context in contexts:
         context.close()
 

@@ -2,17 +2,17 @@
 
 import re
 
-from linbench.text.script import unpacked
+from linbench.text.script import decompressed
 
 
-def packed(html, element="data"):
+def compressed(html, element="data"):
     """Return what stands in an element of a page, as it stands there."""
     return re.search(rf'<script type="application/gzip" id="{element}">(.*?)</script>', html, re.DOTALL)[1]
 
 
 def embedded(html, element="data"):
     """Return the data in an element of a page."""
-    return unpacked(packed(html, element))
+    return decompressed(compressed(html, element))
 
 
 def dense(html):

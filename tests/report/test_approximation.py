@@ -14,13 +14,13 @@ def rows():
 
 @pytest.mark.browser
 def test_an_approximation_is_drawn_and_listed_beside_the_numerical_error(open_page):
-    opened = open_page(render(run_of(rows())))
-    (line,) = opened.figure("approximation")
+    report_page = open_page(render(run_of(rows())))
+    (line,) = report_page.figure("approximation")
     assert (line["name"], line["y"]) == ("performer/chunk", [0.125, 0.0625])
-    assert "it approximates nothing" in opened.page.text_content("#figure-approximation .missing")
-    listed = opened.rows()
+    assert "it approximates nothing" in report_page.page.text_content("#figure-approximation .missing")
+    listed = report_page.rows()
     assert ["approximation 0.125" in text for text in listed] == [True, False, False, False]
-    assert opened.complaints == []
+    assert report_page.complaints == []
 
 
 def test_without_one_there_is_no_such_figure():

@@ -12,15 +12,17 @@ from linbench.core.run import Run
 from linbench.report.history import MOST_CHARTS, history
 from linbench.report.page import render
 from linbench.statistics.change_points import Change
-from linbench.store.store import Past
+from linbench.store.store import HistoryPoint
 
 RUN = Run("r5", "2026-11-22T00:00:00+00:00", None, BARE, BARE_PLAN)
 
 
 def series(values, T=64, changes=()):
     case = Case(1, T, 2, 16, 16)
-    pasts = tuple(Past(f"r{n}", "", BARE, "linear/<b>", case, "cpu", v, 2.0) for n, v in enumerate(values))
-    return Series("linear/<b>", case, "CPU A, 2 cores", "cpu", pasts, tuple(changes))
+    points = tuple(
+        HistoryPoint(f"r{n}", "", BARE, "linear/<b>", case, "cpu", v, 2.0) for n, v in enumerate(values)
+    )
+    return Series("linear/<b>", case, "CPU A, 2 cores", "cpu", points, tuple(changes))
 
 
 def test_a_chart_ends_with_the_run_and_says_how_it_stands():
@@ -36,7 +38,7 @@ def test_a_chart_ends_with_the_run_and_says_how_it_stands():
     assert [dot.baseline for dot in chart.dots] == [False, False, True, False, False, False]
     assert (chart.dots[0].y, chart.dots[5].y) == (66, 6)
     assert [dot.x for dot in chart.dots] == pytest.approx([6 + 308 * n / 5 for n in range(6)], abs=0.1)
-    assert chart.dots[2].text == "r2 nightly: 1.02 s, 0.51 of the anchor"
+    assert chart.dots[2].text == "r2 nightly: 1.02 s, 0.51 of the calibration op"
 
 
 def test_a_change_is_a_line_between_two_runs():
@@ -48,7 +50,7 @@ def test_a_change_is_a_line_between_two_runs():
 def test_what_the_run_is_not_in_or_has_no_earlier_run_has_no_chart():
     assert history(RUN, [series([1.0] * 5)], {}).charts == ()
     only = series([1.0] * 6)
-    only = Series(only.implementation, only.case, only.machine, only.timer, only.pasts[5:], ())
+    only = Series(only.implementation, only.case, only.machine, only.timer, only.points[5:], ())
     assert history(RUN, [only], {}).charts == ()
 
 

@@ -59,7 +59,7 @@ def test_one_operator_alone_needs_no_line():
 
 
 @pytest.fixture(scope="module")
-def opened(open_page):
+def report_page(open_page):
     return open_page(render(run_of(rows()), operators=[Linear()]))
 
 
@@ -67,27 +67,27 @@ def opened(open_page):
 class TestLines:
     """Which lines the figures show."""
 
-    def lines(self, opened):
-        return {trace["name"].removesuffix(" failed") for trace in opened.figure("time")}
+    def lines(self, report_page):
+        return {trace["name"].removesuffix(" failed") for trace in report_page.figure("time")}
 
-    def legend(self, opened):
-        labels = opened.page.locator(".legend label:visible")
+    def legend(self, report_page):
+        labels = report_page.page.locator(".legend label:visible")
         return {text.strip() for text in labels.all_inner_texts()}
 
-    def test_many_implementations_begin_with_one_an_operator(self, opened):
-        assert self.lines(opened) == self.legend(opened) == {"linear/chunk", "softmax/form0"}
+    def test_many_implementations_begin_with_one_an_operator(self, report_page):
+        assert self.lines(report_page) == self.legend(report_page) == {"linear/chunk", "softmax/form0"}
 
-    def test_the_implementations_of_one_operator(self, opened):
-        opened.page.select_option("#lines", "of linear")
-        assert self.lines(opened) == self.legend(opened) == {"linear/chunk", "linear/naive"}
+    def test_the_implementations_of_one_operator(self, report_page):
+        report_page.page.select_option("#lines", "of linear")
+        assert self.lines(report_page) == self.legend(report_page) == {"linear/chunk", "linear/naive"}
 
-    def test_all_of_them_less_one_that_is_unticked(self, opened):
-        opened.page.select_option("#lines", "every")
-        assert len(self.lines(opened)) == len(self.legend(opened)) == MANY + 3
-        opened.page.locator(".legend label", has_text="linear/naive").locator("input").uncheck()
-        assert "linear/naive" not in self.lines(opened)
-        assert "linear/naive" in self.legend(opened)
-        assert opened.complaints == []
+    def test_all_of_them_less_one_that_is_unticked(self, report_page):
+        report_page.page.select_option("#lines", "every")
+        assert len(self.lines(report_page)) == len(self.legend(report_page)) == MANY + 3
+        report_page.page.locator(".legend label", has_text="linear/naive").locator("input").uncheck()
+        assert "linear/naive" not in self.lines(report_page)
+        assert "linear/naive" in self.legend(report_page)
+        assert report_page.complaints == []
 
     def test_speedups_are_over_the_chosen_and_the_fastest_of_each_operator_where_there_are_many(self):
         names = [f"o{number // 3}/{number % 3}" for number in range(3 * MOST_BASELINES // 2)]

@@ -6,24 +6,24 @@ from xml.etree import ElementTree
 
 import pytest
 
-from linbench.compare.suite import Compared
-from linbench.compare.turns import Comparison, Studied
+from linbench.compare.suite import ComparisonResult
+from linbench.compare.turns import Comparison, FullCheckResult
 from linbench.core.case import Case
 from linbench.core.measurement import Memory, Status
 from linbench.execution.schedule import Job
 from linbench.report import gate
-from linbench.statistics.looks import Answer, Verdict
+from linbench.statistics.decision import Answer, Decision
 
 HOSTILE = "x|y</code><img src=x onerror=alert(1)>`[a](http://b) www.c @team\n::error::\x1b[31m&]]>\ud800%0A"
 
 
 def compared(name="linear/x", answer=Answer.SAME, effect=0.0, reason=None, extra=(100, 100)):
     job = Job(name, "linear", Case(1, 16, 1, 4, 4))
-    a, b = (Studied(Status.OK, None, {"o": 1e-7}, Memory(size, size, "allocator")) for size in extra)
+    a, b = (FullCheckResult(Status.OK, None, {"o": 1e-7}, Memory(size, size, "allocator")) for size in extra)
     if reason is not None:
-        return Compared(Comparison(job, job), a, Studied(Status.WRONG, reason))
-    verdict = Verdict(answer, effect, effect - 0.01, effect + 0.01, 0.001, 10, 0.02)
-    return Compared(Comparison(job, job), a, b, verdict, 1e-3, 1e-3 * (1 + effect))
+        return ComparisonResult(Comparison(job, job), a, FullCheckResult(Status.WRONG, reason))
+    decision = Decision(answer, effect, effect - 0.01, effect + 0.01, 0.001, 10, 0.02)
+    return ComparisonResult(Comparison(job, job), a, b, decision, 1e-3, 1e-3 * (1 + effect))
 
 
 FOUND = [
@@ -106,7 +106,12 @@ def test_warnings_name_regressions_and_what_is_undecided():
 @pytest.mark.parametrize("status", [Status.UNSUPPORTED, Status.SKIPPED])
 def test_what_was_not_compared_is_skipped_and_no_warning(status):
     gone = replace(
-        FOUND[0], a=Studied(status, "no"), b=Studied(status, "no"), verdict=None, a_s=None, b_s=None
+        FOUND[0],
+        a=FullCheckResult(status, "no"),
+        b=FullCheckResult(status, "no"),
+        decision=None,
+        a_s=None,
+        b_s=None,
     )
     assert gate.warnings([gone]) == []
     assert 'skipped="1"' in gate.junit([gone])

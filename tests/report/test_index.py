@@ -37,21 +37,21 @@ def test_an_index_lists_the_reports_of_a_folder_and_nothing_else(tmp_path):
 @pytest.mark.browser
 def test_the_rows_that_are_listed_come_as_csv_as_export_writes_them(open_page, tmp_path):
     run = run_of([*ROWS, row("linear/z", T=512, status=Status.ERROR, reason='two "lines",\r\nor\nthree')])
-    opened = open_page(render(run))
+    report_page = open_page(render(run))
 
     def downloaded():
-        with opened.page.expect_download() as waiting:
-            opened.page.click("#download")
+        with report_page.page.expect_download() as waiting:
+            report_page.page.click("#download")
         return waiting.value.path().read_bytes()
 
     write_run(run, "csv", tmp_path / "export.csv")
     exported = (tmp_path / "export.csv").read_bytes()
     assert downloaded() == exported
-    opened.page.fill("#search", "linear/z")
+    report_page.page.fill("#search", "linear/z")
     head, last = exported.index(b"\r\n") + 2, exported.rindex(b"\r\n", 0, exported.index(b"linear/z")) + 2
     assert downloaded() == exported[:head] + exported[last:]
     first, _, third, fourth = csv.DictReader(io.StringIO(exported.decode(), newline=""))
     assert (first["implementation"], first["median_s"], first["T"]) == ("linear/=x", "0.001", "512")
     assert (third["status"], third["median_s"], third["reason"]) == ("oom", "", '\'="quoted", and more')
     assert fourth["reason"] == 'two "lines",\r\nor\nthree'
-    assert opened.complaints == []
+    assert report_page.complaints == []

@@ -47,40 +47,40 @@ def test_it_is_within_8_mb_whatever_samples_its_rows_have(html):
 
 
 @pytest.fixture(scope="module")
-def opened(open_page, html):
-    opened = open_page(html)
-    session = opened.page.context.new_cdp_session(opened.page)
+def report_page(open_page, html):
+    report_page = open_page(html)
+    session = report_page.page.context.new_cdp_session(report_page.page)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
-    opened.page.reload()
-    opened.figure("time")
+    report_page.page.reload()
+    report_page.figure("time")
     metrics = session.send("Performance.getMetrics")["metrics"]
-    opened.first_figure_s = next(each["value"] for each in metrics if each["name"] == "TaskDuration")
-    opened.wall_s = opened.page.evaluate("performance.now()") / 1000
-    return opened
+    report_page.first_figure_s = next(each["value"] for each in metrics if each["name"] == "TaskDuration")
+    report_page.wall_s = report_page.page.evaluate("performance.now()") / 1000
+    return report_page
 
 
 @pytest.mark.browser
 class TestLarge:
-    def test_the_first_figure_takes_seconds_and_nothing_from_the_network(self, opened):
+    def test_the_first_figure_takes_seconds_and_nothing_from_the_network(self, report_page):
         """Processor time of the page's thread, which hardly minds what else the machine does."""
-        said = f"first figure: {opened.first_figure_s:.1f} s of processor time, {opened.wall_s:.1f} s in all"
+        said = f"first figure: {report_page.first_figure_s:.1f} s of processor time"
         print(said)  # noqa: T201 - pytest -s shows it
-        assert 0 < opened.first_figure_s < MOST_S * slowness()
-        (request,) = set(opened.requests)
+        assert 0 < report_page.first_figure_s < MOST_S * slowness()
+        (request,) = set(report_page.requests)
         assert request.startswith("file:")
-        assert opened.complaints == []
+        assert report_page.complaints == []
 
-    def test_it_holds_20_figures_and_50_000_points(self, opened, html):
+    def test_it_holds_20_figures_and_50_000_points(self, report_page, html):
         data = embedded(html)
-        assert len(data["panels"]) * opened.page.locator(".grid [data-figure]").count() == 20
+        assert len(data["panels"]) * report_page.page.locator(".grid [data-figure]").count() == 20
         along = [*data["values"].values(), data["errors"][""]["values"], data["parts"]["values"]]
         shown = sum(y is not None for values in along for y in values["y"])
         stretches = sum(map(len, data["positions"]["along"]))
         speedups = [panel["speedups"][str(data["baseline"])]["y"] for panel in data["panels"]]
         assert shown + stretches + sum(map(len, speedups)) >= 50_000
 
-    def test_its_rows_are_paged_and_found_at_once(self, opened):
-        page = opened.page
+    def test_its_rows_are_paged_and_found_at_once(self, report_page):
+        page = report_page.page
         assert page.locator("#table tbody tr").count() == 50
         assert page.inner_text("#count") == "1\u201350 of 5,040"
         spent = page.evaluate(
@@ -91,7 +91,7 @@ class TestLarge:
         assert page.inner_text("#count") == "1\u201350 of 252"
         assert spent < 1000 * slowness()
 
-    def test_another_panel_is_drawn(self, opened):
-        opened.choose("mode", "decode")
-        opened.figure("time")
-        assert opened.page.inner_text("#figure-time .panel").startswith("decode · float32 · cpu · B 1")
+    def test_another_panel_is_drawn(self, report_page):
+        report_page.choose("mode", "decode")
+        report_page.figure("time")
+        assert report_page.page.inner_text("#figure-time .panel").startswith("decode · float32 · cpu · B 1")

@@ -39,18 +39,20 @@ def test_without_a_common_point_there_is_no_mean():
 
 @pytest.mark.browser
 def test_the_heatmap_has_every_shape(open_page):
-    opened = open_page(render(run_of(rows()), baseline="s/a"), width=390)
-    opened.page.locator("#figure-heatmap").scroll_into_view_if_needed()
-    opened.page.wait_for_selector(".heatmap")
-    cells = opened.page.locator(".heatmap tbody tr").all_inner_texts()
+    report_page = open_page(render(run_of(rows()), baseline="s/a"), width=390)
+    report_page.page.locator("#figure-heatmap").scroll_into_view_if_needed()
+    report_page.page.wait_for_selector(".heatmap")
+    cells = report_page.page.locator(".heatmap tbody tr").all_inner_texts()
     assert [text.replace(TIMES, "x").replace("\u2013", "-") for text in cells] == [
         "B 1\t2.00x\t4.00x\t8.00x",
         "B 2\t4.00x\t4.00x\t-",
     ]
-    heats = opened.page.locator(".heatmap td.value").evaluate_all("all => all.map(td => td.dataset.heat)")
+    heats = report_page.page.locator(".heatmap td.value").evaluate_all(
+        "all => all.map(td => td.dataset.heat)"
+    )
     assert heats == ["2", "4", "4", "4", "4"]
-    opened.page.select_option("#baseline", "s/b")
-    opened.settle("heatmap")
-    assert f"1.00{TIMES}" in opened.page.inner_text(".heatmap")
-    assert opened.page.evaluate("document.documentElement.scrollWidth") == 390
-    assert opened.complaints == []
+    report_page.page.select_option("#baseline", "s/b")
+    report_page.settle("heatmap")
+    assert f"1.00{TIMES}" in report_page.page.inner_text(".heatmap")
+    assert report_page.page.evaluate("document.documentElement.scrollWidth") == 390
+    assert report_page.complaints == []

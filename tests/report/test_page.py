@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import synthetic
-from embedding import embedded, packed
+from embedding import compressed, embedded
 from synthetic import BARE, BARE_PLAN, CEILINGS, LENGTHS, error, row, run_of
 
 from linbench.analysis import panels, speedup
@@ -53,12 +53,12 @@ class TestText:
         html = render(run_of([wrong, huge]))
         found = embedded(html)  # JSON is written without what is not finite, or not at all
         assert found["errors"]["o"]["values"]["y"] == [None, 3e-7]
-        assert found["errors"]["o"]["budget"] == [None, 2e-6]
+        assert found["errors"]["o"]["tolerance"] == [None, 2e-6]
         assert found["values"]["time"]["y"] == [None, None]
 
     def test_what_it_embeds_cannot_end_its_element(self):
         html = render(run_of([row(HOSTILE), row("linear/x", status=Status.ERROR, reason=REASON)]))
-        assert re.fullmatch(r"[A-Za-z0-9+/=]+", packed(html))
+        assert re.fullmatch(r"[A-Za-z0-9+/=]+", compressed(html))
         assert embedded(html)["implementations"][0]["name"] == HOSTILE
         assert HOSTILE not in html
 
@@ -118,31 +118,31 @@ class TestText:
 
 
 @pytest.fixture(scope="module")
-def opened(open_page, html):
+def report_page(open_page, html):
     return open_page(html)
 
 
 @pytest.mark.browser
 class TestBrowser:
-    def test_it_opens_in_silence_and_draws_every_figure(self, opened):
+    def test_it_opens_in_silence_and_draws_every_figure(self, report_page):
         for name in ("time", "memory", "speedup", "error"):
-            traces = opened.figure(name)
+            traces = report_page.figure(name)
             assert sum(y is not None for trace in traces for y in trace["y"]) > 20
-            assert opened.page.locator(f"#figure-{name} .scatterlayer path.js-line").count() > 4
-            assert opened.colours(name) > 20
-        assert opened.complaints == []
-        assert len(opened.requests) == 1
-        assert opened.requests[0].startswith("file:")
+            assert report_page.page.locator(f"#figure-{name} .scatterlayer path.js-line").count() > 4
+            assert report_page.colours(name) > 20
+        assert report_page.complaints == []
+        assert len(report_page.requests) == 1
+        assert report_page.requests[0].startswith("file:")
 
     def test_figures_are_drawn_only_when_they_come_into_view(self, open_page, html):
         page = open_page(html, width=390).page
         page.wait_for_selector("#table tbody tr")
         assert page.locator("#figure-error .main-svg").count() == 0
 
-    def test_failures_are_crosses_at_the_top_edge(self, opened, run):
-        opened.choose("mode", "fwd_bwd")
+    def test_failures_are_crosses_at_the_top_edge(self, report_page, run):
+        report_page.choose("mode", "fwd_bwd")
         for name, inside in (("time", set()), ("error", {"wrong"})):
-            traces = opened.figure(name)
+            traces = report_page.figure(name)
             drawn = {
                 (trace["name"], x, text.split("<br>")[2].split(":")[0], trace["yaxis"])
                 for trace in traces
@@ -160,20 +160,20 @@ class TestBrowser:
                 if one.case.mode == "fwd_bwd" and one.status in FAILURES
             }
             assert len(drawn) == 6
-        crosses = opened.page.locator(
+        crosses = report_page.page.locator(
             "#figure-time .xy2 .scatterlayer .points path, #figure-time .x2y2 .scatterlayer .points path"
         )
         assert crosses.count() == 6
 
-    def test_a_line_breaks_where_a_row_failed(self, opened):
-        opened.choose("mode", "fwd_bwd")
-        line = next(trace for trace in opened.figure("time") if trace["name"] == "softmax/efficient")
+    def test_a_line_breaks_where_a_row_failed(self, report_page):
+        report_page.choose("mode", "fwd_bwd")
+        line = next(trace for trace in report_page.figure("time") if trace["name"] == "softmax/efficient")
         assert [x for x, y in zip(line["x"], line["y"], strict=True) if y is None] == [8192]
 
-    def test_what_was_not_measured_is_listed_with_the_reason(self, opened):
-        opened.choose("mode", "fwd")
-        opened.figure("time")
-        details = opened.page.locator("#figure-time .missing")
+    def test_what_was_not_measured_is_listed_with_the_reason(self, report_page):
+        report_page.choose("mode", "fwd")
+        report_page.figure("time")
+        details = report_page.page.locator("#figure-time .missing")
         details.locator("summary").click()
         items = details.locator("li").all_inner_texts()
         assert (
@@ -183,10 +183,10 @@ class TestBrowser:
         assert "linear/recurrent, timeout at T = 16,384; 32,768: no answer within 60 s" in items
         assert "softmax/naive, skipped at T = 32,768: predicted 17.2 GiB, the worker may use 8.0 GiB" in items
 
-    def test_the_table_behind_a_figure_has_its_numbers(self, opened, run):
-        opened.choose("mode", "fwd")
-        opened.figure("time")
-        cells = opened.page.locator("#figure-time .numbers td").all_text_contents()
+    def test_the_table_behind_a_figure_has_its_numbers(self, report_page, run):
+        report_page.choose("mode", "fwd")
+        report_page.figure("time")
+        cells = report_page.page.locator("#figure-time .numbers td").all_text_contents()
         assert len(cells) == len(LENGTHS) * len(synthetic.COSTS)
         for one in run.measurements:
             if one.case.mode == "fwd" and one.time:
@@ -194,29 +194,30 @@ class TestBrowser:
                 assert f"{text}, n = 40" in cells
         assert cells.count("timeout") == 2
 
-    def test_a_filter_changes_what_is_drawn(self, opened):
-        opened.choose("mode", "fwd")
-        before = {trace["name"]: trace["y"] for trace in opened.figure("time")}
-        opened.choose("mode", "decode")
-        after = {trace["name"]: trace["y"] for trace in opened.figure("time")}
+    def test_a_filter_changes_what_is_drawn(self, report_page):
+        report_page.choose("mode", "fwd")
+        before = {trace["name"]: trace["y"] for trace in report_page.figure("time")}
+        report_page.choose("mode", "decode")
+        after = {trace["name"]: trace["y"] for trace in report_page.figure("time")}
         assert before["linear/chunk"] != after["linear/chunk"]
         assert (
-            opened.page.inner_text("#figure-time .panel") == "decode · float32 · cpu · B 1 · H 4 · K = V = 64"
+            report_page.page.inner_text("#figure-time .panel")
+            == "decode · float32 · cpu · B 1 · H 4 · K = V = 64"
         )
 
-    def test_an_implementation_can_be_hidden(self, opened):
-        box = opened.page.locator(".legend label", has_text="linear/chunk").locator("input")
+    def test_an_implementation_can_be_hidden(self, report_page):
+        box = report_page.page.locator(".legend label", has_text="linear/chunk").locator("input")
         box.uncheck()
-        assert "linear/chunk" not in {trace["name"] for trace in opened.figure("time")}
+        assert "linear/chunk" not in {trace["name"] for trace in report_page.figure("time")}
         box.check()
-        assert "linear/chunk" in {trace["name"] for trace in opened.figure("time")}
+        assert "linear/chunk" in {trace["name"] for trace in report_page.figure("time")}
 
-    def test_the_baseline_changes_the_speedup_as_the_analysis_has_it(self, opened, run):
-        opened.choose("mode", "fwd")
+    def test_the_baseline_changes_the_speedup_as_the_analysis_has_it(self, report_page, run):
+        report_page.choose("mode", "fwd")
         series = panels(frame([run]))[0].series
         for baseline in ("softmax/flash", "linear/recurrent"):
-            opened.page.select_option("#baseline", label=baseline)
-            line = next(trace for trace in opened.figure("speedup") if trace["name"] == "linear/chunk")
+            report_page.page.select_option("#baseline", label=baseline)
+            line = next(trace for trace in report_page.figure("speedup") if trace["name"] == "linear/chunk")
             for number, x in enumerate(LENGTHS):
                 if x not in series[baseline]:
                     assert line["y"][number] is None
@@ -226,40 +227,42 @@ class TestBrowser:
                 assert value == pytest.approx(expected.value, rel=1e-4)
                 assert value + line["error_y"]["array"][number] == pytest.approx(expected.high, rel=1e-4)
                 assert value - line["error_y"]["arrayminus"][number] == pytest.approx(expected.low, rel=1e-4)
-        assert "linear/recurrent has no time there" in opened.page.text_content("#figure-speedup .missing")
-        cells = opened.page.locator("#figure-speedup .numbers td").all_text_contents()
+        assert "linear/recurrent has no time there" in report_page.page.text_content(
+            "#figure-speedup .missing"
+        )
+        cells = report_page.page.locator("#figure-speedup .numbers td").all_text_contents()
         expected = speedup(series["softmax/flash"][512], series["linear/recurrent"][512])
         slower = speedup(series["linear/recurrent"][512], series["softmax/flash"][512])
         assert format.ratio_interval(expected.value, expected.low, expected.high) in cells
-        opened.page.select_option("#baseline", label="softmax/flash")
-        opened.figure("speedup")
-        cells = opened.page.locator("#figure-speedup .numbers td").all_text_contents()
+        report_page.page.select_option("#baseline", label="softmax/flash")
+        report_page.figure("speedup")
+        cells = report_page.page.locator("#figure-speedup .numbers td").all_text_contents()
         assert format.ratio_interval(slower.value, slower.low, slower.high) in cells
 
-    def test_the_error_of_each_tensor_has_its_budget(self, opened):
-        opened.choose("mode", "fwd_bwd")
-        assert opened.page.locator("#tensor option").all_inner_texts() == [
+    def test_the_error_of_each_tensor_has_its_budget(self, report_page):
+        report_page.choose("mode", "fwd_bwd")
+        assert report_page.page.locator("#tensor option").all_inner_texts() == [
             "worst tensor",
             "o",
             "dq",
             "dk",
             "dv",
         ]
-        shares = {trace["name"]: trace["y"] for trace in opened.figure("error")}
-        assert shares["budget"] == [1] * len(LENGTHS)
-        title = opened.page.locator("#figure-error .ytitle")
-        assert title.text_content() == "error of the worst tensor / budget"
+        shares = {trace["name"]: trace["y"] for trace in report_page.figure("error")}
+        assert shares["tolerance"] == [1] * len(LENGTHS)
+        title = report_page.page.locator("#figure-error .ytitle")
+        assert title.text_content() == "error of the worst tensor / tolerance"
         assert shares["linear/chunk"][0] == pytest.approx(0.1)
-        opened.page.select_option("#tensor", "dk")
-        errors = {trace["name"]: trace["y"] for trace in opened.figure("error")}
+        report_page.page.select_option("#tensor", "dk")
+        errors = {trace["name"]: trace["y"] for trace in report_page.figure("error")}
         assert title.text_content() == "relative L2 error of dk"
-        assert errors["budget, linear"] == [2e-6] * len(LENGTHS)
+        assert errors["tolerance, linear"] == [2e-6] * len(LENGTHS)
         assert errors["linear/chunk"][0] == pytest.approx(2e-7)
         assert errors["softmax/efficient failed"] == [4e-4]
 
-    def test_every_row_is_in_the_table_and_can_be_found(self, opened, run):
-        page = opened.page
-        texts = opened.rows()
+    def test_every_row_is_in_the_table_and_can_be_found(self, report_page, run):
+        page = report_page.page
+        texts = report_page.rows()
         assert len(texts) == len(run.measurements)
         for one, text in zip(run.measurements, texts, strict=True):
             assert one.implementation in text
@@ -278,28 +281,32 @@ class TestBrowser:
         page.fill("#search", "")
         page.select_option("#status", "")
 
-    def test_a_command_can_be_copied(self, opened):
-        opened.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-        cell = opened.page.locator("#table td.again").first
+    def test_a_command_can_be_copied(self, report_page):
+        report_page.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        cell = report_page.page.locator("#table td.again").first
         cell.locator("button").click()
         cell.get_by_text("Copied").wait_for()
-        assert opened.page.evaluate("navigator.clipboard.readText()") == cell.locator("code").inner_text()
+        assert (
+            report_page.page.evaluate("navigator.clipboard.readText()") == cell.locator("code").inner_text()
+        )
 
     def test_it_fits_a_phone_in_the_dark(self, open_page, html):
-        opened = open_page(html, width=390, scheme="dark")
-        assert opened.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
+        report_page = open_page(html, width=390, scheme="dark")
+        assert (
+            report_page.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
+        )
         for name in ("time", "error"):
-            opened.figure(name)
-        assert opened.page.evaluate("document.documentElement.scrollWidth") == 390
-        assert opened.complaints == []
+            report_page.figure(name)
+        assert report_page.page.evaluate("document.documentElement.scrollWidth") == 390
+        assert report_page.complaints == []
 
     def test_it_prints_in_light_colours(self, open_page, html):
-        opened = open_page(html, scheme="dark")
-        assert opened.figure("time")[0]["marker"]["color"] == DARK[0]
-        opened.page.evaluate("dispatchEvent(new Event('beforeprint'))")
-        assert {opened.figure(name)[-1]["marker"]["color"] for name in ("time", "error")} <= set(LIGHT)
-        opened.page.evaluate("dispatchEvent(new Event('afterprint'))")
-        assert opened.figure("time")[0]["marker"]["color"] == DARK[0]
+        report_page = open_page(html, scheme="dark")
+        assert report_page.figure("time")[0]["marker"]["color"] == DARK[0]
+        report_page.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert {report_page.figure(name)[-1]["marker"]["color"] for name in ("time", "error")} <= set(LIGHT)
+        report_page.page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert report_page.figure("time")[0]["marker"]["color"] == DARK[0]
 
     def test_hostile_names_and_reasons_are_text(self, open_page):
         options = {"<b>x</b>": "<i>"}
@@ -308,13 +315,13 @@ class TestBrowser:
         rows.append(row(HOSTILE, T=2048, options=options, status=Status.ERROR, reason=REASON))
         plan = Plan(Grid(HOSTILE), "cpu", command=(HOSTILE,))
         environment = replace(BARE, libraries={HOSTILE: HOSTILE}, code=(Code(HOSTILE, HOSTILE),))
-        opened = open_page(render(run_of(rows, plan=plan, environment=environment), baseline=MARKUP))
-        page = opened.page
+        report_page = open_page(render(run_of(rows, plan=plan, environment=environment), baseline=MARKUP))
+        page = report_page.page
         for name in ("time", "memory", "error", "speedup"):
-            opened.figure(name)
+            report_page.figure(name)
         assert MARKUP in page.text_content("#figure-speedup .infolayer")
         labels = ""
-        for number, trace in enumerate(opened.figure("time")):
+        for number, trace in enumerate(report_page.figure("time")):
             page.evaluate(
                 "([curveNumber, y]) => Plotly.Fx.hover(document.querySelector('#figure-time .plot'), "
                 "[{curveNumber, pointNumber: 0}], 'x' + y)",
@@ -333,8 +340,8 @@ class TestBrowser:
         assert page.locator("#table td.name").first.inner_text() == HOSTILE
         assert HOSTILE in page.locator("#table code").first.inner_text()
         assert REASON.strip() in page.locator("#figure-time .missing").text_content()
-        assert opened.complaints == []
-        assert len(opened.requests) == 1
+        assert report_page.complaints == []
+        assert len(report_page.requests) == 1
 
     @pytest.mark.parametrize(
         "run_",
@@ -348,8 +355,8 @@ class TestBrowser:
         ids=["empty", "unsupported", "crashed", "untimed", "zero"],
     )
     def test_it_stands_a_run_with_nothing_to_draw(self, open_page, run_):
-        opened = open_page(render(run_))
+        report_page = open_page(render(run_))
         for name in ("time", "error"):
-            opened.figure(name)
-        assert len(opened.rows()) == len(run_.measurements)
-        assert opened.complaints == []
+            report_page.figure(name)
+        assert len(report_page.rows()) == len(run_.measurements)
+        assert report_page.complaints == []

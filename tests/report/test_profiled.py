@@ -9,7 +9,7 @@ from linbench.core.measurement import Status
 from linbench.core.profile import Breakdown, Kind, Line, Profile
 from linbench.profiling.artifact import Artifacts
 from linbench.report.page import render
-from linbench.report.profiled import Told, chosen, sections
+from linbench.report.profiled import AnnotatedProfile, chosen, sections
 from linbench.store.profiles import Profiles
 from linbench.store.store import Store
 
@@ -66,7 +66,9 @@ LINES = [
 
 
 def test_lines_stand_by_phase_with_their_share_and_the_rest_in_one():
-    (section,) = sections(RUN, [Told(profile(7, lines=LINES), ("It is so.",), "results/artifacts/x")])
+    (section,) = sections(
+        RUN, [AnnotatedProfile(profile(7, lines=LINES), ("It is so.",), "results/artifacts/x")]
+    )
     assert [(phase.name, phase.share) for phase in section.phases] == [("fwd", "38%"), ("bwd", "50%")]
     fwd = section.phases[0].lines
     assert fwd[0] == ("aten::add", "operator", "2.00", "200 µs", "20.0%")
@@ -89,14 +91,14 @@ def test_lines_stand_by_phase_with_their_share_and_the_rest_in_one():
     ],
 )
 def test_it_says_of_which_code_a_profile_is(commit, dirty, about):
-    (section,) = sections(RUN, [Told(profile(7, commit, dirty=dirty), (), "")])
+    (section,) = sections(RUN, [AnnotatedProfile(profile(7, commit, dirty=dirty), (), "")])
     assert section.about == f"profile 7 of 2026-11-22T15:00:00+00:00{about}"
 
 
 def test_the_report_has_them_and_the_way_to_the_trace():
     hostile = [Line("fwd", "<script>x</script>", Kind.FOREIGN, 1.0, 4e-4, 4e-4)]
     taken = profile(7, lines=[*hostile, *LINES])
-    told = Told(taken, ("0% of this time is Python.",), "results/artifacts/ab.json.gz")
+    told = AnnotatedProfile(taken, ("0% of this time is Python.",), "results/artifacts/ab.json.gz")
     html = render(RUN, profiles=[told])
     assert html.count('<details class="verdict profile"') == 1
     assert "<code>results/artifacts/ab.json.gz</code>" in html

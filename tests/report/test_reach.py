@@ -43,8 +43,8 @@ def test_it_is_there_where_a_row_was_out_of_memory_or_predicted_to_be():
 
 @pytest.mark.browser
 def test_bars_end_in_a_cross_where_memory_did_and_in_an_arrow_where_it_never_did(open_page):
-    opened = open_page(render(run_of(rows())))
-    bars, crosses, arrows = opened.figure("reach")
+    report_page = open_page(render(run_of(rows())))
+    bars, crosses, arrows = report_page.figure("reach")
     assert dict(zip(bars["y"], bars["x"], strict=True)) == {
         "a/free": 4096 - 256,
         "b/full": 1024 - 256,
@@ -59,7 +59,7 @@ def test_bars_end_in_a_cross_where_memory_did_and_in_an_arrow_where_it_never_did
     hovers = dict(zip(crosses["y"], crosses["hovertext"], strict=True))
     assert "not at T = 2,048: &lt;b&gt;not&lt;/b&gt; enough memory" in hovers["b/full"]
     assert PREDICTED in hovers["c/large"].replace("<br>", " ")
-    page = opened.page
+    page = report_page.page
     assert page.locator("#figure-reach .barlayer .point path").count() == 3
     assert page.locator("#figure-reach .textpoint").all_text_contents() == [
         *("\u00a0512", "\u00a01k", "\u00a02k", "\u2265 4k")
@@ -75,14 +75,16 @@ def test_bars_end_in_a_cross_where_memory_did_and_in_an_arrow_where_it_never_did
     assert "f/broken, crashed at T = 512: signal 11" in missing
     assert page.get_attribute("#figure-reach .plot", "aria-label").startswith("Largest T of each")
     page.locator(".legend label", has_text="b/full").locator("input").uncheck()
-    assert opened.figure("reach")[0]["y"] == ["c/large", "a/free"]
-    assert opened.complaints == []
+    assert report_page.figure("reach")[0]["y"] == ["c/large", "a/free"]
+    assert report_page.complaints == []
 
 
 @pytest.mark.browser
 def test_each_of_many_bars_has_its_name(open_page):
     names = [f"a/{number:02}" for number in range(30)]
     full = [row(name, T=1024, status=Status.OOM, reason="not enough memory") for name in names]
-    opened = open_page(render(run_of([*full, *(row(name, T=512) for name in names)])))
-    opened.figure("reach")
-    assert set(opened.page.locator("#figure-reach .yaxislayer-above text").all_text_contents()) == set(names)
+    report_page = open_page(render(run_of([*full, *(row(name, T=512) for name in names)])))
+    report_page.figure("reach")
+    assert set(report_page.page.locator("#figure-reach .yaxislayer-above text").all_text_contents()) == set(
+        names
+    )

@@ -65,14 +65,14 @@ def test_rows_of_before_work_was_kept_have_no_roofline():
 
 
 @pytest.fixture(scope="module")
-def opened(open_page):
+def report_page(open_page):
     return open_page(render(RUN))
 
 
 @pytest.mark.browser
 class TestRoofline:
-    def test_useful_and_algorithmic_work_lie_on_a_line_at_one_time(self, opened):
-        drawn = {trace["name"]: trace for trace in opened.figure("roofline")}
+    def test_useful_and_algorithmic_work_lie_on_a_line_at_one_time(self, report_page):
+        drawn = {trace["name"]: trace for trace in report_page.figure("roofline")}
         assert set(drawn) == {
             "roof of L2", "roof of memory", "a/computes", "a/moves", "linear/&lt;b&gt;x&lt;/b&gt;",
         }  # fmt: skip
@@ -80,44 +80,44 @@ class TestRoofline:
         assert drawn["a/computes"]["y"] == pytest.approx([2.5e10, 1e11])
         assert drawn["a/moves"]["x"] == pytest.approx([1e7 / (10**9 + 10**6)])
         assert drawn["linear/&lt;b&gt;x&lt;/b&gt;"]["marker"]["symbol"].endswith("-open")
-        assert opened.colours("roofline") > 20
+        assert report_page.colours("roofline") > 20
 
-    def test_a_roof_turns_where_operations_bound(self, opened):
-        memory = next(trace for trace in opened.figure("roofline") if trace["name"] == "roof of memory")
+    def test_a_roof_turns_where_operations_bound(self, report_page):
+        memory = next(trace for trace in report_page.figure("roofline") if trace["name"] == "roof of memory")
         left, ridge, right = memory["x"]
         assert ridge == pytest.approx(5e10 / 1e10)
         assert memory["y"] == pytest.approx([left * 1e10, 5e10, 5e10])
-        assert opened.page.locator("#figure-roofline .xtick").count() >= 2
-        assert opened.page.locator("#figure-roofline .ytick").count() >= 2
-        names = opened.page.locator("#figure-roofline .annotation-text").all_text_contents()
+        assert report_page.page.locator("#figure-roofline .xtick").count() >= 2
+        assert report_page.page.locator("#figure-roofline .ytick").count() >= 2
+        names = report_page.page.locator("#figure-roofline .annotation-text").all_text_contents()
         assert names == ["L2", "memory"]
         assert left < 1e7 / 10**9 < 4e9 / 2**20 < right
 
-    def test_the_table_behind_it_and_what_is_missing(self, opened):
-        opened.figure("roofline")
-        lines = opened.page.locator("#figure-roofline .numbers tbody tr").all_text_contents()
+    def test_the_table_behind_it_and_what_is_missing(self, report_page):
+        report_page.figure("roofline")
+        lines = report_page.page.locator("#figure-roofline .numbers tbody tr").all_text_contents()
         assert lines[0].startswith(
             "a/computes40.0 ms [36.0, 44.0]50.0% [45.5, 55.6] compute25.0 GFLOP/s100 GFLOP/s"
         )
         assert "40.0% [39.6, 40.4] memory40.0 MFLOP/snot declared4.00 GB/s" in lines[1]
-        missing = opened.page.text_content("#figure-roofline .missing")
+        missing = report_page.page.text_content("#figure-roofline .missing")
         assert "a/gone, oom at T = 1,024: not enough memory" in missing
         assert "a/old, ok at T = 1,024: its work was not recorded" in missing
-        label = opened.page.get_attribute("#figure-roofline .plot", "aria-label")
+        label = report_page.page.get_attribute("#figure-roofline .plot", "aria-label")
         assert label.startswith("Roofline at T = 1,024")
 
-    def test_the_chosen_length_is_drawn(self, opened):
-        opened.page.select_option("#at", "512")
-        drawn = {trace["name"]: trace for trace in opened.figure("roofline")}
+    def test_the_chosen_length_is_drawn(self, report_page):
+        report_page.page.select_option("#at", "512")
+        drawn = {trace["name"]: trace for trace in report_page.figure("roofline")}
         assert drawn["a/computes"]["y"] == pytest.approx([2.5e10, 2e11])
-        opened.page.select_option("#at", "1024")
+        report_page.page.select_option("#at", "1024")
 
-    def test_the_table_of_rows_and_the_csv_have_the_share(self, opened):
-        texts = opened.rows()
+    def test_the_table_of_rows_and_the_csv_have_the_share(self, report_page):
+        texts = report_page.rows()
         assert "50.0% [45.5, 55.6] compute" in texts[3]
         assert not any("] compute" in text or "] memory" in text for text in texts[-2:])
-        with opened.page.expect_download() as download:
-            opened.page.click("#download")
+        with report_page.page.expect_download() as download:
+            report_page.page.click("#download")
         with open(download.value.path(), encoding="utf-8", newline="") as file:
             cells = list(csv.DictReader(file))[3]
         found = {name: cells[name] for name in ("useful_flops", "bound_s", "limit", "share")}
@@ -127,4 +127,4 @@ class TestRoofline:
             "limit": "compute",
             "share": "0.5",
         }
-        assert opened.complaints == []
+        assert report_page.complaints == []

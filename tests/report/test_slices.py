@@ -39,56 +39,56 @@ def test_a_figure_is_there_where_a_row_has_what_it_draws():
 
 
 @pytest.fixture(scope="module")
-def opened(open_page):
+def report_page(open_page):
     return open_page(render(run_of(rows())))
 
 
 @pytest.mark.browser
 class TestSlices:
-    def test_the_front_is_that_of_the_analysis(self, opened):
-        front = opened.figure("pareto")[0]
+    def test_the_front_is_that_of_the_analysis(self, report_page):
+        front = report_page.figure("pareto")[0]
         run = run_of(one for one in rows() if one.case.T == 1024)
         expected = pareto_front(frame([run]))
         assert front["x"] == list(expected["median_s"]) == [1e-3, 2e-3, 4e-3]
         assert front["y"] == pytest.approx(list(expected["rel_l2"] / 2e-6))
-        assert "s/gone, oom at T = 1,024: not enough memory" in opened.page.text_content(
+        assert "s/gone, oom at T = 1,024: not enough memory" in report_page.page.text_content(
             "#figure-pareto .missing"
         )
-        lines = opened.page.locator("#figure-pareto .numbers tbody tr").all_text_contents()
+        lines = report_page.page.locator("#figure-pareto .numbers tbody tr").all_text_contents()
         assert [line.endswith("no") for line in lines if line.startswith("s/beaten")] == [True]
 
-    def test_the_chosen_length_is_drawn(self, opened):
-        opened.page.select_option("#at", "512")
-        assert opened.figure("pareto")[0]["x"] == [5e-4, 1e-3, 2e-3]
-        opened.page.select_option("#at", "1024")
+    def test_the_chosen_length_is_drawn(self, report_page):
+        report_page.page.select_option("#at", "512")
+        assert report_page.figure("pareto")[0]["x"] == [5e-4, 1e-3, 2e-3]
+        report_page.page.select_option("#at", "1024")
 
-    def test_error_lies_at_the_middle_of_its_stretch(self, opened):
-        line = opened.figure("position")[0]
+    def test_error_lies_at_the_middle_of_its_stretch(self, report_page):
+        line = report_page.figure("position")[0]
         assert line["x"] == [128.5, 384.5, 640.5, 896.5]
         assert line["y"] == list(ALONG)
 
-    def test_the_parts_of_the_memory_are_stacked(self, opened):
-        bars = [trace for trace in opened.figure("parts") if trace["name"] != "s/gone failed"]
+    def test_the_parts_of_the_memory_are_stacked(self, report_page):
+        bars = [trace for trace in report_page.figure("parts") if trace["name"] != "s/gone failed"]
         assert {bar["name"]: bar["x"] for bar in bars} == {
             "outputs": [100] * 4,
             "kept for backward": [200] * 4,
             "workspace": [400] * 4,
         }
 
-    def test_what_failed_is_a_cross_with_its_reason_in_each(self, opened):
+    def test_what_failed_is_a_cross_with_its_reason_in_each(self, report_page):
         for name, axis in (("pareto", "y2"), ("position", "y2"), ("parts", "y")):
-            (cross,) = [trace for trace in opened.figure(name) if trace["name"] == "s/gone failed"]
+            (cross,) = [trace for trace in report_page.figure(name) if trace["name"] == "s/gone failed"]
             assert (cross["yaxis"], cross["marker"]["symbol"]) == (axis, "x-thin")
             assert "oom: not enough memory" in cross["hovertext"][0]
-            assert opened.page.locator(f"#figure-{name} .textpoint", has_text="oom").count() == 1
-            assert "oom" in opened.page.locator(f"#figure-{name} .numbers").text_content()
+            assert report_page.page.locator(f"#figure-{name} .textpoint", has_text="oom").count() == 1
+            assert "oom" in report_page.page.locator(f"#figure-{name} .numbers").text_content()
         assert cross["y"] == ["s/gone"]
 
-    def test_a_step_of_decoding_is_one_token(self, opened):
-        line = next(trace for trace in opened.figure("throughput") if trace["name"] == "s/exact")
+    def test_a_step_of_decoding_is_one_token(self, report_page):
+        line = next(trace for trace in report_page.figure("throughput") if trace["name"] == "s/exact")
         assert line["y"] == pytest.approx([500, 250])
-        assert opened.figure("state")[0]["y"] == [64, 64]
-        assert opened.complaints == []
+        assert report_page.figure("state")[0]["y"] == [64, 64]
+        assert report_page.complaints == []
 
     def test_a_figure_without_a_point_has_no_axes(self, open_page):
         fwd = replace(row("s/quick", T=512), memory=replace(row("s/quick").memory, state_bytes=0))

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from embedding import dense, embedded, packed
+from embedding import compressed, dense, embedded
 from synthetic import ENVIRONMENT, PLAN, code, row, run_of, sweep
 
 from linbench.compare.stored import suspicions
@@ -120,21 +120,21 @@ class TestText:
         assert found.command == "linbench report --compare 20261122-143000-aaaa 20261123-143000-bbbb"
 
     def test_no_text_of_a_run_is_markup(self, html):
-        assert re.fullmatch(r"[A-Za-z0-9+/=]+", packed(html))
+        assert re.fullmatch(r"[A-Za-z0-9+/=]+", compressed(html))
         assert HOSTILE not in html
         assert REASON not in html
         assert PLAN.grid.name in html
 
 
 @pytest.fixture(scope="module")
-def opened(open_page, html):
+def report_page(open_page, html):
     return open_page(html)
 
 
 @pytest.mark.browser
 class TestBrowser:
-    def test_the_ratio_is_drawn_with_its_interval_and_its_answer(self, opened, a, b):
-        lines = {trace["name"]: trace for trace in opened.figure("ratio")}
+    def test_the_ratio_is_drawn_with_its_interval_and_its_answer(self, report_page, a, b):
+        lines = {trace["name"]: trace for trace in report_page.figure("ratio")}
         expected = {(found.b.implementation, found.b.case.T): found for found in suspicions(a, b)}
         for name, hollow in (("a/steady", True), ("b/slower", False), ("c/faster", False)):
             line = lines[name]
@@ -148,29 +148,29 @@ class TestBrowser:
                 assert line["marker"]["symbol"][number].endswith("-open") is hollow
         assert "suspect" in lines["b/slower"]["hovertext"][0]
 
-    def test_a_failure_is_a_cross_with_its_reason_in_both_figures(self, opened):
+    def test_a_failure_is_a_cross_with_its_reason_in_both_figures(self, report_page):
         for name in ("ratio", "both"):
-            (cross,) = [trace for trace in opened.figure(name) if trace["marker"]["symbol"] == "x-thin"]
+            (cross,) = [trace for trace in report_page.figure(name) if trace["marker"]["symbol"] == "x-thin"]
             assert (cross["x"], cross["yaxis"]) == ([2048], "y2")
             assert "B oom: &lt;/script&gt;" in cross["hovertext"][0].replace("<br>", " ")
-            assert "B oom" in opened.page.text_content(f"#figure-{name} .missing")
-            assert "ok \u2192 oom" in opened.page.text_content(f"#figure-{name} .numbers")
+            assert "B oom" in report_page.page.text_content(f"#figure-{name} .missing")
+            assert "ok \u2192 oom" in report_page.page.text_content(f"#figure-{name} .numbers")
 
-    def test_the_times_of_both_are_drawn_and_a_side_that_failed_leaves_the_other(self, opened):
-        lines = {trace["name"]: trace for trace in opened.figure("both")}
+    def test_the_times_of_both_are_drawn_and_a_side_that_failed_leaves_the_other(self, report_page):
+        lines = {trace["name"]: trace for trace in report_page.figure("both")}
         hostile = next(name for name in lines if "img" in name and name.endswith(", A"))
         assert lines[hostile]["y"] == pytest.approx([4e-6 * x for x in LENGTHS])
         other = lines[hostile.removesuffix("A") + "B"]["y"]
         assert other[:2] == pytest.approx([4e-6 * 512, 4e-6 * 1024])
         assert other[2] is None
-        dashes = opened.page.evaluate(
+        dashes = report_page.page.evaluate(
             "document.querySelector('#figure-both .plot').data.filter(({mode}) => mode === 'lines+markers')"
             ".map(({name, line}) => [name.slice(-1), line.dash])"
         )
         assert {tuple(each) for each in dashes} == {("A", "dash"), ("B", "solid")}
 
-    def test_the_rows_are_listed_searched_and_hold_memory_of_both(self, opened):
-        page = opened.page
+    def test_the_rows_are_listed_searched_and_hold_memory_of_both(self, report_page):
+        page = report_page.page
         rows = page.locator("#table tbody tr")
         assert rows.count() == 12
         ratios = page.locator("#table tbody td:nth-child(3)").all_inner_texts()
@@ -187,22 +187,24 @@ class TestBrowser:
         assert "1.00 MiB (allocator) \u2192 2.00 MiB (allocator)" in rows.first.inner_text()
         page.fill("#search", "")
 
-    def test_an_implementation_can_be_hidden(self, opened):
-        box = opened.page.locator(".legend label", has_text="b/slower").locator("input")
+    def test_an_implementation_can_be_hidden(self, report_page):
+        box = report_page.page.locator(".legend label", has_text="b/slower").locator("input")
         box.uncheck()
-        assert "b/slower" not in {trace["name"] for trace in opened.figure("ratio")}
+        assert "b/slower" not in {trace["name"] for trace in report_page.figure("ratio")}
         box.check()
 
-    def test_it_is_silent_asks_for_nothing_and_runs_no_text_of_a_run(self, opened):
-        assert opened.page.evaluate("window.pwned") is None
-        assert opened.page.locator("img, main b").count() == 0
-        assert opened.complaints == []
-        assert len(opened.requests) == 1
+    def test_it_is_silent_asks_for_nothing_and_runs_no_text_of_a_run(self, report_page):
+        assert report_page.page.evaluate("window.pwned") is None
+        assert report_page.page.locator("img, main b").count() == 0
+        assert report_page.complaints == []
+        assert len(report_page.requests) == 1
 
     def test_it_fits_a_phone_in_the_dark(self, open_page, html):
-        opened = open_page(html, width=390, scheme="dark")
+        report_page = open_page(html, width=390, scheme="dark")
         for name in ("ratio", "both"):
-            opened.figure(name)
-        assert opened.page.evaluate("document.documentElement.scrollWidth") == 390
-        assert opened.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
-        assert opened.complaints == []
+            report_page.figure(name)
+        assert report_page.page.evaluate("document.documentElement.scrollWidth") == 390
+        assert (
+            report_page.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
+        )
+        assert report_page.complaints == []

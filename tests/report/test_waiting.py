@@ -7,7 +7,7 @@ from linbench.analysis import panels
 from linbench.core.measurement import Status
 from linbench.core.profile import Breakdown, Kind, Line, Profile
 from linbench.report.page import render
-from linbench.report.profiled import Told
+from linbench.report.profiled import AnnotatedProfile
 from linbench.report.waiting import Waiting, waiting
 
 
@@ -82,7 +82,9 @@ def test_a_profile_of_another_case_says_nothing():
 
 def test_the_report_has_the_sentences_and_those_of_profiles():
     one = timed("a/x", 1e-3, 128, cpu_median_s=1.9e-3)
-    html = render(run_of([one]), profiles=[Told(profile(one, 12, python=0.4, operator=0.6), (), "")])
+    html = render(
+        run_of([one]), profiles=[AnnotatedProfile(profile(one, 12, python=0.4, operator=0.6), (), "")]
+    )
     assert "<li>a/x keeps 1.9 of 2 cores busy at T = 128.</li>" in html
     open_part = html.split('<ul class="sentences waiting">')[1].split("</ul>")[0]
     assert "40% of the time of a/x at T = 128 is Python and the dispatcher" in open_part

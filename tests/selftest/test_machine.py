@@ -27,7 +27,7 @@ def row(side, medians, telemetry=CALM, flags=()):
     samples = Samples(tuple(value for median in medians for value in (0.5 * median, median, 7 * median)))
     low, high = process_interval(medians)
     time = Time("cpu", sorted(medians)[2], low, high, (3,) * len(medians), samples=samples)
-    return Measurement("twins", side, CASE, Status.OK, time=time, telemetry=telemetry, flags=flags)
+    return Measurement("aa_test", side, CASE, Status.OK, time=time, telemetry=telemetry, flags=flags)
 
 
 def runs_of(within, between=0.02, shift=0.0, runs=6, **extra):
@@ -107,9 +107,11 @@ def test_intervals_that_do_not_do_what_they_say_ask_for_care(coverage):
 
 
 def test_what_cannot_be_measured_is_refused(monkeypatch):
-    failed = Measurement("twins", SIDES[0], CASE, Status.CRASHED, "it exited with code 7")
+    failed = Measurement("aa_test", SIDES[0], CASE, Status.CRASHED, "it exited with code 7")
     monkeypatch.setattr(machine.api, "measure", lambda *_, on_rows, **__: on_rows([failed]))
-    with pytest.raises(EnvironmentRefused, match="twins/one could not be measured: crashed: it exited with"):
+    with pytest.raises(
+        EnvironmentRefused, match="aa_test/one could not be measured: crashed: it exited with"
+    ):
         measure_machine("cpu", 1.0)
 
 
@@ -124,8 +126,8 @@ def test_further_runs_are_made_while_there_is_time_for_one(monkeypatch):
     monkeypatch.setattr(machine, "_rows", rows)
     monkeypatch.setattr(machine.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(machine, "_timer_reading", lambda *_: (1e-7, 1e-9))
-    for budget_s, runs in ((1.0, 2), (29.0, 2), (31.0, 3), (60.0, 5)):
-        assert measure_machine("cpu", budget_s).runs == runs
+    for time_limit_s, runs in ((1.0, 2), (29.0, 2), (31.0, 3), (60.0, 5)):
+        assert measure_machine("cpu", time_limit_s).runs == runs
 
 
 @pytest.mark.serial  # it measures the machine
@@ -142,22 +144,22 @@ def test_this_machine_is_measured(monkeypatch):
 def test_the_command_prints_it(monkeypatch, capsys):
     asked = []
 
-    def measured(device, budget_s):
-        asked.append((device, budget_s))
+    def measured(device, time_limit_s):
+        asked.append((device, time_limit_s))
         return machine_of(0.025)
 
     monkeypatch.setattr(machine, "measure_machine", measured)
     assert _run(["selftest", "--device", "cpu"]) == 0
     out, err = capsys.readouterr()
-    assert "smallest effect" in out
+    assert "minimum detectable effect" in out
     assert "by 10 processes" in out
     assert out.splitlines()[-1].startswith("Worth publishing: with care. 10 processes tell ")
     assert "measuring the same code twice on cpu" in err
-    assert _run(["selftest", "--device", "cpu", "--time-budget", "2m", "--format", "json"]) == 0
+    assert _run(["selftest", "--device", "cpu", "--time-limit", "2m", "--format", "json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["publish"] == "with care"
     assert record["runs"] == 6
     assert asked == [("cpu", 90.0), ("cpu", 120.0)]
     assert _run(["selftest", "--faults", "--device", "cpu"]) == 2
     assert _run(["selftest", "--device", "tpu"]) == 2
-    assert _run(["selftest", "--device", "cpu", "--time-budget", "soon"]) == 2
+    assert _run(["selftest", "--device", "cpu", "--time-limit", "soon"]) == 2

@@ -58,9 +58,9 @@ def test_two_pairs_by_hand():
 
 
 @pytest.mark.parametrize("processes", [3, 5, 10])
-def test_the_smallest_effect_is_seen_with_its_power(processes):
+def test_the_minimum_detectable_effect_is_seen_with_its_power(processes):
     source = random.Random(4)
-    effect = noise.smallest_effect(0.02, processes)
+    effect = noise.minimum_detectable_effect(0.02, processes)
     seen = 0
     for _ in range(TRIALS):
         ratios = [(1 + effect) * math.exp(0.02 * source.gauss(0, 1)) for _ in range(processes)]
@@ -69,10 +69,14 @@ def test_the_smallest_effect_is_seen_with_its_power(processes):
     assert 0.935 <= seen / TRIALS <= 0.965
 
 
-def test_the_smallest_effect_falls_with_more_processes_and_less_noise():
+def test_the_minimum_detectable_effect_falls_with_more_processes_and_less_noise():
     # by 10,000 processes the quantiles are the normal's: (1.960 + 1.645) s / sqrt(n)
-    assert noise.smallest_effect(0.01, 10_000) == pytest.approx(3.605 * 0.01 / 100, rel=1e-3)
-    assert noise.smallest_effect(0.01, 20) < noise.smallest_effect(0.01, 10) < noise.smallest_effect(0.02, 10)
+    assert noise.minimum_detectable_effect(0.01, 10_000) == pytest.approx(3.605 * 0.01 / 100, rel=1e-3)
+    assert (
+        noise.minimum_detectable_effect(0.01, 20)
+        < noise.minimum_detectable_effect(0.01, 10)
+        < noise.minimum_detectable_effect(0.02, 10)
+    )
 
 
 @pytest.mark.parametrize("shape", [normal, heavy])

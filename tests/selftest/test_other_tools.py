@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from test_ladder import on_a_busy_machine
+from test_slowdowns import on_a_busy_machine
 
-from linbench.selftest.ladder import described
+from linbench.selftest.slowdowns import described
 
-tools = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "ladder.py")))
+tools = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "slowdowns.py")))
 
 STEADY = [1.0, 1.001, 0.999, 1.0005, 0.9995] * 6
 
@@ -21,7 +21,7 @@ def times(samples, factor):
 
 
 @pytest.mark.parametrize(
-    ("rule", "no", "yes"),
+    ("is_slower", "no", "yes"),
     [
         (tools.pytest_benchmark, 1.049, 1.051),
         (tools.asv, 1.099, 1.101),
@@ -30,10 +30,10 @@ def times(samples, factor):
         (tools.github_action_benchmark, 1.999, 2.001),
     ],
 )
-def test_the_threshold_of_a_rule_is_where_its_tool_has_it(rule, no, yes):
-    assert not rule(STEADY, times(STEADY, no))
-    assert rule(STEADY, times(STEADY, yes))
-    assert not rule(times(STEADY, yes), STEADY)
+def test_the_threshold_of_a_criterion_is_where_its_tool_has_it(is_slower, no, yes):
+    assert not is_slower(STEADY, times(STEADY, no))
+    assert is_slower(STEADY, times(STEADY, yes))
+    assert not is_slower(times(STEADY, yes), STEADY)
 
 
 def test_the_mean_is_what_one_slow_sample_moves():
@@ -54,7 +54,7 @@ def test_asv_and_mann_whitney_ask_for_enough_samples():
 def test_on_independent_samples_of_one_process_they_alarm_hardly_ever():
     source = np.random.default_rng(0)
     pairs = [source.normal(1, 0.05, (2, 30)).tolist() for _ in range(300)]
-    alarms = {name: sum(rule(*pair) for pair in pairs) for name, rule in tools.RULES.items()}
+    alarms = {name: sum(is_slower(*pair) for pair in pairs) for name, is_slower in tools.CRITERIA.items()}
     assert alarms.pop("Mann-Whitney p < .01") <= 6  # one side of 1%
     assert alarms.pop("criterion") <= 13  # one side of 5%, of 1% at the least
     assert set(alarms.values()) == {0}
@@ -80,7 +80,7 @@ def busy():
 
 def test_they_see_two_processes_and_not_two_sides(busy):
     found = tools.shares(busy)
-    assert set(found) == set(tools.RULES)
+    assert set(found) == set(tools.CRITERIA)
     for name in ("pytest-benchmark mean:5%", "Mann-Whitney p < .01", "criterion"):
         assert 0.2 < found[name][0] < 0.65
     assert 0.1 < found["asv factor 1.1"][0] < 0.5
@@ -89,11 +89,11 @@ def test_they_see_two_processes_and_not_two_sides(busy):
 
 def test_the_picture_is_the_same_every_time(busy, tmp_path):
     pytest.importorskip("matplotlib", reason="needs matplotlib")
-    ladder, others = described(busy, draws=10), tools.shares(busy)
+    slowdowns, others = described(busy, draws=10), tools.shares(busy)
     one, other = tmp_path / "one.svg", tmp_path / "other.svg"
     for path in (one, other):
-        tools.draw(ladder, others, path)
+        tools.draw(slowdowns, others, path)
     assert one.read_bytes() == other.read_bytes()
-    fewer = replace(ladder, rungs=ladder.rungs[:-1])
+    fewer = replace(slowdowns, slowdowns=slowdowns.slowdowns[:-1])
     tools.draw(fewer, {name: shares[:-1] for name, shares in others.items()}, other)
     assert one.read_bytes() != other.read_bytes()

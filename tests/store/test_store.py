@@ -57,7 +57,7 @@ def full_row():
 
 def skipped_row(T=64):
     return Measurement(
-        "linear", "linear/chunk", Case(1, T, 2, 16, 16), Status.SKIPPED, "no time", Cause.TIME_BUDGET
+        "linear", "linear/chunk", Case(1, T, 2, 16, 16), Status.SKIPPED, "no time", Cause.TIME_LIMIT
     )
 
 

@@ -35,6 +35,6 @@ def test_a_frame_has_the_same_columns_whatever_the_rows():
 
 def test_a_frame_names_the_worst_tensor_and_counts_samples():
     found = frame([RUN]).iloc[0]
-    assert (found["worst_tensor"], found["rel_l2"], found["budget"]) == ("o", 1e-7, 1e-5)
+    assert (found["worst_tensor"], found["rel_l2"], found["tolerance"]) == ("o", 1e-7, 1e-5)
     assert (found["samples"], found["processes"], found["tokens"]) == (3, 1, 64)
     assert frame([RUN])["extra_bytes"].isna().all()

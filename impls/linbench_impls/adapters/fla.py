@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from linbench import Case, needs
-from linbench.core.implementation import WhyNot
+from linbench.core.implementation import Restriction
 from linbench_impls.toolkit.register import Form
 from linbench_impls.toolkit.varlen import starts
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 State = tuple["Tensor"]
 Arguments = Callable[..., dict[str, Any]]
 
-why_not = needs(device="cuda", modules=("fla",), dtypes=("float32", "float16", "bfloat16"))
+unsupported_reason = needs(device="cuda", modules=("fla",), dtypes=("float32", "float16", "bfloat16"))
 
 
-def chunk_why_not(case: Case) -> str | None:
+def chunk_unsupported_reason(case: Case) -> str | None:
     """Return why the chunk kernels cannot take a case: their backward refuses odd sizes of half types."""
-    reason = why_not(case)
+    reason = unsupported_reason(case)
     if reason is None and case.mode == "fwd_bwd" and case.item_bytes == 2 and (case.K % 2 or case.V % 2):
         return f"takes even K and V in fwd_bwd of {case.dtype}, not K = {case.K} and V = {case.V}"
     return reason
 
 
-def wide_why_not(case: Case) -> str | None:
+def wide_unsupported_reason(case: Case) -> str | None:
     """Return why chunk kernels that hold a whole key cannot take a case."""
-    return chunk_why_not(case) or needs(at_most={"K": 256})(case)
+    return chunk_unsupported_reason(case) or needs(at_most={"K": 256})(case)
 
 
-def half_wide_why_not(case: Case) -> str | None:
+def half_wide_unsupported_reason(case: Case) -> str | None:
     """Return why chunk kernels that hold a whole key in half types cannot take a case."""
-    return wide_why_not(case) or needs(dtypes=("float16", "bfloat16"))(case)
+    return wide_unsupported_reason(case) or needs(dtypes=("float16", "bfloat16"))(case)
 
 
 def scaled(*names: str) -> Arguments:
@@ -48,29 +48,29 @@ def scaled(*names: str) -> Arguments:
     return arguments
 
 
-def kernel(path: str, arguments: Arguments, rule: WhyNot, differentiable: bool = True) -> Form:
+def kernel(path: str, arguments: Arguments, restriction: Restriction, differentiable: bool = True) -> Form:
     """Return the form of a kernel of an operator with one state, S, in fwd and prefill.
 
     Args:
         path: Module and function in fla.ops, as in gla.chunk_gla.
         arguments: Returns the kernel's keywords from the operator's inputs.
-        rule: Says why a case cannot be taken.
+        restriction: Says why a case cannot be taken.
         differentiable: Whether the library has its backward.
     """
     module, _, function = path.partition(".")
 
     def run(
-        tensors: tuple[Tensor, ...], state: State | None, output_final_state: bool, packed: int = 1
+        tensors: tuple[Tensor, ...], state: State | None, output_final_state: bool, varlen: int = 1
     ) -> Any:
         return getattr(import_module(f"fla.ops.{module}"), function)(
             **arguments(*tensors),
-            **cu_seqlens(tensors[0], packed),
+            **cu_seqlens(tensors[0], varlen),
             initial_state=None if state is None else state[0],
             output_final_state=output_final_state,
         )
 
-    def fwd(*tensors: Tensor, packed: int = 1, state: State | None = None) -> Tensor:
-        o: Tensor = run(tensors, state, output_final_state=False, packed=packed)[0]
+    def fwd(*tensors: Tensor, varlen: int = 1, state: State | None = None) -> Tensor:
+        o: Tensor = run(tensors, state, output_final_state=False, varlen=varlen)[0]
         return o
 
     def prefill(*tensors: Tensor, state: State | None = None) -> tuple[Tensor, State]:
@@ -78,12 +78,12 @@ def kernel(path: str, arguments: Arguments, rule: WhyNot, differentiable: bool =
         return o, (S,)
 
     fwd.__doc__ = f"flash-linear-attention's {function}."
-    return Form(fwd, prefill, why_not=rule, differentiable=differentiable)
+    return Form(fwd, prefill, unsupported_reason=restriction, differentiable=differentiable)
 
 
 def recurrent(path: str, arguments: Arguments, differentiable: bool = True) -> Form:
     """Return the form of a kernel that goes token by token, with decode: a sequence of one."""
-    form = kernel(path, arguments, why_not, differentiable)
+    form = kernel(path, arguments, unsupported_reason, differentiable)
     return replace(form, decode=form.prefill)
 
 

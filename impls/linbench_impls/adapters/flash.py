@@ -19,9 +19,9 @@ class Flash:
     module: str
     capability: tuple[int, int]
 
-    def why_not(self, case: Case) -> str | None:
+    def unsupported_reason(self, case: Case) -> str | None:
         """Return why it cannot take a case: it takes half types, and K = V in multiples of 8 up to 256."""
-        rule = needs(
+        restriction = needs(
             device="cuda",
             modules=(self.module,),
             dtypes=("float16", "bfloat16"),
@@ -29,7 +29,7 @@ class Flash:
             at_most={"K": 256},
             capability=self.capability,
         )
-        reason = rule(case)
+        reason = restriction(case)
         if reason is None and case.K != case.V:
             return f"takes K = V, not K = {case.K} and V = {case.V}"
         return reason

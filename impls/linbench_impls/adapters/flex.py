@@ -27,7 +27,7 @@ cuda_needs = needs(
 )
 
 
-def why_not(case: Case) -> str | None:
+def unsupported_reason(case: Case) -> str | None:
     """Return why torch's flex_attention cannot take a case: on the CPU it has no backward."""
     if case.device == "cuda":
         return cuda_needs(case)

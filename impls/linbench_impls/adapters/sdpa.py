@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from linbench import Case, needs
-from linbench.core.implementation import WhyNot
+from linbench.core.implementation import Restriction
 from linbench_impls.toolkit.flops import differentiated, pairs
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ HALF = ("float16", "bfloat16")
 cuda_flash_needs = needs(dtypes=HALF, at_most={"K": 256}, multiple_of={"K": 8}, capability=(8, 0))
 
 
-def flash_why_not(case: Case) -> str | None:
+def flash_unsupported_reason(case: Case) -> str | None:
     """Return why the flash backend cannot take a case: on CUDA it takes half types only."""
     if case.K != case.V:
         return f"takes K = V, not K = {case.K} and V = {case.V}"
@@ -30,17 +30,17 @@ class Backend:
 
     Attributes:
         name: torch's name of it.
-        rule: Says why a case cannot be taken.
+        restriction: Says why a case cannot be taken.
         fused: Whether it makes no matrix of scores in memory, and so makes them again for the gradient.
         masks_on_cuda: Whether it can be given a mask of the keys that are seen on a CUDA device.
     """
 
     name: str
-    rule: WhyNot
+    restriction: Restriction
     fused: bool = True
     masks_on_cuda: bool = True
 
-    def mask_why_not(self, case: Case) -> str | None:
+    def mask_unsupported_reason(self, case: Case) -> str | None:
         """Return why it cannot be given a mask, or None."""
         if not self.masks_on_cuda and case.device == "cuda":
             return "takes no mask on a CUDA device"
@@ -53,7 +53,7 @@ class Backend:
 
 
 BACKENDS = {
-    "flash": Backend("FLASH_ATTENTION", flash_why_not, masks_on_cuda=False),
+    "flash": Backend("FLASH_ATTENTION", flash_unsupported_reason, masks_on_cuda=False),
     "efficient": Backend("EFFICIENT_ATTENTION", needs(device="cuda", dtypes=("float32", *HALF))),
     "cudnn": Backend(
         "CUDNN_ATTENTION",

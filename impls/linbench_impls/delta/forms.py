@@ -4,5 +4,5 @@ from linbench_impls.delta.operator import Delta
 from linbench_impls.families.dplr.forms import chunked, recurrent
 from linbench_impls.toolkit.register import register
 
-register("delta", "chunk", chunked(Delta.rule))
-register("delta", "recurrent", recurrent(Delta.rule))
+register("delta", "chunk", chunked(Delta.parametrization))
+register("delta", "recurrent", recurrent(Delta.parametrization))

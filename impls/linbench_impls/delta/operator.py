@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from linbench import operator
 from linbench_impls.families.dplr.operator import BETA, DeltaRule
-from linbench_impls.families.dplr.rule import Arguments, Rule, delta_rule
+from linbench_impls.families.dplr.parametrization import Arguments, Parametrization, delta_rule
 from linbench_impls.toolkit.recurrence import QKV
 
 if TYPE_CHECKING:
@@ -29,4 +29,4 @@ class Delta(DeltaRule):
     title = "Delta rule: each token corrects what the state says of its key"
     source = "Yang et al. 2024, Parallelizing Linear Transformers with the Delta Rule, arXiv:2406.06484"
     inputs = (*QKV, BETA)
-    rule = Rule(arguments, gates=None)
+    parametrization = Parametrization(arguments, gates=None)

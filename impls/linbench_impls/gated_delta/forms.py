@@ -4,5 +4,5 @@ from linbench_impls.families.dplr.forms import chunked, recurrent
 from linbench_impls.gated_delta.operator import GatedDelta
 from linbench_impls.toolkit.register import register
 
-register("gated_delta", "chunk", chunked(GatedDelta.rule))
-register("gated_delta", "recurrent", recurrent(GatedDelta.rule))
+register("gated_delta", "chunk", chunked(GatedDelta.parametrization))
+register("gated_delta", "recurrent", recurrent(GatedDelta.parametrization))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from linbench import TensorSpec, operator
 from linbench_impls.families.dplr.operator import BETA, GatedDeltaRule
-from linbench_impls.families.dplr.rule import Arguments, Rule, delta_rule
+from linbench_impls.families.dplr.parametrization import Arguments, Parametrization, delta_rule
 from linbench_impls.toolkit.recurrence import QKV
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ class GatedDelta(GatedDeltaRule):
     name = "gated_delta"
     title = "Delta rule with a scalar gate a head and step"
     source = "Yang et al. 2024, Gated Delta Networks, arXiv:2412.06464"
-    inputs = (*QKV, TensorSpec("g", "BTH", exact=True), BETA)
-    rule = Rule(arguments, gates="head")
+    inputs = (*QKV, TensorSpec("g", "BTH", at_least_float32=True), BETA)
+    parametrization = Parametrization(arguments, gates="head")
 
     def gated(self, S: Tensor, token: Mapping[str, Tensor]) -> Tensor:
         """Return exp(g) S."""

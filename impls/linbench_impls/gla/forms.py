@@ -4,5 +4,5 @@ from linbench_impls.families.dplr.forms import chunked, recurrent
 from linbench_impls.gla.operator import GLA
 from linbench_impls.toolkit.register import register
 
-register("gla", "chunk", chunked(GLA.rule))
-register("gla", "recurrent", recurrent(GLA.rule))
+register("gla", "chunk", chunked(GLA.parametrization))
+register("gla", "recurrent", recurrent(GLA.parametrization))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from linbench import Case, Option, TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench_impls.families.dplr.operator import DPLR
-from linbench_impls.families.dplr.rule import Arguments, Rule
+from linbench_impls.families.dplr.parametrization import Arguments, Parametrization
 from linbench_impls.toolkit import flops
 from linbench_impls.toolkit.recurrence import GATES, INITIAL_STATE, QKV, State, gate_shift
 
@@ -36,9 +36,9 @@ class GLA(DPLR):
     name = "gla"
     title = "Linear attention with a gate for each dimension of a key"
     source = "Yang et al. 2023, Gated Linear Attention Transformers, arXiv:2312.06635"
-    inputs = (*QKV, TensorSpec("g", "BTHK", exact=True))
+    inputs = (*QKV, TensorSpec("g", "BTHK", at_least_float32=True))
     options: ClassVar[Mapping[str, Option]] = {"initial_state": INITIAL_STATE, "gates": GATES}
-    rule = Rule(arguments, gates="key", low_rank=False)
+    parametrization = Parametrization(arguments, gates="key", low_rank=False)
 
     def draw(
         self, spec: TensorSpec, shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]

@@ -4,5 +4,5 @@ from linbench_impls.families.dplr.forms import chunked, recurrent
 from linbench_impls.kda.operator import KDA
 from linbench_impls.toolkit.register import register
 
-register("kda", "chunk", chunked(KDA.rule))
-register("kda", "recurrent", recurrent(KDA.rule))
+register("kda", "chunk", chunked(KDA.parametrization))
+register("kda", "recurrent", recurrent(KDA.parametrization))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from linbench import TensorSpec, operator
 from linbench_impls.families.dplr.operator import BETA, GatedDeltaRule
-from linbench_impls.families.dplr.rule import Rule, delta_rule
+from linbench_impls.families.dplr.parametrization import Parametrization, delta_rule
 from linbench_impls.toolkit.recurrence import QKV
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ class KDA(GatedDeltaRule):
     name = "kda"
     title = "Delta rule with a gate for each dimension of a key"
     source = "Kimi Team 2025, Kimi Linear, arXiv:2510.26692"
-    inputs = (*QKV, TensorSpec("g", "BTHK", exact=True), BETA)
-    rule = Rule(delta_rule, gates="key")
+    inputs = (*QKV, TensorSpec("g", "BTHK", at_least_float32=True), BETA)
+    parametrization = Parametrization(delta_rule, gates="key")
 
     def gated(self, S: Tensor, token: Mapping[str, Tensor]) -> Tensor:
         """Return diag(exp g) S."""

@@ -9,7 +9,7 @@ from linbench_impls.linear.feature_map import feature_map
 from linbench_impls.linear.options import State, one_by_one, with_options
 from linbench_impls.toolkit import flops
 from linbench_impls.toolkit.chunks import cut, joined
-from linbench_impls.toolkit.dtype import exact_dtype
+from linbench_impls.toolkit.dtype import accumulation_dtype
 from linbench_impls.toolkit.normalizer import EPSILON
 from linbench_impls.toolkit.register import Form, register
 from linbench_impls.toolkit.varlen import flops_of_each
@@ -47,7 +47,7 @@ def chunk(
     import torch
     import torch.nn.functional as F
 
-    tokens, exact = q.shape[2], exact_dtype(q)
+    tokens, exact = q.shape[2], accumulation_dtype(q)
     q, k, v = cut((feature_map(q, phi), feature_map(k, phi), v), CHUNK)
     S = (k.transpose(-1, -2) @ v).to(exact).cumsum(2)  # [B, H, N, K, V], after each chunk
     z = k.sum(-2, dtype=exact).cumsum(2)  # [B, H, N, K]
@@ -66,7 +66,7 @@ def chunk(
 
 def decode(q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State) -> tuple[Tensor, State]:
     """Return the output of one token and the state after it, by one product for all heads."""
-    exact = exact_dtype(q)
+    exact = accumulation_dtype(q)
     q, k = (feature_map(x, phi).to(exact) for x in (q, k))
     S = state[0] + k.transpose(-1, -2) * v  # [B, H, K, V]
     z = state[1] + k.squeeze(2)

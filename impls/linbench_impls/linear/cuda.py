@@ -21,14 +21,14 @@ base_needs = needs(
 )
 
 
-def why_not(case: Case) -> str | None:
+def unsupported_reason(case: Case) -> str | None:
     """Return why the kernel cannot take a case; its own module says which shapes it takes."""
     reason = base_needs(case)
     if reason is not None:
         return reason
     import torch
 
-    from linbench_kernels.cuda.linear_attention_plan import why_not as shape_why_not
+    from linbench_kernels.cuda.linear_attention_plan import unsupported_reason as shape_why_not
 
     return shape_why_not(case.K, case.V, getattr(torch, case.dtype))
 
@@ -62,7 +62,7 @@ def compiled(name: str, case: Case, arch: str) -> list[Compiled]:
 
     del name
     dtype = getattr(torch, case.dtype)
-    reason = plan.why_not(case.K, case.V, dtype)
+    reason = plan.unsupported_reason(case.K, case.V, dtype)
     if reason is not None:
         raise NotImplementedError(reason)
     feature_map, normalize = case.options.get("feature_map", "elu1"), case.options.get("normalize", True)
@@ -129,7 +129,7 @@ register(
         with_options(cuda),
         with_options(prefill),
         with_options(decode),
-        why_not=why_not,
+        unsupported_reason=unsupported_reason,
         flops=flops,
         launches=launches,
         compiled=compiled,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case
-from linbench_impls.linear.options import State, with_options, with_packed
+from linbench_impls.linear.options import State, with_options, with_varlen
 from linbench_impls.toolkit import native as kernels
 from linbench_impls.toolkit.register import Form, register
 from linbench_impls.toolkit.varlen import each, flops_of_each
@@ -26,7 +26,7 @@ def reciprocal_bytes(case: Case) -> float:
 
 
 def native(
-    q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None, packed: int
+    q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None, varlen: int
 ) -> Tensor:
     """Chunked C++ kernels for AVX-512, AVX2 or any CPU, threads of torch; all fused, float32."""
     from linbench_kernels.cpu.linear_attention import linear_attention
@@ -34,7 +34,7 @@ def native(
     def form(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return linear_attention(q, k, v, feature_map=phi, normalize=normalize, state=state)
 
-    return each(form, (q, k, v), packed, axis=1)
+    return each(form, (q, k, v), varlen, axis=1)
 
 
 def prefill(
@@ -57,10 +57,10 @@ register(
     "linear",
     "native",
     Form(
-        with_packed(native),
+        with_varlen(native),
         with_options(prefill),
         with_options(decode),
-        why_not=kernels.why_not,
+        unsupported_reason=kernels.unsupported_reason,
         flops=flops,
         extra_bytes=reciprocal_bytes,
     ),

@@ -1,4 +1,4 @@
-"""Operator linear: its inputs, float64 oracle in two forms, and costs."""
+"""Operator linear: its inputs, float64 reference in two forms, and costs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from linbench_impls.toolkit.recurrence import INITIAL_STATE, QKV
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-ORACLE_CHUNK = 64
+REFERENCE_CHUNK = 64
 
 State = tuple["Tensor", ...]
 
@@ -29,7 +29,7 @@ class Linear(Operator):
 
     S_t = S_{t-1} + phi(k_t) v_t^T, z_t = z_{t-1} + phi(k_t), o_t = S_t^T phi(q_t) / (phi(q_t) . z_t + 1e-6);
     no scale. With normalize=False the denominator is 1. q, k: [B, T, H, K]; v, o: [B, T, H, V];
-    S: [B, H, K, V] and z: [B, H, K], float32. With packed = n, B = 1, the row holds n sequences of different
+    S: [B, H, K, V] and z: [B, H, K], float32. With varlen = n, B = 1, the row holds n sequences of different
     lengths, each of which starts from nothing; fwd and fwd_bwd alone.
     """
 
@@ -42,15 +42,15 @@ class Linear(Operator):
         "feature_map": Option("elu1", FEATURE_MAPS, "phi, applied to every element of q and k"),
         "normalize": Option(True, (True, False), "divide by phi(q_t) . z_t + 1e-6"),
         "initial_state": INITIAL_STATE,
-        "packed": varlen.PACKED,
+        "varlen": varlen.VARLEN,
     }
 
-    def why_not(self, case: Case) -> str | None:
+    def unsupported_reason(self, case: Case) -> str | None:
         """Return why phi = identity is not normalised (its denominator crosses zero), or nothing packed."""
         options = self.option_values(case)
         if options["feature_map"] == "identity" and options["normalize"]:
             return "feature_map=identity has denominators of either sign; ask for normalize=false with it"
-        return varlen.why_not(case)
+        return varlen.unsupported_reason(case)
 
     def draw_state(self, case: Case, generator: Generator) -> State:
         """Return S and z as random keys and values would leave them after T tokens."""
@@ -75,7 +75,7 @@ class Linear(Operator):
         q, k = (feature_map(tensors[name], phi) for name in ("q", "k"))
         v = tensors["v"]
         batch, tokens, heads, _ = q.shape
-        q, k, v = cut(tuple(x.transpose(1, 2) for x in (q, k, v)), ORACLE_CHUNK)  # [B, H, N, C, D]
+        q, k, v = cut(tuple(x.transpose(1, 2) for x in (q, k, v)), REFERENCE_CHUNK)  # [B, H, N, C, D]
         sums = (k.transpose(-1, -2) @ v).cumsum(2)  # [B, H, N, K, V]
         key_sums = k.sum(-2).cumsum(2)  # [B, H, N, K]
         S0, z0 = state or (torch.zeros_like(sums[:, :, 0]), torch.zeros_like(key_sums[:, :, 0]))
@@ -110,7 +110,7 @@ class Linear(Operator):
         batch, tokens, heads, keys = k.shape
         nothing = (k.new_zeros(batch, heads, keys, v.shape[-1]), k.new_zeros(batch, heads, keys))
         S, z = state or nothing
-        begins = varlen.begins(tokens, int(options["packed"]))
+        begins = varlen.begins(tokens, int(options["varlen"]))
         outputs = []
         for t in range(tokens):
             if t in begins:

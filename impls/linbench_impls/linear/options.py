@@ -34,18 +34,18 @@ def with_options(form: Callable[..., Any]) -> Function:
 
 
 def one_by_one(form: Callable[..., tuple[Tensor, State]], axis: int) -> Function:
-    """Return the function of fwd: the output of a form, packed sequences one by one, tokens along an axis."""
+    """Return the function of fwd: the output of a form, varlen sequences one by one, tokens along an axis."""
 
     def whole(
-        q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None, packed: int
+        q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None, varlen: int
     ) -> Tensor:
-        return each(lambda q, k, v: form(q, k, v, phi, normalize, state)[0], (q, k, v), packed, axis)
+        return each(lambda q, k, v: form(q, k, v, phi, normalize, state)[0], (q, k, v), varlen, axis)
 
     whole.__doc__ = form.__doc__
-    return with_packed(whole)
+    return with_varlen(whole)
 
 
-def with_packed(form: Callable[..., Tensor]) -> Function:
+def with_varlen(form: Callable[..., Tensor]) -> Function:
     """Return the function of fwd: a form that also takes packed, the sequences in a row, after the state."""
 
     def call(
@@ -56,9 +56,9 @@ def with_packed(form: Callable[..., Tensor]) -> Function:
         feature_map: str = "elu1",
         normalize: bool = True,
         state: State | None = None,
-        packed: int = 1,
+        varlen: int = 1,
     ) -> Tensor:
-        return form(q, k, v, feature_map, normalize, state, packed)
+        return form(q, k, v, feature_map, normalize, state, varlen)
 
     call.__doc__ = form.__doc__
     return call

@@ -8,7 +8,7 @@ from linbench import Case
 from linbench_impls.linear.feature_map import feature_map
 from linbench_impls.linear.options import State, one_by_one, with_options
 from linbench_impls.toolkit import flops
-from linbench_impls.toolkit.dtype import exact_dtype
+from linbench_impls.toolkit.dtype import accumulation_dtype
 from linbench_impls.toolkit.normalizer import EPSILON
 from linbench_impls.toolkit.register import Form, register
 from linbench_impls.toolkit.varlen import flops_of_each
@@ -33,10 +33,10 @@ def kept_bytes(case: Case) -> float:
 def recurrent(
     q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None
 ) -> tuple[Tensor, State]:
-    """Recurrent form: one step a token, the state in float32; packed sequences one by one."""
+    """Recurrent form: one step a token, the state in float32; varlen sequences one by one."""
     import torch
 
-    dtype = exact_dtype(q)
+    dtype = accumulation_dtype(q)
     q, k = (feature_map(x, phi).to(dtype) for x in (q, k))
     values = v.to(dtype)
     if state is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case
-from linbench_impls.linear.options import State, with_options, with_packed
+from linbench_impls.linear.options import State, with_options, with_varlen
 from linbench_impls.toolkit import triton as kernels
 from linbench_impls.toolkit.register import Form, register
 from linbench_impls.toolkit.varlen import cu_seqlens, flops_of_each
@@ -28,12 +28,12 @@ def flops(case: Case) -> float:
 
 
 def triton(
-    q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None, packed: int
+    q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None, varlen: int
 ) -> Tensor:
     """Chunked Triton kernels, forward and backward; feature map and normaliser fused."""
     from linbench_kernels.triton.linear_attention import linear_attention
 
-    row = cu_seqlens(q, packed)
+    row = cu_seqlens(q, varlen)
     return linear_attention(q, k, v, feature_map=phi, normalize=normalize, state=state, cu_seqlens=row)
 
 
@@ -57,10 +57,10 @@ register(
     "linear",
     "triton",
     Form(
-        with_packed(triton),
+        with_varlen(triton),
         with_options(prefill),
         with_options(decode),
-        why_not=kernels.why_not,
+        unsupported_reason=kernels.unsupported_reason,
         flops=flops,
         compiled=kernels.compiled_by("linear_attention"),
     ),

@@ -9,7 +9,7 @@ from linbench import Case
 from linbench_impls.log_linear import flops
 from linbench_impls.log_linear.flops import state_levels
 from linbench_impls.log_linear.tree import CHUNK, State, chunked, parallel, recurrent
-from linbench_impls.toolkit.dtype import exact_dtype
+from linbench_impls.toolkit.dtype import accumulation_dtype
 from linbench_impls.toolkit.flops import last_state
 from linbench_impls.toolkit.flops import parallel as products
 from linbench_impls.toolkit.register import Form, exact, register
@@ -56,7 +56,7 @@ def naive(q: Tensor, k: Tensor, v: Tensor, g: Tensor, lam: Tensor) -> Tensor:
 
 def prefill(q: Tensor, k: Tensor, v: Tensor, g: Tensor, lam: Tensor) -> tuple[Tensor, State]:
     """Return the output and the state after the last token."""
-    exact = exact_dtype(q)
+    exact = accumulation_dtype(q)
     o, state = parallel(*(x.to(exact) for x in (q, k, v, g, lam)))
     return o.to(v.dtype), state
 

@@ -42,8 +42,8 @@ class LogLinear(Operator):
     complexity = "O(T log T)"
     inputs = (
         *QKV,
-        TensorSpec("g", "BTH", exact=True),
-        SizedSpec("lam", "BTHN", exact=True, sizes={"N": weight_levels}),
+        TensorSpec("g", "BTH", at_least_float32=True),
+        SizedSpec("lam", "BTHN", at_least_float32=True, sizes={"N": weight_levels}),
     )
     state = (SizedSpec("S", "BHPKV", sizes={"P": state_levels}), TensorSpec("t", "BH"))
     options: ClassVar[Mapping[str, Option]] = {"gates": GATES}
@@ -75,8 +75,8 @@ class LogLinear(Operator):
     ) -> tuple[Tensor, State]:
         """Return output and final state by a tree of chunks."""
         del options
-        laid = (tensors[spec.name].transpose(1, 2) for spec in self.inputs)
-        o, final = tree.chunked(*laid, state=state)
+        in_layout = (tensors[spec.name].transpose(1, 2) for spec in self.inputs)
+        o, final = tree.chunked(*in_layout, state=state)
         return o.transpose(1, 2), final
 
     def recurrence(

@@ -36,8 +36,8 @@ class Mamba(Recurrence):
     source = "Gu and Dao 2023, Mamba, arXiv:2312.00752"
     inputs = (
         TensorSpec("u", "BTHV"),
-        TensorSpec("dt", "BTHV", exact=True),
-        TensorSpec("A", "HKV", exact=True),
+        TensorSpec("dt", "BTHV", at_least_float32=True),
+        TensorSpec("A", "HKV", at_least_float32=True),
         TensorSpec("B", "BTK"),
         TensorSpec("C", "BTK"),
         TensorSpec("D", "HV"),

@@ -42,7 +42,11 @@ class MLSTM(Recurrence):
     name = "mlstm"
     title = "mLSTM: matrix memory with exponential input gates (xLSTM)"
     source = "Beck et al. 2024, xLSTM, arXiv:2405.04517"
-    inputs = (*QKV, TensorSpec("i", "BTH", exact=True), TensorSpec("f", "BTH", exact=True))
+    inputs = (
+        *QKV,
+        TensorSpec("i", "BTH", at_least_float32=True),
+        TensorSpec("f", "BTH", at_least_float32=True),
+    )
     state = (TensorSpec("S", "BHKV"), TensorSpec("n", "BHK"), TensorSpec("m", "BH"))
     options: ClassVar[Mapping[str, Option]] = {"initial_state": INITIAL_STATE, "gates": GATES}
 

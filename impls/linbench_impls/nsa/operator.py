@@ -45,7 +45,7 @@ class NSA(Cached):
             return normal(shape, generator).sigmoid()
         return super().draw(spec, shape, generator, options)
 
-    def oracle_head_bytes(self, case: Case) -> int:
+    def reference_head_bytes(self, case: Case) -> int:
         """Return the bytes of the keys that one head gathers, or of its scores over means."""
         return 8 * case.B * case.T * max(BLOCK * COUNT * max(case.K, case.V), case.T // BLOCK)
 

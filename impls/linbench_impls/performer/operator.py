@@ -41,7 +41,7 @@ class Performer(FeatureMapped):
     name = "performer"
     title = "Linear attention with positive random features of softmax (FAVOR+)"
     source = "Choromanski et al. 2020, Rethinking Attention with Performers, arXiv:2009.14794"
-    inputs = (*QKV, SizedSpec("w", "MK", differentiable=False, exact=True, sizes={"M": features}))
+    inputs = (*QKV, SizedSpec("w", "MK", differentiable=False, at_least_float32=True, sizes={"M": features}))
     feature_map = FeatureMap(phi, learned=False)
 
     def draw(
@@ -61,7 +61,7 @@ class Performer(FeatureMapped):
 
         Features have heavy tails: a few tokens carry a sum, and an exponent's rounding, which grows with
         |w| |x'|, is theirs. As a difference of squares it is rounded so for every token, so that the error
-        by which budgets are measured does not hang on which tokens were drawn.
+        by which tolerances are measured does not hang on which tokens were drawn.
         """
         import torch
 

@@ -10,7 +10,7 @@ from linbench import Case, Option, TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench.core.tensor import normal
 from linbench_impls.families.dplr.operator import DPLR
-from linbench_impls.families.dplr.rule import Arguments, Rule
+from linbench_impls.families.dplr.parametrization import Arguments, Parametrization
 from linbench_impls.toolkit import flops
 from linbench_impls.toolkit.recurrence import (
     GATES,
@@ -47,12 +47,12 @@ class RWKV7(DPLR):
     source = "Peng et al. 2025, RWKV-7 Goose, arXiv:2503.14456"
     inputs = (
         *QKV,
-        TensorSpec("g", "BTHK", exact=True),
+        TensorSpec("g", "BTHK", at_least_float32=True),
         TensorSpec("kappa", "BTHK"),
         TensorSpec("alpha", "BTHK"),
     )
     options: ClassVar[Mapping[str, Option]] = {"initial_state": INITIAL_STATE, "gates": GATES}
-    rule = Rule(arguments, gates="key")
+    parametrization = Parametrization(arguments, gates="key")
 
     def draw(
         self, spec: TensorSpec, shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]

@@ -27,7 +27,7 @@ class SimpleGLA(Decay):
     name = "simple_gla"
     title = "Linear attention with a scalar gate a head and step (Mamba-2 SSD)"
     source = "Dao and Gu 2024, Transformers are SSMs, arXiv:2405.21060"
-    inputs = (*QKV, TensorSpec("g", "BTH", exact=True))
+    inputs = (*QKV, TensorSpec("g", "BTH", at_least_float32=True))
     options: ClassVar[Mapping[str, Option]] = {
         **Decay.options,
         "gates": GATES,

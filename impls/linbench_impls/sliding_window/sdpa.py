@@ -31,8 +31,8 @@ def form(backend: Backend) -> Form:
     def fwd(q: Tensor, k: Tensor, v: Tensor, *, window: int = DEFAULT) -> Tensor:
         return attend(backend, q, k, v, seen=band(q.shape[2], window, q.device))
 
-    def why_not(case: Case) -> str | None:
-        return backend.mask_why_not(case) or backend.rule(case)
+    def unsupported_reason(case: Case) -> str | None:
+        return backend.mask_unsupported_reason(case) or backend.restriction(case)
 
     fwd.__doc__ = (
         f"torch's scaled_dot_product_attention with a mask of the band, {backend.name} forced; O(T^2) time."
@@ -40,7 +40,7 @@ def form(backend: Backend) -> Form:
     return Form(
         fwd,
         layout="BHTD",
-        why_not=why_not,
+        unsupported_reason=unsupported_reason,
         flops=backend.whole_flops,
         extra_bytes=None if backend.fused else score_bytes,
     )

@@ -42,16 +42,16 @@ def naive(
     causal: bool = True,
     group: int = 1,
     padding: float = 0.0,
-    packed: int = 1,
+    varlen: int = 1,
 ) -> Tensor:
-    """Softmax of the whole T x T matrix of scores, in the input dtype; packed sequences as blocks of it."""
+    """Softmax of the whole T x T matrix of scores, in the input dtype; varlen sequences as blocks of it."""
     import torch
 
     tokens = q.shape[-2]
     q, k, v = by_group(q, k, v, group)
     scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.transpose(-1, -2)
-    if packed > 1:
-        scores.masked_fill_(~mask(tokens, packed, causal, q.device), -math.inf)
+    if varlen > 1:
+        scores.masked_fill_(~mask(tokens, varlen, causal, q.device), -math.inf)
     elif causal:
         hidden = torch.ones(tokens, tokens, dtype=torch.bool, device=q.device).triu(1)
         scores.masked_fill_(hidden, -math.inf)

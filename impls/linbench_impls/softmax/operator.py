@@ -1,4 +1,4 @@
-"""Operator softmax: its inputs, float64 oracle, exact on a sample where T is long, and costs."""
+"""Operator softmax: its inputs, float64 reference, exact on a sample where T is long, and costs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Softmax(Cached):
     group = g (grouped-query attention) k and v have H / g heads, each for g heads of q that stand together.
     With causal=False u runs over all tokens; there is no prefill and no decode. With padding = p beside it
     the last floor(p T) keys of every second sequence are padding, which no token sees; their values are
-    random like the others. What is causal never sees padding that follows it. With packed = n, B = 1, the row
+    random like the others. What is causal never sees padding that follows it. With varlen = n, B = 1, the row
     holds n sequences of different lengths, and u runs over the tokens of t's own; fwd and fwd_bwd alone.
     """
 
@@ -64,7 +64,7 @@ class Softmax(Cached):
         "causal": Option(True, (True, False), "see what came before, or all tokens"),
         "group": Option(1, (1, 2, 3, 4, 8), "heads of q that share a head of k and v"),
         "padding": Option(0.0, (0.0, 0.25, 0.5), "share of keys of every second sequence that is padding"),
-        "packed": varlen.PACKED,
+        "varlen": varlen.VARLEN,
     }
 
     def complete(self, case: Case) -> Case:
@@ -74,7 +74,7 @@ class Softmax(Cached):
             return found
         return found.with_options({name: value for name, value in found.options.items() if name != "cache"})
 
-    def why_not(self, case: Case) -> str | None:
+    def unsupported_reason(self, case: Case) -> str | None:
         """Return why heads cannot be grouped, what makes no sense both ways, or why nothing is padded."""
         if case.H % group_of(case):
             return f"group = {group_of(case)} takes H in multiples of it, not {case.H}"
@@ -84,7 +84,7 @@ class Softmax(Cached):
             return "padding takes causal=false: what is causal never sees padding that follows it"
         if case.options.get("padding") and case.B == 1:
             return "padding takes B from 2: every second sequence is padded"
-        return varlen.why_not(case)
+        return varlen.unsupported_reason(case)
 
     def alike(self, case: Case) -> str:
         """Return that sequences are not alike where every second one is padded."""
@@ -108,7 +108,7 @@ class Softmax(Cached):
         """Return the cache, except where decode has none."""
         return self.state if case.mode == "prefill" or self.takes_state(case) else ()
 
-    def oracle_head_bytes(self, case: Case) -> int:
+    def reference_head_bytes(self, case: Case) -> int:
         """Return the bytes of one head's float64 scores."""
         rows = 1 if self.takes_state(case) else case.T
         return 8 * case.B * max(rows * case.T, case.T * max(case.K, case.V))
@@ -122,7 +122,7 @@ class Softmax(Cached):
         q, k, v = (tensors[name] for name in "qkv")
         if state is not None:
             k, v = (torch.cat([cache[:, :-1], x], 1) for cache, x in zip(state, (k, v), strict=True))
-        o = attend(q, k, v, bool(options["causal"]), float(options["padding"]), int(options["packed"]))
+        o = attend(q, k, v, bool(options["causal"]), float(options["padding"]), int(options["varlen"]))
         if not options["cache"]:
             return o[:, -1:], ()
         room = (0, 0, 0, 0, 0, 0 if state is not None else 1)
@@ -142,7 +142,7 @@ class Softmax(Cached):
         highest = q.new_full((*q.shape[:3], 1), -math.inf)
         total = q.new_zeros((*q.shape[:3], 1))
         o = q.new_zeros((*q.shape[:3], v.shape[-1]))
-        sizes = varlen.lengths(tokens, int(options["packed"]))
+        sizes = varlen.lengths(tokens, int(options["varlen"]))
         spans = [(sum(sizes[:i]), sum(sizes[: i + 1])) for i, size in enumerate(sizes) for _ in range(size)]
         for u, (begin, end) in enumerate(spans):
             rows = slice(u if options["causal"] else begin, end)
@@ -162,8 +162,8 @@ class Softmax(Cached):
 
         A sampled row of o, dq or the last token is exact, since it needs every key but no other query; dk
         and dv are exact at sampled keys of one head, since they need every query of it. At T = 1 o is v, so
-        that dq and dk are zero and named as such. Shared heads of keys are given to the oracle once for each
-        head of queries, and gradients added up.
+        that dq and dk are zero and named as such. The reference gets a shared key head per query head, and
+        their gradients are summed.
         """
         group = group_of(case)
         if group == 1:
@@ -206,7 +206,7 @@ class Softmax(Cached):
 def attend(q: Tensor, k: Tensor, v: Tensor, causal: bool, padding: float, sequences: int) -> Tensor:
     """Return softmax attention; all [B, T, H, D], k and v with as many heads as q or a divisor of them.
 
-    Where it is causal the last query of q stands at the last key of k; padding and packed sequences are
+    Where it is causal the last query of q stands at the last key of k; padding and varlen sequences are
     those of the options.
     """
     import torch

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 State = tuple["Tensor", ...]
 
-MASKED = ("padding", "packed")
+MASKED = ("padding", "varlen")
 
 
 def form(backend: Backend) -> Form:
     """Return the form of a backend, which is asked for a mask where keys are padded or sequences packed."""
 
-    def why_not(case: Case) -> str | None:
+    def unsupported_reason(case: Case) -> str | None:
         masked = [option for option in MASKED if option in case.options]
-        reason = backend.mask_why_not(case) if masked else None
-        return backend.rule(case) if reason is None else f"{reason}, so it cannot do {masked[0]}"
+        reason = backend.mask_unsupported_reason(case) if masked else None
+        return backend.restriction(case) if reason is None else f"{reason}, so it cannot do {masked[0]}"
 
     def flops(case: Case) -> float:
         """Return the operations; a fused backend does the causal half, unless by a mask."""
@@ -44,11 +44,11 @@ def form(backend: Backend) -> Form:
         causal: bool = True,
         group: int = 1,
         padding: float = 0.0,
-        packed: int = 1,
+        varlen: int = 1,
     ) -> Tensor:
         tokens, seen = q.shape[2], None
-        if packed > 1:
-            seen = mask(tokens, packed, causal, q.device)
+        if varlen > 1:
+            seen = mask(tokens, varlen, causal, q.device)
         elif padding:
             seen = visible(q.shape[0], tokens, padding, q.device)[:, None, None]
         return attend(backend, q, k, v, causal=causal and seen is None, group=group, seen=seen)
@@ -69,7 +69,7 @@ def form(backend: Backend) -> Form:
         prefill,
         decode,
         layout="BHTD",
-        why_not=why_not,
+        unsupported_reason=unsupported_reason,
         flops=flops,
         extra_bytes=None if backend.fused else score_bytes,
     )

@@ -1,4 +1,4 @@
-"""softmax/varlen: torch's varlen_attn, its flash-attn on packed sequences."""
+"""softmax/varlen: torch's varlen_attn, its flash-attn on varlen sequences."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 torch_flash = Flash("torch.nn.attention.varlen", (8, 0))
 
 
-def why_not(case: Case) -> str | None:
+def unsupported_reason(case: Case) -> str | None:
     """Return why torch's varlen_attn cannot take a case: it takes one row, and is young."""
-    reason = torch_flash.why_not(case)
+    reason = torch_flash.unsupported_reason(case)
     if reason is None and case.B > 1:
         return f"takes one row of tokens, B = 1, not {case.B}"
     if reason is None:
@@ -28,16 +28,16 @@ def why_not(case: Case) -> str | None:
     return reason
 
 
-@implementation("softmax", "varlen", why_not=why_not)
+@implementation("softmax", "varlen", unsupported_reason=unsupported_reason)
 def varlen(
-    q: Tensor, k: Tensor, v: Tensor, *, causal: bool = True, group: int = 1, packed: int = 1
+    q: Tensor, k: Tensor, v: Tensor, *, causal: bool = True, group: int = 1, varlen: int = 1
 ) -> Tensor:
     """torch.nn.attention.varlen.varlen_attn; half types on CUDA."""
     import torch
     from torch.nn.attention.varlen import varlen_attn
 
     tokens = q.shape[1]
-    edges, longest = starts(tokens, packed, q.device, torch.int32), max(lengths(tokens, packed))
+    edges, longest = starts(tokens, varlen, q.device, torch.int32), max(lengths(tokens, varlen))
     o = varlen_attn(
         q.squeeze(0),
         k.squeeze(0),

@@ -7,12 +7,12 @@ from linbench import Case, needs
 base_needs = needs(device="cpu", dtypes=("float32",))
 
 
-def why_not(case: Case) -> str | None:
+def unsupported_reason(case: Case) -> str | None:
     """Return why the kernels cannot take a case: its device or dtype, or no compiler."""
     reason = base_needs(case)
     if reason is not None:
         return reason
-    from linbench_kernels.cpu.compile import why_not as compiler_why_not
+    from linbench_kernels.cpu.compile import unsupported_reason as compiler_why_not
 
     return compiler_why_not()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench_impls.toolkit import transition
-from linbench_impls.toolkit.dtype import exact_dtype
+from linbench_impls.toolkit.dtype import accumulation_dtype
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +33,7 @@ def parallel(q: Tensor, k: Tensor, v: Tensor, normalize: bool, state: State | No
         normalize: Divide row t by q_t . z_t + 1e-6.
         state: S and z before the first token, or None for zero.
     """
-    exact = exact_dtype(q)
+    exact = accumulation_dtype(q)
     scores = (q @ k.transpose(-1, -2)).tril()  # [B, H, T, T]
     o = scores @ v
     if state is not None:
@@ -54,7 +54,7 @@ def last_state(k: Tensor, v: Tensor, state: State | None = None) -> State:
         v: [B, H, T, V].
         state: S and z before the first token, or None for zero.
     """
-    exact = exact_dtype(k)
+    exact = accumulation_dtype(k)
     S, z = k.transpose(-1, -2).to(exact) @ v.to(exact), k.sum(-2, dtype=exact)
     return (S, z) if state is None else (S + state[0], z + state[1])
 

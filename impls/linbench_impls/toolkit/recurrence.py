@@ -1,4 +1,4 @@
-"""Recurrence: what is common to operators that carry a state from token to token; oracle and costs."""
+"""Recurrence: what is common to operators that carry a state from token to token; reference and costs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GATES = Option(
 class Recurrence(Operator):
     """An operator with a state that one token after the other advances.
 
-    A subclass gives `step`, the definition, and `chunked`, by which the oracle computes long sequences; a
+    A subclass gives `step`, the definition, and `chunked`, by which the reference computes long sequences; a
     test holds them to each other in float64.
     """
 
@@ -50,8 +50,8 @@ class Recurrence(Operator):
     ) -> tuple[Tensor, State]:
         """Return output and final state chunk after chunk, the state carried from one to the next."""
         del options
-        laid = [with_heads_first(tensors[spec.name], spec) for spec in self.inputs]
-        o, final = self.chunked(*laid, state=state)
+        in_layout = [with_heads_first(tensors[spec.name], spec) for spec in self.inputs]
+        o, final = self.chunked(*in_layout, state=state)
         return o.transpose(1, 2), final
 
     def recurrence(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
 from linbench.core.compiled import Compiled
-from linbench.core.implementation import Function, Launches, WhyNot
-from linbench_impls.toolkit.dtype import exact_dtype
+from linbench.core.implementation import Function, Launches, Restriction
+from linbench_impls.toolkit.dtype import accumulation_dtype
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +31,7 @@ class Form:
         decode: Returns the output of one token and the state after it, or is None.
         layout: Order of the axes, as in `linbench.implementation`.
         differentiable: Whether autograd reaches the inputs.
-        why_not: Says in one line why a case cannot be taken, or None.
+        unsupported_reason: Says in one line why a case cannot be taken, or None.
         flops: Operations that a call does at a case; the operator's least if not given.
         extra_bytes: Bytes that it needs at a case beside inputs and outputs; 0 if not given.
         launches: Tells which kernels of its own it launched, as in `linbench.implementation`.
@@ -43,7 +43,7 @@ class Form:
     decode: Function | None = None
     layout: str = "BTHD"
     differentiable: bool = True
-    why_not: WhyNot | None = None
+    unsupported_reason: Restriction | None = None
     flops: Callable[[Case], float] | None = None
     extra_bytes: Callable[[Case], float] | None = None
     launches: Launches | None = None
@@ -58,7 +58,7 @@ def register(operator: str, name: str, form: Form) -> None:
         name,
         layout=form.layout,
         differentiable=form.differentiable,
-        why_not=form.why_not,
+        unsupported_reason=form.unsupported_reason,
         flops=form.flops,
         extra_bytes=form.extra_bytes,
         launches=form.launches,
@@ -84,7 +84,7 @@ def exact(
     """
 
     def prefill(*tensors: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        dtype = exact_dtype(tensors[0])
+        dtype = accumulation_dtype(tensors[0])
         before = None if state is None else tuple(x.to(dtype) for x in state)
         o, after = carried(*(x.to(dtype) for x in tensors), state=before)
         return o.to(tensors[0].dtype), after

@@ -15,7 +15,7 @@ from linbench.core.registry import registry
 if TYPE_CHECKING:
     from torch import Tensor
 
-why_not = needs(
+unsupported_reason = needs(
     device="cuda",
     modules=("triton",),
     dtypes=("float32", "float16", "bfloat16"),

@@ -20,29 +20,29 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 State = tuple["Tensor", ...]
-OracleForm = Callable[..., tuple["Tensor", State]]
+ReferenceForm = Callable[..., tuple["Tensor", State]]
 
-PACKED = Option(1, (1, 2, 3, 8, 32), "sequences of different lengths in the one row of T tokens")
+VARLEN = Option(1, (1, 2, 3, 8, 32), "sequences of different lengths in the one row of T tokens")
 
 
 def count(case: Case) -> int:
     """Return how many sequences the row of a case holds."""
-    return int(case.options.get("packed", PACKED.default))
+    return int(case.options.get("varlen", VARLEN.default))
 
 
-def why_not(case: Case) -> str | None:
-    """Return why a case cannot have packed sequences, in one line, or None."""
+def unsupported_reason(case: Case) -> str | None:
+    """Return why a case cannot have varlen sequences, in one line, or None."""
     sequences = count(case)
     if sequences == 1:
         return None
     if case.mode in ("prefill", "decode"):
-        return f"packed sequences have no {case.mode}; take fwd or fwd_bwd"
+        return f"varlen sequences have no {case.mode}; take fwd or fwd_bwd"
     if case.options.get("initial_state"):
-        return "packed sequences start from nothing; leave initial_state out"
+        return "varlen sequences start from nothing; leave initial_state out"
     if case.B > 1:
-        return f"packed sequences stand in one row: packed={sequences} takes B = 1, not {case.B}"
+        return f"varlen sequences stand in one row: varlen={sequences} takes B = 1, not {case.B}"
     if 2 * sequences > case.T:
-        return f"packed={sequences} takes T from {2 * sequences}, not {case.T}"
+        return f"varlen={sequences} takes T from {2 * sequences}, not {case.T}"
     return None
 
 
@@ -103,12 +103,12 @@ def each(form: Callable[..., Tensor], tensors: Sequence[Tensor], sequences: int,
 
 def alone(case: Case) -> list[Case]:
     """Return the case of each packed sequence by itself."""
-    options = {name: value for name, value in case.options.items() if name != "packed"}
+    options = {name: value for name, value in case.options.items() if name != "varlen"}
     return [replace(case, T=size, options=options) for size in lengths(case.T, count(case))]
 
 
 def flops_of_each(flops: Callable[[Case], float]) -> Callable[[Case], float]:
-    """Return what gives the operations of an implementation that takes packed sequences one by one."""
+    """Return what gives the operations of an implementation that takes varlen sequences one by one."""
 
     @wraps(flops)
     def whole(case: Case) -> float:
@@ -118,7 +118,7 @@ def flops_of_each(flops: Callable[[Case], float]) -> Callable[[Case], float]:
 
 
 def cost_of_each(cost: Callable[..., Cost]) -> Callable[..., Cost]:
-    """Return an operator's cost with the operations of packed sequences added up."""
+    """Return an operator's cost with the operations of varlen sequences added up."""
 
     @wraps(cost)
     def whole(self: Operator, case: Case) -> Cost:
@@ -130,8 +130,8 @@ def cost_of_each(cost: Callable[..., Cost]) -> Callable[..., Cost]:
     return whole
 
 
-def by_sequence(form: OracleForm) -> OracleForm:
-    """Return a form of an oracle that takes packed sequences one by one; its state is that of the last."""
+def by_sequence(form: ReferenceForm) -> ReferenceForm:
+    """Return a form of a reference that takes varlen sequences one by one; its state is that of the last."""
 
     @wraps(form)
     def whole(
@@ -142,9 +142,9 @@ def by_sequence(form: OracleForm) -> OracleForm:
     ) -> tuple[Tensor, State]:
         import torch
 
-        if options["packed"] == 1:
+        if options["varlen"] == 1:
             return form(self, tensors, state, options)
-        sizes = lengths(tensors["q"].shape[1], int(options["packed"]))
+        sizes = lengths(tensors["q"].shape[1], int(options["varlen"]))
         parts = {
             spec.name: tensors[spec.name].split(sizes, 1)
             if "T" in spec.axes

@@ -47,7 +47,7 @@ def compiler() -> list[str] | None:
     return None
 
 
-def why_not() -> str | None:
+def unsupported_reason() -> str | None:
     """Returns None if kernels can be compiled here, else one line that says what to install."""
     if compiler() is not None:
         return None
@@ -69,7 +69,7 @@ def load_library(source: Path, variant: str) -> ctypes.CDLL:
     """
     command = compiler()
     if command is None:
-        raise NotImplementedError(f"{source.stem} {why_not()}")
+        raise NotImplementedError(f"{source.stem} {unsupported_reason()}")
     flags = [*FLAGS, *VARIANTS[variant], f"-DVECTOR_FLOATS={VECTOR_FLOATS[variant]}"]
     path = _cache_dir() / f"{source.stem}-{variant}-{_key(source, command, flags)}.so"
     if not path.exists():

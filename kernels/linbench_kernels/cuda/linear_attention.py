@@ -28,7 +28,7 @@ from linbench_kernels.cuda.linear_attention_plan import (
     Tiles,
     Variant,
     segment_length,
-    why_not,
+    unsupported_reason,
 )
 
 State = tuple[Tensor, Tensor]
@@ -329,7 +329,7 @@ def _check(
         raise ValueError(f"q, k, v have one dtype, and were given {q.dtype}, {k.dtype}, {v.dtype}")
     B, _, H, K = q.shape
     V = v.shape[-1]
-    if reason := why_not(K, V, q.dtype):
+    if reason := unsupported_reason(K, V, q.dtype):
         raise ValueError(reason)
     if state is not None:
         S, z = state

@@ -160,7 +160,7 @@ class Variant:
         }
 
 
-def why_not(K: int, V: int, dtype: torch.dtype) -> str | None:
+def unsupported_reason(K: int, V: int, dtype: torch.dtype) -> str | None:
     """Returns None if the kernel takes these head dims and dtype, else one sentence that says why not."""
     if dtype not in _DTYPES:
         allowed = "float32, float16 and bfloat16"

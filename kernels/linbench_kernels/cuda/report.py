@@ -10,7 +10,7 @@ import sys
 import torch
 
 from linbench_kernels.cuda.compile import Resources
-from linbench_kernels.cuda.linear_attention_plan import FEATURE_MAPS, Variant, why_not
+from linbench_kernels.cuda.linear_attention_plan import FEATURE_MAPS, Variant, unsupported_reason
 
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -61,7 +61,7 @@ def main() -> None:
         for K, V in zip(options.K, dims_of_values, strict=True)
     ]
     for variant in variants:
-        if reason := why_not(variant.K, variant.V, variant.dtype):
+        if reason := unsupported_reason(variant.K, variant.V, variant.dtype):
             parser.error(reason)
         sys.stdout.write(table(variant, options.arch) + "\n\n")
         sys.stdout.flush()

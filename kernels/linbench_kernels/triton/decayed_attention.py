@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from linbench_kernels.triton import decayed_attention_calls as calls
-from linbench_kernels.triton.launch import check_packed
+from linbench_kernels.triton.launch import check_varlen
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 SIZES = range(16, 257)  # of K and of V
@@ -186,7 +186,7 @@ def _check(
     if log_decay.shape not in ((H,), (B, T, H)) or log_decay.dtype != torch.float32:
         given = f"{tuple(log_decay.shape)} {log_decay.dtype}"
         raise ValueError(f"log_decay is {given}; allowed: {(H,)} or {(B, T, H)}, torch.float32.")
-    N = check_packed(q, cu_seqlens)
+    N = check_varlen(q, cu_seqlens)
     if state is not None and (state.shape != (N, H, K, V) or state.dtype != torch.float32):
         given = f"{tuple(state.shape)} {state.dtype}"
         raise ValueError(f"state is {given}; allowed: {(N, H, K, V)}, torch.float32.")

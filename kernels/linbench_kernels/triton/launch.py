@@ -50,7 +50,7 @@ class Segments(NamedTuple):
             None where each row of the batch is a sequence. Its values stay on the device.
         sequences: number of sequences.
         length: steps of a segment, a multiple of every chunk.
-        number: segments of a row of the batch; of packed sequences, the most that they can need.
+        number: segments of a row of the batch; of varlen sequences, the most that they can need.
     """
 
     T: int
@@ -66,7 +66,7 @@ class Segments(NamedTuple):
         return self.length >= self.T
 
 
-def check_packed(q: Tensor, cu_seqlens: Tensor | None) -> int:
+def check_varlen(q: Tensor, cu_seqlens: Tensor | None) -> int:
     """Returns the number of sequences in q [B, T, H, K]; raises if cu_seqlens cannot say where they are."""
     if cu_seqlens is None:
         return q.shape[0]

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from linbench_kernels.triton import linear_attention_calls as calls
-from linbench_kernels.triton.launch import check_packed
+from linbench_kernels.triton.launch import check_varlen
 
 FEATURE_MAPS = ("elu1", "relu", "identity")
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -215,7 +215,7 @@ def _check(
         allowed = ", ".join(str(dtype) for dtype in DTYPES)
         given = f"q {q.dtype}, k {k.dtype}, v {v.dtype}"
         raise ValueError(f"dtypes are {given}; allowed: one of {allowed} for all.")
-    N = check_packed(q, cu_seqlens)
+    N = check_varlen(q, cu_seqlens)
     tensors = (q, k, v, *(state or ()), *(() if cu_seqlens is None else (cu_seqlens,)))
     if state is not None:
         S, z = state

@@ -291,7 +291,7 @@ def _dot_rows(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _plan(q: Tensor, v: Tensor, cu_seqlens: Tensor | None) -> Plan:
-    """Returns the plan of a call on the device of q; packed sequences are cut as if one had every step."""
+    """Returns the plan of a call on the device of q; varlen sequences are cut as if one had every step."""
     (B, T, H, K), V, device = q.shape, v.shape[3], device_of(q)
     keys, values = (tiles(*sizes, q.dtype, hopper=device.hopper) for sizes in ((V, K), (K, V)))
     length = segment_length(T, B * H * triton.cdiv(V, values.outer), device.processors)

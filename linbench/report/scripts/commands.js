@@ -1,7 +1,7 @@
 // The command that measures a row again, beside it in the table, and the rows as a CSV file.
 import { data } from "./data.js";
 import { list, listed } from "./listing.js";
-import { unpacked } from "./packed.js";
+import { decompressed } from "./compressed.js";
 import { make } from "./tables.js";
 
 const KEPT_MS = 10000;
@@ -20,7 +20,7 @@ function againCell({ name, number, style }) {
 
 /** Save the rows that are listed, every page of them, as `linbench export --to csv` writes them. */
 async function download() {
-  const [head, ...records] = await unpacked("csv");
+  const [head, ...records] = await decompressed("csv");
   const text = [head, ...listed.rows.map(({ number }) => records[number])];
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob(text, { type: "text/csv" }));

@@ -13,21 +13,21 @@ const WORDED = 62; // pixels from one value of the axis to the next: room for a 
 
 /** Return the title of the axis of errors. */
 export function errorTitle() {
-  if (!state.tensor) return "error of the worst tensor / budget";
+  if (!state.tensor) return "error of the worst tensor / tolerance";
   return `relative L2 error of ${escaped(state.tensor)}`;
 }
 
-/** Return the budget of each operator as a dashed line; of the worst tensors' shares it is 1. */
-function budgets(points, xs, colour) {
+/** Return the tolerance of each operator as a dashed line; of the worst tensors' shares it is 1. */
+function tolerances(points, xs, colour) {
   const dashed = (y, name) => ({
     type: "scatter", mode: "lines", name: escaped(name), x: xs, y, connectgaps: true,
     line: { color: colour, width: 1.4, dash: "dash" }, hoverinfo: "text", hovertext: escaped(name),
   });
-  if (!state.tensor) return points.length ? [dashed(xs.map(() => 1), "budget")] : [];
-  const { budget } = data.errors[state.tensor];
+  if (!state.tensor) return points.length ? [dashed(xs.map(() => 1), "tolerance")] : [];
+  const { tolerance } = data.errors[state.tensor];
   const lines = groups(points, ({ row }) => row.style.operator).map((members) => {
-    const at = new Map(members.map(({ row }) => [row.x, budget[row.number]]));
-    return dashed(xs.map((x) => at.get(x) || null), `budget, ${members[0].row.style.operator}`);
+    const at = new Map(members.map(({ row }) => [row.x, tolerance[row.number]]));
+    return dashed(xs.map((x) => at.get(x) || null), `tolerance, ${members[0].row.style.operator}`);
   });
   return lines.filter(({ y }) => y.some((value) => value));
 }
@@ -51,7 +51,7 @@ function draw(element, figure) {
   const wrong = here.points.filter(({ row }) => row.failed);
   const lanes = byImplementation(here.marks);
   const colourOf = (members) => paint(members[0].row, colour);
-  const limits = figure.id === "error" ? budgets(here.points, here.xs, colour("quiet")) : [];
+  const limits = figure.id === "error" ? tolerances(here.points, here.xs, colour("quiet")) : [];
   const traces = [
     ...limits,
     ...byImplementation(right).map((points) => line(points, here.xs, colourOf(points), isFlagged)),

@@ -1,7 +1,7 @@
 // What is drawn and listed, as Python made it, and what is shown of it.
-import { unpacked } from "./packed.js";
+import { decompressed } from "./compressed.js";
 
-export const data = await unpacked("data");
+export const data = await decompressed("data");
 
 export const rows = data.rows.implementation.map((implementation, number) => ({
   number,

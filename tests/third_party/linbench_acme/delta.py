@@ -55,7 +55,9 @@ class AcmeDelta(Operator):
         return Cost(flops, self.input_bytes(case) + self.output_bytes(case))
 
 
-@implementation("acme_delta", "recurrent", why_not=needs(dtypes=("float32", "float16", "bfloat16")))
+@implementation(
+    "acme_delta", "recurrent", unsupported_reason=needs(dtypes=("float32", "float16", "bfloat16"))
+)
 def recurrent(q, k, v, g, beta):
     """Token by token, the state in float32."""
     return prefill(q, k, v, g, beta)[0]

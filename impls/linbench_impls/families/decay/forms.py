@@ -62,11 +62,11 @@ def parallel_prefill(
 
 
 def chunk(
-    q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, packed: int = 1, state: State | None = None
+    q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, varlen: int = 1, state: State | None = None
 ) -> Tensor:
-    """Chunked form in torch: O(T) time and memory; states in float32; packed sequences one by one."""
+    """Chunked form in torch: O(T) time and memory; states in float32; varlen sequences one by one."""
     g = steps(g, q.shape[2])
-    return each(lambda q, k, v, g: recurrence.chunked(q, k, v, g, state)[0], (q, k, v, g), packed, axis=2)
+    return each(lambda q, k, v, g: recurrence.chunked(q, k, v, g, state)[0], (q, k, v, g), varlen, axis=2)
 
 
 def chunk_prefill(
@@ -82,11 +82,11 @@ def decode(q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State) -> tuple
 
 
 def by_step(
-    q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, packed: int = 1, state: State | None = None
+    q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, varlen: int = 1, state: State | None = None
 ) -> Tensor:
-    """Recurrent form: one step a token, the state in float32; packed sequences one by one."""
+    """Recurrent form: one step a token, the state in float32; varlen sequences one by one."""
     tensors = (q, k, v, tokens_first(g, q))
-    return each(lambda q, k, v, g: recurrence.recurrent(q, k, v, g, state)[0], tensors, packed, axis=0)
+    return each(lambda q, k, v, g: recurrence.recurrent(q, k, v, g, state)[0], tensors, varlen, axis=0)
 
 
 def by_step_prefill(

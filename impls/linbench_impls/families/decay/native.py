@@ -20,11 +20,11 @@ def flops(case: Case) -> float:
 
 
 def chunk(
-    q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, packed: int = 1, state: State | None = None
+    q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, varlen: int = 1, state: State | None = None
 ) -> Tensor:
     """Chunked C++ kernels for AVX-512, AVX2 or any CPU, threads of torch; float32."""
-    g = g.expand(q.shape[:3]) if packed > 1 else g
-    return each(lambda q, k, v, g: prefill(q, k, v, g, state=state)[0], (q, k, v, g), packed, axis=1)
+    g = g.expand(q.shape[:3]) if varlen > 1 else g
+    return each(lambda q, k, v, g: prefill(q, k, v, g, state=state)[0], (q, k, v, g), varlen, axis=1)
 
 
 def prefill(
@@ -69,4 +69,4 @@ def _no_keys(S: Tensor) -> Tensor:
     return S.new_zeros(S.shape[:3])
 
 
-native = Form(chunk, prefill, decode, why_not=kernels.why_not, flops=flops)
+native = Form(chunk, prefill, decode, unsupported_reason=kernels.unsupported_reason, flops=flops)

@@ -1,4 +1,4 @@
-"""What is common to operators whose state decays by one factor a head: float64 oracle in two forms, costs."""
+"""The base of operators whose state decays by one factor per head: float64 reference in two forms, costs."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from linbench_impls.toolkit.recurrence import INITIAL_STATE, QKV
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-ORACLE_CHUNK = 64
+REFERENCE_CHUNK = 64
 
 State = tuple["Tensor", ...]
 
-LOG_GAMMA = TensorSpec("log_gamma", "H", differentiable=False, exact=True)
+LOG_GAMMA = TensorSpec("log_gamma", "H", differentiable=False, at_least_float32=True)
 
 
 class Decay(Operator):
     """Causal linear attention whose state decays, S_t = exp(g_t) S_{t-1} + k_t v_t^T, o_t = K^-1/2 S_t^T q_t.
 
     q, k: [B, T, H, K]; v, o: [B, T, H, V]; S: [B, H, K, V], float32. The last input is the log-decay, one a
-    head ([H]) or one a head and step ([B, T, H]), never above 0, float32. With packed = n, B = 1, the row
+    head ([H]) or one a head and step ([B, T, H]), never above 0, float32. With varlen = n, B = 1, the row
     holds n sequences of different lengths, each of which starts from nothing; fwd and fwd_bwd alone.
     """
 
     inputs = (*QKV, LOG_GAMMA)
     state = (TensorSpec("S", "BHKV"),)
-    options: ClassVar[Mapping[str, Option]] = {"initial_state": INITIAL_STATE, "packed": varlen.PACKED}
+    options: ClassVar[Mapping[str, Option]] = {"initial_state": INITIAL_STATE, "varlen": varlen.VARLEN}
 
-    def why_not(self, case: Case) -> str | None:
+    def unsupported_reason(self, case: Case) -> str | None:
         """Return why sequences cannot be packed."""
-        return varlen.why_not(case)
+        return varlen.unsupported_reason(case)
 
     @abstractmethod
     def memory(self, case: Case, generator: Generator) -> Tensor:
@@ -67,7 +67,7 @@ class Decay(Operator):
         q, k, v = (tensors[name] for name in "qkv")
         S = q.new_zeros(q.shape[0], *q.shape[2:], v.shape[-1]) if state is None else state[0]
         outputs = []
-        parts = (x.split(ORACLE_CHUNK, 1) for x in (q, k, v, self.steps(tensors)))
+        parts = (x.split(REFERENCE_CHUNK, 1) for x in (q, k, v, self.steps(tensors)))
         for some_q, some_k, some_v, g in zip(*parts, strict=True):
             c = g.cumsum(1)  # [B, C, H]
             gap = c[:, :, None] - c[:, None]  # [B, t, s, H]
@@ -91,7 +91,7 @@ class Decay(Operator):
         q, k, v = (tensors[name] for name in "qkv")
         nothing = q.new_zeros(q.shape[0], *q.shape[2:], v.shape[-1])
         S = nothing if state is None else state[0]
-        begins = varlen.begins(q.shape[1], int(options["packed"]))
+        begins = varlen.begins(q.shape[1], int(options["varlen"]))
         outputs = []
         for t, g in enumerate(self.steps(tensors).unbind(1)):
             if t in begins:

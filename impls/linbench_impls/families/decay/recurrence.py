@@ -12,7 +12,7 @@ import math
 from typing import TYPE_CHECKING
 
 from linbench_impls.toolkit.chunks import cut, joined
-from linbench_impls.toolkit.dtype import exact_dtype
+from linbench_impls.toolkit.dtype import accumulation_dtype
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,7 +59,7 @@ def parallel(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State | None) ->
 
 def last_state(k: Tensor, v: Tensor, g: Tensor, state: State | None) -> State:
     """Return S after the last token: one product over all tokens; arguments are those of `parallel`."""
-    exact = exact_dtype(k)
+    exact = accumulation_dtype(k)
     c = g.cumsum(-1)
     left = (c[..., -1:] - c).exp()[..., None]  # what is left of each token at the end
     S = (k * left).transpose(-1, -2).to(exact) @ v.to(exact)
@@ -75,7 +75,7 @@ def chunked(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State | None) -> 
     import torch
     import torch.nn.functional as F
 
-    tokens, exact, scale = q.shape[2], exact_dtype(q), 1 / math.sqrt(q.shape[-1])
+    tokens, exact, scale = q.shape[2], accumulation_dtype(q), 1 / math.sqrt(q.shape[-1])
     q, k, v = cut((q, k, v), CHUNK)
     g = F.pad(g, (0, -tokens % CHUNK)).unflatten(2, (-1, CHUNK))  # [B or 1, H, N, C]
     c = g.cumsum(-1)
@@ -105,7 +105,7 @@ def recurrent(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State | None) -
     """
     import torch
 
-    exact, dtype = exact_dtype(q), v.dtype
+    exact, dtype = accumulation_dtype(q), v.dtype
     q, k, v = (x.to(exact) for x in (q, k, v))
     S = k.new_zeros(*k.shape[1:], v.shape[-1]) if state is None else state[0]
     outputs = []
@@ -117,6 +117,6 @@ def recurrent(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State | None) -
 
 def step(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State) -> tuple[Tensor, State]:
     """Return one token's output and the state after it; arguments are those of `parallel` at T = 1."""
-    exact = exact_dtype(q)
+    exact = accumulation_dtype(q)
     S = g[..., None].exp() * state[0] + k.to(exact).transpose(-1, -2) * v
     return (q.to(exact) @ S / math.sqrt(q.shape[-1])).to(v.dtype), (S,)

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def chunk(
-    q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, packed: int = 1, state: State | None = None
+    q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, varlen: int = 1, state: State | None = None
 ) -> Tensor:
     """Chunked Triton kernels, forward and backward; the state in registers."""
     from linbench_kernels.triton.decayed_attention import decayed_attention
 
     before = None if state is None else state[0]
-    return decayed_attention(q, k, v, g, state=before, cu_seqlens=cu_seqlens(q, packed))
+    return decayed_attention(q, k, v, g, state=before, cu_seqlens=cu_seqlens(q, varlen))
 
 
 def prefill(
@@ -65,4 +65,6 @@ def triton(gated: bool) -> Form:
         )
 
     compiled = kernels.compiled_by("decayed_attention")
-    return Form(chunk, prefill, decode, why_not=kernels.why_not, flops=flops, compiled=compiled)
+    return Form(
+        chunk, prefill, decode, unsupported_reason=kernels.unsupported_reason, flops=flops, compiled=compiled
+    )

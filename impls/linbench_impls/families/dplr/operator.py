@@ -1,4 +1,4 @@
-"""DPLR: what is common to operators whose transition is diagonal plus low rank; oracle, inputs and costs."""
+"""DPLR: the base of operators whose transition is diagonal plus low rank: reference, inputs and costs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from linbench import Case, Option
 from linbench.core.case import Scalar
 from linbench.core.tensor import TensorSpec, normal
 from linbench_impls.families.dplr import forms
-from linbench_impls.families.dplr.rule import Rule
+from linbench_impls.families.dplr.parametrization import Parametrization
 from linbench_impls.toolkit import flops
 from linbench_impls.toolkit.recurrence import (
     GATES,
@@ -30,17 +30,19 @@ NEGATIVE = Option(
 
 
 class DPLR(Recurrence):
-    """An operator whose state moves as its rule says; a subclass gives `rule`, `step` and the rest.
+    """An operator with a diagonal plus low-rank transition.
+
+    A subclass gives `parametrization`, `step` and what every operator has.
 
     Attributes:
-        rule: How the inputs make the recurrence.
+        parametrization: How the inputs make the recurrence.
     """
 
-    rule: ClassVar[Rule]
+    parametrization: ClassVar[Parametrization]
 
     def chunked(self, *tensors: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Return output and final state chunk after chunk."""
-        return forms.in_chunks(self.rule, *tensors, state=state)
+        return forms.in_chunks(self.parametrization, *tensors, state=state)
 
 
 class DeltaRule(DPLR):

@@ -1,1 +1,1 @@
-"""What operators share whose softmax sees only keys nearby: forms, oracle and costs."""
+"""What operators share whose softmax sees only keys nearby: forms, reference and costs."""

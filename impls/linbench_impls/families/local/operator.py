@@ -1,4 +1,4 @@
-"""Local: what is common to operators whose softmax sees only keys nearby; oracle, cache, costs."""
+"""Local: what is common to operators whose softmax sees only keys nearby; reference, cache, costs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Local(Cached):
     def seen_pairs(self, case: Case) -> float:
         """Return how many pairs of query and key one call has in each head of each sequence."""
 
-    def oracle_head_bytes(self, case: Case) -> int:
+    def reference_head_bytes(self, case: Case) -> int:
         """Return the bytes of one head's float64 scores, a block of keys before each among them."""
         return 16 * case.B * case.T * max(case.K, case.V, self.size(self.option_values(case)))
 
