@@ -13,7 +13,8 @@ INSTALL = $(BIN)/python -m pip install --quiet --no-compile -c $(CONSTRAINTS)
 # Three for two processors: many tests wait for a process that they started.
 JOBS ?= $(shell expr $$(nproc) \* 3 / 2)
 PYTEST := $(BIN)/python -m pytest
-SIDE_BY_SIDE := $(PYTEST) -n $(JOBS) --maxprocesses 8
+# In the order of their folders: the files that take longest have few tests, and would come last.
+SIDE_BY_SIDE := $(PYTEST) -n $(JOBS) --maxprocesses 8 --no-loadscope-reorder
 
 # An interpreter that has torch already (a GPU image) keeps it: the environment sees its packages.
 HAS_TORCH := $(shell $(PYTHON) -c 'import importlib.util as u; print(u.find_spec("torch") is not None)' 2>/dev/null)
