@@ -1,7 +1,7 @@
-"""linbench: how fast, how much memory and how wrong is each way of computing attention.
+"""linbench: measures the time, the memory and the numerical error of attention implementations.
 
 For a plugin: `implementation`, `operator`, `Operator`, `TensorSpec`, `Option`, `Cost`, `Case`, `Inputs`,
-`Expected`, `needs`. For a notebook: `get`, `run`, `load`.
+`Expected`, `needs`. For a notebook: `get`, `run`, `load`, `Grid`, `Settings`, `Measurement`, `Status`.
 """
 
 from importlib import import_module
@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from linbench.api import get, load, run
     from linbench.core.case import Case
+    from linbench.core.grid import Grid
     from linbench.core.implementation import needs
+    from linbench.core.measurement import Measurement, Status
     from linbench.core.operator import Cost, Operator, Option
+    from linbench.core.plan import Settings
     from linbench.core.registry import implementation, operator
     from linbench.core.tensor import Expected, Inputs, TensorSpec
 
@@ -20,9 +23,13 @@ __all__ = [
     "Case",
     "Cost",
     "Expected",
+    "Grid",
     "Inputs",
+    "Measurement",
     "Operator",
     "Option",
+    "Settings",
+    "Status",
     "TensorSpec",
     "get",
     "implementation",
@@ -32,11 +39,14 @@ __all__ = [
     "run",
 ]
 
-_MODULES = {  # loaded when first asked for: pytest loads this package at every start, for its plugin
+_MODULES = {  # imported on first access: pytest imports this package at every start, for its plugin
     "linbench.api": ("get", "load", "run"),
     "linbench.core.case": ("Case",),
+    "linbench.core.grid": ("Grid",),
     "linbench.core.implementation": ("needs",),
+    "linbench.core.measurement": ("Measurement", "Status"),
     "linbench.core.operator": ("Cost", "Operator", "Option"),
+    "linbench.core.plan": ("Settings",),
     "linbench.core.registry": ("implementation", "operator"),
     "linbench.core.tensor": ("Expected", "Inputs", "TensorSpec"),
 }

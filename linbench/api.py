@@ -186,7 +186,7 @@ def resumed(
     )
     again = {Status.SKIPPED, *([Status.TIMEOUT] if settings.timeout_s > before.timeout_s else [])}
     done = [(row.implementation, row.case.id) for row in run.measurements if row.status not in again]
-    return run, schedule.under(settings).without(done)
+    return run, schedule.with_settings(settings).without(done)
 
 
 def measure(

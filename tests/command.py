@@ -1,4 +1,4 @@
-"""The command line in a folder of its own, within this process or as one of its own."""
+"""The command line in its own folder, run within this process or as a separate process."""
 
 import contextlib
 import io
@@ -18,10 +18,10 @@ PROGRAM = Path(sys.executable).with_name("linbench")
 
 
 class CommandLine:
-    """Runs `linbench` in a folder: within this process when it is called, as a user does by `process`.
+    """Runs `linbench` in a folder: within this process when it is called, as a separate process by `process`.
 
-    A call meets what a process of its own would: its environment, an empty stdin, and a registry of what is
-    installed. It is faster by the imports, which it finds done.
+    A call has the same environment, empty stdin and registry of installed plugins as a separate process. It
+    is faster, because the modules are already imported.
     """
 
     program: tuple[str, ...] = (str(PROGRAM),)
@@ -35,32 +35,32 @@ class CommandLine:
             "LINBENCH_PROCESSES": "1",
         }
 
-    def __call__(self, *words, code=0, **extra):
-        words, out, err = [*map(str, words)], Stream(), Stream()
+    def __call__(self, *arguments, code=0, **extra):
+        arguments, stdout, stderr = [*map(str, arguments)], Stream(), Stream()
         with (
-            kept_registry(),
+            preserve_registry(),
             patch.dict(os.environ, self.environment | extra, clear=True),
-            patch.object(sys, "argv", [str(PROGRAM), *words]),
+            patch.object(sys, "argv", [str(PROGRAM), *arguments]),
             contextlib.chdir(self.folder),
             Path(os.devnull).open() as stdin,
             patch.object(sys, "stdin", stdin),
-            contextlib.redirect_stdout(out),
-            contextlib.redirect_stderr(err),
-            pytest.raises(SystemExit) as ended,
+            contextlib.redirect_stdout(stdout),
+            contextlib.redirect_stderr(stderr),
+            pytest.raises(SystemExit) as system_exit,
         ):
-            main(words)
-        return checked(ended.value.code, code, out.text, err.text)
+            main(arguments)
+        return check_exit(system_exit.value.code, code, stdout.text, stderr.text)
 
-    def process(self, *words, code=0, **extra):
-        """Run a command in a process of its own."""
-        process = self.start(*words, **extra)
-        out, err = process.communicate(timeout=timeout_s(280))
-        return checked(process.returncode, code, out, err)
+    def process(self, *arguments, code=0, **extra):
+        """Run a command in a separate process."""
+        process = self.start(*arguments, **extra)
+        stdout, stderr = process.communicate(timeout=timeout_s(280))
+        return check_exit(process.returncode, code, stdout, stderr)
 
-    def start(self, *words, **extra):
-        """Start a command in a process of its own."""
+    def start(self, *arguments, **extra):
+        """Start a command in a separate process."""
         return subprocess.Popen(
-            [sys.executable, *self.program, *map(str, words)],
+            [sys.executable, *self.program, *map(str, arguments)],
             cwd=self.folder,
             env=self.environment | extra,
             stdin=self.stdin,
@@ -71,12 +71,12 @@ class CommandLine:
 
 
 def outer_environment():
-    """Return the environment without what pytest and pytest-xdist leave in it for themselves."""
+    """Return the environment without the variables of pytest and pytest-xdist."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
 
 
 class Stream(io.TextIOWrapper):
-    """Output of a command, which may be text or bytes."""
+    """The output of a command, text or bytes."""
 
     def __init__(self):
         super().__init__(io.BytesIO(), "utf-8", write_through=True)
@@ -86,15 +86,15 @@ class Stream(io.TextIOWrapper):
         return self.buffer.getvalue().decode()
 
 
-def checked(found, code, out, err):
-    """Return what a command printed, if it ended with the code that is due."""
-    assert found == code, f"exit {found}\n{out}\n{err}"
-    return out, err
+def check_exit(actual_code, expected_code, stdout, stderr):
+    """Return the output of a command, if it ended with the expected exit code."""
+    assert actual_code == expected_code, f"exit {actual_code}\n{stdout}\n{stderr}"
+    return stdout, stderr
 
 
 @contextlib.contextmanager
-def kept_registry():
-    """Put back what the registry holds, so that no plugin of a test meets another test."""
+def preserve_registry():
+    """Restore the content of the registry, so that the plugins of a test do not affect other tests."""
     if not vars(registry)["_loaded"]:
         registry.load()
     before = {name: value.copy() for name, value in vars(registry).items()}

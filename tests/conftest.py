@@ -1,47 +1,48 @@
-"""What tests share: the time that they have, where they run, the command line and the registry."""
+"""Shared configuration of the tests: timeouts, distribution to workers, the command line and the registry."""
 
 import os
 from pathlib import Path
 
 import pytest
-from command import CommandLine, kept_registry
+from command import CommandLine, preserve_registry
 from timeouts import timeout_s
 from xdist.scheduler import LoadScopeScheduling
 
 from linbench.core.registry import registry
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # what is tested is small: threads would wait for each other
+# Tensors in tests are small: with more threads, these would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TEST_TIMEOUT_S = 300.0
-SHARING = "tests/cli/"  # its files share fixtures that take long
+SHARED_SCOPE = "tests/cli/"  # its files share slow fixtures
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
-    """Give every test the time that this machine needs."""
+    """Set the timeout of a test by the speed of this machine."""
     if config.option.timeout is None:
         config.option.timeout = timeout_s(TEST_TIMEOUT_S)
 
 
 def pytest_xdist_make_scheduler(config, log):
-    """Return what deals tests out to the workers of pytest-xdist."""
+    """Return the scheduler that distributes tests to the workers of pytest-xdist."""
     return Scheduling(config, log)
 
 
 class Scheduling(LoadScopeScheduling):
-    """Gives a worker a file at a time; interpreted kernels, which share nothing, a test at a time."""
+    """Distributes tests by file; tests of interpreted kernels, which share nothing, one by one."""
 
     def _split_scope(self, nodeid):
         path = nodeid.partition("::")[0]
-        if path.startswith(SHARING):
-            return SHARING
+        if path.startswith(SHARED_SCOPE):
+            return SHARED_SCOPE
         return nodeid if Path(path).name.startswith("interpreted_") else path
 
 
 @pytest.fixture(autouse=True)
-def _registry_of_this_test():
-    """What a test registers goes with it."""
-    with kept_registry():
+def _isolated_registry():
+    """Remove the registrations of a test after it."""
+    with preserve_registry():
         yield
 
 
@@ -59,16 +60,16 @@ def command_line(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def measured(command_line):
-    """The command line in a folder where the forms of linear and softmax have been measured on a small grid.
+    """The command line in a folder with a run of the implementations of linear and softmax on a small grid.
 
-    `softmax/flex`, which compiles for seconds a shape, is left to tests/impls/test_libraries.py.
+    `softmax/flex`, which compiles for seconds per shape, is tested in tests/impls/test_libraries.py.
     """
     command = command_line("measured")
     registry.load()
     names = [
-        found.name
-        for found in registry.implementations()
-        if found.operator in ("linear", "softmax") and found.name != "softmax/flex"
+        implementation.name
+        for implementation in registry.implementations()
+        if implementation.operator in ("linear", "softmax") and implementation.name != "softmax/flex"
     ]
     grid = ["--T", "130", "--H", "2", "--D", "16", "--mode", "fwd,fwd_bwd,prefill,decode"]
     sampling = ["--min-time", "20ms", "--processes", "2", "--device", "cpu"]
@@ -79,9 +80,9 @@ def measured(command_line):
 
 @pytest.fixture(scope="session")
 def stored(command_line):
-    """The command line in a folder where three implementations have been measured at three lengths.
+    """The command line in a folder with a run of four implementations at three lengths.
 
-    The ceilings of the machine were there before, made up.
+    The database also holds synthetic ceilings of the machine.
     """
     from synthetic import CEILINGS
 
@@ -91,8 +92,8 @@ def stored(command_line):
     keep(CEILINGS.entries, str(command.folder / "results/linbench.db"))
     grid = ["--T", "32,64,128", "--H", "2", "--D", "8,16", "--device", "cpu", "--min-time", "2ms"]
     names = "linear/chunk,linear/naive,linear/cuda,softmax/flash"
-    out, _ = command("run", *grid, "--impl", names, "--no-report")
-    command.run = out.split()[1].rstrip(":")
+    stdout, _ = command("run", *grid, "--impl", names, "--no-report")
+    command.run = stdout.split()[1].rstrip(":")
     return command
 
 

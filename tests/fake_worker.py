@@ -1,4 +1,4 @@
-"""Workers that are made up: they answer at once what a script says, in the types of the messages."""
+"""Fake workers: they answer immediately with scripted answers, in the types of the messages."""
 
 from __future__ import annotations
 
@@ -40,78 +40,78 @@ A = TypeVar("A", bound=Answer)
 
 MEMORY: Final = Memory(peak_bytes=10, extra_bytes=4, meter="allocator")
 ERROR: Final = TensorError(rel_l2=1e-7, max_abs=1e-6, max_rel=1e-5, cosine=1.0, nonfinite=0, tolerance=1e-5)
-CHECKED: Final = CheckResult(
+CHECK_RESULT: Final = CheckResult(
     {"o": ERROR}, first_call_s=1.0, work=Work(0.0, None, 0), timer="cpu", call_s=1e-3
 )
 
 
 def hello(implementations: Sequence[str] = (), **broken: str) -> Hello:
-    """Return what a worker says of itself that has these implementations, and plugins that are broken."""
+    """Return the description of a worker with these implementations and broken plugins."""
     return Hello(MESSAGE_VERSION, implementations=tuple(implementations), broken=broken)
 
 
 def expected_values(values: Sequence[float] = (1.0, 2.0), **approximation: float) -> ExpectedValues:
-    """Return what a reference says of one tensor, o."""
+    """Return the expected values of one tensor, o."""
     sample = ExpectedSample(index=("...",), step=1, values=tuple(values), zero_rms=0.0)
     return ExpectedValues({"o": sample}, tolerances={"o": 1e-5}, approximation=approximation)
 
 
-def timed(*time_s: float) -> TimingResult:
-    """Return a turn of calls that took this long."""
+def timing_result(*time_s: float) -> TimingResult:
+    """Return a turn of calls of these durations."""
     return TimingResult(Samples(time_s))
 
 
-def usual(request: Request[Any]) -> Answer:
-    """Return what a worker answers where all is well."""
+def default_answer(request: Request[Any]) -> Answer:
+    """Return the answer of a worker whose requests all succeed."""
     match request:
         case PrepareCase():
             return ExpectedResult(expected_values() if request.expected_values is None else None)
         case CheckOnce() | Check():
-            return CHECKED
+            return CHECK_RESULT
         case FullCheck():
             return CheckResult(
-                CHECKED.errors, 1.0, CHECKED.work, "cpu", 1e-3, deterministic=True, memory=MEMORY
+                CHECK_RESULT.errors, 1.0, CHECK_RESULT.work, "cpu", 1e-3, deterministic=True, memory=MEMORY
             )
         case MeasureMemory():
             return MemoryResult(MEMORY)
         case TakeTurn() | TimeCalibration():
-            return timed(1e-3)
+            return timing_result(1e-3)
         case CheckSupport() | CheckTurn() | ReleaseCases():
             return Done()
-    raise AssertionError(f"nobody asks this here: {request}")
+    raise AssertionError(f"unexpected request: {request}")
 
 
 class FakeWorker(WorkerClient):
-    """Stands for a started worker; no process belongs to it."""
+    """A stand-in for a started worker, without a process."""
 
     def __init__(self, answer: Callable[[Request[Any]], Answer], about: Hello | None = None) -> None:
         self.about = about or hello()
         self.ended = False
-        self._answer_to = answer
+        self._answer_request = answer
 
     def ask(self, request: Request[A], timeout_s: float, watch: Watch | None = None) -> A:
-        """Return what the script says, which is of the type that is due."""
+        """Return the scripted answer, which must have the type that the request determines."""
         assert timeout_s > 0
         assert not self.ended
         if watch is not None:
             watch()
-        answer = self._answer_to(request)
+        answer = self._answer_request(request)
         if isinstance(answer, Failure):
             raise RequestFailure(answer)
         assert isinstance(answer, answer_type(request)), answer
         return answer
 
     def end(self) -> None:
-        """Note that it was ended."""
+        """Record that the worker was ended."""
         self.ended = True
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What one of several workers was asked.
+class LogEntry:
+    """A request to one of several workers.
 
     Attributes:
-        worker: Its number, from 0.
+        worker: Number of the worker, from 0.
         request: The request.
     """
 
@@ -120,46 +120,46 @@ class Asked:
 
     @property
     def implementation(self) -> str:
-        """The implementation that the request names; empty where it names none."""
+        """The implementation of the request; empty if the request has none."""
         return str(getattr(self.request, "implementation", ""))
 
 
 class Script:
-    """What made-up workers answer: what `say` was told of a request, else what is usual; all that was asked.
+    """The answers of fake workers, those set by `say` or else the default answers; and a log of all requests.
 
     Attributes:
-        made: Every worker, in the order in which they were started.
-        log: What they were asked, in order.
-        about: By plugin, what a worker says of itself that was started with it.
+        fakes: Every worker, in the order of their starts.
+        log: All requests, in order.
+        about: The description of the workers that load a plugin, by plugin.
     """
 
     def __init__(self, about: Hello) -> None:
-        self.made: list[FakeWorker] = []
-        self.log: list[Asked] = []
+        self.fakes: list[FakeWorker] = []
+        self.log: list[LogEntry] = []
         self.about: dict[str, Hello] = {}
         self._about = about
-        self._said: dict[tuple[type[Request[Any]], str], Callable[[], Answer]] = {}
+        self._answers: dict[tuple[type[Request[Any]], str], Callable[[], Answer]] = {}
 
     def say(self, kind: type[Request[A]], name: str, answer: Callable[[], A | Failure]) -> None:
-        """Have requests of a kind that name an implementation, or go to a plugin's worker, answered so."""
-        self._said[kind, name] = answer
+        """Set the answer to requests of a kind that name an implementation, or go to a plugin's worker."""
+        self._answers[kind, name] = answer
 
     def start(self, plugins: Sequence[str] = ()) -> FakeWorker:
         """Return a further worker."""
-        number = len(self.made)
+        number = len(self.fakes)
 
         def answer(request: Request[Any]) -> Answer:
-            asked = Asked(number, request)
-            self.log.append(asked)
-            for name in (asked.implementation, *plugins):
-                if (said := self._said.get((type(request), name))) is not None:
-                    return said()
-            return usual(request)
+            entry = LogEntry(number, request)
+            self.log.append(entry)
+            for name in (entry.implementation, *plugins):
+                if (scripted := self._answers.get((type(request), name))) is not None:
+                    return scripted()
+            return default_answer(request)
 
         about = next((self.about[plugin] for plugin in plugins if plugin in self.about), self._about)
-        self.made.append(FakeWorker(answer, about))
-        return self.made[-1]
+        self.fakes.append(FakeWorker(answer, about))
+        return self.fakes[-1]
 
-    def of(self, kind: type[Request[Any]]) -> list[Asked]:
+    def of(self, kind: type[Request[Any]]) -> list[LogEntry]:
         """Return every request of a kind."""
-        return [asked for asked in self.log if isinstance(asked.request, kind)]
+        return [entry for entry in self.log if isinstance(entry.request, kind)]

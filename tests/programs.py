@@ -1,4 +1,4 @@
-"""Programs that tests need and a machine may lack."""
+"""Programs that some tests need and that may be missing on a machine."""
 
 import os
 
@@ -6,5 +6,5 @@ import pytest
 
 
 def missing(reason):
-    """Skip a test for want of a program; in CI that is a failure."""
+    """Skip a test because a program is missing; in CI, fail it."""
     (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)

@@ -1,4 +1,4 @@
-"""A sample of a product of cases: what `make test` runs of it; `make test-all` runs the rest too."""
+"""A sample of a product of cases: `make test` runs the sample, `make test-all` the whole product."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -12,43 +12,46 @@ from linbench.core.implementation import Implementation
 Value = tuple[str, object]
 
 
-def sampled(product: Mapping[str, tuple[Implementation, Case]]) -> list:
-    """Return a parameter for each name, the implementation and its case; those left out are marked `whole`.
+def sample_cases(product: Mapping[str, tuple[Implementation, Case]]) -> list:
+    """Return a pytest parameter per name, with its implementation and case; those outside are marked `whole`.
 
-    The sample is the same in every run. In it every implementation meets each of its modes, shapes and values
-    of options, and every pair of these that there is meets some implementation; which pairs an implementation
-    meets differs from one to the next.
+    The sample is the same in every run. It covers each mode, shape and option value of every implementation,
+    and every existing pair of these with at least one implementation; which pairs are covered differs between
+    implementations.
     """
     by_implementation: dict[str, dict[str, frozenset[Value]]] = {}
     for name, (implementation, case) in product.items():
         by_implementation.setdefault(implementation.name, {})[name] = values(case)
-    kept: set[str] = set()
-    met: Counter[frozenset[Value]] = Counter()
+    sample: set[str] = set()
+    pair_counts: Counter[frozenset[Value]] = Counter()
     for candidates in by_implementation.values():
-        wanted = set().union(*candidates.values())
-        new = set().union(*map(pairs, candidates.values())) - met.keys()
-        while wanted or new:
-            name = max(candidates, key=lambda name: score(candidates[name], wanted, new, met))
-            kept.add(name)
-            wanted -= candidates[name]
-            new.difference_update(pairs(candidates[name]))
-            met.update(pairs(candidates[name]))
+        missing_values = set().union(*candidates.values())
+        missing_pairs = set().union(*map(pairs, candidates.values())) - pair_counts.keys()
+        while missing_values or missing_pairs:
+            name = max(
+                candidates,
+                key=lambda name: score(candidates[name], missing_values, missing_pairs, pair_counts),
+            )
+            sample.add(name)
+            missing_values -= candidates[name]
+            missing_pairs.difference_update(pairs(candidates[name]))
+            pair_counts.update(pairs(candidates[name]))
     return [
-        pytest.param(*product[name], id=name, marks=() if name in kept else pytest.mark.whole)
+        pytest.param(*product[name], id=name, marks=() if name in sample else pytest.mark.whole)
         for name in product
     ]
 
 
 def score(
-    found: frozenset[Value],
-    wanted: Iterable[Value],
-    new: set[frozenset[Value]],
-    met: Mapping[frozenset[Value], int],
+    case_values: frozenset[Value],
+    missing_values: Iterable[Value],
+    missing_pairs: set[frozenset[Value]],
+    pair_counts: Mapping[frozenset[Value], int],
 ) -> tuple[int, int]:
-    """Return how much that is wanted a case has, then how seldom its pairs were met."""
-    own = pairs(found)
-    unmet = len(found.intersection(wanted)) + len(new.intersection(own))
-    return unmet, -sum(met.get(pair, 0) for pair in own)
+    """Return how many missing values and pairs a case covers, then how rare its pairs are in the sample."""
+    case_pairs = pairs(case_values)
+    coverage = len(case_values.intersection(missing_values)) + len(missing_pairs.intersection(case_pairs))
+    return coverage, -sum(pair_counts.get(pair, 0) for pair in case_pairs)
 
 
 def values(case: Case) -> frozenset[Value]:
@@ -57,5 +60,5 @@ def values(case: Case) -> frozenset[Value]:
     return frozenset({("mode", case.mode), ("shape", shape), *case.options.items()})
 
 
-def pairs(found: frozenset[Value]) -> list[frozenset[Value]]:
-    return [frozenset(pair) for pair in combinations(sorted(found, key=repr), 2)]
+def pairs(case_values: frozenset[Value]) -> list[frozenset[Value]]:
+    return [frozenset(pair) for pair in combinations(sorted(case_values, key=repr), 2)]

@@ -3,13 +3,13 @@
 import os
 import subprocess
 
-WHO = {
+IDENTITY = {
     "GIT_AUTHOR_NAME": "a",
     "GIT_AUTHOR_EMAIL": "a@b",
     "GIT_COMMITTER_NAME": "a",
     "GIT_COMMITTER_EMAIL": "a@b",
 }
-QUIET = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+NO_CONFIGURATION = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
 
 
 class Scratch:
@@ -20,16 +20,16 @@ class Scratch:
         self.git("init", "-q", "-b", "main", ".")
         self.commit(files)
 
-    def git(self, *words):
-        done = subprocess.run(
-            ["git", *words],
+    def git(self, *arguments):
+        process = subprocess.run(
+            ["git", *arguments],
             cwd=self.folder,
-            env=os.environ | WHO | QUIET,
+            env=os.environ | IDENTITY | NO_CONFIGURATION,
             check=True,
             capture_output=True,
             text=True,
         )
-        return done.stdout.strip()
+        return process.stdout.strip()
 
     def write(self, files):
         for name, text in files.items():

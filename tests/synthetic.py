@@ -1,4 +1,4 @@
-"""Rows and runs made up for tests, every number a known function of its case."""
+"""Synthetic rows and runs for tests; every figure is a known function of its case."""
 
 from linbench.core.case import Case
 from linbench.core.ceiling import Ceiling, Ceilings
@@ -15,7 +15,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def code(*names, commit=COMMIT, dirty=False):
-    """The code of the implementations that tests make up."""
+    """The code of the synthetic implementations."""
     return Code("linbench", "0.1.0", commit, dirty, names)
 
 
@@ -58,7 +58,7 @@ PLAN = Plan(
     command=("linbench", "run", "--grid", "long-seq", "--device", "cpu"),
 )
 
-# Seconds of a forward pass: a constant, plus so much a token, plus so much a pair of tokens.
+# Seconds of a forward pass: a constant, a factor per token, and a factor per pair of tokens.
 COSTS = {
     "linear/chunk": (3e-4, 1.6e-6, 0.0),
     "linear/cuda": None,
@@ -105,7 +105,7 @@ def run_of(rows, plan=PLAN, environment=ENVIRONMENT, finished_at="2026-11-22T14:
 
 
 def table(rows):
-    """The rows as the frame that `linbench.load` gives."""
+    """The rows as the frame that `linbench.load` returns."""
     return frame([run_of(rows)])
 
 
@@ -114,35 +114,35 @@ def sweep(name, cost, xs=LENGTHS, **settings):
 
 
 def quadratic_and_linear():
-    """Two costs, 1e-9 T^2 and 2.5e-6 T, that meet at T = 2,500."""
+    """Two costs, 1e-9 T^2 and 2.5e-6 T, that are equal at T = 2,500."""
     return sweep("a/quadratic", lambda x: 1e-9 * x**2) + sweep("b/linear", lambda x: 2.5e-6 * x)
 
 
 def realistic():
-    """A CPU sweep of nine implementations with every kind of ending but a crash."""
+    """A CPU sweep of nine implementations with every status except crashed."""
     return run_of(
-        _measured(name, Case(1, seqlen, 4, 64, 64, "float32", mode, "cpu"))
+        _realistic_row(name, Case(1, seqlen, 4, 64, 64, "float32", mode, "cpu"))
         for mode in FACTOR
         for seqlen in LENGTHS
         for name in COSTS
     )
 
 
-def _measured(name, case):
+def _realistic_row(name, case):
     operator = name.split("/")[0]
     cost = COSTS[name]
     quadratic = name.endswith(("naive", "math"))
-    ended = None
+    ending = None
     if cost is None:
-        ended = (Status.UNSUPPORTED, "needs a CUDA device; this case is on the cpu")
+        ending = (Status.UNSUPPORTED, "needs a CUDA device; this case is on the cpu")
     elif quadratic and case.T >= 32768 and case.mode == "fwd_bwd":
-        ended = (Status.OOM, "RuntimeError: DefaultCPUAllocator: not enough memory")
+        ending = (Status.OOM, "RuntimeError: DefaultCPUAllocator: not enough memory")
     elif quadratic and case.T >= 32768 and case.mode == "fwd":
-        ended = (Status.SKIPPED, "predicted 17.2 GiB, the worker may use 8.0 GiB")
+        ending = (Status.SKIPPED, "predicted 17.2 GiB, the worker may use 8.0 GiB")
     elif name == "linear/recurrent" and case.T >= 16384 and case.mode != "decode":
-        ended = (Status.TIMEOUT, "no answer within 60 s")
-    if ended:
-        return Measurement(operator, name, case, *ended)
+        ending = (Status.TIMEOUT, "no answer within 60 s")
+    if ending:
+        return Measurement(operator, name, case, *ending)
 
     errors = {tensor: error(2e-7 * (case.T / 512) ** 0.2, 2e-6) for tensor in TENSORS[case.mode]}
     if name == "softmax/efficient" and case.mode == "fwd_bwd" and case.T == 8192:

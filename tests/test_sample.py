@@ -1,8 +1,8 @@
-"""The sample of a product of cases: small, the same each time, and nothing of the product is unmet in it."""
+"""The sample of a product of cases: it is small and deterministic, and covers all values and pairs."""
 
 from dataclasses import replace
 
-from sample import pairs, sampled, values
+from sample import pairs, sample_cases, values
 
 from linbench import Case
 from linbench.core.case import MODES
@@ -24,34 +24,37 @@ def product_of(names):
     }
 
 
-def kept(product):
-    return [one.values for one in sampled(product) if not one.marks]
+def sample_of(product):
+    return [parameter.values for parameter in sample_cases(product) if not parameter.marks]
 
 
-def test_every_value_meets_every_implementation_and_every_pair_some():
+def test_the_sample_covers_every_value_per_implementation_and_every_pair_overall():
     product = product_of(NAMES)
-    found = kept(product)
+    sample = sample_of(product)
     for name in NAMES:
-        met = set().union(*(values(case) for implementation, case in found if implementation.name == name))
-        assert met == set().union(*(values(case) for _, case in product.values()))
+        covered = set().union(
+            *(values(case) for implementation, case in sample if implementation.name == name)
+        )
+        assert covered == set().union(*(values(case) for _, case in product.values()))
     all_pairs = {pair for _, case in product.values() for pair in pairs(values(case))}
-    assert {pair for _, case in found for pair in pairs(values(case))} == all_pairs
+    assert {pair for _, case in sample for pair in pairs(values(case))} == all_pairs
 
 
-def test_it_is_small_the_same_each_time_and_nothing_is_lost():
+def test_the_sample_is_small_and_deterministic_and_no_case_is_lost():
     product = product_of(NAMES)
-    assert kept(product) == kept(product)
-    assert len(kept(product)) < len(product) / 4
-    assert [one.id for one in sampled(product)] == list(product)
-    assert {mark.name for one in sampled(product) for mark in one.marks} == {"whole"}
+    assert sample_of(product) == sample_of(product)
+    assert len(sample_of(product)) < len(product) / 4
+    parameters = sample_cases(product)
+    assert [parameter.id for parameter in parameters] == list(product)
+    assert {mark.name for parameter in parameters for mark in parameter.marks} == {"whole"}
 
 
 def test_one_more_implementation_adds_few_cases():
-    assert len(kept(product_of(NAMES))) - len(kept(product_of(NAMES[:-1]))) <= 8
+    assert len(sample_of(product_of(NAMES))) - len(sample_of(product_of(NAMES[:-1]))) <= 8
 
 
-def test_implementations_meet_different_pairs():
-    met = {name: set() for name in NAMES}
-    for implementation, case in kept(product_of(NAMES)):
-        met[implementation.name].update(pairs(values(case)))
-    assert len(set(map(frozenset, met.values()))) > len(NAMES) / 2
+def test_different_implementations_cover_different_pairs():
+    pairs_by_name = {name: set() for name in NAMES}
+    for implementation, case in sample_of(product_of(NAMES)):
+        pairs_by_name[implementation.name].update(pairs(values(case)))
+    assert len(set(map(frozenset, pairs_by_name.values()))) > len(NAMES) / 2

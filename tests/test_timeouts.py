@@ -1,4 +1,4 @@
-"""Timeouts follow the machine: never shorter than on a calm one, and never without end."""
+"""Timeouts follow the load of the machine: never shorter than on an idle one, and always limited."""
 
 import os
 
@@ -7,7 +7,7 @@ import timeouts
 
 
 @pytest.mark.parametrize(
-    ("calibrated", "load", "cores", "due_s"),
+    ("factor", "load", "cores", "expected_s"),
     [
         (1.0, 0.1, 2, 60.0),
         (1.0, 6.0, 2, 180.0),
@@ -17,15 +17,15 @@ import timeouts
         (9.0, 90.0, 2, 1200.0),
     ],
 )
-def test_a_timeout_is_longer_where_the_machine_is_slow_or_busy(monkeypatch, calibrated, load, cores, due_s):
-    monkeypatch.setenv(timeouts.VARIABLE, str(calibrated))
+def test_a_timeout_is_longer_on_a_slow_or_busy_machine(monkeypatch, factor, load, cores, expected_s):
+    monkeypatch.setenv(timeouts.VARIABLE, str(factor))
     monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
-    assert timeouts.timeout_s(60) == pytest.approx(due_s)
+    assert timeouts.timeout_s(60) == pytest.approx(expected_s)
 
 
 def test_the_machine_is_calibrated_once(monkeypatch):
     monkeypatch.delenv(timeouts.VARIABLE)
-    clock = iter([0.0, 3 * timeouts.CALM_WORK_S])
+    clock = iter([0.0, 3 * timeouts.IDLE_WORK_S])
     monkeypatch.setattr(timeouts.time, "perf_counter", lambda: next(clock))
     assert timeouts.calibrate() == timeouts.calibrate() == pytest.approx(3.0)

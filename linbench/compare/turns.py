@@ -147,7 +147,7 @@ class SideWorkers:
         """
         slot = self._slots[-side]
         try:
-            said = slot.open(job, expected_values)
+            said = slot.prepare(job, expected_values)
         except PrepareFailed as failed:
             reason = f"cannot be checked: the reference of {job.operator} failed: {failed}"
             raise SideFailed(side, Status.ERROR, reason) from None

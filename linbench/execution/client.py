@@ -1,4 +1,4 @@
-"""WorkerClient: one worker, as whoever asks it sees it: its answers, or how it died, hung or grew."""
+"""WorkerClient: the client side of one worker: its answers, its memory limit, and how it was lost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from linbench.execution.messages import (
     from_line,
     to_line,
 )
-from linbench.execution.pipe import Garbage, Hung, Pipe, PipeClosed
+from linbench.execution.pipe import Garbage, Pipe, PipeClosed, ReadTimeout
 from linbench.execution.process import START_TIMEOUT_S, Launch, Process, cause_of_death, end_session
 from linbench.execution.resident import resident_bytes
 
@@ -32,13 +32,13 @@ Watch = Callable[[], None]
 
 
 class RequestError(Exception):
-    """What a worker was asked for was not done.
+    """A request to a worker failed.
 
     Attributes:
-        status: How it ended.
-        reason: One line.
-        cause: What the reason means to a program.
-        errors: By tensor, where a result was judged.
+        status: The status of the row.
+        reason: The reason, in one line.
+        cause: The machine-readable cause.
+        errors: The error of each tensor, where a result was compared with its expected values.
     """
 
     def __init__(
@@ -56,26 +56,26 @@ class RequestError(Exception):
 
 
 class WorkerLost(RequestError):
-    """The worker is gone: it died, hung, grew past its bound or answered garbage."""
+    """The worker is lost: it died, hung, exceeded its memory limit or sent an invalid message."""
 
 
 class RequestFailure(RequestError):
-    """The worker says that it could not do it, and goes on."""
+    """The worker reports that the request failed, and continues to run."""
 
-    def __init__(self, failed: Failure) -> None:
-        super().__init__(failed.status, failed.reason, failed.cause, failed.errors)
-        self.must_end = failed.must_end
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.status, failure.reason, failure.cause, failure.errors)
+        self.must_end = failure.must_end
 
 
-class _TooLarge(Exception):
-    """The worker holds more memory than it may."""
+class _MemoryExceeded(Exception):
+    """The worker exceeded its memory limit."""
 
 
 def spawn(launch: Launch) -> WorkerClient:
     """Return a worker in a fresh interpreter.
 
     Raises:
-        EnvironmentRefused: It cannot be started.
+        EnvironmentRefused: The worker cannot be started.
     """
     log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
     with Listener() as listener:
@@ -86,8 +86,8 @@ def spawn(launch: Launch) -> WorkerClient:
             raise
         try:
             pipe = listener.accept(process, START_TIMEOUT_S)
-        except (PipeClosed, Hung) as error:
-            reason = "it does not answer" if isinstance(error, Hung) else cause_of_death(process, log)
+        except (PipeClosed, ReadTimeout) as error:
+            reason = "it does not answer" if isinstance(error, ReadTimeout) else cause_of_death(process, log)
             end_session(process)
             log.close()
             raise EnvironmentRefused(f"a worker cannot be started: {reason}") from None
@@ -95,23 +95,23 @@ def spawn(launch: Launch) -> WorkerClient:
 
 
 class WorkerClient:
-    """A started worker in a session of its own, its output kept in a file, its memory watched."""
+    """A started worker in its own session; its output goes to a file and its memory is watched."""
 
     def __init__(self, process: Process, pipe: Pipe, log: IO[bytes], max_memory_bytes: int) -> None:
-        """Wait for the worker's first word.
+        """Wait for the worker's `Hello`.
 
         Raises:
-            EnvironmentRefused: It does not come, or the worker speaks another protocol.
+            EnvironmentRefused: The worker does not send it, or speaks another version of the messages.
         """
         self.max_memory_bytes = max_memory_bytes
         self._process = process
         self._pipe = pipe
         self._log = log
-        _offer_to_the_kernel(process.pid)
+        _prefer_for_oom_killer(process.pid)
         try:
             self.about = self._answer(Hello, START_TIMEOUT_S, None)
-        except RequestError as lost:
-            raise EnvironmentRefused(f"a worker cannot be started: {lost.reason}") from None
+        except RequestError as error:
+            raise EnvironmentRefused(f"a worker cannot be started: {error.reason}") from None
         if self.about.message_version != MESSAGE_VERSION:
             self.end()
             raise EnvironmentRefused(
@@ -123,22 +123,23 @@ class WorkerClient:
         """Return the worker's answer to a request.
 
         Args:
-            request: What to do.
-            timeout_s: Give up after this long.
-            watch: Called every 50 ms meanwhile.
+            request: The request.
+            timeout_s: Longest time to wait for the answer, seconds.
+            watch: Called every 50 ms while waiting.
 
         Raises:
-            RequestFailure: It could not be done.
-            WorkerLost: The worker died, hung, grew past its bound or answered garbage; it has been ended.
+            RequestFailure: The request failed.
+            WorkerLost: The worker died, hung, exceeded its memory limit or sent an invalid message; it has
+                been ended.
         """
         try:
             self._pipe.send(to_line(request))
         except PipeClosed:
-            raise self._lost(Status.CRASHED, None) from None
+            raise self._lose(Status.CRASHED, None) from None
         return self._answer(answer_type(request), timeout_s, watch)
 
     def close(self, timeout_s: float) -> None:
-        """Let the worker come to its own end, for which what it was started under may wait; then end it."""
+        """Let the worker exit by itself, since a profiler that started it may wait for that; then end it."""
         self._pipe.close_writing()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=timeout_s)
@@ -151,41 +152,42 @@ class WorkerClient:
         self._log.close()
 
     def _answer(self, kind: type[A], timeout_s: float, watch: Watch | None) -> A:
-        """Return the next answer, which is of this kind."""
+        """Return the next answer, which must be of this kind."""
         try:
             answer = from_line(self._pipe.receive(timeout_s, partial(self._watch, watch)))
-        except Hung:
-            raise self._lost(Status.TIMEOUT, f"no answer within {timeout_s:.3g} s") from None
-        except _TooLarge as large:
-            raise self._lost(Status.OOM, str(large)) from None
-        except (Garbage, ValueError) as garbage:
-            raise self._lost(Status.CRASHED, f"answered garbage: {garbage}") from None
+        except ReadTimeout:
+            raise self._lose(Status.TIMEOUT, f"no answer within {timeout_s:.3g} s") from None
+        except _MemoryExceeded as error:
+            raise self._lose(Status.OOM, str(error)) from None
+        except (Garbage, ValueError) as error:
+            raise self._lose(Status.CRASHED, f"sent an invalid message: {error}") from None
         except PipeClosed:
-            raise self._lost(Status.CRASHED, None) from None
+            raise self._lose(Status.CRASHED, None) from None
         if isinstance(answer, Failure):
             raise RequestFailure(answer)
         if not isinstance(answer, kind):
             name = type(answer).__name__
-            raise self._lost(Status.CRASHED, f"answered garbage: {name} where {kind.__name__} was due")
+            raise self._lose(Status.CRASHED, f"sent an invalid message: {name} instead of {kind.__name__}")
         return answer
 
-    def _watch(self, further: Watch | None) -> None:
-        if further is not None:
-            further()
+    def _watch(self, watch: Watch | None) -> None:
+        if watch is not None:
+            watch()
         if self._process.poll() is not None and not self._pipe.readable():
-            raise PipeClosed("the worker has ended")  # though a child of it may hold the pipe open
-        held = resident_bytes(self._process.pid)
-        if held > self.max_memory_bytes:
-            most, now = (f"{size / 2**30:.3g} GiB" for size in (self.max_memory_bytes, held))
-            raise _TooLarge(f"held {now} of memory; it may hold {most} (--max-memory)")
+            raise PipeClosed("the worker has ended")  # though a child process may hold the pipe open
+        rss_bytes = resident_bytes(self._process.pid)
+        if rss_bytes > self.max_memory_bytes:
+            limit, rss = (f"{size / 2**30:.3g} GiB" for size in (self.max_memory_bytes, rss_bytes))
+            raise _MemoryExceeded(f"used {rss} of memory; the limit is {limit} (--max-memory)")
 
-    def _lost(self, status: Status, reason: str | None) -> WorkerLost:
+    def _lose(self, status: Status, reason: str | None) -> WorkerLost:
+        """End the worker and return the error to raise."""
         reason = reason or cause_of_death(self._process, self._log)
         self.end()
         return WorkerLost(status, reason)
 
 
-def _offer_to_the_kernel(pid: int) -> None:
-    """Make the worker, not the run, what the kernel ends first when memory runs out."""
+def _prefer_for_oom_killer(pid: int) -> None:
+    """Have the kernel's OOM killer end the worker before the run."""
     with suppress(OSError):
         Path(f"/proc/{pid}/oom_score_adj").write_text("1000", encoding="ascii")

@@ -1,4 +1,4 @@
-"""Estimate: what a job will need, before it is run; rough, and said to be."""
+"""Estimate: a rough prediction of the memory and the time of a job, before it runs."""
 
 from linbench.core.implementation import Implementation
 from linbench.core.operator import Operator
@@ -12,14 +12,14 @@ CALLS_OUTSIDE_SAMPLING = 4
 
 
 class Unsupported(Exception):
-    """A job will not run; the reason is one line."""
+    """A job cannot run; the message is the reason, in one line."""
 
 
 def estimate(registry: Registry, job: Job, settings: Settings) -> tuple[int, float]:
-    """Return the bytes and the seconds that a job is predicted to take.
+    """Return the predicted memory, bytes, and the predicted time, seconds, of a job.
 
     Raises:
-        Unsupported: It will not run.
+        Unsupported: The job cannot run.
     """
     operator = registry.operator(job.operator)
     implementation = registry.implementation(job.implementation)
@@ -30,13 +30,13 @@ def estimate(registry: Registry, job: Job, settings: Settings) -> tuple[int, flo
 
 
 def job_bytes(operator: Operator, implementation: Implementation, job: Job) -> int:
-    """Return the bytes that a job is predicted to hold at once: inputs, outputs and declared workspace."""
+    """Return the predicted peak memory of a job, bytes: inputs, outputs and declared workspace."""
     extra = implementation.extra_bytes(job.case) if implementation.extra_bytes else 0
     return operator.input_bytes(job.case) + operator.output_bytes(job.case) + int(extra)
 
 
 def job_seconds(operator: Operator, implementation: Implementation, job: Job, settings: Settings) -> float:
-    """Return the seconds that a job is predicted to take, checks included; at most its timeout."""
+    """Return the predicted time of a job, seconds, checks included; at most its timeout."""
     call_s = implementation.algorithmic_flops(operator, job.case) / FLOPS_PER_S[job.case.device]
     if settings.once:
         return OVERHEAD_S + call_s

@@ -1,4 +1,4 @@
-"""Failure: what an exception in a worker says of a row."""
+"""Failure: the status and the reason of a row whose worker raised an exception."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from linbench.core.measurement import Status, TensorError
 from linbench.execution.messages import Failure
 
 COMPILE_ERRORS = {"CompilationError", "CompileTimeAssertionFailure", "NVRTCError", "PTXASError"}
-NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "std::bad_alloc")
+OUT_OF_MEMORY_MESSAGES = ("can't allocate memory", "not enough memory", "out of memory", "std::bad_alloc")
 
 
 class Stop(Exception):
-    """A request cannot be done, and this is the answer to it."""
+    """A request failed; `failure` is the answer to it."""
 
     def __init__(self, status: Status, reason: str, errors: Mapping[str, TensorError] | None = None) -> None:
         super().__init__(reason)
-        self.failed = Failure(status, reason, getattr(reason, "cause", None), errors or {})
+        self.failure = Failure(status, reason, getattr(reason, "cause", None), errors or {})
 
 
 def failure(error: BaseException) -> Failure:
     """Return the answer for an exception: its status and one line."""
     if isinstance(error, Stop):
-        return error.failed
+        return error.failure
     line = " ".join(str(error).split())[:500]
     kind = type(error).__name__
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or any(
-        part in line.lower() for part in NO_MEMORY
+        part in line.lower() for part in OUT_OF_MEMORY_MESSAGES
     ):
         return Failure(Status.OOM, line or "out of memory")
     if isinstance(error, NotImplementedError):
@@ -39,7 +39,7 @@ def failure(error: BaseException) -> Failure:
 
 
 def device_is_lost() -> bool:
-    """Return whether a CUDA context was made here and answers no more, so that the process is of no use."""
+    """Return whether this process has a CUDA context that is broken, so that the process must be replaced."""
     if not torch.cuda.is_initialized():
         return False
     try:

@@ -1,4 +1,4 @@
-"""Fork: a run's handle on a zygote, and fresh workers that are forked from it."""
+"""Fork: the client side of a zygote, and the fresh workers that are forked from it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from linbench.core.codec import encode_text
 from linbench.core.errors import EnvironmentRefused
 from linbench.execution.client import WorkerClient
 from linbench.execution.orders import ForkOrder, Order, WaitOrder
-from linbench.execution.process import START_TIMEOUT_S, Ends, Launch, log_tail
+from linbench.execution.process import START_TIMEOUT_S, Launch, PipePair, log_tail
 
 MAX_REPLY_BYTES = 64
 REPLY_TIMEOUT_S = 30.0
@@ -25,22 +25,22 @@ REPLY_TIMEOUT_S = 30.0
 class Zygote:
     """A process that has imported torch, from which fresh workers are forked.
 
-    For the CPU alone: a CUDA context does not survive a fork.
+    For the CPU only: a CUDA context does not survive a fork.
     """
 
     def __init__(self, launch: Launch) -> None:
-        """Start it; it goes on to import torch while this returns.
+        """Start the process; it imports torch in the background.
 
         Args:
-            launch: By which interpreter, with which modules and variables.
+            launch: The interpreter, the module path and the environment variables.
 
         Raises:
-            EnvironmentRefused: It cannot be started.
+            EnvironmentRefused: The process cannot be started.
         """
         self._interpreter = launch.interpreter
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the zygote
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        descriptor = theirs.fileno()
+        self._control, zygote_socket = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        descriptor = zygote_socket.fileno()
         try:
             zygote = replace(launch, module="linbench.execution.zygote")
             self._process = zygote.popen([str(descriptor)], [descriptor], self._log)
@@ -48,53 +48,53 @@ class Zygote:
             self._close()
             raise
         finally:
-            theirs.close()
+            zygote_socket.close()
         self._ready = False
 
     def fork(self, launch: Launch) -> WorkerClient:
         """Return a fresh worker.
 
         Args:
-            launch: With which modules and plugins, and how much memory.
+            launch: The module path, the plugins and the memory limit.
 
         Raises:
             EnvironmentRefused: The zygote could not be started or has ended, or the worker does not answer.
         """
-        self._await()
+        self._wait_until_ready()
         log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
-        ends = Ends()
+        pipes = PipePair()
         order = encode_text(Order(fork=ForkOrder(launch.path, launch.plugins)))
-        descriptors = [ends.worker_read, ends.worker_write, log.fileno()]
+        descriptors = [pipes.worker_read, pipes.worker_write, log.fileno()]
         try:
             socket.send_fds(self._control, [order], descriptors)
-            pid = int(self._reply(REPLY_TIMEOUT_S))
+            pid = int(self._receive_reply(REPLY_TIMEOUT_S))
         except OSError:
-            ends.pipe.close()
+            pipes.pipe.close()
             log.close()
             raise EnvironmentRefused("no worker can be forked: the process to fork from has ended") from None
         finally:
-            ends.close_worker()
-        return WorkerClient(ForkedProcess(self, pid), ends.pipe, log, launch.max_memory_bytes)
+            pipes.close_worker_side()
+        return WorkerClient(ForkedProcess(self, pid), pipes.pipe, log, launch.max_memory_bytes)
 
-    def _await(self) -> None:
+    def _wait_until_ready(self) -> None:
         """Wait until torch is imported."""
         if self._ready:
             return
         try:
-            self._reply(START_TIMEOUT_S)
+            self._receive_reply(START_TIMEOUT_S)
         except OSError:
-            said = log_tail(self._log) or "it does not answer"
-            raise EnvironmentRefused(f"no worker can be started with {self._interpreter}: {said}") from None
+            reason = log_tail(self._log) or "it does not answer"
+            raise EnvironmentRefused(f"no worker can be started with {self._interpreter}: {reason}") from None
         self._ready = True
 
-    def code(self, pid: int) -> int:
-        """Return the code that a worker ended with; wait for it.
+    def exit_code(self, pid: int) -> int:
+        """Wait for a worker to end, and return its exit code.
 
         Raises:
-            OSError: The zygote is gone.
+            OSError: The zygote has ended.
         """
         self._control.send(encode_text(Order(wait=WaitOrder(pid))))
-        return int(self._reply(REPLY_TIMEOUT_S))
+        return int(self._receive_reply(REPLY_TIMEOUT_S))
 
     def end(self) -> None:
         """End the zygote and every worker that was forked from it."""
@@ -107,12 +107,12 @@ class Zygote:
         self._control.close()
         self._log.close()
 
-    def _reply(self, timeout_s: float) -> bytes:
+    def _receive_reply(self, timeout_s: float) -> bytes:
         self._control.settimeout(timeout_s)
-        found = self._control.recv(MAX_REPLY_BYTES)
-        if not found:
+        reply = self._control.recv(MAX_REPLY_BYTES)
+        if not reply:
             raise ConnectionError("the zygote has ended")
-        return found
+        return reply
 
 
 class ForkedProcess:
@@ -125,24 +125,24 @@ class ForkedProcess:
         self._code: int | None = None
 
     def poll(self) -> int | None:
-        """Return 0 if it has ended, whatever the code, else None."""
+        """Return 0 if the process has ended, whatever its exit code, else None."""
         if self._code is not None:
             return self._code
         return 0 if select.select([self._descriptor], [], [], 0)[0] else None
 
     def wait(self, timeout: float | None = None) -> int:
-        """Return the code that it ended with.
+        """Wait for the process to end, and return its exit code.
 
         Raises:
-            subprocess.TimeoutExpired: It has not ended.
+            subprocess.TimeoutExpired: The process has not ended in time.
         """
         if self._code is None:
             start = time.monotonic()
             if not select.select([self._descriptor], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired("worker", time.monotonic() - start)
             try:
-                self._code = self._zygote.code(self.pid)
-            except OSError:  # the zygote took the code with it
+                self._code = self._zygote.exit_code(self.pid)
+            except OSError:  # the zygote has ended, and the exit code is lost
                 self._code = -signal.SIGKILL
             os.close(self._descriptor)
         return self._code

@@ -1,4 +1,4 @@
-"""Listener: where a started worker finds whoever asks it, through whatever command starts it."""
+"""Listener: the socket to which a started worker connects, whatever command starts it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import socket
 import tempfile
 import time
 
-from linbench.execution.pipe import POLL_S, Hung, Pipe, PipeClosed
+from linbench.execution.pipe import POLL_S, Pipe, PipeClosed, ReadTimeout
 from linbench.execution.process import Process
 
 
 class Listener:
-    """A socket in a folder of this user's alone; use it as a context manager, so that it goes in the end.
+    """A socket in a private folder; use it as a context manager, which removes the folder.
 
-    Descriptors that are handed on would do for a worker that is started directly; a profiler that starts it
-    may close them.
+    A worker that is started directly could inherit descriptors instead; a profiler that starts it may close
+    them.
     """
 
     def __enter__(self) -> Listener:
@@ -33,25 +33,25 @@ class Listener:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def accept(self, process: Process, timeout_s: float) -> Pipe:
-        """Return the pipe to the worker that a process becomes.
+        """Return the pipe to the worker that a process starts.
 
         Raises:
-            PipeClosed: The process ended before.
-            Hung: It did not come in time.
+            PipeClosed: The process ended before it connected.
+            ReadTimeout: The worker did not connect in time.
         """
         deadline = time.monotonic() + timeout_s
         while not select.select([self._socket], [], [], POLL_S)[0]:
             if process.poll() is not None:
                 raise PipeClosed("the worker has ended")
             if time.monotonic() > deadline:
-                raise Hung
+                raise ReadTimeout
         connection, _ = self._socket.accept()
         descriptor = connection.detach()
         return Pipe(descriptor, descriptor)
 
 
 def connect(path: str) -> Pipe:
-    """Return a worker's end of the pipe to whoever listens at a path."""
+    """Return the worker's end of the pipe to the listener at a path."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.connect(path)
     descriptor = connection.detach()

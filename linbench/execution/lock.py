@@ -1,4 +1,4 @@
-"""Lock: one run at a time on a GPU."""
+"""Lock: one run at a time per GPU."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ LOCKS = Path("/tmp")
 
 @contextmanager
 def exclusive(uuids: list[str]) -> Iterator[None]:
-    """Hold GPUs for this process alone, among the users of linbench on this machine.
+    """Lock GPUs for this process, among all runs of linbench on this machine.
 
     Raises:
         EnvironmentRefused: Another run holds one of them.
@@ -31,13 +31,13 @@ def exclusive(uuids: list[str]) -> Iterator[None]:
                     f"GPU {uuid} is being measured by another run (process {holder}); wait for it, or choose "
                     "another GPU with CUDA_VISIBLE_DEVICES"
                 ) from None
-            with suppress(OSError):  # another user's file can be locked, not written
+            with suppress(OSError):  # another user's file can be locked but not written
                 path.write_text(str(os.getpid()), encoding="ascii")
         yield
 
 
 def _open(path: Path) -> int:
-    """Return a descriptor of a lock file, made if it is not there; no link is followed."""
+    """Return a descriptor of a lock file, which is created if it does not exist; links are not followed."""
     try:
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))

@@ -1,7 +1,7 @@
-"""Messages: what a worker can be asked, and what it answers; a name and a JSON object per line, never pickle.
+"""Messages: the requests to a worker and its answers, each a name and a JSON object on one line; no pickle.
 
-Whoever asks knows by the request which answer is due; `Failure` may come instead of any. What comes from a
-worker is checked against these types before it is used.
+The type of a request determines the type of its answer; `Failure` may come instead of any. Messages from a
+worker are validated against these types before use.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from linbench.core.tensor import ExpectedSample
 from linbench.core.work import Work
 
 MESSAGE_VERSION: Final = 2
-"""Of these messages; a worker that speaks another one is refused."""
+"""Version of these messages; a worker that speaks another version is refused."""
 
 
 class Answer:
-    """What a worker says."""
+    """An answer of a worker."""
 
 
 A = TypeVar("A", bound=Answer)
 
 
 class Request(Generic[A]):
-    """What a worker is asked; the type that it is subscripted with is the answer that is due."""
+    """A request to a worker; the type argument is the type of its answer."""
 
 
 @dataclass(frozen=True)
 class ExpectedValues:
-    """What a worker needs to know that does not ask the reference itself, and the approximation.
+    """The expected values of a case, for a worker that does not compute the reference, and the approximation.
 
     Attributes:
-        sample: Of the exact value of each tensor.
-        tolerances: The largest relative L2 error of each tensor that counts as right.
-        approximation: How far the operator is from the one that it approximates, by tensor.
+        sample: Samples of the expected values of each tensor.
+        tolerances: Largest correct relative L2 error of each tensor.
+        approximation: Relative L2 distance from the operator that is approximated, by tensor.
     """
 
     sample: Mapping[str, ExpectedSample]
@@ -51,17 +51,17 @@ class ExpectedValues:
 
 @dataclass(frozen=True)
 class Hello(Answer):
-    """What a worker says of itself when it is started.
+    """The description that a worker sends when it has started.
 
     Attributes:
-        message_version: Which messages it speaks.
-        python: Version.
-        torch: Version.
-        cuda: Version that torch was built with; None without.
-        threads: That torch may use.
+        message_version: Version of the messages that it speaks.
+        python: Version of Python.
+        torch: Version of torch.
+        cuda: Version of CUDA that torch was built with; None without CUDA.
+        threads: Number of threads that torch may use.
         cuda_available: Whether torch can use a GPU.
-        implementations: Full names of those that it has.
-        broken: Why plugins could not be loaded, by name.
+        implementations: Full names of the implementations that it has loaded.
+        broken: Reason why each broken plugin could not be loaded, by name.
     """
 
     message_version: int
@@ -76,14 +76,14 @@ class Hello(Answer):
 
 @dataclass(frozen=True)
 class Failure(Answer):
-    """What was asked for was not done.
+    """A request failed.
 
     Attributes:
-        status: How it ended; never ok.
-        reason: One line.
-        cause: What the reason means to a program.
-        errors: By tensor, where a result was judged.
-        must_end: Whether the worker is of no further use.
+        status: The status of the row; never ok.
+        reason: The reason, in one line.
+        cause: The machine-readable cause.
+        errors: The error of each tensor, where a result was compared with its expected values.
+        must_end: Whether the worker must be replaced.
     """
 
     status: Status
@@ -95,29 +95,29 @@ class Failure(Answer):
 
 @dataclass(frozen=True)
 class Done(Answer):
-    """What was asked for was done, and there is nothing to tell."""
+    """A request without a result succeeded."""
 
 
 @dataclass(frozen=True)
 class ExpectedResult(Answer):
-    """The inputs of a case were made; what the reference says, if it was asked here."""
+    """The inputs of a case are ready; the expected values, if this worker computed them."""
 
     expected_values: ExpectedValues | None
 
 
 @dataclass(frozen=True)
 class CheckResult(Answer):
-    """A result was right.
+    """A result was correct.
 
     Attributes:
-        errors: By tensor.
-        first_call_s: Seconds of the first call, compilation and loading included.
-        work: What the call has to do.
-        timer: Name of the timer that it was warmed up under; empty where it was not.
-        call_s: Seconds of a warm call; None where it was not warmed up.
-        deterministic: Whether the same inputs gave the same bits twice; None where it was not tried.
-        kernels: What the call launched.
-        memory: What it needs; None where it was not weighed, or takes too long to be weighed here.
+        errors: The error of each tensor.
+        first_call_s: Duration of the first call, compilation and loading included, seconds.
+        work: The work of the call.
+        timer: Name of the timer of the warm-up; empty without a warm-up.
+        call_s: Duration of a warm call, seconds; None without a warm-up.
+        deterministic: Whether two calls on the same inputs returned the same bits; None if not tested.
+        kernels: The kernels that the call launched.
+        memory: Memory of the call; None if it was not measured, or the call is too long to measure it here.
     """
 
     errors: Mapping[str, TensorError]
@@ -132,7 +132,7 @@ class CheckResult(Answer):
 
 @dataclass(frozen=True)
 class MemoryResult(Answer):
-    """What a call needs, by the resident set of the worker."""
+    """The memory of a call, by the resident set size of the worker."""
 
     memory: Memory
 
@@ -146,11 +146,11 @@ class TimingResult(Answer):
 
 @dataclass(frozen=True)
 class ProfileResult(Answer):
-    """What a profiler saw of a call.
+    """The profile of a call.
 
     Attributes:
-        breakdown: Where the time went; None if that was not asked for, or is read elsewhere.
-        memory: What the peak was for, bytes by part; empty if that was not asked for.
+        breakdown: The time by operator; None if it was not requested, or is read from the profiler's files.
+        memory: The peak memory by part, bytes; empty if it was not requested.
     """
 
     breakdown: Breakdown | None = None
@@ -166,7 +166,7 @@ class CeilingsResult(Answer):
 
 @dataclass(frozen=True)
 class CheckSupport(Request[Done]):
-    """Say whether an implementation takes a case, before anything is made for it."""
+    """Check whether an implementation supports a case, before inputs are made for it."""
 
     implementation: str
     case: Case
@@ -174,7 +174,7 @@ class CheckSupport(Request[Done]):
 
 @dataclass(frozen=True)
 class PrepareCase(Request[ExpectedResult]):
-    """Make the inputs of a case; the reference is asked unless what it said elsewhere is given."""
+    """Make the inputs of a case, and compute its expected values unless another worker's are passed."""
 
     operator: str
     case: Case
@@ -183,19 +183,19 @@ class PrepareCase(Request[ExpectedResult]):
 
 @dataclass(frozen=True)
 class CheckOnce(Request[CheckResult]):
-    """Run an implementation at an opened case once, and check the result."""
+    """Call an implementation once on a prepared case, and check the result."""
 
     implementation: str
 
 
 @dataclass(frozen=True)
 class Check(Request[CheckResult]):
-    """Check an implementation in one more process, and warm it up.
+    """Check an implementation in a further process, and warm it up.
 
     Attributes:
         implementation: Full name.
-        timer: Name of the timer that it will be timed with.
-        timeout_s: How long the worker may take; a call that takes much of it is not warmed up.
+        timer: Name of the timer that will time it.
+        timeout_s: Time limit of the request, seconds; a call that takes much of it is not warmed up.
     """
 
     implementation: str
@@ -205,7 +205,7 @@ class Check(Request[CheckResult]):
 
 @dataclass(frozen=True)
 class FullCheck(Request[CheckResult]):
-    """The same in the first process: repeated, called with other inputs, and weighed too."""
+    """Check an implementation in the first process: also for determinism, on other inputs, and its memory."""
 
     implementation: str
     timer: str
@@ -214,20 +214,20 @@ class FullCheck(Request[CheckResult]):
 
 @dataclass(frozen=True)
 class MeasureMemory(Request[MemoryResult]):
-    """Weigh a call by the resident set of a fresh worker."""
+    """Measure the memory of a call by the resident set size of a fresh worker."""
 
     implementation: str
 
 
 @dataclass(frozen=True)
 class TakeTurn(Request[TimingResult]):
-    """Take a turn of timed calls of an implementation that was checked.
+    """Time a turn of calls of a checked implementation.
 
     Attributes:
         implementation: Full name.
         timer: Name of the timer.
-        duration_s: Timed seconds.
-        max_samples: Most calls.
+        duration_s: Total timed duration, seconds.
+        max_samples: Largest number of calls.
     """
 
     implementation: str
@@ -238,14 +238,14 @@ class TakeTurn(Request[TimingResult]):
 
 @dataclass(frozen=True)
 class CheckTurn(Request[Done]):
-    """Check what the last timed call of an implementation returned."""
+    """Check the result of the last timed call of an implementation."""
 
     implementation: str
 
 
 @dataclass(frozen=True)
 class TimeCalibration(Request[TimingResult]):
-    """Time the calibration op for a moment, on the device and by the timer of a turn."""
+    """Time the calibration op for a moment, on the device and with the timer of a turn."""
 
     timer: str
     device: str
@@ -253,18 +253,18 @@ class TimeCalibration(Request[TimingResult]):
 
 @dataclass(frozen=True)
 class ReleaseCases(Request[Done]):
-    """Let go of every opened case."""
+    """Release every prepared case."""
 
 
 @dataclass(frozen=True)
 class ProfileCall(Request[ProfileResult]):
-    """Look at a call under a profiler.
+    """Profile a call.
 
     Attributes:
         implementation: Full name.
-        case: Where.
+        case: The case to profile.
         tool: One of `linbench.core.profile.TOOLS`.
-        folder: Where files go that are to be kept.
+        folder: Folder for the profiler's files.
     """
 
     implementation: str
@@ -275,7 +275,7 @@ class ProfileCall(Request[ProfileResult]):
 
 @dataclass(frozen=True)
 class MeasureCeilings(Request[CeilingsResult]):
-    """Measure the ceilings of a kind of device."""
+    """Measure the ceilings of a device kind."""
 
     device: str
 
@@ -321,7 +321,7 @@ def answer_type(request: Request[A]) -> type[A]:
 
 
 def to_line(message: object) -> bytes:
-    """Return a message as a line, without its end."""
+    """Return a message as one line, without the newline."""
     return type(message).__name__.encode() + b" " + encode_text(message)
 
 
@@ -329,7 +329,7 @@ def from_line(line: bytes) -> object:
     """Return the message of a line.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The line is no valid message.
     """
     name, _, text = line.partition(b" ")
     kind = TYPES.get(name[:64].decode("ascii", "replace"))

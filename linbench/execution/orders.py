@@ -1,4 +1,4 @@
-"""Orders: what a zygote can be asked, each as one JSON object."""
+"""Orders: the requests to a zygote, each one JSON object."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from linbench.core.bounds import CLOSED
 
 @dataclass(frozen=True)
 class ForkOrder:
-    """Fork a worker; three descriptors come with it: to read, to write, and for its output.
+    """Fork a worker; three descriptors come with the order: to read, to write, and for the worker's output.
 
     Attributes:
-        path: Where it finds modules; None for where the zygote does.
-        plugins: Files that it loads beside what is installed.
+        path: Module path of the worker; None for that of the zygote.
+        plugins: Plugin files to load in addition to the installed plugins.
     """
 
     __pydantic_config__ = CLOSED
@@ -24,7 +24,7 @@ class ForkOrder:
 
 @dataclass(frozen=True)
 class WaitOrder:
-    """Wait for a worker of a number, and tell its exit code."""
+    """Wait for a worker by its process id, and return its exit code."""
 
     __pydantic_config__ = CLOSED
 
@@ -33,7 +33,7 @@ class WaitOrder:
 
 @dataclass(frozen=True)
 class Order:
-    """One of the two."""
+    """Exactly one of the two orders."""
 
     __pydantic_config__ = CLOSED
 

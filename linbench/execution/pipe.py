@@ -11,19 +11,19 @@ POLL_S = 0.05
 
 
 class PipeClosed(Exception):
-    """The other end is gone."""
+    """The other end is closed."""
 
 
 class Garbage(Exception):
-    """What came is no line of a worker's."""
+    """The data is no line of a worker."""
 
 
-class Hung(Exception):
-    """Nothing came in time."""
+class ReadTimeout(Exception):
+    """No line was received in time."""
 
 
 class Pipe:
-    """One end of two pipes, or of a socket whose descriptor stands for both."""
+    """One end of two pipes, or of a socket whose descriptor serves as both."""
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
         self._read_fd = read_fd
@@ -31,10 +31,10 @@ class Pipe:
         self._buffer = bytearray()
 
     def send(self, line: bytes) -> None:
-        """Send one line, whose end is added.
+        """Send one line; the newline is added.
 
         Raises:
-            PipeClosed: The other end is gone.
+            PipeClosed: The other end is closed.
         """
         data = memoryview(line + b"\n")
         try:
@@ -44,26 +44,28 @@ class Pipe:
             raise PipeClosed(str(error)) from None
 
     def receive(self, timeout_s: float | None = None, watch: Callable[[], None] | None = None) -> bytes:
-        """Return the next line, without its end.
+        """Return the next line, without the newline.
 
         Args:
-            timeout_s: Give up after this long; None waits for ever.
-            watch: Called every 50 ms while waiting; what it raises ends the wait.
+            timeout_s: Longest time to wait, seconds; None waits indefinitely.
+            watch: Called every 50 ms while waiting; an exception from it ends the wait.
 
         Raises:
-            PipeClosed: The other end is gone.
-            Garbage: A line came that is too long.
-            Hung: Nothing came in time.
+            PipeClosed: The other end is closed.
+            Garbage: A line is too long.
+            ReadTimeout: No line was received in time.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while b"\n" not in self._buffer:
             if len(self._buffer) > MAX_MESSAGE_BYTES:
                 raise Garbage(f"a line of more than {MAX_MESSAGE_BYTES} bytes")
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                raise Hung
-            step = left if watch is None else min(POLL_S, POLL_S if left is None else left)
-            ready, _, _ = select.select([self._read_fd], [], [], step)
+            remaining_s = None if deadline is None else deadline - time.monotonic()
+            if remaining_s is not None and remaining_s <= 0:
+                raise ReadTimeout
+            wait_s = remaining_s
+            if watch is not None:
+                wait_s = POLL_S if remaining_s is None else min(POLL_S, remaining_s)
+            ready, _, _ = select.select([self._read_fd], [], [], wait_s)
             if watch is not None:
                 watch()
             if ready:
@@ -76,11 +78,11 @@ class Pipe:
         return bytes(line)
 
     def readable(self) -> bool:
-        """Return whether something can be read now."""
+        """Return whether data can be read now."""
         return bool(select.select([self._read_fd], [], [], 0)[0])
 
     def close_writing(self) -> None:
-        """Tell the other end that no further line comes."""
+        """Close the writing side, so that the other end reads end of file."""
         if self._write_fd != self._read_fd:
             os.close(self._write_fd)
             self._write_fd = self._read_fd

@@ -1,4 +1,4 @@
-"""PreparedCase: the inputs and the expected values of a case in a worker, and the check against them."""
+"""PreparedCase: the inputs and the expected values of a case in a worker, and the verification of results."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from linbench.measure.tolerance import tolerances
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """Whether a result is right.
+class Verification:
+    """Whether a result is correct.
 
     Attributes:
-        errors: How far each tensor is off; empty where that cannot be told.
-        complaint: What is wrong, in one line; None if it is right.
+        errors: The error of each tensor; empty if the errors cannot be computed.
+        reason: What is wrong, in one line; None if the result is correct.
     """
 
     errors: Mapping[str, TensorError]
-    complaint: str | None = None
+    reason: str | None = None
 
 
 class PreparedCase:
-    """A case of one operator: its inputs, its expected values, whole or a sample of them, and tolerances."""
+    """A case of one operator: its inputs, its expected values (all, or a sample of them) and tolerances."""
 
     def __init__(self, operator: Operator, case: Case, expected_values: ExpectedValues | None) -> None:
-        """Make the inputs; compute the expected values unless another worker's are given."""
+        """Make the inputs; compute the expected values unless those of another worker are passed."""
         self.operator = operator
         self.case = case
         self.in_layout = InputsInLayout(operator, case)
@@ -52,97 +52,97 @@ class PreparedCase:
             self.tolerances = expected_values.tolerances
 
     def expected_values(self, registry: Registry) -> ExpectedValues:
-        """Return a sample of the expected values for other workers, the tolerances and the approximation."""
+        """Return a sample of the expected values, the tolerances and the approximation, for other workers."""
         return ExpectedValues(
-            {name: sampled(due) for name, due in self.expected.items()},
+            {name: sampled(expected) for name, expected in self.expected.items()},
             self.tolerances,
             self._approximation(registry),
         )
 
-    def judge(
+    def verify(
         self,
         call: Call,
         returned: object,
         expected: Mapping[str, Expected] | None = None,
         mirror_axis: str | None = None,
-    ) -> Judgement:
-        """Return whether a call left its inputs alone and returned what is right, and how far it is off."""
+    ) -> Verification:
+        """Return whether a call left its inputs unchanged and its result is correct, with the errors."""
         changed = self.in_layout.changed(call.implementation)
         if changed is not None:
             self.in_layout.restore(call.implementation)
-            return Judgement({}, f"changes its input {changed}")
+            return Verification({}, f"changes its input {changed}")
         try:
             results = call.results(returned, mirror_axis)
         except WrongResult as error:
-            return Judgement({}, str(error))
-        found = errors(results, expected or self.expected, self.tolerances)
-        return Judgement(found, complaint(found))
+            return Verification({}, str(error))
+        tensor_errors = errors(results, expected or self.expected, self.tolerances)
+        return Verification(tensor_errors, complaint(tensor_errors))
 
-    def judge_whole(self, call: Call, returned: object) -> Judgement:
-        """Return the same, with the error by position along T."""
-        judgement = self.judge(call, returned)
+    def verify_by_position(self, call: Call, returned: object) -> Verification:
+        """Return the same as `verify`, with the errors by position along T."""
+        verification = self.verify(call, returned)
         tokens = self.operator.call_tokens(self.case)
-        if not judgement.errors or tokens == 1:
-            return judgement
+        if not verification.errors or tokens == 1:
+            return verification
         results = call.results(returned)
-        along = dict(judgement.errors)
+        tensor_errors = dict(verification.errors)
         for spec in call.specs:
             axis = spec.axes.find("T")
             if axis >= 0 and results[spec.name].shape[axis] == tokens:
-                places = by_position(results[spec.name], self.expected[spec.name], axis, tokens)
-                along[spec.name] = replace(along[spec.name], by_position=places)
-        return replace(judgement, errors=along)
+                positions = by_position(results[spec.name], self.expected[spec.name], axis, tokens)
+                tensor_errors[spec.name] = replace(tensor_errors[spec.name], by_position=positions)
+        return replace(verification, errors=tensor_errors)
 
-    def same(self, call: Call, one: object, other: object) -> bool:
-        """Return whether two results have the same bits wherever the reference says what is due.
+    def is_identical(self, call: Call, first: object, second: object) -> bool:
+        """Return whether two results of a call have the same bits wherever there are expected values.
 
-        A cache has room that nobody writes: what stands there is no result.
+        A cache has unwritten room, whose content is no result.
         """
-        first, second = call.results(one), call.results(other)
+        a, b = call.results(first), call.results(second)
         return all(
-            same_bits(due.of(first[name]), due.of(second[name])) for name, due in self.expected.items()
+            same_bits(expected.of(a[name]), expected.of(b[name])) for name, expected in self.expected.items()
         )
 
-    def judge_elsewhere(self, call: Call) -> Judgement:
-        """Call with other inputs at the same addresses, so that a result remembered by address is caught."""
+    def verify_other_inputs(self, call: Call) -> Verification:
+        """Call with other inputs at the same addresses, to detect results that are cached by address."""
         axis = call.mirror_axis
         call.prepare()
         if axis is not None:
             with call.mirrored(axis):
-                kept = copied(call())
+                result = copied(call())
                 synchronize(self.case.device)
-            return self.judge(call, kept, mirror_axis=axis)
+            return self.verify(call, result, mirror_axis=axis)
         with call.reseeded() as (case, inputs):
             call.prepare()
-            kept = copied(call())
+            result = copied(call())
             synchronize(case.device)
             expected = self.operator.expected(case, inputs)
-        return self.judge(call, kept, expected)
+        return self.verify(call, result, expected)
 
     def poison(self) -> None:
-        """Leave NaN in memory that is about to be free, so that an output never written is caught."""
+        """Fill memory with NaN and free it, to detect an output that is never written."""
         for spec in (self.operator.output, *self.operator.inputs):
             shape = spec.shape(self.case, self.operator.call_tokens(self.case))
             dtype = getattr(torch, self.case.dtype)
             torch.full(shape, float("nan"), dtype=dtype, device=self.case.device)
 
     def _approximation(self, registry: Registry) -> dict[str, float]:
-        """Return how far this operator's exact output is from that of the operator which it approximates.
+        """Return the distance of this operator's expected output from that of the operator it approximates.
 
-        Both references are given the same inputs. Decode is left out: the two states are not the same.
+        Both references receive the same inputs. Decode is left out, because the two states differ.
         """
         if not self.operator.approximates or self.case.mode == "decode":
             return {}
-        other = registry.operator(self.operator.approximates)
-        names = {spec.name for spec in other.inputs}
-        case = other.complete(replace(self.case, mode="fwd"))
+        target = registry.operator(self.operator.approximates)
+        names = {spec.name for spec in target.inputs}
+        case = target.complete(replace(self.case, mode="fwd"))
         tensors = {name: value for name, value in self.in_layout.canonical.tensors.items() if name in names}
-        exact = other.expected(case, Inputs(tensors))[other.output.name]
-        own = exact.of(self.expected[self.operator.output.name].value)
-        return {other.output.name: tensor_error(own, exact.value, 0.0).rel_l2}
+        exact = target.expected(case, Inputs(tensors))[target.output.name]
+        approximate = exact.of(self.expected[self.operator.output.name].value)
+        return {target.output.name: tensor_error(approximate, exact.value, 0.0).rel_l2}
 
 
 def synchronize(device: str) -> None:
-    """Wait for everything that was started on a device."""
+    """Wait for all work that was started on a device."""
     if device == "cuda":
         torch.cuda.synchronize()

@@ -1,4 +1,4 @@
-"""Process: how workers are started, and how they end."""
+"""Process: start worker processes, end them, and describe how they ended."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ LOG_NOISE = ("  ", "Extension modules:", "USDT:", "Current thread", "Thread 0x")
 
 @dataclass(frozen=True)
 class Launch:
-    """How workers are started.
+    """The command and the environment that start workers.
 
     Attributes:
-        plugins: Files that they load beside what is installed for them.
-        max_memory_bytes: Most resident memory of each.
-        path: Where they find modules, before what their interpreter finds of itself; None for nothing more
-            than this process's PYTHONPATH. By default they find the same modules as this process.
-        variables: Of their environment, beside those of this process.
-        interpreter: The Python that runs them.
-        module: Of linbench, that they run.
-        under: Words of a command that starts them, as ncu does; none starts them as they are.
+        plugins: Plugin files to load in addition to the installed plugins.
+        max_memory_bytes: Memory limit of each worker (RSS).
+        path: Module path, which precedes the interpreter's own; None for this process's PYTHONPATH only. The
+            default is the module path of this process.
+        variables: Environment variables, in addition to those of this process.
+        interpreter: The Python interpreter that runs them.
+        module: The module of linbench that they run.
+        prefix: Arguments of a command that starts the interpreter, such as ncu; empty to start it directly.
     """
 
     plugins: tuple[str, ...]
@@ -41,18 +41,18 @@ class Launch:
     variables: Mapping[str, str] = field(default_factory=dict)
     interpreter: str = sys.executable
     module: str = "linbench.execution.worker"
-    under: tuple[str, ...] = ()
+    prefix: tuple[str, ...] = ()
 
-    def popen(self, words: Sequence[str], fds: Sequence[int], log: IO[bytes]) -> Popen[bytes]:
-        """Return a process that runs the module in a session of its own.
+    def popen(self, arguments: Sequence[str], fds: Sequence[int], log: IO[bytes]) -> Popen[bytes]:
+        """Return a process that runs the module in its own session.
 
         Raises:
-            EnvironmentRefused: There is no such interpreter, or it cannot be run.
+            EnvironmentRefused: The interpreter does not exist or cannot be run.
         """
         path = {} if self.path is None else {"PYTHONPATH": os.pathsep.join(self.path)}
         try:
             return Popen(
-                [*self.under, self.interpreter, "-P", "-m", self.module, *words],
+                [*self.prefix, self.interpreter, "-P", "-m", self.module, *arguments],
                 env={**os.environ, **path, **self.variables},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -69,28 +69,28 @@ class Process(Protocol):
 
     @property
     def pid(self) -> int:
-        """Its number."""
+        """The process id."""
         ...
 
     def poll(self) -> int | None:
-        """Return something else than None if it has ended."""
+        """Return None if the process runs, and another value if it has ended."""
         ...
 
     def wait(self, timeout: float | None = None) -> int:
-        """Return the code that it ended with; raises subprocess.TimeoutExpired if it goes on."""
+        """Return the exit code; raise subprocess.TimeoutExpired if the process continues to run."""
         ...
 
 
-class Ends:
+class PipePair:
     """Two pipes between this process and a worker: this process's ends, and the worker's."""
 
     def __init__(self) -> None:
-        read, self.worker_write = os.pipe()
-        self.worker_read, write = os.pipe()
-        self.pipe = Pipe(read, write)
+        read_fd, self.worker_write = os.pipe()
+        self.worker_read, write_fd = os.pipe()
+        self.pipe = Pipe(read_fd, write_fd)
 
-    def close_worker(self) -> None:
-        """Close the worker's ends here, once it has them."""
+    def close_worker_side(self) -> None:
+        """Close the worker's ends in this process, once the worker has them."""
         os.close(self.worker_read)
         os.close(self.worker_write)
 
@@ -103,29 +103,29 @@ def end_session(process: Process) -> None:
 
 
 def cause_of_death(process: Process, log: IO[bytes]) -> str:
-    """Return how a process ended, and the last telling line of its log."""
+    """Return how a process ended, with the last informative line of its log."""
     try:
         code = process.wait(timeout=5)
     except subprocess.TimeoutExpired:
         code = None
-    return ": ".join(filter(None, (how_it_ended(code), log_tail(log))))
+    return ": ".join(filter(None, (describe_exit(code), log_tail(log))))
 
 
 def log_tail(log: IO[bytes]) -> str:
-    """Return the last telling line that a process wrote to its log, or nothing."""
+    """Return the last informative line of a process's log, or an empty string."""
     log.seek(0, os.SEEK_END)
     log.seek(max(0, log.tell() - 2**16))
     lines = log.read().decode("utf-8", "replace").splitlines()
-    telling = [line.strip() for line in lines if line.strip() and not line.startswith(LOG_NOISE)]
-    return telling[-1][-LOG_TAIL:] if telling else ""
+    informative = [line.strip() for line in lines if line.strip() and not line.startswith(LOG_NOISE)]
+    return informative[-1][-LOG_TAIL:] if informative else ""
 
 
-def how_it_ended(code: int | None) -> str:
-    """Return how a process ended, by its exit code; None if it goes on."""
+def describe_exit(code: int | None) -> str:
+    """Return how a process ended, by its exit code; None if it continues to run."""
     if code is None:
-        return "closed its pipe and went on"
+        return "closed its pipe and continued to run"
     if code >= 0:
         return f"exited with code {code}"
     name = signal.Signals(-code).name if -code in signal.Signals._value2member_map_ else str(-code)
-    meaning = {"SIGSEGV": "segmentation fault", "SIGKILL": "killed, maybe for want of memory"}.get(name)
+    meaning = {"SIGSEGV": "segmentation fault", "SIGKILL": "killed, possibly for lack of memory"}.get(name)
     return f"ended by {name}" + (f" ({meaning})" if meaning else "")

@@ -1,4 +1,4 @@
-"""Resident: the memory that processes hold, and that may be taken."""
+"""Resident: the resident memory of processes, and the memory that is available."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def resident_bytes(pid: int) -> int:
-    """Return the resident memory of a process and of all that it started; 0 if it is gone.
+    """Return the resident memory of a process and its descendants; 0 if the process does not exist.
 
-    It is asked every 50 ms beside what is being timed, so it reads /proc by itself, in 60 us; psutil's
-    children look through every process of the machine, which takes a millisecond or more.
+    It is called every 50 ms during timing, so it reads /proc directly, in 60 us; the children of psutil scan
+    every process of the machine, which takes a millisecond or more.
     """
     total = 0
     for member in _family(pid):
@@ -27,30 +27,30 @@ def resident_bytes(pid: int) -> int:
 
 
 def _family(pid: int) -> list[int]:
-    """Return a process and all that it started, as far as they are still there."""
-    found = [pid]
-    for parent in found:  # which grows meanwhile
+    """Return the ids of a process and its descendants that still exist."""
+    pids = [pid]
+    for parent in pids:  # the list grows during the loop
         with suppress(OSError):
             for task in os.listdir(f"/proc/{parent}/task"):
                 children = Path(f"/proc/{parent}/task/{task}/children").read_text(encoding="ascii")
-                found += map(int, children.split())
-    return found
+                pids += map(int, children.split())
+    return pids
 
 
 def safe_memory_bytes() -> int:
-    """Return 80% of the memory that is free now, within the control group's bound if there is one."""
+    """Return 80% of the memory that is free now, within the control group's limit if there is one."""
     free: int = psutil.virtual_memory().available
     try:
-        bound = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
-        if bound != "max":
-            used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
-            free = max(0, min(free, int(bound) - used + _reclaimable_bytes()))
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+        if limit != "max":
+            current = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
+            free = max(0, min(free, int(limit) - current + _reclaimable_bytes()))
     except (OSError, ValueError):
         pass
     return int(FREE_SHARE * free)
 
 
 def _reclaimable_bytes() -> int:
-    """Return the page cache that the control group can drop at once."""
+    """Return the size of the page cache that the control group can drop at once."""
     stat = Path("/sys/fs/cgroup/memory.stat").read_text(encoding="ascii")
     return next((int(line.split()[1]) for line in stat.splitlines() if line.startswith("inactive_file ")), 0)

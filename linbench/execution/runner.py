@@ -1,4 +1,4 @@
-"""Runner: measures the groups of a schedule in several processes, and turns every end into a row."""
+"""Runner: measures the groups of a schedule in several processes; every job becomes one row."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ from linbench.execution.trial import Trial, Turn
 from linbench.measure.telemetry import Monitor, disturbance, throttle_reasons
 
 ROUNDS = 5
-ROUNDS_A_PROCESS = 2
-ROUNDS_AGAIN = 3
-READ_EVERY_S = 0.5
+ROUNDS_PER_PROCESS = 2
+MAX_REPEATED_ROUNDS = 3
+READING_INTERVAL_S = 0.5
 SLOW_CALL_S = 2.0
-FEW = 3
+MIN_PROCESSES = 3
 GPU_SHARE = 0.95
 TIME_LIMIT_REASON = "the time limit (--time-limit) was spent"
 
@@ -52,7 +52,7 @@ A = TypeVar("A", bound=Answer)
 
 
 class Runner:
-    """Measures a schedule; use it as a context manager, so that its workers end with it."""
+    """Measures a schedule; use it as a context manager, which ends its workers."""
 
     def __init__(
         self,
@@ -61,25 +61,25 @@ class Runner:
         observer: Observer | None = None,
         timed_out: Sequence[Job] = (),
     ) -> None:
-        """Make ready to measure; nothing is started yet.
+        """Prepare to measure; no worker is started yet.
 
         Args:
-            registry: Where names are looked up.
-            schedule: What to measure.
-            observer: Called with each job as it is taken up.
-            timed_out: Jobs that timed out before; the same with a longer T are skipped.
+            registry: Registry of the operators and implementations.
+            schedule: The jobs to measure.
+            observer: Called with each job when work on it starts.
+            timed_out: Jobs that timed out before; the same jobs with a longer T are skipped.
         """
         self._registry = registry
         self._schedule = schedule
         self._plan = plan = schedule.plan
         self._settings = plan.settings
-        self._observer = observer or _unobserved
+        self._observer = observer or _ignore_progress
         self._max_memory = plan.settings.max_memory_bytes or safe_memory_bytes()
         processes = 1 if plan.settings.once else plan.settings.processes
         self._gpu_bytes = 0
         self._cores = len(os.sched_getaffinity(0))
         environment: dict[str, str] = {}
-        if plan.device == "cuda":  # the card that this run holds, whatever the order that CUDA counts in
+        if plan.device == "cuda":  # the GPU that this run has locked, whatever order CUDA enumerates
             gpu = visible_gpus()[0]
             self._gpu_bytes = int(GPU_SHARE * gpu.memory_bytes)
             environment["CUDA_VISIBLE_DEVICES"] = gpu.uuid
@@ -88,7 +88,8 @@ class Runner:
         self._new_slot = partial(Slot, partial(spawn, launch), plan.device)
         self._slots = [self._new_slot() for _ in range(processes)]
         self._expected_values: dict[str, ExpectedValues | str] = {}
-        self._timed_out = [job for job in timed_out if job.key not in {left.key for left in schedule.jobs}]
+        pending = {job.key for job in schedule.jobs}
+        self._timed_out = [job for job in timed_out if job.key not in pending]
         self._order = random.Random(0)
 
     def __enter__(self) -> Runner:
@@ -117,31 +118,32 @@ class Runner:
             yield [trial.measurement() for trial in trials]
 
     def _measure_group(self, trials: Sequence[Trial]) -> None:
-        """Give every trial its share of each process, one process after another."""
+        """Measure every trial of a group in each process, one process after another."""
         self._expected_values.clear()
-        self._again_left = ROUNDS_AGAIN
+        self._repeats_left = MAX_REPEATED_ROUNDS
         for trial in trials:
-            self._predict(trial)
+            self._end_if_infeasible(trial)
         for number, slot in enumerate(self._slots):
-            wanting = [trial for trial in trials if trial.live and self._wants(trial, number)]
-            for trial in wanting:
+            pending = [trial for trial in trials if trial.live and self._needs_process(trial, number)]
+            for trial in pending:
                 trial.spent_s = 0.0
                 self._observer(trial.job, "check")
                 self._check(trial, slot)
             if not self._settings.once:
-                self._take_turns(wanting, slot)
-            if wanting:
+                self._take_turns(pending, slot)
+            if pending:
                 slot.close()
 
-    def _wants(self, trial: Trial, number: int) -> bool:
-        """Return whether a trial is to be measured in a process, by what the processes before it gave."""
-        if number < FEW:
+    def _needs_process(self, trial: Trial, number: int) -> bool:
+        """Return whether to measure a trial in a further process, by the samples of the earlier processes."""
+        if number < MIN_PROCESSES:
             return True
-        found = trial.time()
-        steady = found is not None and found.half_width <= self._settings.precision
-        return not steady and trial.call_s <= SLOW_CALL_S
+        estimate = trial.time()
+        is_steady = estimate is not None and estimate.half_width <= self._settings.precision
+        return not is_steady and trial.call_s <= SLOW_CALL_S
 
-    def _predict(self, trial: Trial) -> None:
+    def _end_if_infeasible(self, trial: Trial) -> None:
+        """End a trial that is unsupported, timed out at a smaller T, or needs too much memory."""
         job = trial.job
         operator = self._registry.operator(job.operator)
         implementation = self._registry.implementation(job.implementation)
@@ -152,13 +154,13 @@ class Runner:
             trial.end(Status.UNSUPPORTED, reason)
             return
         for smaller in self._timed_out:
-            if _no_smaller(job, smaller):
-                reason = f"{smaller.implementation} timed out already at T = {smaller.case.T}: {smaller.case}"
+            if _is_at_least_as_long(job, smaller):
+                reason = f"{smaller.implementation} already timed out at T = {smaller.case.T}: {smaller.case}"
                 trial.end(Status.SKIPPED, reason, Cause.EARLIER_TIMEOUT)
                 return
         try:
             needed = job_bytes(operator, implementation, job)
-        except Exception as error:  # a stranger's extra_bytes may raise anything
+        except Exception as error:  # the extra_bytes of a plugin may raise anything
             trial.end(Status.ERROR, f"its extra_bytes failed: {type(error).__name__}: {error}")
             return
         allowed = self._device_bytes(job.case.device)
@@ -175,7 +177,7 @@ class Runner:
         return self._gpu_bytes
 
     def _check(self, trial: Trial, slot: Slot) -> bool:
-        """Check a trial in a worker, and study it where that was not done yet; return whether it goes on."""
+        """Check a trial in a worker, fully in its first process; return whether the trial continues."""
         name, timer, timeout_s = trial.job.implementation, self._timer, self._settings.timeout_s
         request: Request[CheckResult]
         if self._settings.once:
@@ -194,12 +196,12 @@ class Runner:
                 check_result.memory,
             )
             if trial.memory is None and not self._settings.once:
-                self._measure_memory_apart(trial)
-        slot.check_result.add(name)
+                self._measure_memory_in_new_process(trial)
+        slot.checked_implementations.add(name)
         return trial.live
 
-    def _measure_memory_apart(self, trial: Trial) -> None:
-        """Weigh a trial in a process of its own, whose resident set holds nothing else."""
+    def _measure_memory_in_new_process(self, trial: Trial) -> None:
+        """Measure the memory of a trial in a separate process, whose resident set holds nothing else."""
         spent_s, trial.spent_s = trial.spent_s, 0.0
         slot = self._new_slot()
         try:
@@ -211,39 +213,39 @@ class Runner:
             trial.memory = memory_result.memory
 
     def _take_turns(self, trials: Sequence[Trial], slot: Slot) -> None:
-        """Give every live trial its rounds of turns in a process, and further ones to those not settled."""
+        """Measure the rounds of every live trial in a process; unsettled trials get more rounds."""
         for trial in trials:
             trial.processes.append(Turn())
-        for number in range(self._most_rounds):
-            live = [trial for trial in trials if trial.live and self._wants_round(trial, number)]
-            if not live:
+        for number in range(self._max_rounds):
+            pending = [trial for trial in trials if trial.live and self._needs_round(trial, number)]
+            if not pending:
                 return
-            self._measure_round(live, slot)
+            self._measure_round(pending, slot)
 
-    def _wants_round(self, trial: Trial, number: int) -> bool:
+    def _needs_round(self, trial: Trial, number: int) -> bool:
         if number == 0:
             return True
         if trial.call_s > SLOW_CALL_S:
             return False
-        return number < self._rounds or not trial.processes[-1].settled(self._settings.precision)
+        return number < self._rounds or not trial.processes[-1].is_settled(self._settings.precision)
 
     def _measure_round(self, trials: Sequence[Trial], slot: Slot) -> None:
-        """Give every trial a turn, in random order, so that drift meets all alike.
+        """Measure one turn of every trial, in random order, so that drift affects all of them equally.
 
-        A round that something disturbed is measured again whole, at most three at a case; the last is kept.
+        A disturbed round is measured again as a whole, at most three times per case; the last one counts.
         """
         while True:
             order = list(trials)
             self._order.shuffle(order)
-            turns = [(trial, turn) for trial in order if (turn := self._turn_of(trial, slot)) is not None]
-            if not self._again_left or not self._is_disturbed(turns):
+            turns = [(trial, turn) for trial in order if (turn := self._take_turn(trial, slot)) is not None]
+            if not self._repeats_left or not self._is_disturbed(turns):
                 break
-            self._again_left -= 1
+            self._repeats_left -= 1
             for trial, _ in turns:
                 trial.rounds_again += 1
                 trial.spent_s = 0.0
         for trial, turn in turns:
-            trial.processes[-1] = trial.processes[-1].then(turn)
+            trial.processes[-1] = trial.processes[-1].join(turn)
 
     def _is_disturbed(self, turns: Sequence[tuple[Trial, Turn]]) -> bool:
         if any(trial.call_s > SLOW_CALL_S for trial, _ in turns):
@@ -257,79 +259,81 @@ class Runner:
 
     @property
     def _rounds(self) -> int:
-        return ROUNDS if len(self._slots) == 1 else ROUNDS_A_PROCESS
+        return ROUNDS if len(self._slots) == 1 else ROUNDS_PER_PROCESS
 
     @property
-    def _most_rounds(self) -> int:
+    def _max_rounds(self) -> int:
         return math.ceil(self._rounds * self._settings.max_time_s / self._settings.min_time_s)
 
-    def _turn_of(self, trial: Trial, slot: Slot) -> Turn | None:
-        """Return what a turn of a trial gave, or None if the trial has ended."""
+    def _take_turn(self, trial: Trial, slot: Slot) -> Turn | None:
+        """Return a turn of a trial, or None if the trial has ended."""
         if not trial.live:
             return None
         self._observer(trial.job, "time")
         name = trial.job.implementation
-        if name not in slot.check_result:  # the worker was lost over another
+        if name not in slot.checked_implementations:  # another trial has lost the worker
             trial.spent_s = 0.0
             if not self._check(trial, slot):
                 return None
         turns = self._rounds * len(self._slots)
-        duration_s, most = self._settings.min_time_s / turns, max(1, self._settings.max_samples // turns)
+        duration_s = self._settings.min_time_s / turns
+        max_samples = max(1, self._settings.max_samples // turns)
         readings: list[Reading] = []
 
         def watch() -> None:
-            if self._monitor.age_s > READ_EVERY_S:
+            if self._monitor.age_s > READING_INTERVAL_S:
                 readings.append(self._monitor.read())
 
         self._monitor.read()
-        timed = self._attempt(trial, slot, TakeTurn(name, self._timer, duration_s, most), watch)
-        if timed is None or self._attempt(trial, slot, CheckTurn(name)) is None:
+        timing = self._attempt(trial, slot, TakeTurn(name, self._timer, duration_s, max_samples), watch)
+        if timing is None or self._attempt(trial, slot, CheckTurn(name)) is None:
             return None
         readings.append(self._monitor.read())
         calibration = self._attempt(trial, slot, TimeCalibration(self._timer, self._plan.device))
-        return None if calibration is None else Turn(timed.samples, calibration.samples, tuple(readings))
+        return None if calibration is None else Turn(timing.samples, calibration.samples, tuple(readings))
 
     @property
     def _timer(self) -> str:
-        """The timer of the plan, or the device's default."""
+        """The timer of the plan, or the default of its device."""
         return timer_name(self._settings.timer, self._plan.device)
 
     def _attempt(self, trial: Trial, slot: Slot, request: Request[A], watch: Watch | None = None) -> A | None:
-        """Return the worker's answer; None if it could not be done, and the trial has ended by that."""
-        if not self._prepared(trial, slot):
+        """Return the worker's answer; if the request fails, end the trial and return None."""
+        if not self._prepare(trial, slot):
             return None
         start = time.monotonic()
-        left = self._settings.timeout_s - trial.spent_s
-        if left <= 0:
+        remaining_s = self._settings.timeout_s - trial.spent_s
+        if remaining_s <= 0:
             self._note_timeout(trial)
             return None
         try:
-            return slot.ask(request, left, watch)
-        except RequestError as failed:
-            trial.errors = failed.errors or trial.errors
-            if failed.status is Status.TIMEOUT:
+            return slot.ask(request, remaining_s, watch)
+        except RequestError as error:
+            trial.errors = error.errors or trial.errors
+            if error.status is Status.TIMEOUT:
                 self._note_timeout(trial)
             else:
-                trial.end(failed.status, failed.reason, failed.cause)
+                trial.end(error.status, error.reason, error.cause)
             return None
         finally:
             trial.spent_s += time.monotonic() - start
 
-    def _prepared(self, trial: Trial, slot: Slot) -> bool:
-        """Prepare a trial's case in a worker; the reference runs once per case, and its failure is kept."""
+    def _prepare(self, trial: Trial, slot: Slot) -> bool:
+        """Prepare a trial's case in a worker; the reference runs once per case, and its failure is cached."""
         operator = trial.job.operator
-        known = self._expected_values.get(operator)
-        if not isinstance(known, str):
+        expected_values = self._expected_values.get(operator)
+        if not isinstance(expected_values, str):
             try:
-                said = slot.open(trial.job, known)
-                if said is not None:
-                    known = self._expected_values[operator] = said
-            except PrepareFailed as failed:
-                known = self._expected_values[operator] = str(failed)
-        if isinstance(known, str):
-            trial.end(Status.ERROR, f"cannot be checked: the reference of {operator} failed: {known}")
+                computed = slot.prepare(trial.job, expected_values)
+                if computed is not None:
+                    expected_values = self._expected_values[operator] = computed
+            except PrepareFailed as error:
+                expected_values = self._expected_values[operator] = str(error)
+        if isinstance(expected_values, str):
+            reason = f"cannot be checked: the reference of {operator} failed: {expected_values}"
+            trial.end(Status.ERROR, reason)
             return False
-        trial.approximation = known.approximation if known is not None else {}
+        trial.approximation = expected_values.approximation if expected_values is not None else {}
         return True
 
     def _note_timeout(self, trial: Trial) -> None:
@@ -337,14 +341,14 @@ class Runner:
         self._timed_out.append(trial.job)
 
 
-def _unobserved(job: Job, doing: str) -> None:
-    del job, doing
+def _ignore_progress(job: Job, activity: str) -> None:
+    del job, activity
 
 
-def _no_smaller(job: Job, other: Job) -> bool:
-    """Return whether a job is the same as another but for a T that is at least as large."""
+def _is_at_least_as_long(job: Job, reference: Job) -> bool:
+    """Return whether a job equals a reference job except for a T that is at least as large."""
     return (
-        job.implementation == other.implementation
-        and job.case.T >= other.case.T
-        and replace(job.case, T=other.case.T) == other.case
+        job.implementation == reference.implementation
+        and job.case.T >= reference.case.T
+        and replace(job.case, T=reference.case.T) == reference.case
     )

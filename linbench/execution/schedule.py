@@ -1,4 +1,4 @@
-"""Schedule: which implementations are measured at which cases, in which order."""
+"""Schedule: the implementations and cases to measure, in order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEFAULT_PROCESSES = {"cpu": 5, "cuda": 3}
 
 @dataclass(frozen=True)
 class Job:
-    """One implementation at one case: what becomes one row."""
+    """One implementation at one case; it becomes one row."""
 
     implementation: str
     operator: str
@@ -26,17 +26,17 @@ class Job:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What tells it from every other job of a plan."""
+        """The key that is unique among the jobs of a plan."""
         return self.implementation, self.case.id
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The jobs of a plan, in the order in which they are measured.
+    """The jobs of a plan, in the order of measurement.
 
     Attributes:
-        plan: What was asked for.
-        groups: Jobs at one case of the grid, across operators; they are measured together, in turns.
+        plan: The plan.
+        groups: The jobs of each case of the grid, across operators; a group is measured together, in turns.
     """
 
     plan: Plan
@@ -47,37 +47,38 @@ class Schedule:
         """Every job, in order."""
         return [job for group in self.groups for job in group]
 
-    def without(self, done: Iterable[tuple[str, str]]) -> Schedule:
-        """Return the schedule less the jobs whose keys are given."""
-        gone = set(done)
-        groups = (tuple(job for job in group if job.key not in gone) for group in self.groups)
+    def without(self, keys: Iterable[tuple[str, str]]) -> Schedule:
+        """Return the schedule without the jobs that have these keys."""
+        excluded = set(keys)
+        groups = (tuple(job for job in group if job.key not in excluded) for group in self.groups)
         return replace(self, groups=tuple(group for group in groups if group))
 
-    def under(self, settings: Settings) -> Schedule:
+    def with_settings(self, settings: Settings) -> Schedule:
         """Return the schedule with other settings."""
         return replace(self, plan=replace(self.plan, settings=settings))
 
 
 def make_schedule(registry: Registry, plan: Plan) -> Schedule:
-    """Return the schedule of a plan; its timer is the device's default if it names none.
+    """Return the schedule of a plan; without a timer in the plan, its timer is the device's default.
 
     Raises:
-        UsageError: An implementation is not known, an option is not an operator's, the timer is not one of
-            the device's, or nothing is left to measure.
+        UsageError: An implementation is unknown, no operator has an option, the device does not support the
+            timer, or there is nothing to measure.
     """
     plan = replace(plan, settings=replace(plan.settings, timer=timer_name(plan.settings.timer, plan.device)))
-    chosen = [registry.implementation(name) for name in plan.implementations]
-    operators = {name: registry.operator(name) for name in sorted({one.operator for one in chosen})}
+    implementations = [registry.implementation(name) for name in plan.implementations]
+    names = sorted({implementation.operator for implementation in implementations})
+    operators = {name: registry.operator(name) for name in names}
     check_options(registry.operators(), list(plan.grid.on(plan.device).options or {}))
-    seen: set[tuple[str, str]] = set()
+    keys: set[tuple[str, str]] = set()
     groups = []
     for case in plan.grid.cases(plan.device):
         group = []
-        for implementation in chosen:
+        for implementation in implementations:
             operator = operators[implementation.operator]
             job = Job(implementation.name, implementation.operator, operator.complete(case))
-            if job.key not in seen:
-                seen.add(job.key)
+            if job.key not in keys:
+                keys.add(job.key)
                 group.append(job)
         if group:
             groups.append(tuple(group))
@@ -91,18 +92,22 @@ def make_schedule(registry: Registry, plan: Plan) -> Schedule:
 def select(
     registry: Registry, operators: Sequence[str], implementations: Sequence[str]
 ) -> list[Implementation]:
-    """Return the implementations that names select, by name; all of them if no name is given.
+    """Return the selected implementations, sorted by name; all of them without any selection.
 
     Args:
-        registry: Where names are looked up.
-        operators: Take every implementation of these.
-        implementations: Take these as well.
+        registry: Registry of the operators and implementations.
+        operators: Names of operators, each of which selects all its implementations.
+        implementations: Names of further implementations.
 
     Raises:
-        UsageError: A name is not known.
+        UsageError: A name is unknown.
     """
     if not operators and not implementations:
         return registry.implementations()
-    wanted = {registry.implementation(name).name for name in implementations}
-    of = {registry.operator(name).name for name in operators}
-    return [found for found in registry.implementations() if found.name in wanted or found.operator in of]
+    names = {registry.implementation(name).name for name in implementations}
+    operator_names = {registry.operator(name).name for name in operators}
+    return [
+        implementation
+        for implementation in registry.implementations()
+        if implementation.name in names or implementation.operator in operator_names
+    ]

@@ -1,4 +1,4 @@
-"""Slot: a place for one worker, filled when it is first asked, and again after a worker is lost."""
+"""Slot: a place for one worker, which is started on the first request, and again after it is lost."""
 
 from __future__ import annotations
 
@@ -16,78 +16,78 @@ A = TypeVar("A", bound=Answer)
 
 
 class PrepareFailed(Exception):
-    """The inputs of a case could not be made, or the reference could not be asked; the reason is one line."""
+    """The inputs of a case could not be made, or its reference failed; the message is one line."""
 
 
 class Slot:
-    """One worker, and what it has opened and checked at the case at hand."""
+    """One worker, with the operators and implementations that it has prepared and checked at a case."""
 
     def __init__(self, start: Callable[[], WorkerClient], device: str) -> None:
-        """Make a place that is empty yet.
+        """Make a slot without a worker.
 
         Args:
-            start: Starts a worker.
+            start: Function that starts a worker.
             device: cpu or cuda.
         """
         self._start = start
         self._device = device
         self._worker: WorkerClient | None = None
         self._prepared: set[str] = set()
-        self.check_result: set[str] = set()
+        self.checked_implementations: set[str] = set()
 
-    def open(self, job: Job, expected_values: ExpectedValues | None) -> ExpectedValues | None:
-        """Have the worker make the inputs of a job's case, once, and return what the reference says if asked.
+    def prepare(self, job: Job, expected_values: ExpectedValues | None) -> ExpectedValues | None:
+        """Have the worker prepare a job's case, once; return the expected values if it computed them.
 
         Args:
-            job: Names the operator and the case.
-            expected_values: What the reference said in another worker; it is asked here if None.
+            job: The job, with its operator and case.
+            expected_values: The expected values from another worker; None to compute them in this worker.
 
         Raises:
-            PrepareFailed: It cannot be done; a worker lost over it is forgotten.
+            PrepareFailed: The preparation failed; if the worker was lost, the slot is empty.
         """
         if job.operator in self._prepared:
             return None
         try:
-            said = self.ask(PrepareCase(job.operator, job.case, expected_values), PREPARE_TIMEOUT_S)
-        except RequestError as failed:
-            raise PrepareFailed(failed.reason) from None
+            answer = self.ask(PrepareCase(job.operator, job.case, expected_values), PREPARE_TIMEOUT_S)
+        except RequestError as error:
+            raise PrepareFailed(error.reason) from None
         self._prepared.add(job.operator)
-        return said.expected_values
+        return answer.expected_values
 
     def ask(self, request: Request[A], timeout_s: float, watch: Watch | None = None) -> A:
-        """Return the worker's answer; a worker that is of no further use is ended.
+        """Return the worker's answer; end a worker that must be replaced.
 
         Args:
-            request: What to do.
-            timeout_s: Give up after this long.
-            watch: Called every 50 ms meanwhile.
+            request: The request.
+            timeout_s: Longest time to wait for the answer, seconds.
+            watch: Called every 50 ms while waiting.
 
         Raises:
-            RequestFailure: It could not be done.
-            WorkerLost: The worker is gone, and forgotten.
-            EnvironmentRefused: None can be started, or not on this device.
+            RequestFailure: The request failed.
+            WorkerLost: The worker is lost; the slot is empty.
+            EnvironmentRefused: No worker can be started, or torch cannot use this device.
         """
-        worker = self._filled()
+        worker = self._ensure_worker()
         try:
             return worker.ask(request, timeout_s, watch)
         except WorkerLost:
             self._forget()
             raise
-        except RequestFailure as failed:
-            if failed.must_end:
+        except RequestFailure as failure:
+            if failure.must_end:
                 self.end()
             raise
 
     @property
     def about(self) -> Hello:
-        """What the worker said of itself when it was started, which may be now.
+        """The description of the worker, which is started if there is none.
 
         Raises:
-            EnvironmentRefused: None can be started, or not on this device.
+            EnvironmentRefused: No worker can be started, or torch cannot use this device.
         """
-        return self._filled().about
+        return self._ensure_worker().about
 
-    def _filled(self) -> WorkerClient:
+    def _ensure_worker(self) -> WorkerClient:
         if self._worker is None:
             self._worker = self._start()
             if self._device == "cuda" and not self._worker.about.cuda_available:
@@ -98,9 +98,9 @@ class Slot:
         return self._worker
 
     def close(self) -> None:
-        """Have the worker let go of the case at hand."""
+        """Have the worker release the current case."""
         self._prepared.clear()
-        self.check_result.clear()
+        self.checked_implementations.clear()
         if self._worker is not None:
             with suppress(RequestError):
                 self.ask(ReleaseCases(), PREPARE_TIMEOUT_S)
@@ -114,4 +114,4 @@ class Slot:
     def _forget(self) -> None:
         self._worker = None
         self._prepared.clear()
-        self.check_result.clear()
+        self.checked_implementations.clear()

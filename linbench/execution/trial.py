@@ -1,4 +1,4 @@
-"""Trial: a job while it is measured, and the row that becomes of it."""
+"""Trial: a job during its measurement, and the row that results from it."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ CONTENDED_SHARE = 0.2
 
 @dataclass(frozen=True)
 class Turn:
-    """What a turn of one implementation gave, or all of its turns in a process.
+    """A turn of one implementation, or all of its turns in a process.
 
     Attributes:
-        samples: Of its calls.
-        calibration: Of the calibration op beside them.
-        readings: Of the machine, meanwhile.
+        samples: Samples of its calls.
+        calibration: Samples of the calibration op, timed after the calls.
+        readings: Readings of the machine during the turn.
     """
 
     samples: Samples = NO_SAMPLES
     calibration: Samples = NO_SAMPLES
     readings: tuple[Reading, ...] = ()
 
-    def then(self, other: Turn) -> Turn:
-        """Return this turn and a later one as one."""
+    def join(self, later: Turn) -> Turn:
+        """Return this turn and a later one as one turn."""
         return Turn(
-            Samples.joined((self.samples, other.samples)),
-            Samples.joined((self.calibration, other.calibration)),
-            (*self.readings, *other.readings),
+            Samples.joined((self.samples, later.samples)),
+            Samples.joined((self.calibration, later.calibration)),
+            (*self.readings, *later.readings),
         )
 
     @property
     def is_contended(self) -> bool:
-        """Whether so many of the calls were disturbed that the figure is in doubt."""
+        """Whether too many of the calls were disturbed for a reliable time."""
         return self.samples.contended_share > CONTENDED_SHARE
 
-    def settled(self, precision: float) -> bool:
-        """Return whether the median of these samples is known to a relative half width."""
+    def is_settled(self, precision: float) -> bool:
+        """Return whether the confidence interval of the median is within this relative half width."""
         if not len(self.samples):
             return False
         low, high = median_interval(self.samples.time_s)
@@ -55,7 +55,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a job ended before its time, why, in one line, and what that means to a program."""
+    """The status, the reason (one line) and the machine-readable cause of a job that ended early."""
 
     status: Status
     reason: str
@@ -64,22 +64,22 @@ class Ending:
 
 @dataclass
 class Trial:
-    """A job while it is measured.
+    """A job during its measurement.
 
     Attributes:
-        job: What is measured.
-        precision: Half width of the interval, relative, that a steady row reaches.
-        cores: Processors that the run may use.
-        spent_s: Seconds that the worker at hand has taken over it.
-        check_result: What the first check found, once it was right.
-        errors: What the last check found, by tensor.
-        memory: What it was found to need, once it was weighed.
-        approximation: How far the operator is from the one that it approximates, by tensor.
-        processes: What each process gave.
-        rounds_again: Rounds of it that were disturbed and measured again.
-        before: Reading of the machine before it.
-        after: Reading of the machine after it.
-        ending: How it ended, if it did before its time.
+        job: The job.
+        precision: Relative half width of the confidence interval below which a row is steady.
+        cores: Number of processors that the run may use.
+        spent_s: Time that the current worker has spent on the job, seconds.
+        check_result: Result of the first successful check.
+        errors: The error of each tensor in the last check.
+        memory: The memory of a call, once it is measured.
+        approximation: Relative L2 distance from the operator that is approximated, by tensor.
+        processes: The joined turns of each process.
+        rounds_again: Number of its rounds that were disturbed and measured again.
+        before: Reading of the machine before the job.
+        after: Reading of the machine after the job.
+        ending: Status and reason, if the job ended early.
     """
 
     job: Job
@@ -98,21 +98,21 @@ class Trial:
 
     @property
     def live(self) -> bool:
-        """Whether it can still be measured."""
+        """Whether the job can still be measured."""
         return self.ending is None
 
     @property
     def call_s(self) -> float:
-        """How long one warm call took in the first process, seconds; 0 before it is known."""
+        """Duration of a warm call in the first process, seconds; 0 before it is measured."""
         return self.check_result.call_s or 0.0 if self.check_result else 0.0
 
     def end(self, status: Status, reason: str, cause: Cause | None = None) -> None:
-        """Note how it ended, in one line; a reason that has a cause brings its own."""
+        """End the job early, with a reason of one line; the cause may be an attribute of the reason."""
         text = " ".join(reason.split()) or str(status)
         self.ending = Ending(status, text, cause or getattr(reason, "cause", None))
 
     def time(self) -> Time | None:
-        """Return what the samples so far say, or None if there is none."""
+        """Return the time from the samples so far, or None if there are none."""
         processes = [turn for turn in self.processes if len(turn.samples)]
         if not processes or self.check_result is None:
             return None
@@ -130,7 +130,7 @@ class Trial:
         """Return the row."""
         end, job, check_result = self.ending, self.job, self.check_result
         is_ok = end is None
-        is_judged = end is None or end.status is Status.WRONG
+        is_checked = end is None or end.status is Status.WRONG
         time = self.time() if is_ok else None
         return Measurement(
             operator=job.operator,
@@ -145,8 +145,8 @@ class Trial:
             kernels=check_result.kernels if check_result else (),
             memory=self.memory if is_ok else None,
             work=check_result.work if is_ok and check_result else None,
-            errors=self.errors if is_judged else {},
-            approximation=self.approximation if is_judged else {},
+            errors=self.errors if is_checked else {},
+            approximation=self.approximation if is_checked else {},
             telemetry=self._telemetry(),
             flags=self._flags(time) if time is not None else (),
             measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -169,9 +169,9 @@ class Trial:
     def _flags(self, time: Time) -> tuple[str, ...]:
         readings = self._readings
         contended = time.samples.contended_share > CONTENDED_SHARE
-        raised = {
+        conditions = {
             "contended": contended or disturbance(readings, self.cores) is not None,
             "throttled": bool(throttle_reasons(readings)),
             "unstable": time.half_width > self.precision,
         }
-        return tuple(name for name, up in raised.items() if up)
+        return tuple(name for name, condition in conditions.items() if condition)

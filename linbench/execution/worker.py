@@ -1,7 +1,7 @@
-"""The worker: one process that checks, weighs and times implementations for a run.
+"""The worker: a process that checks implementations, measures their memory and times them for a run.
 
 It is started with the path of a socket and answers one request at a time. Its standard output and error
-belong to whatever it runs and are never read as an answer.
+belong to the implementations and are never read as an answer.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from linbench.execution.messages import (
     TimeCalibration,
     TimingResult,
 )
-from linbench.execution.prepared import Judgement, PreparedCase, synchronize
-from linbench.execution.service import keep_for_good, serve, start
+from linbench.execution.prepared import PreparedCase, Verification, synchronize
+from linbench.execution.service import freeze_live_objects, serve, start
 from linbench.measure.calibration import CalibrationOp
 from linbench.measure.call import Call, InputsInLayout
 from linbench.measure.heap import trim
@@ -47,26 +47,27 @@ from linbench.measure.memory import LONG_CALL_S, measure_memory, measure_residen
 from linbench.measure.sampling import take_turn, warm_up
 from linbench.measure.timers import CannotCapture, Timer, timer_for
 
-WARM_CAP_S = 1.0
+MAX_WARM_UP_S = 1.0
 LOADING_TOKENS = 64
 
 
 class Worker:
     """Answers the requests of a run and of a comparison."""
 
-    def __init__(self, found: Registry) -> None:
-        self._registry = found
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
         self._prepared: dict[str, PreparedCase] = {}
         self._calls: dict[str, Call] = {}
         self._call_s: dict[str, float] = {}
-        self._last: dict[str, object] = {}
+        self._last_results: dict[str, object] = {}
         self._timers: dict[str, Timer] = {}
         self._calibration_ops: dict[str, CalibrationOp] = {}
 
     def answer(self, request: object) -> Answer:
         """Return the answer to one request; a failure is an answer with its status and reason.
 
-        Global settings of torch and of Python are put back after each; whoever changed them is wrong.
+        Global settings of torch and of Python are restored after each request; an implementation that changes
+        them is wrong.
         """
         before = settings()
         try:
@@ -104,18 +105,18 @@ class Worker:
                 return self.time_calibration(request)
             case ReleaseCases():
                 return self.release_cases()
-        raise TypeError(f"{type(request).__name__} is no request of a run's")
+        raise TypeError(f"{type(request).__name__} is not a request of a run")
 
     def check_support(self, request: CheckSupport) -> Done:
-        """Say whether an implementation takes a case, before anything is made for it."""
+        """Check whether an implementation supports a case, before inputs are made for it."""
         implementation = self._registry.implementation(request.implementation)
-        _refuse(
+        _require_support(
             implementation.unsupported_reason(self._registry.operator(implementation.operator), request.case)
         )
         return Done()
 
     def prepare_case(self, request: PrepareCase) -> ExpectedResult:
-        """Make the inputs of a case, and ask the reference unless what it said is given."""
+        """Make the inputs of a case, and compute its expected values unless the request has them."""
         operator = self._registry.operator(request.operator)
         prepared = self._prepared[operator.name] = PreparedCase(
             operator, request.case, request.expected_values
@@ -131,30 +132,30 @@ class Worker:
         return check_result
 
     def check(self, request: Check) -> CheckResult:
-        """Check the first call here, and warm up."""
+        """Check the first call in this process, and warm up."""
         call = self._call(request.implementation)
         _, check_result = self._first_call(call)
         return self._warm_up(call, check_result, request.timer, request.timeout_s)
 
     def full_check(self, request: FullCheck) -> CheckResult:
-        """Check the first call, repeat it, call with other inputs, warm up and weigh."""
+        """Check the first call, repeat it, call with other inputs, warm up and measure the memory."""
         call = self._call(request.implementation)
         returned, check_result = self._first_call(call)
         check_result = self._repeat(call, check_result, returned)
         del returned
-        self._call_elsewhere(call)
+        self._check_other_inputs(call)
         check_result = self._warm_up(call, check_result, request.timer, request.timeout_s)
         return self._measure_warm_memory(call, check_result)
 
     def measure_memory(self, request: MeasureMemory) -> MemoryResult:
-        """Weigh a call by the resident set of this fresh process; a short one loads libraries first."""
+        """Measure the memory of a call by this fresh process's RSS; a short call loads libraries first."""
         implementation = self._registry.implementation(request.implementation)
         prepared = self._prepared[implementation.operator]
         short = replace(prepared.case, B=1, T=min(prepared.case.T, LOADING_TOKENS))
-        loading = Call(prepared.operator, implementation, short, InputsInLayout(prepared.operator, short))
-        loading.prepare()
-        loading()
-        del loading
+        short_call = Call(prepared.operator, implementation, short, InputsInLayout(prepared.operator, short))
+        short_call.prepare()
+        short_call()
+        del short_call
         return MemoryResult(
             measure_resident_memory(
                 Call(prepared.operator, implementation, prepared.case, prepared.in_layout)
@@ -162,24 +163,25 @@ class Worker:
         )
 
     def take_turn(self, request: TakeTurn) -> TimingResult:
-        """Take a turn of timed calls; what the last of them returned is kept to be judged."""
+        """Time a turn of calls; the result of the last one is stored for `check_turn`."""
         name = request.implementation
         call = self._calls[name]
         timer = self._timer(request.timer, call.case.device)
-        samples, self._last[name] = take_turn(
+        samples, self._last_results[name] = take_turn(
             call, timer, request.duration_s, request.max_samples, self._call_s[name]
         )
         return TimingResult(samples)
 
     def check_turn(self, request: CheckTurn) -> Done:
-        """Check what the last timed call of an implementation returned."""
+        """Check the result of the last timed call of an implementation."""
         call = self._calls[request.implementation]
-        judgement = self._prepared[call.operator.name].judge(call, self._last[request.implementation])
-        _accept(judgement, "right at first, but not when timed: ")
+        result = self._last_results[request.implementation]
+        verification = self._prepared[call.operator.name].verify(call, result)
+        _require_correct(verification, "correct at first, but wrong when timed: ")
         return Done()
 
     def time_calibration(self, request: TimeCalibration) -> TimingResult:
-        """Time the calibration op for a moment, on the device and by the timer of a turn."""
+        """Time the calibration op for a moment, on the device and with the timer of a turn."""
         if request.device not in self._calibration_ops:
             self._calibration_ops[request.device] = CalibrationOp(request.device)
         return TimingResult(
@@ -187,89 +189,89 @@ class Worker:
         )
 
     def release_cases(self) -> Done:
-        """Let go of every opened case."""
+        """Release every prepared case."""
         self._calls.clear()
-        self._last.clear()
+        self._last_results.clear()
         self._call_s.clear()
         self._prepared.clear()
-        keep_for_good()
+        freeze_live_objects()
         trim()
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
         return Done()
 
     def _call(self, name: str) -> Call:
-        """Return a call of an implementation at its operator's opened case, if it takes that."""
+        """Return a call of an implementation on its operator's prepared case, if it supports the case."""
         implementation = self._registry.implementation(name)
         prepared = self._prepared[implementation.operator]
-        _refuse(implementation.unsupported_reason(prepared.operator, prepared.case))
+        _require_support(implementation.unsupported_reason(prepared.operator, prepared.case))
         return Call(prepared.operator, implementation, prepared.case, prepared.in_layout)
 
     def _first_call(self, call: Call) -> tuple[object, CheckResult]:
-        """Call for the first time here; return a copy of what came, and what is known once it is right."""
+        """Call for the first time in this process; return a copy of the result, and the check result."""
         prepared = self._prepared[call.operator.name]
         prepared.poison()
         call.prepare()
         start = time.perf_counter()
         returned = call()
-        kept = copied(returned)  # before anything is waited for
+        result = copied(returned)  # before any synchronization
         synchronize(call.case.device)
         first_call_s = time.perf_counter() - start
         view_of = shared(returned, call.given)
         del returned
-        judgement = prepared.judge_whole(call, kept)
+        verification = prepared.verify_by_position(call, result)
         if view_of is not None:
-            reasons = (judgement.complaint, f"returns a view of its input {view_of}")
-            raise Stop(Status.WRONG, "; ".join(filter(None, reasons)), judgement.errors)
-        _accept(judgement)
+            reasons = (verification.reason, f"returns a view of its input {view_of}")
+            raise Stop(Status.WRONG, "; ".join(filter(None, reasons)), verification.errors)
+        _require_correct(verification)
         try:
             work = call.implementation.work(call.operator, call.case)
-        except Exception as error:  # a stranger's cost or flops may raise anything
+        except Exception as error:  # the cost or flops of a plugin may raise anything
             reason = f"its cost or flops failed: {type(error).__name__}: {error}"
             raise Stop(Status.ERROR, reason) from None
-        return kept, CheckResult(judgement.errors, first_call_s, work)
+        return result, CheckResult(verification.errors, first_call_s, work)
 
-    def _repeat(self, call: Call, check_result: CheckResult, kept: object) -> CheckResult:
-        """Call again on the same inputs: whether the same bits come, and what is launched."""
+    def _repeat(self, call: Call, check_result: CheckResult, first_result: object) -> CheckResult:
+        """Call again on the same inputs, to test determinism and to list the kernels."""
         call.prepare()
         with launched(call.implementation) as kernels:
-            again = copied(call())
+            second_result = copied(call())
         synchronize(call.case.device)
-        same = self._prepared[call.operator.name].same(call, kept, again)
-        return replace(check_result, deterministic=same, kernels=tuple(kernels))
+        is_identical = self._prepared[call.operator.name].is_identical(call, first_result, second_result)
+        return replace(check_result, deterministic=is_identical, kernels=tuple(kernels))
 
-    def _call_elsewhere(self, call: Call) -> None:
-        """Call with other inputs at the same addresses."""
-        judgement = self._prepared[call.operator.name].judge_elsewhere(call)
-        _accept(judgement, "right at first, but not for other inputs: ")
+    def _check_other_inputs(self, call: Call) -> None:
+        """Check a call with other inputs at the same addresses."""
+        verification = self._prepared[call.operator.name].verify_other_inputs(call)
+        _require_correct(verification, "correct at first, but wrong for other inputs: ")
 
     def _warm_up(
         self, call: Call, check_result: CheckResult, timer_name: str, timeout_s: float
     ) -> CheckResult:
-        """Call until the time settles, so that turns can be taken."""
+        """Call until the time of a call is steady, so that turns can be timed."""
         timer = self._timer(timer_name, call.case.device)
-        cap_s = WARM_CAP_S if 5 * check_result.first_call_s < timeout_s else 0.0
-        call_s = warm_up(call, timer, cap_s)
+        max_s = MAX_WARM_UP_S if 5 * check_result.first_call_s < timeout_s else 0.0
+        call_s = warm_up(call, timer, max_s)
         name = call.implementation.name
         self._calls[name], self._call_s[name] = call, call_s
         return replace(check_result, timer=timer.name, call_s=call_s)
 
     def _measure_warm_memory(self, call: Call, check_result: CheckResult) -> CheckResult:
-        """Weigh a warm call, unless it takes too long for the allocator's record."""
+        """Measure the memory of a warm call, unless it is too long for the allocator's record."""
         if call.case.device == "cpu" and (check_result.call_s or 0.0) > LONG_CALL_S:
             return check_result
-        memory, kept_bytes = measure_memory(call)
-        kept_bytes = leak(kept_bytes, lambda: measure_memory(call)[1])
-        if kept_bytes:
-            reason = f"keeps {kept_bytes:,} bytes more alive after each call"
+        memory, retained_bytes = measure_memory(call)
+        leaked_bytes = leak(retained_bytes, lambda: measure_memory(call)[1])
+        if leaked_bytes:
+            reason = f"keeps {leaked_bytes:,} bytes more alive after each call"
             raise Stop(Status.WRONG, reason, check_result.errors)
         return replace(check_result, memory=memory)
 
     def _restore(self, name: str | None) -> None:
-        """Make the inputs again that an implementation changed before it failed."""
+        """Restore the inputs that an implementation changed before it failed."""
         if name is None:
             return
-        with suppress(Exception):  # nothing was laid out, or the device is lost and the worker with it
+        with suppress(Exception):  # no inputs are prepared, or the device and the worker are lost
             implementation = self._registry.implementation(name)
             in_layout = self._prepared[implementation.operator].in_layout
             if in_layout.changed(implementation) is not None:
@@ -281,20 +283,20 @@ class Worker:
         return self._timers[name]
 
 
-def _refuse(reason: str | None) -> None:
-    """Raise if there is a reason why a case cannot be taken."""
-    if reason is not None:
-        raise Stop(Status.UNSUPPORTED, reason)
+def _require_support(unsupported_reason: str | None) -> None:
+    """Raise if there is a reason why a case is unsupported."""
+    if unsupported_reason is not None:
+        raise Stop(Status.UNSUPPORTED, unsupported_reason)
 
 
-def _accept(judgement: Judgement, when: str = "") -> None:
+def _require_correct(verification: Verification, prefix: str = "") -> None:
     """Raise if a result is wrong."""
-    if judgement.complaint is not None:
-        raise Stop(Status.WRONG, f"{when}{judgement.complaint}", judgement.errors)
+    if verification.reason is not None:
+        raise Stop(Status.WRONG, f"{prefix}{verification.reason}", verification.errors)
 
 
 def mark_wrong(answer: Answer, reason: str) -> Failure:
-    """Return an answer with a further reason; one that was right is wrong for it, and has no times."""
+    """Return the answer as a failure for a further reason; a correct result becomes wrong, without times."""
     if isinstance(answer, Failure):
         return replace(answer, reason=f"{answer.reason}; {reason}")
     return Failure(Status.WRONG, reason, errors=answer.errors if isinstance(answer, CheckResult) else {})
@@ -302,8 +304,8 @@ def mark_wrong(answer: Answer, reason: str) -> Failure:
 
 def main(arguments: Sequence[str]) -> None:
     """Answer the requests of a run."""
-    pipe, found = start(arguments)
-    serve(pipe, found, Worker(found).answer)
+    pipe, registry = start(arguments)
+    serve(pipe, registry, Worker(registry).answer)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The zygote: a process that imports torch once, and becomes a fresh worker by forking.
+"""The zygote: a process that imports torch once, and from which fresh workers are forked.
 
-It is started with one socket, and takes the orders of `linbench.execution.orders`: it forks workers, which
-load their plugins themselves, and waits for them. It makes no call of torch, so that no thread and no device
-is lost in a fork. Workers of two versions of some code are forked from one zygote: their memory is laid out
-alike but for what differs.
+It is started with one socket and receives the orders of `linbench.execution.orders`: it forks workers, which
+load their plugins themselves, and waits for them. It never calls torch, so that no thread and no device is
+lost in a fork. The workers of two versions of some code are forked from one zygote, so that their memory
+layouts are the same except for what differs in the code.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from linbench.core.codec import decode_text
 from linbench.core.registry import registry
 from linbench.execution.orders import ForkOrder, Order
 from linbench.execution.pipe import Pipe
-from linbench.execution.service import end_with_parent, keep_for_good, serve
+from linbench.execution.service import end_with_parent, freeze_live_objects, serve
 from linbench.execution.worker import Worker
 
 MAX_ORDER_BYTES = 2**16
@@ -27,33 +27,33 @@ MAX_ORDER_BYTES = 2**16
 
 def main(arguments: Sequence[str]) -> None:
     """Fork workers and wait for them until the run closes the socket."""
-    (descriptor,) = arguments
+    (control_fd,) = arguments
     end_with_parent()
     faulthandler.enable()
-    keep_for_good()
-    control = socket.socket(fileno=int(descriptor))
+    freeze_live_objects()
+    control = socket.socket(fileno=int(control_fd))
     control.set_inheritable(False)
     control.send(b"{}")
     while True:
-        order, given, _, _ = socket.recv_fds(control, MAX_ORDER_BYTES, 3)
-        if not order:
+        data, descriptors, _, _ = socket.recv_fds(control, MAX_ORDER_BYTES, 3)
+        if not data:
             return
-        asked = decode_text(Order, order)
-        if asked.fork is not None:
+        order = decode_text(Order, data)
+        if order.fork is not None:
             pid = os.fork()
             if pid == 0:
-                become_worker(control, given, asked.fork)
-            for number in given:
-                os.close(number)
+                become_worker(control, descriptors, order.fork)
+            for descriptor in descriptors:
+                os.close(descriptor)
             control.send(str(pid).encode())
-        if asked.wait is not None:
-            _, status = os.waitpid(asked.wait.pid, 0)
+        if order.wait is not None:
+            _, status = os.waitpid(order.wait.pid, 0)
             control.send(str(os.waitstatus_to_exitcode(status)).encode())
 
 
-def become_worker(control: socket.socket, given: Sequence[int], order: ForkOrder) -> None:
-    """Be a worker in a session of its own, and end with it."""
-    read_fd, write_fd, log_fd = given
+def become_worker(control: socket.socket, descriptors: Sequence[int], order: ForkOrder) -> None:
+    """Run a worker in its own session, then exit."""
+    read_fd, write_fd, log_fd = descriptors
     code = 1
     try:
         control.close()
@@ -67,10 +67,10 @@ def become_worker(control: socket.socket, given: Sequence[int], order: ForkOrder
             os.environ["PYTHONPATH"] = os.pathsep.join(order.path)
             importlib.invalidate_caches()
         registry.load(order.plugins)
-        keep_for_good()
+        freeze_live_objects()
         serve(Pipe(read_fd, write_fd), registry, Worker(registry).answer)
         code = 0
-    except BaseException:  # whatever it is belongs to this worker, not to the zygote
+    except BaseException:  # any exception is this worker's, not the zygote's
         sys.excepthook(*sys.exc_info())
     finally:
         os._exit(code)

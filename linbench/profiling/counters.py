@@ -90,7 +90,7 @@ def ask_counted(launch: process.Launch, request: ProfileCall, timeout_s: float) 
     named = phases(request.implementation, request.case.mode)
     folder = Path(request.folder)
     file = folder / "ncu.csv"
-    under = replace(launch, under=tuple(command(ncu(), file, list(named))))
+    under = replace(launch, prefix=tuple(command(ncu(), file, list(named))))
     failed: RequestError | EnvironmentRefused | None = None
     try:
         ask_once(under, request, timeout_s)

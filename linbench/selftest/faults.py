@@ -23,7 +23,7 @@ from linbench.selftest import NAP_S
 PLANTED = Path(__file__).with_name("planted.py")
 AXES = typed_axes(B=1, T=64, H=2, D=16, dtype="float32")
 SETTINGS = Settings(processes=1, min_time_s=0.05, timeout_s=20.0, max_memory_bytes=2**30)
-OTHER_INPUTS = "right at first, but not for other inputs: o is off by"
+OTHER_INPUTS = "correct at first, but wrong for other inputs: o is off by"
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,9 @@ FAULTS = (
     Fault("asks-too-much", Status.OOM, "can't allocate memory"),
     Fault("caches", Status.WRONG, OTHER_INPUTS),
     Fault("dies", Status.CRASHED, "exited with code 7"),
-    Fault("eats", Status.OOM, "it may hold 1 GiB (--max-memory)"),
+    Fault("eats", Status.OOM, "the limit is 1 GiB (--max-memory)"),
     Fault("exits", Status.ERROR, "SystemExit: 0"),
-    Fault("garbage", Status.CRASHED, "answered garbage: b'not json at all'"),
+    Fault("garbage", Status.CRASHED, "sent an invalid message: b'not json at all'"),
     Fault("good", Status.OK),
     Fault("half-shape", Status.WRONG, "returned o of shape (1, 32, 2, 16), expected (1, 64, 2, 16)"),
     Fault("hangs", Status.TIMEOUT, "not done within "),
@@ -104,7 +104,7 @@ FAULTS = (
     Fault("sleeps", Status.OK, least_s=0.005),
     Fault("stale-graph", Status.WRONG, OTHER_INPUTS, device="cuda"),
     Fault("stops-the-clock", Status.WRONG, "leaves the process's clocks changed"),
-    Fault("tires", Status.WRONG, "right at first, but not when timed"),
+    Fault("tires", Status.WRONG, "correct at first, but wrong when timed"),
     Fault("unsettles-determinism", Status.WRONG, "leaves the process's deterministic algorithms changed"),
     Fault("unsettles-dtype", Status.WRONG, "leaves the process's default dtype changed"),
     Fault("unsettles-precision", Status.WRONG, "leaves the process's float32 matmul precision changed"),

@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from fake_worker import CHECKED, MEMORY, Script, expected_values, hello, timed
+from fake_worker import CHECK_RESULT, MEMORY, Script, expected_values, hello, timing_result
 
 from linbench.compare import turns as module
 from linbench.compare.turns import Comparison, SideFailed, Turns
@@ -61,7 +61,7 @@ def one_process(two=False, **clock):
 
 
 def steady(seconds):
-    return lambda: timed(seconds)
+    return lambda: timing_result(seconds)
 
 
 def test_rounds_are_mirrored_both_ways_and_give_the_log_ratio(workers):
@@ -89,13 +89,13 @@ def test_the_clock_is_read_as_each_turn_ends_and_kept_with_its_side(workers):
 def test_a_drift_within_a_round_cancels(workers):
     clock = iter(range(10_000))
     for name in ("linear/a", "linear/b"):
-        workers.say(TakeTurn, name, lambda: timed(1e-3 * 1.01 ** next(clock)))
+        workers.say(TakeTurn, name, lambda: timing_result(1e-3 * 1.01 ** next(clock)))
     assert one_process().log_ratios == pytest.approx([0.0] * 12, abs=1e-12)
 
 
 def test_rounds_end_after_2_s_or_40_of_them(workers):
     noisy = iter(1e-3 * (1 + number % 3) for number in range(10_000))
-    workers.say(TakeTurn, "linear/b", lambda: timed(next(noisy)))
+    workers.say(TakeTurn, "linear/b", lambda: timing_result(next(noisy)))
     assert len(one_process().log_ratios) == 40
     noisy = iter(0.02 * (1 + number % 3) for number in range(10_000))
     workers.say(TakeTurn, "linear/a", steady(0.02))
@@ -122,8 +122,8 @@ def test_every_process_is_fresh_and_ended_before_it_is_handed_out(workers):
         source = made.processes(PAIR, made.full_check(PAIR))
         for number in range(1, 4):
             next(source)
-            assert len(workers.made) == 1 + number
-            assert all(worker.ended for worker in workers.made)
+            assert len(workers.fakes) == 1 + number
+            assert all(worker.ended for worker in workers.fakes)
 
 
 def test_what_a_timed_call_got_wrong_ends_its_side(workers):
@@ -131,7 +131,7 @@ def test_what_a_timed_call_got_wrong_ends_its_side(workers):
     with pytest.raises(SideFailed, match="right at first") as ended:
         one_process()
     assert (ended.value.side, ended.value.status) == (1, Status.WRONG)
-    assert all(worker.ended for worker in workers.made)
+    assert all(worker.ended for worker in workers.fakes)
 
 
 def test_a_crash_in_a_turn_ends_its_side(workers):
@@ -176,7 +176,7 @@ def test_references_that_differ_are_no_comparison_and_rounding_is_none(workers):
 
 
 def test_a_long_call_is_weighed_in_a_process_of_its_own(workers):
-    workers.say(FullCheck, "linear/a", lambda: replace(CHECKED, call_s=9.0))
+    workers.say(FullCheck, "linear/a", lambda: replace(CHECK_RESULT, call_s=9.0))
     a, b = full_check(workers, two=False)
     assert a.memory == b.memory == MEMORY
     (memory,) = workers.of(MeasureMemory)

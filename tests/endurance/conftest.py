@@ -1,4 +1,4 @@
-"""The command line with a stand-in for its workers, and a small disk."""
+"""The command line with a fake runner, and a small disk."""
 
 import json
 import os
@@ -12,13 +12,13 @@ from linbench.store.exchange.jsonl import json_row
 from linbench.store.store import Store
 
 GRID = ["--T", "16,32,64,128,256", "--H", "1", "--D", "16", "--mode", "fwd", "--device", "cpu"]
-WORDS = [*GRID, "--impl", "linear/chunk,softmax/naive", "--no-report", "--format", "json"]
+ARGUMENTS = [*GRID, "--impl", "linear/chunk,softmax/naive", "--no-report", "--format", "json"]
 ROWS = 10
-A_CASE = 2
+ROWS_PER_CASE = 2
 
 
 class Paced:
-    """`linbench` that measures a case when it is told to; see paced.py."""
+    """`linbench` that measures one case per line on its stdin; see paced.py."""
 
     def __init__(self, linbench):
         self.folder = linbench.folder
@@ -26,41 +26,41 @@ class Paced:
         linbench.program = (str(Path(__file__).with_name("paced.py")),)
         linbench.stdin = subprocess.PIPE
 
-    def __call__(self, *words, **extra):
-        return self._linbench.process(*words, **extra)
+    def __call__(self, *arguments, **extra):
+        return self._linbench.process(*arguments, **extra)
 
     def start(self, db, **extra):
-        """Start a run and return it with the rows of its first two cases, which are stored."""
-        process = self._linbench.start("run", *WORDS, "--db", db, **extra)
+        """Start a run; return its process, and the stored rows of its first two cases."""
+        process = self._linbench.start("run", *ARGUMENTS, "--db", db, **extra)
         return process, [row for _ in range(2) for row in self.step(process)]
 
     def step(self, process):
-        """Have a case measured, and return the lines that it printed."""
+        """Measure one case, and return the printed lines."""
         process.stdin.write("\n")
         process.stdin.flush()
-        return [process.stdout.readline() for _ in range(A_CASE)]
+        return [process.stdout.readline() for _ in range(ROWS_PER_CASE)]
 
-    def stopped(self, process, db, said):
-        """Check that a run stopped cleanly at its next case; return its id."""
-        out, error = process.communicate("\n", timeout=timeout_s(200))
-        assert (process.returncode, out) == (5, ""), error
+    def assert_stops(self, process, db, message):
+        """Check that a run stops cleanly at its next case with this message; return its id."""
+        stdout, error = process.communicate("\n", timeout=timeout_s(200))
+        assert (process.returncode, stdout) == (5, ""), error
         *_, resume, reason = error.splitlines()
-        assert said in reason, error
+        assert message in reason, error
         assert str(db) in reason
         assert "Traceback" not in error
         run = error.split()[1].rstrip(":")
         assert resume == f"run {run} in {db} is not done; go on with: linbench run --resume {run} --db {db}"
         return run
 
-    def resumed(self, db, run, printed):
-        """Check that a run goes on to its end with what it had printed, and that the database is whole."""
-        out, _ = self("run", "--resume", run, "--db", db, "--no-report", "--format", "json")
+    def assert_resumes(self, db, run, lines):
+        """Check that a run resumes after its printed lines and completes, and that the database is sound."""
+        stdout, _ = self("run", "--resume", run, "--db", db, "--no-report", "--format", "json")
         path = self.folder / db
         store = Store(str(path))
-        stored = [json.dumps(json_row(row, run)) for row in store.run(run).measurements]
-        assert len(stored) == ROWS
-        assert stored == [*map(str.rstrip, printed), *out.splitlines()]
-        assert path.with_name(f"{run}.jsonl").read_text().splitlines()[1:] == stored
+        rows = [json.dumps(json_row(row, run)) for row in store.run(run).measurements]
+        assert len(rows) == ROWS
+        assert rows == [*map(str.rstrip, lines), *stdout.splitlines()]
+        assert path.with_name(f"{run}.jsonl").read_text().splitlines()[1:] == rows
         assert store.problems() == []
 
 
@@ -71,7 +71,7 @@ def paced(linbench):
 
 @pytest.fixture
 def disk(tmp_path):
-    """A folder that is a file system of 1 MiB."""
+    """A folder with its own file system of 1 MiB."""
     mount = tmp_path / "disk"
     mount.mkdir()
     if os.getuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", mount]).returncode:

@@ -1,7 +1,7 @@
-"""`linbench` with a stand-in for its workers: a case is measured for each line on stdin, all at its end.
+"""`linbench` with a fake runner: it measures one case per line on stdin, and the rest at end of file.
 
-PACED is a JSON object of what else to change: busy_timeout_ms, and clock, a time from which every look at
-the clock finds it a minute further back.
+PACED is a JSON object with further changes: busy_timeout_ms; and clock, a start time from which each call of
+the clock returns a time that is one minute earlier.
 """
 
 import json
@@ -19,9 +19,9 @@ from linbench.core.samples import Samples
 
 
 class PacedRunner:
-    def __init__(self, registry, plan, *further):
-        del registry, further
-        self._groups = plan.groups
+    def __init__(self, registry, schedule, *rest):
+        del registry, rest
+        self._groups = schedule.groups
 
     def __enter__(self):
         return self
@@ -40,12 +40,12 @@ def row(job):
     return Measurement(job.operator, job.implementation, job.case, Status.OK, time=time)
 
 
-class ClockSetBack(datetime):
+class BackwardClock(datetime):
     moment = datetime.max
 
     @classmethod
     def now(cls, tz=None):
-        ClockSetBack.moment -= timedelta(minutes=1)
+        BackwardClock.moment -= timedelta(minutes=1)
         return cls.moment.replace(tzinfo=tz)
 
 
@@ -55,6 +55,6 @@ if __name__ == "__main__":
     if "busy_timeout_ms" in settings:
         linbench.store.database.BUSY_TIMEOUT_MS = settings["busy_timeout_ms"]
     if "clock" in settings:
-        ClockSetBack.moment = datetime.fromisoformat(settings["clock"])
-        linbench.store.store.datetime = linbench.execution.trial.datetime = ClockSetBack
+        BackwardClock.moment = datetime.fromisoformat(settings["clock"])
+        linbench.store.store.datetime = linbench.execution.trial.datetime = BackwardClock
     main()

@@ -1,4 +1,4 @@
-"""A process that writes to a store until it is killed; it needs no worker."""
+"""A process that writes to a store until it is killed, without workers."""
 
 from itertools import count
 
@@ -20,7 +20,7 @@ def rows(T):
 
 
 def write(path, acknowledged):
-    """Begin a run, which is case 0, and append one case after another; name each as soon as it is stored."""
+    """Begin a run (case 0) and append one case after another; acknowledge each when it is stored."""
     store = Store(path, write=True)
     run = store.begin(BARE, BARE_PLAN).id
     acknowledged.send((run, 0))

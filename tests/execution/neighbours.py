@@ -1,4 +1,4 @@
-"""Implementations that harm the next one, and neighbours that must not be harmed; a plugin for tests."""
+"""Faulty implementations, and a correct one that they must not affect; a plugin for tests."""
 
 import os
 import time
@@ -9,7 +9,7 @@ from linbench import implementation
 from linbench.core.registry import registry
 
 
-def right(q, k, v):
+def correct(q, k, v):
     return registry.implementation("linear/naive")(q, k, v)
 
 
@@ -19,8 +19,8 @@ def mutates_and_raises(q, k, v):
     raise ValueError("late")
 
 
-class Greedy(torch.autograd.Function):
-    """Returns its input, and doubles the gradient that it is given, in place."""
+class GradientDoubler(torch.autograd.Function):
+    """Returns a copy of its input, and doubles the incoming gradient in place."""
 
     @staticmethod
     def forward(ctx, x):
@@ -31,9 +31,9 @@ class Greedy(torch.autograd.Function):
         return gradient.mul_(2)
 
 
-@implementation("linear", "b-eats-the-gradient")
-def eats_the_gradient(q, k, v):
-    return Greedy.apply(right(q, k, v))
+@implementation("linear", "b-doubles-the-gradient")
+def doubles_the_gradient(q, k, v):
+    return GradientDoubler.apply(correct(q, k, v))
 
 
 @implementation("linear", "c-cannot-be-encoded")
@@ -43,12 +43,12 @@ def cannot_be_encoded(q, k, v):
 
 @implementation("linear", "d-bad-extra-bytes", extra_bytes=lambda case: 1 / 0)
 def bad_extra_bytes(q, k, v):
-    return right(q, k, v)
+    return correct(q, k, v)
 
 
-@implementation("linear", "e-bad-why-not", unsupported_reason=lambda case: 1 / 0)
-def bad_why_not(q, k, v):
-    return right(q, k, v)
+@implementation("linear", "e-bad-unsupported-reason", unsupported_reason=lambda case: 1 / 0)
+def bad_unsupported_reason(q, k, v):
+    return correct(q, k, v)
 
 
 @implementation("linear", "f-dies-and-leaves-a-child")
@@ -58,6 +58,6 @@ def dies_and_leaves_a_child(q, k, v):
     os._exit(7)
 
 
-@implementation("linear", "z-innocent")
-def innocent(q, k, v):
-    return right(q, k, v)
+@implementation("linear", "z-correct")
+def z_correct(q, k, v):
+    return correct(q, k, v)

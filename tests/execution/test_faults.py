@@ -1,4 +1,4 @@
-"""Whatever an implementation does, it becomes one row with the right status, and the sweep goes on."""
+"""Every faulty implementation becomes one row with the correct status, and the sweep continues."""
 
 import json
 from dataclasses import replace
@@ -13,32 +13,32 @@ from linbench.core.row import from_row
 from linbench.selftest import NAP_S
 from linbench.selftest.faults import FAULTS, PLANTED, Fault
 
-HERE = [fault for fault in FAULTS if fault.device == "cpu"]
+CPU_FAULTS = [fault for fault in FAULTS if fault.device == "cpu"]
 
 
 @pytest.fixture(scope="module")
-def swept(command_line):
-    command, bound = command_line("faults"), f"{timeout_s(8):.0f}s"
-    words = ["--T", "64", "--H", "2", "--D", "16", "--timeout", bound, "--max-memory", "1GiB"]
+def sweep(command_line):
+    command, time_limit = command_line("faults"), f"{timeout_s(8):.0f}s"
+    options = ["--T", "64", "--H", "2", "--D", "16", "--timeout", time_limit, "--max-memory", "1GiB"]
     rows = []
     for mode in ("fwd", "fwd_bwd"):
-        names = ",".join(fault.implementation for fault in HERE if fault.mode == mode)
-        out, _ = command(
-            "run", "--plugin", PLANTED, "--impl", names, *words, "--mode", mode, "--min-time", "50ms",
+        names = ",".join(fault.implementation for fault in CPU_FAULTS if fault.mode == mode)
+        stdout, _ = command(
+            "run", "--plugin", PLANTED, "--impl", names, *options, "--mode", mode, "--min-time", "50ms",
             "--format", "json", "--device", "cpu", "--no-report",
         )  # fmt: skip
-        rows += [json.loads(line) for line in out.splitlines()]
+        rows += [json.loads(line) for line in stdout.splitlines()]
     return command, {row["implementation"]: row for row in rows}, rows
 
 
-def test_every_fault_is_one_row(swept):
-    _, by_name, rows = swept
-    assert len(rows) == len(by_name) == len(HERE)
+def test_every_fault_is_one_row(sweep):
+    _, by_name, rows = sweep
+    assert len(rows) == len(by_name) == len(CPU_FAULTS)
 
 
-@pytest.mark.parametrize("fault", HERE, ids=lambda fault: fault.name)
-def test_status_and_reason(swept, fault):
-    row = swept[1][fault.implementation]
+@pytest.mark.parametrize("fault", CPU_FAULTS, ids=lambda fault: fault.name)
+def test_status_and_reason(sweep, fault):
+    row = sweep[1][fault.implementation]
     assert row["status"] == fault.status, row
     assert fault.caught(from_row(row | row["case"]))
     if fault.reason is None:
@@ -52,49 +52,48 @@ def test_status_and_reason(swept, fault):
         assert row["median_s"] is row["processes"] is row["peak_bytes"] is None
 
 
-def test_a_wrong_row_says_how_wrong(swept):
-    error = swept[1]["planted/zeros"]["errors"]["o"]
+def test_a_wrong_row_has_its_errors(sweep):
+    error = sweep[1]["planted/zeros"]["errors"]["o"]
     assert error["rel_l2"] == pytest.approx(1)
     assert error["nonfinite"] == 0
-    assert swept[1]["planted/nan"]["errors"]["o"]["nonfinite"] == 64 * 2 * 16
+    assert sweep[1]["planted/nan"]["errors"]["o"]["nonfinite"] == 64 * 2 * 16
 
 
-def test_what_a_worker_started_ends_with_it(swept):
-    assert swept
+def test_the_child_processes_of_a_worker_end_with_it(sweep):
+    assert sweep
     for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if words[:1] == ["sleep"] and words[1].isdigit() and int(words[1]) > NAP_S:
-            assert psutil.pid_exists(int(words[1]) - NAP_S)  # another run's, still going on
+        arguments = process.info["cmdline"] or []
+        if arguments[:1] == ["sleep"] and arguments[1].isdigit() and int(arguments[1]) > NAP_S:
+            assert psutil.pid_exists(int(arguments[1]) - NAP_S)  # it belongs to a concurrent run
 
 
-def test_strict_exits_3(swept):
-    command, _, _ = swept
-    words = ["--plugin", PLANTED, "--impl", "planted/zeros,planted/good", "--T", "16", "--once"]
-    out, _ = command("run", *words, "--no-report", "--strict", code=3)
-    assert "1 ok, 1 wrong" in out
-    command("run", *words, "--no-report", code=0)
+def test_strict_exits_3(sweep):
+    command, _, _ = sweep
+    options = ["--plugin", PLANTED, "--impl", "planted/zeros,planted/good", "--T", "16", "--once"]
+    stdout, _ = command("run", *options, "--no-report", "--strict", code=3)
+    assert "1 ok, 1 wrong" in stdout
+    command("run", *options, "--no-report", code=0)
 
 
-def test_an_implementation_that_timed_out_is_not_tried_at_a_longer_t(linbench):
-    out, _ = linbench(
+def test_an_implementation_that_timed_out_is_skipped_at_a_longer_t(linbench):
+    stdout, _ = linbench(
         "run", "--plugin", PLANTED, "--impl", "planted/hangs,planted/good", "--T", "16,32", "--once",
         "--timeout", f"{timeout_s(2):.0f}s", "--no-report", "--format", "json", "--device", "cpu",
     )  # fmt: skip
-    rows = [json.loads(line) for line in out.splitlines()]
-    found = {(row["implementation"], row["case"]["T"]): row for row in rows}
-    assert found["planted/hangs", 16]["status"] == "timeout"
-    assert found["planted/hangs", 32]["status"] == "skipped"
-    assert "timed out already at T = 16" in found["planted/hangs", 32]["reason"]
-    assert found["planted/good", 32]["status"] == "ok"
+    rows = {(row["implementation"], row["case"]["T"]): row for row in map(json.loads, stdout.splitlines())}
+    assert rows["planted/hangs", 16]["status"] == "timeout"
+    assert rows["planted/hangs", 32]["status"] == "skipped"
+    assert "already timed out at T = 16" in rows["planted/hangs", 32]["reason"]
+    assert rows["planted/good", 32]["status"] == "ok"
 
 
-def test_a_result_kept_by_address_is_caught_with_one_head_and_one_sequence_too(linbench):
-    out, _ = linbench(
+def test_a_result_that_is_cached_by_address_is_detected_with_one_head_and_one_sequence(linbench):
+    stdout, _ = linbench(
         "run", "--plugin", PLANTED, "--impl", "planted/caches,planted/good", "--T", "16", "--H", "1",
         "--min-time", "10ms", "--no-report", "--format", "json", "--device", "cpu", "--mode", "fwd,fwd_bwd",
     )  # fmt: skip
-    rows = {(row["implementation"], row["case"]["mode"]): row for row in map(json.loads, out.splitlines())}
-    assert "right at first, but not for other inputs" in rows["planted/caches", "fwd"]["reason"]
+    rows = {(row["implementation"], row["case"]["mode"]): row for row in map(json.loads, stdout.splitlines())}
+    assert "correct at first, but wrong for other inputs" in rows["planted/caches", "fwd"]["reason"]
     assert rows["planted/caches", "fwd_bwd"]["status"] != "ok"
     assert rows["planted/good", "fwd"]["status"] == rows["planted/good", "fwd_bwd"]["status"] == "ok"
 
@@ -118,21 +117,21 @@ def test_a_fault_can_be_missed():
     assert not honest.caught(row_of(Status.OK, median_s=1.0, deterministic=False))
 
 
-def test_selftest_prints_what_it_caught_and_exits_3_where_one_is_missed(monkeypatch, capsys):
+def test_selftest_prints_the_caught_faults_and_exits_3_if_one_is_missed(monkeypatch, capsys):
     from linbench.cli import _run
     from linbench.selftest import faults
 
-    some = [fault for fault in FAULTS if fault.name in ("good", "zeros", "side-stream")]
+    selection = [fault for fault in FAULTS if fault.name in ("good", "zeros", "side-stream")]
     monkeypatch.setattr(faults, "visible_gpus", list)
-    monkeypatch.setattr(faults.find_faults, "__defaults__", (some,))
+    monkeypatch.setattr(faults.find_faults, "__defaults__", (selection,))
     assert _run(["selftest", "--faults"]) == 0
     text = capsys.readouterr().out
     assert "not run here: needs a CUDA device" in text
     assert "2 of 2 caught, 1 not run here" in text
-    wrong = [replace(fault, status=Status.OOM) if fault.name == "zeros" else fault for fault in some]
+    wrong = [replace(fault, status=Status.OOM) if fault.name == "zeros" else fault for fault in selection]
     monkeypatch.setattr(faults.find_faults, "__defaults__", (wrong,))
     assert _run(["selftest", "--faults", "--format", "json"]) == 3
-    out, err = capsys.readouterr()
-    verdicts = {record["fault"]: record["verdict"] for record in map(json.loads, out.splitlines())}
+    stdout, stderr = capsys.readouterr()
+    verdicts = {record["fault"]: record["verdict"] for record in map(json.loads, stdout.splitlines())}
     assert verdicts == {"good": "caught", "zeros": "missed", "side-stream": "not run"}
-    assert "1 of 2 caught" in err
+    assert "1 of 2 caught" in stderr

@@ -1,4 +1,4 @@
-"""Workers that are forked from a process which has imported everything."""
+"""Workers that are forked from a process with all modules imported."""
 
 import os
 import signal
@@ -33,9 +33,9 @@ PLAIN = Launch((), 4 * GIB)
 
 @pytest.fixture(scope="module")
 def zygote():
-    made = Zygote(PLAIN)
-    yield made
-    made.end()
+    process = Zygote(PLAIN)
+    yield process
+    process.end()
 
 
 @pytest.fixture
@@ -51,46 +51,45 @@ def case(loaded):
     return loaded.operator("linear").complete(Case(1, 16, 1, 4, 4))
 
 
-def test_each_worker_is_a_process_of_its_own_in_a_session_of_its_own(zygote):
-    one, other = zygote.fork(PLAIN), zygote.fork(PLAIN)
+def test_each_worker_is_a_separate_process_in_its_own_session(zygote):
+    first, second = zygote.fork(PLAIN), zygote.fork(PLAIN)
     try:
-        pids = [worker._process.pid for worker in (one, other)]
+        pids = [worker._process.pid for worker in (first, second)]
         assert len({*pids, zygote._process.pid, os.getpid()}) == 4
         assert [os.getsid(pid) for pid in pids] == pids
-        assert one.about.torch == other.about.torch
+        assert first.about.torch == second.about.torch
     finally:
-        one.end()
-        other.end()
+        first.end()
+        second.end()
 
 
-def test_a_death_is_told_with_its_code_and_last_words_and_the_next_worker_is_sound(zygote, loaded, dying):
+def test_a_crash_reports_its_exit_code_and_last_output_and_the_next_worker_works(zygote, loaded, dying):
     worker = zygote.fork(dying)
-    opening = PrepareCase("linear", case(loaded), None)
-    expected_values = worker.ask(opening, timeout_s(60)).expected_values
-    with pytest.raises(WorkerLost, match="exited with code 7: last words") as lost:
+    request = PrepareCase("linear", case(loaded), None)
+    expected_values = worker.ask(request, timeout_s(60)).expected_values
+    with pytest.raises(WorkerLost, match="exited with code 7: last words") as error:
         worker.ask(Check("linear/dies", "cpu", 60.0), timeout_s(60))
-    assert lost.value.status is Status.CRASHED
-    next_one = zygote.fork(PLAIN)
-    assert next_one.ask(opening, timeout_s(60)).expected_values == expected_values
-    assert (
-        next_one.ask(replace(opening, expected_values=expected_values), timeout_s(60)).expected_values is None
-    )
-    next_one.end()
+    assert error.value.status is Status.CRASHED
+    next_worker = zygote.fork(PLAIN)
+    assert next_worker.ask(request, timeout_s(60)).expected_values == expected_values
+    request = replace(request, expected_values=expected_values)
+    assert next_worker.ask(request, timeout_s(60)).expected_values is None
+    next_worker.end()
 
 
-def test_workers_of_one_zygote_load_their_own_plugins_from_their_own_path(zygote, dying, tmp_path):
+def test_workers_of_one_zygote_have_separate_plugins_and_module_paths(zygote, dying, tmp_path):
     for name in ("linbench_impls", "elsewhere"):
         (tmp_path / name).mkdir()
     (tmp_path / "linbench_impls" / "__init__.py").write_text("raise OSError('no such kernel')")
-    other = replace(PLAIN, path=(str(tmp_path), *PLAIN.path))
-    found = []
-    for launch in (dying, other, PLAIN):
+    broken = replace(PLAIN, path=(str(tmp_path), *PLAIN.path))
+    descriptions = []
+    for launch in (dying, broken, PLAIN):
         worker = zygote.fork(launch)
-        found.append(worker.about)
+        descriptions.append(worker.about)
         worker.end()
-    assert ["linear/dies" in about.implementations for about in found] == [True, False, False]
-    assert ["linear/chunk" in about.implementations for about in found] == [True, False, True]
-    assert next(iter(found[1].broken.values())) == "OSError: no such kernel"
+    assert ["linear/dies" in about.implementations for about in descriptions] == [True, False, False]
+    assert ["linear/chunk" in about.implementations for about in descriptions] == [True, False, True]
+    assert next(iter(descriptions[1].broken.values())) == "OSError: no such kernel"
 
 
 def test_an_ended_worker_leaves_no_process(zygote):
@@ -104,25 +103,25 @@ def test_an_ended_worker_leaves_no_process(zygote):
 def test_a_hung_worker_is_ended(zygote):
     worker = zygote.fork(PLAIN)
     os.kill(worker._process.pid, signal.SIGSTOP)
-    with pytest.raises(WorkerLost) as lost:
+    with pytest.raises(WorkerLost) as error:
         worker.ask(ReleaseCases(), 0.2)
-    assert lost.value.status is Status.TIMEOUT
+    assert error.value.status is Status.TIMEOUT
 
 
-def test_workers_die_with_what_they_were_forked_from():
-    mortal = Zygote(PLAIN)
-    worker = mortal.fork(PLAIN)
+def test_workers_end_with_their_zygote():
+    parent = Zygote(PLAIN)
+    worker = parent.fork(PLAIN)
     pid = worker._process.pid
-    mortal.end()
+    parent.end()
     deadline = time.monotonic() + timeout_s(10)
     while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
         if Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z":
-            break  # nobody reaps the orphan in a container without an init
+            break  # in a container without an init process, the orphan is not reaped
         time.sleep(0.02)
     assert time.monotonic() < deadline
     worker.end()
     with pytest.raises(EnvironmentRefused, match="no worker can be forked"):
-        mortal.fork(PLAIN)
+        parent.fork(PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -132,15 +131,15 @@ def test_workers_die_with_what_they_were_forked_from():
         ("/bin/false", "no worker can be started with /bin/false: it does not answer"),
     ],
 )
-def test_what_cannot_be_started_is_said(interpreter, reason, request):
+def test_an_interpreter_that_cannot_be_started_is_reported(interpreter, reason, request):
     with pytest.raises(EnvironmentRefused, match=reason):  # noqa: PT012 - at either step
-        made = Zygote(Launch((), GIB, interpreter=interpreter))
-        request.addfinalizer(made.end)
-        made.fork(PLAIN)
+        parent = Zygote(Launch((), GIB, interpreter=interpreter))
+        request.addfinalizer(parent.end)
+        parent.fork(PLAIN)
 
 
 def test_another_message_version_is_refused(monkeypatch):
     monkeypatch.setattr("linbench.execution.client.MESSAGE_VERSION", 99)
-    said = f"speaks version {MESSAGE_VERSION} of the messages and this linbench 99; install the same"
-    with pytest.raises(EnvironmentRefused, match=said):
+    message = f"speaks version {MESSAGE_VERSION} of the messages and this linbench 99; install the same"
+    with pytest.raises(EnvironmentRefused, match=message):
         spawn(Launch((), 4 * GIB))

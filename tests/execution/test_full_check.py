@@ -1,4 +1,4 @@
-"""What a row says beside time: determinism, error by position, distance from what is approximated."""
+"""The figures of a row besides its time: determinism, error by position, approximation error, telemetry."""
 
 import json
 import math
@@ -37,8 +37,8 @@ def naive(q, k, v):
 
 CALLS = []
 
-@implementation("first_order", "wavers")
-def wavers(q, k, v):
+@implementation("first_order", "nondeterministic")
+def nondeterministic(q, k, v):
     CALLS.append(1)
     o = naive(q, k, v)
     o[:, -4:] *= 1 + len(CALLS) % 2 * 2**-23
@@ -50,43 +50,42 @@ def wavers(q, k, v):
 def rows(command_line):
     command = command_line("full_check")
     (command.folder / "plugin.py").write_text(PLUGIN)
-    out, _ = command(
+    stdout, _ = command(
         "run", "--plugin", "plugin.py", "--op", "first_order", "--impl", "softmax/naive", "--T", "64",
         "--H", "2", "--D", "16", "--mode", "fwd,fwd_bwd,prefill", "--min-time", "20ms", "--no-report",
         "--format", "json", "--device", "cpu",
     )  # fmt: skip
-    found = map(json.loads, out.splitlines())
-    return {(row["implementation"], row["case"]["mode"]): row for row in found}
+    return {(row["implementation"], row["case"]["mode"]): row for row in map(json.loads, stdout.splitlines())}
 
 
 @pytest.mark.parametrize("mode", ["fwd", "fwd_bwd"])
-def test_numerical_and_approximation_error_stand_apart(rows, mode):
+def test_numerical_error_and_approximation_error_are_separate(rows, mode):
     row = rows["first_order/naive", mode]
     assert row["status"] == "ok", row
     assert row["errors"]["o"]["rel_l2"] < 1e-6
     assert set(row["approximation"]) == {"o"}
     assert 1e-3 < row["approximation"]["o"] < 0.2  # about the mean square of the scores
-    assert row["approximation"] == rows["first_order/wavers", mode]["approximation"]
+    assert row["approximation"] == rows["first_order/nondeterministic", mode]["approximation"]
     assert rows["softmax/naive", mode]["approximation"] == {}
 
 
-def test_the_same_bits_twice_or_not(rows):
+def test_determinism(rows):
     assert rows["first_order/naive", "fwd"]["deterministic"] is True
     assert rows["softmax/naive", "fwd_bwd"]["deterministic"] is True
-    assert rows["first_order/wavers", "fwd"]["deterministic"] is False
-    assert rows["softmax/naive", "prefill"]["deterministic"] is True  # though its cache has room unwritten
+    assert rows["first_order/nondeterministic", "fwd"]["deterministic"] is False
+    assert rows["softmax/naive", "prefill"]["deterministic"] is True  # although its cache has unwritten room
 
 
-def test_an_error_is_told_by_its_place_along_t(rows):
+def test_an_error_has_its_values_by_position_along_t(rows):
     for name in ("o", "dq", "dk", "dv"):
-        places = rows["softmax/naive", "fwd_bwd"]["errors"][name]["by_position"]
-        assert len(places) == 16
-        mean = math.sqrt(sum(place**2 for place in places) / 16)
+        errors = rows["softmax/naive", "fwd_bwd"]["errors"][name]["by_position"]
+        assert len(errors) == 16
+        mean = math.sqrt(sum(error**2 for error in errors) / 16)
         assert mean == pytest.approx(rows["softmax/naive", "fwd_bwd"]["errors"][name]["rel_l2"], rel=1.0)
-        assert min(places) > 0
+        assert min(errors) > 0
 
 
-def test_a_sample_has_processor_time_and_switches(rows):
+def test_a_row_has_processor_time_calibration_and_telemetry(rows):
     row = rows["softmax/naive", "fwd"]
     assert row["cpu_median_s"] > 0
     assert row["kernels_median_s"] is None

@@ -18,7 +18,7 @@ def locks(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_one_run_at_a_time_on_a_gpu_and_the_holder_is_named(locks):
+def test_one_run_at_a_time_locks_a_gpu_and_the_error_names_the_holder(locks):
     process = subprocess.Popen([sys.executable, "-c", HOLD, str(locks)], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline() == "held\n"
@@ -29,11 +29,11 @@ def test_one_run_at_a_time_on_a_gpu_and_the_holder_is_named(locks):
     finally:
         process.kill()
         process.communicate()
-    with lock.exclusive(["GPU-1"]):  # a killed holder holds nothing
+    with lock.exclusive(["GPU-1"]):  # the lock of a killed process is released
         assert (locks / "linbench-GPU-1.lock").read_text() == str(os.getpid())
 
 
-def test_a_lock_file_that_is_a_link_is_not_followed(locks):
+def test_a_lock_file_that_is_a_link_is_refused(locks):
     (locks / "target").write_text("precious")
     (locks / "linbench-GPU-1.lock").symlink_to(locks / "target")
     with pytest.raises(EnvironmentRefused, match="cannot be opened"):

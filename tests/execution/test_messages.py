@@ -1,11 +1,11 @@
-"""Messages: each comes back as it went out, and what is none is refused before anyone uses it."""
+"""Messages: each is decoded as it was encoded, and invalid messages are rejected."""
 
 import math
 import random
 from dataclasses import replace
 
 import pytest
-from fake_worker import CHECKED, ERROR, MEMORY, FakeWorker, expected_values
+from fake_worker import CHECK_RESULT, ERROR, MEMORY, FakeWorker, expected_values
 
 from linbench.core.case import Case
 from linbench.core.ceiling import Ceiling
@@ -49,7 +49,7 @@ CASE = Case(
     1, 64, 2, 16, 16, options={"feature_map": "relu", "normalize": True, "scale": 0.1, "n": 2}, seed=3
 )
 NAME = "linear/chunk"
-SAID = ExpectedValues(
+EXPECTED_VALUES = ExpectedValues(
     sample={
         "o": ExpectedSample(
             (Slice(None, None, None), (0, 5, 63), 1, Slice(0, 8, 2)), 0, (1 / 3, -1e-300), 0.5
@@ -63,7 +63,7 @@ LINE = Line("fwd", "aten::mm", Kind.OPERATOR, 1.5, 2e-3, 1e-3, 1e9, None, {"sm":
 REQUESTS = [
     (CheckSupport(NAME, CASE), Done),
     (PrepareCase("linear", CASE, None), ExpectedResult),
-    (PrepareCase("linear", CASE, SAID), ExpectedResult),
+    (PrepareCase("linear", CASE, EXPECTED_VALUES), ExpectedResult),
     (CheckOnce(NAME), CheckResult),
     (Check(NAME, "cpu", 60.0), CheckResult),
     (FullCheck(NAME, "cpu", 60.0), CheckResult),
@@ -81,9 +81,9 @@ ANSWERS = [
     Failure(Status.UNSUPPORTED, "first\nsecond\0", Cause.NO_DEVICE, must_end=True),
     Done(),
     ExpectedResult(None),
-    ExpectedResult(SAID),
-    CHECKED,
-    replace(CHECKED, deterministic=False, kernels=(Kernel("scan", "", "ff", 1, 2, 3),), memory=MEMORY),
+    ExpectedResult(EXPECTED_VALUES),
+    CHECK_RESULT,
+    replace(CHECK_RESULT, deterministic=False, kernels=(Kernel("scan", "", "ff", 1, 2, 3),), memory=MEMORY),
     MemoryResult(MEMORY),
     TimingResult(Samples((1 / 3, 1e-9), (0.5, 0.25), (0, 7), (1, 0), (0.1, 0.2), (1e-6, 2e-6))),
     ProfileResult(Breakdown((LINE,), 3, 1.0, 0.5, 0.25, 10.0, 1, {"cpu": 1.0}), {"inputs": 2**40}),
@@ -92,41 +92,41 @@ ANSWERS = [
 ]
 
 
-def test_every_message_is_tried_here():
-    tried = {type(message) for message in (*ANSWERS, *(request for request, _ in REQUESTS))}
-    assert tried == set(TYPES.values())
+def test_every_message_type_is_tested_here():
+    types = {type(message) for message in (*ANSWERS, *(request for request, _ in REQUESTS))}
+    assert types == set(TYPES.values())
 
 
 @pytest.mark.parametrize(
     "message", [*ANSWERS, *(request for request, _ in REQUESTS)], ids=lambda message: type(message).__name__
 )
-def test_a_message_is_one_line_and_comes_back_from_it(message):
+def test_a_message_is_encoded_as_one_line_and_decoded_from_it(message):
     line = to_line(message)
     assert line.startswith(type(message).__name__.encode() + b" {")
     assert b"\n" not in line
     assert from_line(line) == message
 
 
-@pytest.mark.parametrize(("request_", "answer"), REQUESTS, ids=lambda one: getattr(one, "__name__", ""))
-def test_the_answer_that_is_due_is_told_by_the_request(request_, answer):
+@pytest.mark.parametrize(("request_", "answer"), REQUESTS, ids=lambda value: getattr(value, "__name__", ""))
+def test_the_type_of_a_request_determines_the_type_of_its_answer(request_, answer):
     assert isinstance(request_, Request)
     assert answer_type(request_) is answer
 
 
-def test_a_text_that_utf8_cannot_hold_is_spelled_out():
+def test_text_that_utf8_cannot_encode_is_escaped():
     line = to_line(Failure(Status.ERROR, "bad \udcff, \ud83d and \U0001f600\0"))
     assert from_line(line) == Failure(Status.ERROR, "bad \\udcff, \\ud83d and \U0001f600\0")
 
 
-def test_every_bit_of_a_number_comes_back():
+def test_numbers_are_decoded_exactly():
     source = random.Random(0)
     values = tuple(source.uniform(-1, 1) * 10 ** source.uniform(-300, 300) for _ in range(2000))
-    said = from_line(to_line(ExpectedResult(expected_values(values)))).expected_values
-    assert said.sample["o"].values == values
+    decoded = from_line(to_line(ExpectedResult(expected_values(values)))).expected_values
+    assert decoded.sample["o"].values == values
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         (b"", "b''"),
         (b"not a message", "b'not a message'"),
@@ -151,25 +151,25 @@ def test_every_bit_of_a_number_comes_back():
         (b'MemoryResult {"memory": null}', "^memory: "),
     ],
 )  # fmt: skip
-def test_what_is_no_message_is_refused_by_what_is_wrong_with_it(line, said):
-    with pytest.raises(ValueError, match=said):
+def test_invalid_messages_are_rejected_with_their_error(line, message):
+    with pytest.raises(ValueError, match=message):
         from_line(line)
 
 
-@pytest.mark.parametrize("wrong", [math.nan, math.inf])
-def test_a_number_that_is_not_finite_does_not_pass(wrong):
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_numbers_that_are_not_finite_are_rejected(value):
     for message in (
-        TimingResult(Samples((wrong,))),
-        ExpectedResult(expected_values((wrong,))),
-        replace(CHECKED, first_call_s=wrong),
+        TimingResult(Samples((value,))),
+        ExpectedResult(expected_values((value,))),
+        replace(CHECK_RESULT, first_call_s=value),
     ):
         with pytest.raises(ValueError, match=r": Input should be a valid number"):
             from_line(to_line(message))
 
 
-def test_a_made_up_worker_gives_only_what_is_due():
+def test_a_fake_worker_returns_only_answers_of_the_expected_type():
     with pytest.raises(AssertionError, match="Done"):
         FakeWorker(lambda _: Done()).ask(MeasureMemory(NAME), 1.0)
-    with pytest.raises(RequestFailure, match="too much") as failed:
+    with pytest.raises(RequestFailure, match="too much") as error:
         FakeWorker(lambda _: Failure(Status.OOM, "too  much")).ask(MeasureMemory(NAME), 1.0)
-    assert (failed.value.status, failed.value.must_end) == (Status.OOM, False)
+    assert (error.value.status, error.value.must_end) == (Status.OOM, False)

@@ -1,4 +1,4 @@
-"""The pipe and the worker by themselves."""
+"""Unit tests of the pipe and of the worker."""
 
 import os
 import subprocess
@@ -29,11 +29,11 @@ from linbench.execution.messages import (
     TimeCalibration,
     TimingResult,
 )
-from linbench.execution.pipe import Garbage, Hung, Pipe, PipeClosed
+from linbench.execution.pipe import Garbage, Pipe, PipeClosed, ReadTimeout
 from linbench.execution.worker import Worker
 from linbench.measure.timers import CannotCapture
 
-ONLY_WHAT_A_WORKER_NEEDS = """
+IMPORT_WORKER_WITHOUT_OPTIONAL_PACKAGES = """
 import sys
 NOT_NEEDED = {"click", "rich", "sqlalchemy", "alembic", "plotly", "pandas", "jinja2"}
 class Block:
@@ -49,41 +49,43 @@ assert not registry.broken, registry.broken
 
 
 def pipes():
-    one, two = os.pipe(), os.pipe()
-    return Pipe(one[0], two[1]), Pipe(two[0], one[1])
+    first, second = os.pipe(), os.pipe()
+    return Pipe(first[0], second[1]), Pipe(second[0], first[1])
 
 
-def test_lines_pass_both_ways_in_order():
-    here, there = pipes()
-    here.send(b"one")
-    here.send(b'{"two": "line\\nbreak"}')
-    assert [there.receive(1), there.receive(1)] == [b"one", b'{"two": "line\\nbreak"}']
-    there.send(b"")
-    assert here.receive(1) == b""
+def test_lines_pass_in_both_directions_in_order():
+    parent, child = pipes()
+    parent.send(b"one")
+    parent.send(b'{"two": "line\\nbreak"}')
+    assert [child.receive(1), child.receive(1)] == [b"one", b'{"two": "line\\nbreak"}']
+    child.send(b"")
+    assert parent.receive(1) == b""
 
 
-def test_a_line_without_end_is_garbage(monkeypatch):
+def test_a_line_that_is_too_long_is_rejected(monkeypatch):
     monkeypatch.setattr("linbench.execution.pipe.MAX_MESSAGE_BYTES", 100)
-    read, write = os.pipe()
-    os.write(write, b"x" * 101)
+    read_fd, write_fd = os.pipe()
+    os.write(write_fd, b"x" * 101)
     with pytest.raises(Garbage, match="a line of more than 100 bytes"):
-        Pipe(read, write).receive(1)
+        Pipe(read_fd, write_fd).receive(1)
 
 
-def test_silence_and_a_closed_end_are_told_apart():
-    here, there = pipes()
-    with pytest.raises(Hung):
-        here.receive(0.05)
-    there.close()
+def test_a_silent_pipe_and_a_closed_pipe_raise_different_errors():
+    parent, child = pipes()
+    with pytest.raises(ReadTimeout):
+        parent.receive(0.05)
+    child.close()
     with pytest.raises(PipeClosed):
-        here.receive(1)
+        parent.receive(1)
     with pytest.raises(PipeClosed):
-        here.send(b"one")
+        parent.send(b"one")
 
 
-def test_a_worker_needs_no_more_than_torch_and_the_core():
-    done = subprocess.run([sys.executable, "-c", ONLY_WHAT_A_WORKER_NEEDS], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def test_a_worker_needs_only_torch_and_the_core():
+    process = subprocess.run(
+        [sys.executable, "-c", IMPORT_WORKER_WITHOUT_OPTIONAL_PACKAGES], capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr
 
 
 NAME = "linear/naive"
@@ -99,27 +101,27 @@ def case():
 
 @pytest.fixture
 def worker(case):
-    made = Worker(registry)
-    said = made.answer(PrepareCase("linear", case, None))
-    assert isinstance(said, ExpectedResult)
-    assert said.expected_values.sample.keys() == said.expected_values.tolerances.keys() == {"o"}
-    return made
+    prepared_worker = Worker(registry)
+    answer = prepared_worker.answer(PrepareCase("linear", case, None))
+    assert isinstance(answer, ExpectedResult)
+    assert answer.expected_values.sample.keys() == answer.expected_values.tolerances.keys() == {"o"}
+    return prepared_worker
 
 
 @pytest.fixture
-def plugged(monkeypatch):
-    """Have linear/naive compute what a test says."""
+def replace_naive(monkeypatch):
+    """Return a function that replaces the function of linear/naive."""
 
-    def plug(function):
+    def replace_function(function):
         monkeypatch.setitem(registry.implementation(NAME).functions, "fwd", function)
 
-    return plug
+    return replace_function
 
 
-def test_a_turn_answers_what_its_timer_told_of_each_sample(worker):
-    checked = worker.answer(CHECK)
-    assert checked.timer == "cpu"
-    assert checked.call_s > 0
+def test_a_turn_has_every_channel_of_its_timer(worker):
+    check_result = worker.answer(CHECK)
+    assert check_result.timer == "cpu"
+    assert check_result.call_s > 0
     samples = worker.answer(TakeTurn(NAME, "cpu", 0.01, 5)).samples
     assert 1 <= len(samples) == len(samples.cpu_s) == len(samples.switches) == len(samples.contended) <= 5
     assert all(cpu_s > 0 for cpu_s in samples.cpu_s)
@@ -127,11 +129,12 @@ def test_a_turn_answers_what_its_timer_told_of_each_sample(worker):
     assert worker.answer(CheckTurn(NAME)) == Done()
 
 
-def test_a_full_check_tells_more_than_a_check_and_a_check_more_than_once(worker):
-    once, check, full_check = (worker.answer(one) for one in (ONCE, CHECK, FullCheck(NAME, "cpu", 60.0)))
-    for checked in (once, check, full_check):
-        assert 0 < checked.errors["o"].rel_l2 < 1e-5
-        assert checked.first_call_s > 0
+def test_the_fields_of_a_single_call_a_check_and_a_full_check(worker):
+    requests = (ONCE, CHECK, FullCheck(NAME, "cpu", 60.0))
+    once, check, full_check = (worker.answer(request) for request in requests)
+    for check_result in (once, check, full_check):
+        assert 0 < check_result.errors["o"].rel_l2 < 1e-5
+        assert check_result.first_call_s > 0
     assert (once.timer, once.call_s) == ("", None)
     assert (check.deterministic, check.memory, once.deterministic, once.memory) == (None,) * 4
     assert full_check.deterministic is True
@@ -140,7 +143,7 @@ def test_a_full_check_tells_more_than_a_check_and_a_check_more_than_once(worker)
 
 
 @pytest.mark.parametrize("request_of", [CheckOnce, lambda name: FullCheck(name, "cpu", 60.0)])
-def test_what_is_checked_says_its_work(worker, case, request_of):
+def test_a_check_result_has_the_work_of_the_call(worker, case, request_of):
     assert worker.answer(request_of(NAME)).work == Work(
         useful_flops=4 * 16 * 4 * 4,
         algorithmic_flops=registry.implementation(NAME).flops(case),
@@ -148,123 +151,121 @@ def test_what_is_checked_says_its_work(worker, case, request_of):
     )
 
 
-def test_an_implementation_that_declares_no_operations_has_none(worker, monkeypatch):
+def test_an_implementation_without_declared_flops_has_no_algorithmic_flops(worker, monkeypatch):
     monkeypatch.setattr(registry.implementation(NAME), "flops", None)
     work = worker.answer(ONCE).work
     assert (work.algorithmic_flops, work.useful_flops) == (None, 4 * 16 * 4 * 4)
 
 
 @pytest.mark.parametrize(
-    ("declared", "said"),
+    ("flops", "message"),
     [
         (lambda case: case.T / 0, "ZeroDivisionError: division by zero"),
         (lambda _: -1, "flops is -1.0, where"),
     ],
 )
-def test_operations_that_cannot_be_are_an_error(worker, monkeypatch, declared, said):
-    monkeypatch.setattr(registry.implementation(NAME), "flops", declared)
-    failed = worker.answer(ONCE)
-    assert (failed.status, failed.errors, failed.must_end) == (Status.ERROR, {}, False)
-    assert failed.reason.startswith("its cost or flops failed: ")
-    assert said in failed.reason
+def test_invalid_flops_are_an_error(worker, monkeypatch, flops, message):
+    monkeypatch.setattr(registry.implementation(NAME), "flops", flops)
+    failure = worker.answer(ONCE)
+    assert (failure.status, failure.errors, failure.must_end) == (Status.ERROR, {}, False)
+    assert failure.reason.startswith("its cost or flops failed: ")
+    assert message in failure.reason
 
 
 @pytest.mark.parametrize("request_of", [CheckOnce, lambda name: Check(name, "cpu", 60.0)])
-def test_a_wrong_result_is_told_with_its_errors(worker, plugged, request_of):
-    plugged(lambda q, k, v, **_: 2 * v + 0 * (q + k))
-    failed = worker.answer(request_of(NAME))
-    assert failed.status is Status.WRONG
-    assert failed.reason.startswith("o is off by")
-    assert failed.errors["o"].rel_l2 > 0.1
-    assert len(failed.errors["o"].by_position) == 16
+def test_a_wrong_result_is_reported_with_its_errors(worker, replace_naive, request_of):
+    replace_naive(lambda q, k, v, **_: 2 * v + 0 * (q + k))
+    failure = worker.answer(request_of(NAME))
+    assert failure.status is Status.WRONG
+    assert failure.reason.startswith("o is off by")
+    assert failure.errors["o"].rel_l2 > 0.1
+    assert len(failure.errors["o"].by_position) == 16
 
 
-def test_a_view_of_an_input_is_told_beside_what_else_is_wrong(worker, plugged):
+def test_a_view_of_an_input_is_reported_in_addition_to_the_error(worker, replace_naive):
     def view(q, k, v, **_):
         del q, k
         return v
 
-    plugged(view)
-    failed = worker.answer(ONCE)
-    assert failed.status is Status.WRONG
-    assert failed.reason.startswith("o is off by")
-    assert failed.reason.endswith("; returns a view of its input v")
+    replace_naive(view)
+    failure = worker.answer(ONCE)
+    assert failure.status is Status.WRONG
+    assert failure.reason.startswith("o is off by")
+    assert failure.reason.endswith("; returns a view of its input v")
 
 
-def test_a_result_that_goes_wrong_when_timed_is_told(worker, plugged):
-    right = registry.implementation(NAME).function("fwd")
+def test_a_result_that_is_wrong_only_when_timed_is_detected(worker, replace_naive):
+    correct = registry.implementation(NAME).function("fwd")
     factors = [1]
-    plugged(lambda q, k, v, **options: right(q, k, v, **options) * factors[-1])
+    replace_naive(lambda q, k, v, **options: correct(q, k, v, **options) * factors[-1])
     assert worker.answer(CHECK).timer == "cpu"
     factors.append(2)
     assert isinstance(worker.answer(TakeTurn(NAME, "cpu", 0.01, 5)), TimingResult)
-    failed = worker.answer(CheckTurn(NAME))
-    assert (failed.status, failed.errors["o"].rel_l2) == (Status.WRONG, pytest.approx(1, rel=1e-3))
-    assert failed.reason.startswith("right at first, but not when timed: o is off by")
+    failure = worker.answer(CheckTurn(NAME))
+    assert (failure.status, failure.errors["o"].rel_l2) == (Status.WRONG, pytest.approx(1, rel=1e-3))
+    assert failure.reason.startswith("correct at first, but wrong when timed: o is off by")
 
 
-def test_settings_that_were_changed_are_blamed_on_what_was_asked(worker, plugged):
-    right = registry.implementation(NAME).function("fwd")
+def test_an_implementation_that_changes_global_settings_is_wrong(worker, replace_naive):
+    correct = registry.implementation(NAME).function("fwd")
 
     def changing(q, k, v, **options):
         torch.set_float32_matmul_precision("high")
-        return right(q, k, v, **options)
+        return correct(q, k, v, **options)
 
-    plugged(changing)
-    failed = worker.answer(ONCE)
-    assert failed.status is Status.WRONG
-    assert failed.reason == "leaves the process's float32 matmul precision changed"
+    replace_naive(changing)
+    failure = worker.answer(ONCE)
+    assert failure.status is Status.WRONG
+    assert failure.reason == "leaves the process's float32 matmul precision changed"
     assert torch.get_float32_matmul_precision() == "highest"
-    assert failed.errors.keys() == {"o"}
+    assert failure.errors.keys() == {"o"}
 
 
-def test_why_a_case_is_not_taken_is_told_with_its_cause(worker, case, monkeypatch):
+def test_an_unsupported_case_is_reported_with_its_reason_and_cause(worker, case, monkeypatch):
     assert worker.answer(CheckSupport(NAME, case)) == Done()
     monkeypatch.setattr(registry.implementation(NAME), "restriction", needs(modules=["no_such_module"]))
-    due = Failure(
+    expected = Failure(
         Status.UNSUPPORTED,
         "needs the Python module no_such_module, which is not installed",
         Cause.MISSING_MODULE,
     )
-    assert worker.answer(CheckSupport(NAME, case)) == worker.answer(ONCE) == worker.answer(CHECK) == due
+    assert worker.answer(CheckSupport(NAME, case)) == worker.answer(ONCE) == worker.answer(CHECK) == expected
 
 
-def test_cases_that_were_closed_are_gone(worker):
+def test_requests_for_released_cases_are_errors(worker):
     assert worker.answer(CHECK).timer == "cpu"
     assert worker.answer(ReleaseCases()) == Done()
     assert worker.answer(TakeTurn(NAME, "cpu", 0.01, 5)).status is Status.ERROR
     assert worker.answer(ONCE).status is Status.ERROR
 
 
-def test_what_is_no_request_of_a_runs_is_an_error(worker):
-    failed = worker.answer(MeasureCeilings("cpu"))
-    assert (failed.status, failed.reason) == (
-        Status.ERROR,
-        "TypeError: MeasureCeilings is no request of a run's",
-    )
+def test_a_request_of_another_kind_of_worker_is_an_error(worker):
+    failure = worker.answer(MeasureCeilings("cpu"))
+    reason = "TypeError: MeasureCeilings is not a request of a run"
+    assert (failure.status, failure.reason) == (Status.ERROR, reason)
 
 
 def test_the_calibration_op_is_timed_for_a_few_milliseconds(worker):
     for _ in range(2):
         samples = worker.answer(TimeCalibration("cpu", "cpu")).samples
         assert 1 <= len(samples) <= 8
-        assert all(seconds > 0 for seconds in samples.time_s)
+        assert all(time_s > 0 for time_s in samples.time_s)
         assert sum(samples.time_s[:-1]) < 0.002
 
 
-def test_a_timer_that_is_not_there_times_nothing_and_none_stands_in_for_it(worker):
-    failed = worker.answer(replace(CHECK, timer="cupti"))
-    assert failed.status is Status.ERROR
-    assert "timer 'cupti' is not one of those on cpu: cpu" in failed.reason
+def test_an_unsupported_timer_is_an_error(worker):
+    failure = worker.answer(replace(CHECK, timer="cupti"))
+    assert failure.status is Status.ERROR
+    assert "timer 'cupti' is not one of those on cpu: cpu" in failure.reason
 
 
-def test_a_worker_in_which_a_capture_failed_is_replaced(worker, monkeypatch):
-    class Uncapturing:
+def test_a_worker_must_end_after_a_failed_capture(worker, monkeypatch):
+    class FailingTimer:
         name = "cuda_graph_hot"
 
         def bind(self, _):
             raise CannotCapture("cuda_graph_hot cannot capture the call: why")
 
-    monkeypatch.setattr("linbench.execution.worker.timer_for", lambda *_: Uncapturing())
+    monkeypatch.setattr("linbench.execution.worker.timer_for", lambda *_: FailingTimer())
     reason = "cuda_graph_hot cannot capture the call: why"
     assert worker.answer(CHECK) == Failure(Status.UNSUPPORTED, reason, must_end=True)

@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 import torch
-from sample import sampled
+from sample import sample_cases
 
 from linbench import Case
 from linbench.core.registry import registry
@@ -63,7 +63,7 @@ def taken(cases):
         for case in map(operator.complete, cases):
             if implementation.unsupported_reason(operator, case) is None:
                 found[f"{implementation.name} {case}"] = implementation, case
-    return sampled(found)
+    return sample_cases(found)
 
 
 @cache

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from sample import sampled
+from sample import sample_cases
 
 from linbench import Case
 from linbench.core.implementation import Implementation
@@ -35,7 +35,7 @@ def taken():
                         and not implementation.name.endswith("/flex")  # compiles for seconds a shape
                     ):
                         found[f"{implementation.name} {case}"] = implementation, case
-    return sampled(found)
+    return sample_cases(found)
 
 
 def bits(in_layout, implementation):

@@ -33,7 +33,7 @@ def profiled(loaded, tmp_path, monkeypatch):
 def test_an_implementation_that_eats_memory_is_ended_and_its_profile_is_oom(profiled):
     found = profiled("hungry", timeout_s(60))
     assert found.status is Status.OOM, found.reason
-    assert "of memory; it may hold 3 GiB" in found.reason
+    assert "of memory; the limit is 3 GiB" in found.reason
     assert (found.breakdown, found.memory, found.artifacts) == (None, {}, {})
 
 
