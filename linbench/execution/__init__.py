@@ -1,1 +1,1 @@
-"""From a plan to measurements: workers are processes, and whatever ends one becomes a row."""
+"""Execution: worker processes measure the jobs of a plan, and every job becomes a row, whatever happens."""
