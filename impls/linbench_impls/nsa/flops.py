@@ -8,7 +8,7 @@ from linbench_impls.toolkit import flops
 
 
 def blocks(case: Case, rows: int, keys: int) -> float:
-    """Return the operations of attention over means of blocks, and of the block selection."""
+    """Return the operations of attention over means of blocks, and of the selection, without gradient."""
     scores = rows * (keys // BLOCK)
     return flops.pairs(case, scores) + 2 * case.B * case.H * scores * case.K
 
@@ -20,9 +20,9 @@ def by_masks(case: Case, rows: int, keys: int) -> float:
 
 def by_gathering(case: Case) -> float:
     """Return the operations of blocks, of the gathered keys of each token, and of two windows of keys."""
-    selected = min(COUNT, -(-case.T // BLOCK)) * BLOCK
+    selected_keys = min(COUNT, -(-case.T // BLOCK)) * BLOCK
     windows = -(-case.T // WINDOW) * WINDOW * 2 * WINDOW
-    return blocks(case, case.T, case.T) + flops.pairs(case, case.T * selected + windows)
+    return blocks(case, case.T, case.T) + flops.pairs(case, case.T * selected_keys + windows)
 
 
 def least(case: Case) -> float:
@@ -34,5 +34,5 @@ def least(case: Case) -> float:
 
 def visible_keys(tokens: int) -> int:
     """Return the number of means, of keys of selected blocks and of window keys that the last token sees."""
-    selected = tokens if tokens <= COUNT * BLOCK else (COUNT - 1) * BLOCK + (tokens - 1) % BLOCK + 1
-    return tokens // BLOCK + selected + min(tokens, WINDOW)
+    selected_keys = tokens if tokens <= COUNT * BLOCK else (COUNT - 1) * BLOCK + (tokens - 1) % BLOCK + 1
+    return tokens // BLOCK + selected_keys + min(tokens, WINDOW)

@@ -20,7 +20,7 @@ DEFAULT = int(WINDOW.default)
 
 
 def flash_form(flash: Flash) -> Form:
-    """Return the form of a flash-attn version; its window excludes the own key, and its scale is K^-1/2."""
+    """Return the form of a flash-attn version; its window excludes the own key, its scale is K^-1/2."""
 
     def fwd(q: Tensor, k: Tensor, v: Tensor, *, window: int = DEFAULT) -> Tensor:
         library = import_module(flash.module)

@@ -61,7 +61,7 @@ class Softmax(CacheOperator):
     state = cache_specs("H", key_heads)
     options: ClassVar[Mapping[str, Option]] = {
         "cache": Option(True, (True, False), "decode from a key/value cache, or recompute all rows"),
-        "causal": Option(True, (True, False), "see previous tokens only, or all tokens"),
+        "causal": Option(True, (True, False), "see only the tokens up to itself, or all tokens"),
         "group": Option(1, (1, 2, 3, 4, 8), "heads of q per head of k and v"),
         "padding": Option(0.0, (0.0, 0.25, 0.5), "fraction of padding keys in every second sequence"),
         "varlen": varlen.VARLEN,
@@ -76,7 +76,7 @@ class Softmax(CacheOperator):
         return complete.with_options(options)
 
     def unsupported_reason(self, case: Case) -> str | None:
-        """Return why a case is invalid: its groups, its mode without causality, its padding or varlen."""
+        """Return why a case is invalid: its groups, its mode if not causal, its padding, or varlen."""
         if case.H % group_of(case):
             return f"group = {group_of(case)} takes H in multiples of it, not {case.H}"
         if not case.options.get("causal", True) and case.mode in ("prefill", "decode"):

@@ -131,8 +131,8 @@ def _key_gradients(
     sampled_k, sampled_v = k[positions], v[positions]
     dk, dv = torch.zeros_like(sampled_k), torch.zeros_like(sampled_v)
     for rows in _row_blocks(q.shape[0]):
-        rows = torch.arange(rows.start, rows.stop, device=q.device)
-        first, last = (edge[-1] for edge in visible_range(case, rows))
+        row_positions = torch.arange(rows.start, rows.stop, device=q.device)
+        first, last = (edge[-1] for edge in visible_range(case, row_positions))
         stop = int(last.max()) + 1
         scores = q[rows] @ k[:stop].T * scale
         scores.masked_fill_(_hidden(torch.arange(stop, device=q.device), first, last), -math.inf)
