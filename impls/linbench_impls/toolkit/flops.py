@@ -4,7 +4,7 @@ Products count as one multiplication and one addition per pair of numbers: matri
 their masked half where it is computed; rank-one updates; inner products that are written out; elementwise
 products with a state, the main operation of S6. A triangular system of C rows counts C^2 per right-hand
 side. Decays, weights of scores, exponents, norms, softmax, sums, and work that grows with K or V alone, such
-as a normaliser or the gate of a key, are not counted. docs/profiling.md has the same rules.
+as a normaliser or the gate of a key, are not counted. docs/reference/profiles.md has the same rules.
 """
 
 from __future__ import annotations
