@@ -182,8 +182,8 @@ def test_the_cost_of_varlen_sequences_is_the_sum_of_their_costs(loaded):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"B": 2}, "varlen=3 takes B = 1, not 2"),
-        ({"T": 5}, "varlen=3 takes T from 6, not 5"),
+        ({"B": 2}, "varlen=3 requires B = 1, not 2"),
+        ({"T": 5}, "varlen=3 requires T from 6, not 5"),
         ({"mode": "prefill"}, "have no prefill"),
         ({"mode": "decode"}, "have no decode"),
         ({"options": {"varlen": 3, "initial_state": True}}, "leave initial_state out"),

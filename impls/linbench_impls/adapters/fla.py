@@ -25,7 +25,7 @@ def chunk_unsupported_reason(case: Case) -> str | None:
     """Return why the chunk kernels do not support a case: their backward needs even sizes for half types."""
     reason = unsupported_reason(case)
     if reason is None and case.mode == "fwd_bwd" and case.item_bytes == 2 and (case.K % 2 or case.V % 2):
-        return f"takes even K and V in fwd_bwd of {case.dtype}, not K = {case.K} and V = {case.V}"
+        return f"supports even K and V in fwd_bwd of {case.dtype}, not K = {case.K} and V = {case.V}"
     return reason
 
 

@@ -31,7 +31,7 @@ class Flash:
         )
         reason = restriction(case)
         if reason is None and case.K != case.V:
-            return f"takes K = V, not K = {case.K} and V = {case.V}"
+            return f"supports K = V, not K = {case.K} and V = {case.V}"
         return reason
 
 

@@ -20,7 +20,7 @@ cuda_flash_needs = needs(dtypes=HALF, at_most={"K": 256}, multiple_of={"K": 8}, 
 def flash_unsupported_reason(case: Case) -> str | None:
     """Return why the flash backend does not support a case: on CUDA it supports half types only."""
     if case.K != case.V:
-        return f"takes K = V, not K = {case.K} and V = {case.V}"
+        return f"supports K = V, not K = {case.K} and V = {case.V}"
     return cuda_flash_needs(case) if case.device == "cuda" else None
 
 
@@ -43,7 +43,7 @@ class Backend:
     def mask_unsupported_reason(self, case: Case) -> str | None:
         """Return why the backend does not support a mask, or None."""
         if not self.masks_on_cuda and case.device == "cuda":
-            return "takes no mask on a CUDA device"
+            return "supports no mask on a CUDA device"
         return None
 
     def full_flops(self, case: Case) -> float:

@@ -29,7 +29,7 @@ def unsupported_reason(case: Case) -> str | None:
     """Return why lightning-attn does not support a case: its kernel needs slices of K of size 2^n."""
     reason = lightning_needs(case)
     if reason is None and (case.K % 64 if case.K > 128 else case.K & (case.K - 1)):
-        return f"takes K = 32 and multiples of 64, not {case.K}"
+        return f"supports K = 32 and multiples of 64, not {case.K}"
     return reason
 
 

@@ -134,7 +134,7 @@ def lightning_unsupported_reason(case: Case) -> str | None:
     if case.options.get("normalize", True):
         return "computes no denominator; set normalize=false"
     if case.K & (case.K - 1) or case.V & (case.V - 1):
-        return f"takes K and V that are powers of two, not K = {case.K} and V = {case.V}"
+        return f"supports K and V = 2^n, not K = {case.K} and V = {case.V}"
     return None
 
 

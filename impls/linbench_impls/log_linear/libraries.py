@@ -17,7 +17,7 @@ def unsupported_reason(case: Case) -> str | None:
     """Return why the kernels do not support a case: they read 7 weights per token, for a chunk of 64."""
     reason = fla.chunk_unsupported_reason(case) or sizes(case)
     if reason is None and case.V & (case.V - 1):
-        return f"takes V = 2^n, not {case.V}"
+        return f"supports V = 2^n, not {case.V}"
     return reason
 
 

@@ -46,7 +46,7 @@ def natten_unsupported_reason(case: Case) -> str | None:
     """Return why NATTEN does not support a case: the window must not be longer than the sequence."""
     reason = natten_needs(case)
     if reason is None and window(case) > case.T:
-        return f"takes T from the window, {window(case)}, not {case.T}"
+        return f"supports T from the window, {window(case)}, not {case.T}"
     return reason
 
 

@@ -78,13 +78,13 @@ class Softmax(CacheOperator):
     def unsupported_reason(self, case: Case) -> str | None:
         """Return why a case is invalid: its groups, its mode if not causal, its padding, or varlen."""
         if case.H % group_of(case):
-            return f"group = {group_of(case)} takes H in multiples of it, not {case.H}"
+            return f"group = {group_of(case)} requires H in multiples of it, not {case.H}"
         if not case.options.get("causal", True) and case.mode in ("prefill", "decode"):
             return f"causal=false has no {case.mode}: a token sees those after it"
         if case.options.get("padding") and case.options.get("causal", True):
-            return "padding takes causal=false: causal attention never sees padding at the end"
+            return "padding requires causal=false: causal attention never sees padding at the end"
         if case.options.get("padding") and case.B == 1:
-            return "padding takes B from 2: every second sequence is padded"
+            return "padding requires B from 2: every second sequence is padded"
         return varlen.unsupported_reason(case)
 
     def alike(self, case: Case) -> str:

@@ -19,7 +19,7 @@ def unsupported_reason(case: Case) -> str | None:
     """Return why torch's varlen_attn does not support a case: it needs one row and a recent torch."""
     reason = torch_flash.unsupported_reason(case)
     if reason is None and case.B > 1:
-        return f"takes one row of tokens, B = 1, not {case.B}"
+        return f"supports one row of tokens, B = 1, not {case.B}"
     if reason is None:
         from torch.nn.attention.varlen import varlen_attn
 

@@ -47,9 +47,9 @@ class CacheOperator(Operator):
         """Return output and cache, computed in the dtype of the inputs."""
         return self.reference(tensors, state, options)
 
-    def restore(self, live: Sequence[Tensor], kept: Sequence[Tensor]) -> None:
+    def restore(self, live: Sequence[Tensor], original: Sequence[Tensor]) -> None:
         """Clear the last slot of the cache, the only one that a step writes."""
-        del kept
+        del original
         for cache in live:
             cache[:, -1] = math.nan
 

@@ -41,9 +41,9 @@ def unsupported_reason(case: Case) -> str | None:
     if case.options.get("initial_state"):
         return "varlen sequences have no initial state; leave initial_state out"
     if case.B > 1:
-        return f"varlen sequences are in one row: varlen={sequences} takes B = 1, not {case.B}"
+        return f"varlen sequences are in one row: varlen={sequences} requires B = 1, not {case.B}"
     if 2 * sequences > case.T:
-        return f"varlen={sequences} takes T from {2 * sequences}, not {case.T}"
+        return f"varlen={sequences} requires T from {2 * sequences}, not {case.T}"
     return None
 
 
