@@ -46,7 +46,7 @@ class Linear(Operator):
     }
 
     def unsupported_reason(self, case: Case) -> str | None:
-        """Return why a case is invalid: normalised phi = identity (denominators of either sign), or varlen."""
+        """Return why a case is invalid: normalised phi = identity (denominators may be zero), or varlen."""
         options = self.option_values(case)
         if options["feature_map"] == "identity" and options["normalize"]:
             return "feature_map=identity has denominators of either sign; set normalize=false with it"

@@ -88,7 +88,7 @@ class Softmax(CacheOperator):
         return varlen.unsupported_reason(case)
 
     def alike(self, case: Case) -> str:
-        """Return the axes along which inputs may be reversed: H, and B without padding."""
+        """Return that sequences are not alike where every second one is padded."""
         return "H" if case.options.get("padding") else "HB"
 
     def call_tokens(self, case: Case) -> int:
