@@ -38,7 +38,7 @@ def test_a_disk_that_fills_up_loses_nothing(disk, room):
             store.append(run, rows(T))
             stored.append(T)
 
-    with pytest.raises(StoreError, match="the disk is full; free some room"):
+    with pytest.raises(StoreError, match="the disk is full; free some space"):
         fill_up()
     ballast.unlink()
     store.append(run, rows(10_000))
@@ -75,7 +75,7 @@ def test_a_disk_that_becomes_read_only(paced, disk):
     db = disk / "x.db"
     process, printed = paced.start(db)
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
-    run = paced.stopped(process, db, "cannot be opened or written there")
+    run = paced.stopped(process, db, "cannot be opened or written")
     shown, _ = paced("show", run, "--db", db, "--format", "json")
     assert shown.splitlines(True) == printed
     subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
@@ -101,7 +101,7 @@ def test_a_database_that_is_removed(paced, what):
     process, printed = paced.start("deep/x.db")
     gone = paced.folder / "deep" / what
     gone.rename(paced.folder / "away")
-    run = paced.stopped(process, "deep/x.db", "was removed meanwhile; put it back, or run anew")
+    run = paced.stopped(process, "deep/x.db", "was removed during the run; restore it, or start a new run")
     assert not gone.exists()
     (paced.folder / "away").rename(gone)
     paced.resumed("deep/x.db", run, printed)
@@ -111,7 +111,7 @@ def test_a_database_that_another_took_the_place_of(paced):
     process, _ = paced.start("x.db")
     (paced.folder / "x.db").unlink()
     paced("run", "--T", "16", "--no-report", "--device", "cpu", "--db", "x.db")
-    paced.stopped(process, "x.db", "holds no such run any more")
+    paced.stopped(process, "x.db", "no longer contains this run")
 
 
 def test_a_lock_held_too_long_and_one_let_go_in_time(paced):
