@@ -26,7 +26,7 @@ METERS: Final = {
 MODES: Final = {
     "fwd_bwd": "the forward pass and the gradients of all differentiable inputs",
     "prefill": "the forward pass that also returns the final state",
-    "decode": "one decoding step from a state or a cache",
+    "decode": "the decoding of one token from a state or a cache",
 }
 CLOCKS: Final = {
     "cpu_mhz": ("the mean CPU clock", "MHz"),
@@ -88,7 +88,8 @@ def _setup(run: Run) -> str:
     text = f"The hardware was {format.listing(parts)}; the software was {format.listing(software)}."
     if environment.variables:
         settings = [f"{name}={value}" for name, value in sorted(environment.variables.items())]
-        text += f" We set {format.listing(settings)} in the environment."
+        subject, verb = ("variable", "was") if len(settings) == 1 else ("variables", "were")
+        text += f" The environment {subject} {format.listing(settings)} {verb} set."
     for code in environment.code:
         if code.commit:
             state = ", with uncommitted changes" if code.dirty else ""
@@ -122,14 +123,13 @@ def _limits(settings: Settings) -> Iterator[str]:
     """Yield the limits that the plan sets on each measurement."""
     half_width = format.digits(100 * settings.precision)
     yield (
-        "Each implementation at each case was timed in at most "
-        f"{_span([settings.processes], 'process', 'processes')}, for at least "
-        f"{format.seconds(settings.min_time_s)} in total; timing stopped when the half width of the 95% "
-        f"confidence interval was at most {half_width}% of the median, "
-        f"after {format.seconds(settings.max_time_s)} in total, or "
-        f"after {format.count(settings.max_samples)} calls."
+        "The limits of each measurement were "
+        f"{_span([settings.processes], 'process', 'processes')}, "
+        f"{format.plural(settings.max_samples, 'call')} and {format.seconds(settings.max_time_s)} of timed "
+        f"calls; within these, timing continued for at least {format.seconds(settings.min_time_s)} and until "
+        f"the half width of the 95% confidence interval was at most {half_width}% of the median."
     )
-    yield f"The time limit of a measurement was {format.seconds(settings.timeout_s)} per process."
+    yield f"Measurements that took more than {format.seconds(settings.timeout_s)} in one process were stopped."
 
 
 def _estimate(times: Sequence[Time]) -> str:
@@ -138,7 +138,8 @@ def _estimate(times: Sequence[Time]) -> str:
     if multiple == len(times):
         return f"{text} over processes (Student's t on the logarithms of their medians)."
     few = any(len(time.processes) == 1 and time.n < SAMPLES_FOR_95 for time in times)
-    range_ = f" (the range of fewer than {SAMPLES_FOR_95} samples, which covers less than 95%)" if few else ""
+    note = f" (for fewer than {SAMPLES_FOR_95} samples, their range, with less than 95% confidence)"
+    range_ = note if few else ""
     if multiple == 0:
         return (
             f"{text} from the order statistics of the samples of a single process{range_}; "

@@ -25,7 +25,7 @@ def test_the_text_is_one_paragraph_of_recorded_data():
         "mode = fwd, fwd_bwd, decode; dtype = float32; B = 1; T = 512, 1,024, 2,048,",
         "The hardware was Synthetic CPU @ 2.10 GHz (2 cores) and 16.0 GiB of memory; ",
         "Python 3.11.2, linbench 0.1.0, torch 2.13.0",
-        "We set OMP_NUM_THREADS=2 in the environment.",
+        "The environment variable OMP_NUM_THREADS=2 was set.",
         "The code of linbench was at commit 0123456789abcdef0123456789abcdef01234567.",
         "The run 20261122-143000-1a2b started at 2026-11-22T14:30:00Z.",
         "The timer was cpu (wall-clock time of one call).",
@@ -43,7 +43,7 @@ def test_the_text_is_one_paragraph_of_recorded_data():
 def test_the_text_omits_what_was_not_recorded():
     bare = replace(row("a/x"), memory=None, errors={})
     text = text_of(bare, plan=BARE_PLAN, environment=BARE)
-    for word in ("commit", "We set", "torch", "CPU clock", "Memory", "float64", "GPU"):
+    for word in ("commit", "variable", "torch", "CPU clock", "Memory", "float64", "GPU"):
         assert word not in text, word
     assert "None" not in text
     assert "No time was measured." in text_of(replace(bare, time=None))
@@ -52,11 +52,11 @@ def test_the_text_omits_what_was_not_recorded():
 def test_the_text_states_the_settings_of_the_plan():
     text = text_of(row("a/x"), plan=replace(PLAN, settings=SETTINGS))
     assert (
-        "was timed in at most 5 processes, for at least 500 ms in total; timing stopped when the half width "
-        "of the 95% confidence interval was at most 1.00% of the median, after 1.00 s in total, or after "
-        "2,000 calls." in text
+        "The limits of each measurement were 5 processes, 2,000 calls and 1.00 s of timed calls; within "
+        "these, timing continued for at least 500 ms and until the half width of the 95% confidence interval "
+        "was at most 1.00% of the median." in text
     )
-    assert "The time limit of a measurement was 120 s per process." in text
+    assert "Measurements that took more than 120 s in one process were stopped." in text
 
 
 def test_several_processes_have_an_interval_over_processes_and_a_mixture_both_kinds():
@@ -71,8 +71,8 @@ def test_several_processes_have_an_interval_over_processes_and_a_mixture_both_ki
 
 def test_one_process_with_few_samples_has_their_range():
     few = replace(row("a/x"), time=time(1.0, n=5))
-    assert "(the range of fewer than 6 samples, which covers less than 95%)" in text_of(few)
-    assert "the range" not in text_of(replace(row("a/x"), time=time(1.0, n=6)))
+    assert "(for fewer than 6 samples, their range, with less than 95% confidence)" in text_of(few)
+    assert "their range" not in text_of(replace(row("a/x"), time=time(1.0, n=6)))
 
 
 def test_a_run_on_cuda_reports_the_clocks_of_its_gpu_only():
@@ -96,7 +96,7 @@ def test_a_run_on_cuda_reports_the_clocks_of_its_gpu_only():
         "Here, fwd_bwd denotes the forward pass and the gradients of all differentiable inputs.",
         "cuda_events_cold (time between two CUDA events around one call, after a flush of the L2 cache).",
         "Each reported time comes from 3 processes and 120 samples.",
-        "at most 3 processes",
+        "The limits of each measurement were 3 processes",
         "over processes (Student's t",
         "the SM clock of the GPU was 1,755 to 1,980 MHz, the GPU temperature was 41 to 47 degrees "
         "Celsius and the GPU power was 90 to 355 W.",
