@@ -129,7 +129,8 @@ def _limits(settings: Settings) -> Iterator[str]:
         f"calls; within these, timing continued for at least {format.seconds(settings.min_time_s)} and until "
         f"the half width of the 95% confidence interval was at most {half_width}% of the median."
     )
-    yield f"Measurements that took more than {format.seconds(settings.timeout_s)} in one process were stopped."
+    limit = format.seconds(settings.timeout_s)
+    yield f"Measurements that took more than {limit} in one process were stopped."
 
 
 def _estimate(times: Sequence[Time]) -> str:
