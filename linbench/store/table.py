@@ -48,7 +48,7 @@ COLUMNS: Final = (
 
 
 def frame(runs: Iterable[Run]) -> pd.DataFrame:
-    """Return the rows of runs as a tidy frame, one row per measurement; see docs/notebook.md."""
+    """Return the rows of runs as a tidy frame, one row per measurement; see docs/reference/formats.md."""
     import pandas as pd
 
     records = []
