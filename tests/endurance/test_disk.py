@@ -118,7 +118,7 @@ def test_a_lock_held_too_long_and_one_let_go_in_time(paced):
     process, printed = paced.start("x.db", PACED='{"busy_timeout_ms": 500}')
     holder = sqlite3.connect(paced.folder / "x.db", isolation_level=None, check_same_thread=False)
     holder.execute("BEGIN IMMEDIATE")
-    run = paced.stopped(process, "x.db", "held by another process")
+    run = paced.stopped(process, "x.db", "locked by another process")
     timer = threading.Timer(2.0, holder.rollback)
     timer.start()
     paced.resumed("x.db", run, printed)
