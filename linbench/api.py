@@ -23,8 +23,7 @@ from linbench.core.run import Run
 from linbench.execution.lock import exclusive
 from linbench.execution.runner import Observer, Runner
 from linbench.execution.schedule import DEFAULT_PROCESSES, Job, Schedule, make_schedule, select
-from linbench.profiling.ceiling import keep as keep_ceilings
-from linbench.profiling.ceiling import kept as kept_ceilings
+from linbench.profiling.ceiling import load_ceilings, save_ceilings
 from linbench.profiling.session import find_ceilings
 from linbench.store import DEFAULT_DB
 from linbench.store.exchange.jsonl import head, json_row
@@ -210,7 +209,7 @@ def measure(
     """
     plan = schedule.plan
     uuids = check_device(plan.device)
-    store, ceilings = Store(db, write=True), kept_ceilings(db)
+    store, ceilings = Store(db, write=True), load_ceilings(db)
     before = resume.measurements if resume else ()
     slow = [Job(row.implementation, row.operator, row.case) for row in before if row.status is Status.TIMEOUT]
     with exclusive(uuids), Runner(registry, schedule, on_job, slow) as runner:
@@ -252,7 +251,7 @@ def measure_ceilings(device: str | None = None, *, db: str = DEFAULT_DB) -> tupl
     device = device or default_device()
     with exclusive(check_device(device)):
         ceilings = find_ceilings(device)
-    return ceilings, keep_ceilings(ceilings, db)
+    return ceilings, save_ceilings(ceilings, db)
 
 
 def default_device() -> str:

@@ -86,10 +86,10 @@ def stored(command_line):
     """
     from synthetic import CEILINGS
 
-    from linbench.profiling.ceiling import keep
+    from linbench.profiling.ceiling import save_ceilings
 
     command = command_line("stored")
-    keep(CEILINGS.entries, str(command.folder / "results/linbench.db"))
+    save_ceilings(CEILINGS.entries, str(command.folder / "results/linbench.db"))
     grid = ["--T", "32,64,128", "--H", "2", "--D", "8,16", "--device", "cpu", "--min-time", "2ms"]
     names = "linear/chunk,linear/naive,linear/cuda,softmax/flash"
     stdout, _ = command("run", *grid, "--impl", names, "--no-report")

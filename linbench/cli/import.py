@@ -20,7 +20,7 @@ def command(file: str, db: str, form: str) -> None:
 
     The whole file is checked before anything is stored, and nothing that is stored is ever changed.
     """
-    from linbench.store.database import shown
+    from linbench.store.database import hide_password
     from linbench.store.exchange import importing
 
     run = importing.read(Path(file))
@@ -28,6 +28,10 @@ def command(file: str, db: str, form: str) -> None:
     if form == "json":
         click.echo(json.dumps({"run": run.id, "file": file, "new": new}))
     elif new:
-        click.echo(f"run {run.id}: {format.plural(len(run.measurements), 'row')}; imported into {shown(db)}")
+        click.echo(
+            f"run {run.id}: {format.plural(len(run.measurements), 'row')}; imported into {hide_password(db)}"
+        )
     else:
-        click.echo(f"run {run.id} is stored in {shown(db)} already, the very same; nothing was imported")
+        click.echo(
+            f"run {run.id} is stored in {hide_password(db)} already, the very same; nothing was imported"
+        )

@@ -252,9 +252,9 @@ bounds = together(
 
 def typed_words(db: str, typed: Sequence[str]) -> list[str]:
     """Return the command as it was typed, without a password in the database's URL."""
-    from linbench.store.database import shown
+    from linbench.store.database import hide_password
 
-    return ["linbench", *(shown(word) if word == db else word for word in typed)]
+    return ["linbench", *(hide_password(word) if word == db else word for word in typed)]
 
 
 def case_flags(case: Case) -> str:

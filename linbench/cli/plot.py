@@ -40,7 +40,7 @@ def command(
     linbench plot latest --y speedup --baseline softmax/flash --where mode=fwd --where D=64 -o speedup.svg
     """  # noqa: D301 - \b is click's mark for text kept as it is
     from linbench.paper.figure import figure_form, save_figure
-    from linbench.paper.sidecar import Look, sidecar, write_beside
+    from linbench.paper.sidecar import Look, sidecar, write_sidecar
     from linbench.paper.venue import venue, width_in
 
     page, path = venue(style), Path(output)
@@ -52,7 +52,7 @@ def command(
     made = sidecar(chart, found, words, Look(style, width, inches))
     try:
         save_figure(chart, page, inches, path)
-        write_beside(path, chart, made)
+        write_sidecar(path, chart, made)
     except OSError as error:
         raise UsageError(f"-o {path}: cannot be written: {error.strerror or error}") from None
     said = {name: str(path.with_suffix(f".{name}")) for name in ("csv", "json")}

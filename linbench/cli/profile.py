@@ -131,7 +131,7 @@ def _profiled(schedule: Schedule, tool: str, timeout_s: float, db: str) -> Itera
 def _lines(found: Profile, db: str, page: Path | None, most: int | None) -> Iterator[str]:
     """Yield a profile as lines; of its breakdown at most so many."""
     from linbench.profiling.artifact import Artifacts
-    from linbench.profiling.words import diagnosis
+    from linbench.profiling.diagnosis import diagnose
 
     yield f"profile {found.id}: {found.implementation} {found.case}"
     if found.status is not Status.OK:
@@ -139,7 +139,7 @@ def _lines(found: Profile, db: str, page: Path | None, most: int | None) -> Iter
         return
     if found.breakdown is not None:
         yield from _table(found.breakdown, most)
-        yield from diagnosis(found.breakdown, found.tool, found.case.device)
+        yield from diagnose(found.breakdown, found.tool, found.case.device)
     if found.memory:
         parts = [f"{kind} {format.size(size)}" for kind, size in found.memory.items() if kind != "peak"]
         peak = format.size(found.memory["peak"])
@@ -213,13 +213,13 @@ def _compare(one: str, other: str, db: str, form: str) -> None:
     """Print two stored profiles line by line."""
     from dataclasses import asdict
 
-    from linbench.profiling.words import aligned
+    from linbench.profiling.diagnosis import align
     from linbench.store.profiles import Profiles
 
     store = Profiles(db)
     found = [store.find(name) for name in (one, other)]
     breakdowns = [_breakdown(profile) for profile in found]
-    pairs = aligned(*breakdowns)
+    pairs = align(*breakdowns)
     if form == "json":
         for pair in pairs:
             click.echo(json.dumps(asdict(pair) | {"difference_s": pair.difference_s}))

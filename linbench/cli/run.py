@@ -157,7 +157,7 @@ def command(
     linbench run --T 1k..16k --impl linear/chunk,softmax/flash --mode fwd,decode
     """  # noqa: D301 - \b is click's mark for text kept as it is
     from linbench.core.registry import registry
-    from linbench.store.database import shown
+    from linbench.store.database import hide_password
 
     try:
         if resume is None:
@@ -177,7 +177,7 @@ def command(
         _ask(len(schedule.jobs))
     printer = Printer(form, schedule)
     run = _measured(schedule, begun, db, printer)
-    printer.say(f"run {run.id}: {_tally(run)}; stored in {shown(db)}")
+    printer.say(f"run {run.id}: {_tally(run)}; stored in {hide_password(db)}")
     if not no_report:
         printer.say(f"report: {write_report(run, report_path, baseline, db)}")
     failed = any(row.status in FAILURES for row in run.measurements)
@@ -187,7 +187,7 @@ def command(
 def _measured(schedule: Schedule, begun: Run | None, db: str, printer: Printer) -> Run:
     """Return the run, measured and stored; say how to go on with it if it is cut off."""
     from linbench import api
-    from linbench.store.database import shown
+    from linbench.store.database import hide_password
 
     def take_up(job: Job, doing: str) -> None:
         interrupt.look()
@@ -205,7 +205,7 @@ def _measured(schedule: Schedule, begun: Run | None, db: str, printer: Printer) 
             )
         except (KeyboardInterrupt, LinbenchError):
             if printer.run is not None:
-                place = shown(db)
+                place = hide_password(db)
                 flag = "" if place == DEFAULT_DB else f" --db {shlex.quote(place)}"
                 printer.say(
                     f"run {printer.run.id} in {place} is not done; go on with: "

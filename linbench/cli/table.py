@@ -26,7 +26,7 @@ def command(runs: tuple[str, ...], choice: ChartChoice, style: str, output: str 
     linbench table latest --where mode=fwd --facet D -o time.tex
     linbench table latest --style markdown --y memory --where mode=fwd_bwd,D=64
     """  # noqa: D301 - \b is click's mark for text kept as it is
-    from linbench.paper.sidecar import Look, sidecar, write_beside
+    from linbench.paper.sidecar import Look, sidecar, write_sidecar
     from linbench.paper.table import write_style
 
     write = write_style(style)
@@ -42,7 +42,7 @@ def command(runs: tuple[str, ...], choice: ChartChoice, style: str, output: str 
     words = options.typed_words(db, sys.argv[1:])
     try:
         path.write_text(text, encoding="utf-8")
-        write_beside(path, chart, sidecar(chart, found, words, Look(style)))
+        write_sidecar(path, chart, sidecar(chart, found, words, Look(style)))
     except OSError as error:
         raise UsageError(f"-o {path}: cannot be written: {error.strerror or error}") from None
     click.echo(f"{path}, with {path.with_suffix('.csv')} and {path.with_suffix('.json')}")

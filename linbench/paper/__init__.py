@@ -1,1 +1,1 @@
-"""Figures, tables and words for a paper or a talk, from stored runs."""
+"""Figures, tables and text for a paper or a talk, from stored runs."""

@@ -1,4 +1,4 @@
-"""Bundle: everything that a paper needs of a run, in one folder, the same bytes every time."""
+"""Bundle: everything that a paper needs from a run, in one folder; the same run produces the same bytes."""
 
 import json
 import math
@@ -16,10 +16,10 @@ from linbench.analysis.chart import Chart, chart, readable
 from linbench.core.codec import encode
 from linbench.core.errors import UsageError, unknown
 from linbench.core.run import Run
-from linbench.paper.figure import MOST_SERIES, drawn, save_figure
+from linbench.paper.figure import MOST_SERIES, plotted_series, save_figure
 from linbench.paper.methods import methods
 from linbench.paper.rerun import grid_toml, rerun_script
-from linbench.paper.sidecar import Look, sidecar, versions, write_beside
+from linbench.paper.sidecar import Look, sidecar, versions, write_sidecar
 from linbench.paper.table import booktabs, markdown
 from linbench.paper.venue import venue, width_in
 from linbench.store.exchange.export import write_run
@@ -32,17 +32,17 @@ ANALYSES: Final = {"crossovers": crossovers, "scaling": scalings, "capacity": ca
 
 
 def write_bundle(run: Run, folder: Path, style: str, width: str, baseline: str | None = None) -> list[Path]:
-    """Write figures, tables, methods, data and the way to run again into a folder, and return the files.
+    """Write figures, tables, methods, data and a script that repeats the run to a folder; return the files.
 
     Args:
-        run: What to write of.
-        folder: Where to; it is there and empty.
-        style: Name of the venue whose page figures are for.
-        width: Name of one of its widths.
-        baseline: What speed-ups are over.
+        run: The run to describe.
+        folder: An existing, empty folder.
+        style: Name of the venue that the figures are for.
+        width: Name of one of the venue's widths.
+        baseline: The implementation that speed-ups are relative to; None for the chart's default.
 
     Raises:
-        UsageError: The run has no rows, or the venue, its width or the baseline is not known.
+        UsageError: The run has no rows, or the venue, its width or the baseline is unknown.
     """
     rows = frame([run])
     page = venue(style)
@@ -53,15 +53,15 @@ def write_bundle(run: Run, folder: Path, style: str, width: str, baseline: str |
         raise unknown("--baseline", baseline, set(rows["implementation"]))
     for name in ("figures", "tables", "data"):
         (folder / name).mkdir()
-    for name, asked in _charts(readable(rows), baseline):
-        for part, shown in _parts(rows, asked):
-            path = folder / "figures" / f"{name}{part}.pdf"
-            save_figure(shown, page, inches, path)
-            words = ["linbench", "plot", run.id, "--style", style, "--width", width, *_words(shown)]
-            words += ["-o", f"figures/{path.name}"]
-            write_beside(path, shown, sidecar(shown, [run], words, Look(style, width, inches)))
-            (folder / "tables" / f"{name}{part}.tex").write_text(booktabs(shown), encoding="utf-8")
-            (folder / "tables" / f"{name}{part}.md").write_text(markdown(shown), encoding="utf-8")
+    for name, choice in _charts(readable(rows), baseline):
+        for suffix, part in _parts(rows, choice):
+            path = folder / "figures" / f"{name}{suffix}.pdf"
+            save_figure(part, page, inches, path)
+            command = ["linbench", "plot", run.id, "--style", style, "--width", width, *_plot_options(part)]
+            command += ["-o", f"figures/{path.name}"]
+            write_sidecar(path, part, sidecar(part, [run], command, Look(style, width, inches)))
+            (folder / "tables" / f"{name}{suffix}.tex").write_text(booktabs(part), encoding="utf-8")
+            (folder / "tables" / f"{name}{suffix}.md").write_text(markdown(part), encoding="utf-8")
     text = methods(run)
     (folder / "methods.md").write_text(text, encoding="utf-8")
     (folder / "methods.tex").write_text(typeset(text.strip()) + "\n", encoding="utf-8")
@@ -75,14 +75,14 @@ def write_bundle(run: Run, folder: Path, style: str, width: str, baseline: str |
 def _write_data(run: Run, rows: pd.DataFrame, folder: Path) -> None:
     write_run(run, "csv", folder / "measurements.csv")
     try:
-        import pyarrow  # noqa: F401 - Parquet is written where it can be
+        import pyarrow  # noqa: F401 - Parquet is written if pyarrow is installed
     except ImportError:
         pass
     else:
         write_run(run, "parquet", folder / "measurements.parquet")
     for name, find in ANALYSES.items():
         tabulate(rows, find).to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
-    kept = {
+    record = {
         "id": run.id,
         "created_at": run.created_at,
         "finished_at": run.finished_at,
@@ -90,13 +90,13 @@ def _write_data(run: Run, rows: pd.DataFrame, folder: Path) -> None:
         "plan": encode(run.plan),
         "written_by": versions(),
     }
-    text = json.dumps(kept, indent=2, sort_keys=True, ensure_ascii=False)
+    text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False)
     (folder / "run.json").write_text(text + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a chart of a bundle shows; see `linbench.analysis.chart.chart`."""
+    """The arguments of one chart of a bundle; see `linbench.analysis.chart.chart`."""
 
     x: str
     y: str
@@ -105,62 +105,62 @@ class Choice:
     baseline: str | None
 
     def chart(self, rows: pd.DataFrame) -> Chart:
-        """Return the chart of some rows."""
+        """Return the chart of these rows."""
         return chart(rows, x=self.x, y=self.y, facets=self.facets, where=self.where, baseline=self.baseline)
 
 
 def _charts(rows: pd.DataFrame, baseline: str | None) -> Iterator[tuple[str, Choice]]:
-    """Yield what to show under which name: each quantity, apart by what no panel can tell apart."""
+    """Yield the name and the choice of each chart: one per quantity and value that panels cannot separate."""
     axis, facets, splits = _layout(rows)
     for values in product(*(list(dict.fromkeys(rows[name])) for name in splits)):
-        chosen = dict(zip(splits, values, strict=True))
+        selection = dict(zip(splits, values, strict=True))
         part = rows
-        for name, value in chosen.items():
+        for name, value in selection.items():
             part = part[part[name] == value]
         if part.empty:
             continue
-        timed = set(part.loc[part["median_s"] > 0, "implementation"])
-        quantities = ["time", "memory", "error"] if timed else ["memory", "error"]
-        if len(timed) > 1 and (baseline is None or baseline in timed):
+        implementations = set(part.loc[part["median_s"] > 0, "implementation"])  # those with a time
+        quantities = ["time", "memory", "error"] if implementations else ["memory", "error"]
+        if len(implementations) > 1 and (baseline is None or baseline in implementations):
             quantities.append("speedup")
-        if timed and set(part["mode"]) == {"decode"}:
+        if implementations and set(part["mode"]) == {"decode"}:
             quantities.append("throughput")
-        where = {name: [str(value)] for name, value in chosen.items()}
+        where = {name: [str(value)] for name, value in selection.items()}
         for y in quantities:
             name = re.sub(r"[^A-Za-z0-9_.=-]+", "-", "-".join([y, *map(str, values)]))
             yield name, Choice(axis, y, facets, where, baseline if y == "speedup" else None)
 
 
-def _parts(rows: pd.DataFrame, asked: Choice) -> Iterator[tuple[str, Chart]]:
-    """Yield a chart, or parts by operator where it is too much for a figure, with the end of each name.
+def _parts(rows: pd.DataFrame, choice: Choice) -> Iterator[tuple[str, Chart]]:
+    """Yield a chart, or its parts by operator if it has too many series for one figure, with name suffixes.
 
-    Speed-ups of a part are over the baseline of the whole, which so is in every part.
+    Speed-ups of a part are relative to the baseline of the full chart, which is therefore in every part.
     """
-    whole = asked.chart(rows)
-    lines = drawn(whole)
+    full = choice.chart(rows)
+    lines = plotted_series(full)
     if len(lines) <= MOST_SERIES:
-        yield "", whole
+        yield "", full
         return
-    beside = [whole.baseline] if whole.baseline else []
-    room = MOST_SERIES - len(beside)
-    for operator, part in whole.points.groupby(whole.points["implementation"].str.partition("/")[0]):
-        names = [name for name in whole.hues if name in set(part["implementation"]) and name not in beside]
-        own = [name for name in names if name in lines]
-        for start in range(0, len(own), room):
-            some = own[start : start + room]
-            if start + room >= len(own):  # what has no line, for want of support, is in the last table
-                some += [name for name in names if name not in lines]
+    baselines = [full.baseline] if full.baseline else []
+    room = MOST_SERIES - len(baselines)
+    for operator, part in full.points.groupby(full.points["implementation"].str.partition("/")[0]):
+        names = [name for name in full.hues if name in set(part["implementation"]) and name not in baselines]
+        plotted = [name for name in names if name in lines]
+        for start in range(0, len(plotted), room):
+            members = plotted[start : start + room]
+            if start + room >= len(plotted):  # unsupported implementations have no line: last table
+                members += [name for name in names if name not in lines]
             number = f"-{start // room + 1}" if start else ""
-            where = {**asked.where, "implementation": [*beside, *some]}
-            yield f"-{operator}{number}", replace(asked, where=where, baseline=whole.baseline).chart(rows)
+            where = {**choice.where, "implementation": [*baselines, *members]}
+            yield f"-{operator}{number}", replace(choice, where=where, baseline=full.baseline).chart(rows)
 
 
 def _layout(rows: pd.DataFrame) -> tuple[str, list[str], list[str]]:
-    """Return the x axis, the columns that panels tell apart, and those that figures do."""
-    found = panels(rows.assign(options="{}"))[0]
+    """Return the x axis, the columns that separate panels, and the columns that separate figures."""
+    panel = panels(rows.assign(options="{}"))[0]
     square = bool((rows["K"] == rows["V"]).all())
-    axis = "D" if found.axis == "K" and square else found.axis
-    follows = {name for name, text in found.settings.items() if text.startswith("follows")}
+    axis = "D" if panel.axis == "K" and square else panel.axis
+    follows = {name for name, text in panel.settings.items() if text.startswith("follows")}
     shape = ["D"] if square else ["K", "V"]
     varying = [
         name
@@ -169,15 +169,15 @@ def _layout(rows: pd.DataFrame) -> tuple[str, list[str], list[str]]:
     ]
     facets: list[str] = []
     for name in reversed([name for name in varying if name not in SPLITS]):
-        if len(facets) < 2 and math.prod(rows[one].nunique() for one in (*facets, name)) <= MOST_PANELS:
+        if len(facets) < 2 and math.prod(rows[facet].nunique() for facet in (*facets, name)) <= MOST_PANELS:
             facets.insert(0, name)
     return axis, facets, [name for name in varying if name not in facets]
 
 
-def _words(shown: Chart) -> list[str]:
-    """Return the options of `linbench plot` that show the same."""
-    words = ["--x", shown.x, "--y", shown.y, "--hue", shown.hue]
-    words += [word for name in shown.facets for word in ("--facet", name)]
-    chosen = [f"{name}={','.join(values)}" for name, values in shown.where.items()]
-    words += [word for one in chosen for word in ("--where", one)]
-    return words + (["--baseline", shown.baseline] if shown.baseline else [])
+def _plot_options(chart: Chart) -> list[str]:
+    """Return the options of `linbench plot` that draw the same chart."""
+    options = ["--x", chart.x, "--y", chart.y, "--hue", chart.hue]
+    options += [option for name in chart.facets for option in ("--facet", name)]
+    filters = [f"{name}={','.join(values)}" for name, values in chart.where.items()]
+    options += [option for text in filters for option in ("--where", text)]
+    return options + (["--baseline", chart.baseline] if chart.baseline else [])

@@ -1,4 +1,4 @@
-"""Figure: a chart drawn by matplotlib, at the width of a venue, the same bytes every time."""
+"""Figure: a chart drawn by matplotlib at the width of a venue; the same chart produces the same bytes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 FORMS: Final = ("pdf", "svg", "pgf", "png")
-METADATA: Final[dict[str, dict[str, None]]] = {  # what would change from day to day is left out
+METADATA: Final[dict[str, dict[str, None]]] = {  # fields that would change from day to day are omitted
     "pdf": {"CreationDate": None},
     "svg": {"Date": None},
     "png": {"Software": None},
@@ -36,12 +36,12 @@ MOST_MARKS: Final = 4
 MOST_SERIES: Final = 10
 
 Facet = tuple[object, ...]
-"""The values of the facets that a panel is of."""
+"""The values of the facets of one panel."""
 
 
 @dataclass(frozen=True)
 class Legend:
-    """The handles of a legend, in so many columns, which make so many lines."""
+    """The handles of a legend, its number of columns, and the number of lines that they occupy."""
 
     handles: list[Line2D]
     columns: int
@@ -49,29 +49,29 @@ class Legend:
 
 
 def figure_form(path: Path) -> str:
-    """Return the form of a figure's file by its ending.
+    """Return the format of a figure's file from its suffix.
 
     Raises:
-        UsageError: It is none that can be written.
+        UsageError: The suffix is not one of `FORMS`.
     """
     form = path.suffix.removeprefix(".").lower()
     if form not in FORMS:
-        raise UsageError(f"-o {path}: name a file that ends in {', '.join(f'.{name}' for name in FORMS)}")
+        raise UsageError(f"-o {path}: the name must end in one of {', '.join(f'.{name}' for name in FORMS)}")
     return form
 
 
 def save_figure(chart: Chart, venue: Venue, width_in: float, path: Path) -> None:
-    """Draw a chart into a file; the same chart gives the same bytes.
+    """Draw a chart into a file; the same chart produces the same bytes.
 
     Raises:
-        UsageError: The chart has more series than can be told apart, matplotlib is not installed, the file's
-            ending is not known, or LaTeX is missing for .pgf.
+        UsageError: The chart has more series than a figure can distinguish, matplotlib is not installed, the
+            file's suffix is unknown, or LaTeX is missing for .pgf.
     """
     form = figure_form(path)
-    _few_series(chart)
+    _check_series(chart)
     with _settings(venue):
         figure = draw(chart, venue, width_in, typeset if form == "pgf" else plain)
-        if form != "pgf":  # which takes no metadata
+        if form != "pgf":  # .pgf supports no metadata
             figure.savefig(path, format=form, dpi=200, metadata=METADATA[form])
             return
         try:
@@ -81,16 +81,16 @@ def save_figure(chart: Chart, venue: Venue, width_in: float, path: Path) -> None
 
 
 def draw(chart: Chart, venue: Venue, width_in: float, letters: Letters) -> Figure:
-    """Return a chart as a figure: a panel a facet, log axes, intervals as bars, failures at the top edge.
+    """Return a chart as a figure: one panel per facet, log axes, intervals as bars, failures at the top edge.
 
-    Failures and skipped rows are marks at their x, in the colour of their series, with a legend of their
-    own; unsupported ones have none.
+    Failures and skipped rows are marks at their x, in the colour of their series, with their own legend
+    entries; unsupported rows have no mark.
 
     Args:
-        chart: What to draw.
-        venue: Where it will stand.
-        width_in: How wide, inches.
-        letters: What makes letters of a name for what the figure is saved as.
+        chart: The chart to draw.
+        venue: The venue whose page the figure is for.
+        width_in: Width of the figure, inches.
+        letters: Escapes a name for the format that the figure is saved in.
     """
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -104,28 +104,29 @@ def draw(chart: Chart, venue: Venue, width_in: float, letters: Letters) -> Figur
     height = rows * (panel + (1.6 if chart.facets else 0.4) * em) + (3 + 1.55 * legend.lines) * em
     engine = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
     figure = Figure(figsize=(width_in, height), layout=engine)
-    every = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    subplots = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     step = 1.5 * venue.marker_pt / 72 / panel
     room = min(most_failures(chart), MOST_MARKS) * step
     limits = y_limits(chart, room)
-    for axes, facet in zip(every.flat, (one for line in grid for one in _padded(line, columns)), strict=True):
+    facets = (facet for line in grid for facet in _padded(line, columns))
+    for axes, facet in zip(subplots.flat, facets, strict=True):
         if facet is None:
             axes.set_visible(False)
             continue
         _panel(axes, chart, venue, facet, step, room)
         if facet:
-            title = ", ".join(_named(*one) for one in zip(chart.facets, facet, strict=True))
+            title = ", ".join(_label(name, value) for name, value in zip(chart.facets, facet, strict=True))
             axes.set_title(letters(title), pad=0.4 * venue.size_pt)
-    first = every.flat[0]
+    first = subplots.flat[0]
     x_axis(first, chart, venue, wide)
     y_axis(first, chart, limits)
     for place, line in enumerate(grid):
-        for axes in every[place][: len(line)]:
-            below = place + 1 == rows or len(grid[place + 1]) <= list(every[place]).index(axes)
-            axes.tick_params(labelbottom=below)
+        for column, axes in enumerate(subplots[place][: len(line)]):
+            is_lowest = place + 1 == rows or len(grid[place + 1]) <= column
+            axes.tick_params(labelbottom=is_lowest)
             axes.tick_params(axis="y", which="minor", left=False)
     figure.supxlabel(X_TITLES[chart.x], fontsize=venue.size_pt)
-    for axes in every[:, 0]:
+    for axes in subplots[:, 0]:
         axes.set_ylabel(y_title(chart, letters))
     figure.legend(
         handles=legend.handles,
@@ -140,29 +141,30 @@ def draw(chart: Chart, venue: Venue, width_in: float, letters: Letters) -> Figur
     return figure
 
 
-def drawn(chart: Chart) -> list[str]:
-    """Return the series that a figure of a chart has: those with a value, or with the mark of a failure."""
+def plotted_series(chart: Chart) -> list[str]:
+    """Return the series in a figure of a chart: those with a value or with the mark of a failure."""
     points = chart.points
-    shown = points[chart.columns[0]].notna() | points["status"].isin(list(ENDINGS))
-    there = set(points.loc[shown, chart.hue].map(str))
-    return [hue for hue in chart.hues if hue in there]
+    is_plotted = points[chart.columns[0]].notna() | points["status"].isin(list(ENDINGS))
+    plotted = set(points.loc[is_plotted, chart.hue].map(str))
+    return [hue for hue in chart.hues if hue in plotted]
 
 
-def _few_series(chart: Chart) -> None:
-    """Raise UsageError if a figure would have more series than can be told apart."""
-    names = drawn(chart)
+def _check_series(chart: Chart) -> None:
+    """Raise UsageError if a figure would have more series than it can distinguish."""
+    names = plotted_series(chart)
     if len(names) > MOST_SERIES:
         operator = names[0].partition("/")[0]
         fewer = f"--where operator={operator}, or " if chart.hue == "implementation" else ""
         raise UsageError(
-            f"a figure can tell {MOST_SERIES} series apart, and {chart.hue} has {len(names)} values here; "
-            f"choose with {fewer}--where {chart.hue}={','.join(names[:2])}; `linbench table` prints them all"
+            f"a figure can distinguish {MOST_SERIES} series, but {chart.hue} has {len(names)} values here; "
+            f"select some with {fewer}--where {chart.hue}={','.join(names[:2])}; "
+            "`linbench table` prints them all"
         )
 
 
 @contextmanager
 def _settings(venue: Venue) -> Iterator[None]:
-    """Draw by the settings below, whatever the user's own are.
+    """Draw with the settings below, regardless of the user's own.
 
     Raises:
         UsageError: matplotlib is not installed.
@@ -175,7 +177,7 @@ def _settings(venue: Venue) -> Iterator[None]:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(
             {
-                "pdf.fonttype": 42,  # TrueType, which venues ask for
+                "pdf.fonttype": 42,  # TrueType, which venues require
                 "svg.hashsalt": "linbench",
                 "pgf.texsystem": "pdflatex",
                 "pgf.rcfonts": False,
@@ -202,14 +204,14 @@ def _settings(venue: Venue) -> Iterator[None]:
 
 
 def _grid(chart: Chart, most: int) -> list[list[Facet]]:
-    """Return the facets in lines of so many at most: two facets are lines and columns if they fit."""
+    """Return the facets in lines of at most `most`: two facets become lines and columns if they fit."""
     if not chart.facets:
         return [[()]]
-    there = set(zip(*(chart.points[name] for name in chart.facets), strict=True))
+    facets = set(zip(*(chart.points[name] for name in chart.facets), strict=True))
     values = [list(dict.fromkeys(chart.points[name])) for name in chart.facets]
-    if len(values) == 2 and len(values[1]) <= most and len(there) == len(values[0]) * len(values[1]):
+    if len(values) == 2 and len(values[1]) <= most and len(facets) == len(values[0]) * len(values[1]):
         return [[(row, column) for column in values[1]] for row in values[0]]
-    flat = [facet for facet in product(*values) if facet in there]
+    flat = [facet for facet in product(*values) if facet in facets]
     return [flat[start : start + most] for start in range(0, len(flat), most)]
 
 
@@ -221,12 +223,12 @@ def _panel(axes: Axes, chart: Chart, venue: Venue, facet: Facet, step: float, ro
     """Draw the rows of a facet.
 
     Args:
-        axes: Where.
-        chart: Of which.
-        venue: Where it will stand.
+        axes: The panel to draw in.
+        chart: The chart that the rows belong to.
+        venue: The venue whose page the figure is for.
         facet: The values of the facets.
         step: Share of the panel's height from one mark of a failure to the next.
-        room: Share of it that is kept for them at the top.
+        room: Share of the panel's height that is reserved for these marks at the top.
     """
     from matplotlib.patches import Rectangle
 
@@ -239,11 +241,14 @@ def _panel(axes: Axes, chart: Chart, venue: Venue, facet: Facet, step: float, ro
         style = _style(chart, str(hue))
         # A line breaks where a row failed.
         axes.plot(part[chart.x], part[value], **style, markeredgewidth=0)
-        known = part[part[low].notna() & part[high].notna()]
+        bounded = part[part[low].notna() & part[high].notna()]
         bars = axes.errorbar(
-            known[chart.x],
-            known[value],
-            yerr=[known[value] - known[low], (known[high] - known[value]).clip(upper=known[value] * 1e6)],
+            bounded[chart.x],
+            bounded[value],
+            yerr=[
+                bounded[value] - bounded[low],
+                (bounded[high] - bounded[value]).clip(upper=bounded[value] * 1e6),
+            ],
             fmt="none",
             ecolor=style["color"],
             elinewidth=0.8 * venue.line_pt,
@@ -272,8 +277,8 @@ def _panel(axes: Axes, chart: Chart, venue: Venue, facet: Facet, step: float, ro
         axes.axhline(1, color="#888888", linewidth=0.8 * venue.line_pt, zorder=0.5)
 
 
-def _named(name: str, value: object) -> str:
-    """Return a value of a facet or hue with its name where it would say nothing without: D = 64, fwd."""
+def _label(name: str, value: object) -> str:
+    """Return a value of a facet or hue, with its name where the value alone is ambiguous: D = 64, fwd."""
     return f"{name} = {value}" if name in NUMBERS or name in ("seed", "options") else str(value)
 
 
@@ -288,13 +293,13 @@ def _style(chart: Chart, hue: str) -> dict[str, Any]:
 
 
 def _legend(chart: Chart, venue: Venue, width_in: float, letters: Letters) -> Legend:
-    """Return the handles of the legend, in as many columns as fit, and how many lines they make."""
+    """Return the legend with as many columns as fit."""
     from matplotlib.lines import Line2D
 
     failed = [status for status in ENDINGS if (chart.points["status"] == status).any()]
     handles = [
-        Line2D([], [], label=letters(_named(chart.hue, hue)), markeredgewidth=0, **_style(chart, hue))
-        for hue in drawn(chart)
+        Line2D([], [], label=letters(_label(chart.hue, hue)), markeredgewidth=0, **_style(chart, hue))
+        for hue in plotted_series(chart)
     ]
     handles += [
         Line2D(
@@ -310,7 +315,7 @@ def _legend(chart: Chart, venue: Venue, width_in: float, letters: Letters) -> Le
         for status in failed
     ]
     longest = max((len(str(handle.get_label())) for handle in handles), default=1)
-    each = (venue.letter_em * longest + 3.4) * venue.size_pt / 72
-    columns = max(1, min(len(handles), int(width_in / each)))
+    entry_in = (venue.letter_em * longest + 3.4) * venue.size_pt / 72
+    columns = max(1, min(len(handles), int(width_in / entry_in)))
     lines = math.ceil(len(handles) / columns)
     return Legend(handles, math.ceil(len(handles) / max(lines, 1)) or 1, lines)

@@ -1,4 +1,4 @@
-"""Again: a run's grid as a file and its command as a script, so that it can be measured again."""
+"""Rerun: a run's grid as a file and its command as a script, so that the run can be repeated."""
 
 import json
 import shlex
@@ -9,7 +9,7 @@ from linbench.core.run import Run
 
 
 def grid_toml(run: Run) -> str:
-    """Return the grid of a run as the TOML file that `linbench run --grid` takes."""
+    """Return the grid of a run as the TOML file that `linbench run --grid` accepts."""
     grid = run.plan.grid
     lines = [f"description = {json.dumps(grid.description)}"]
     lines += _table("axes", grid.axes)
@@ -19,13 +19,13 @@ def grid_toml(run: Run) -> str:
 
 
 def rerun_arguments(run: Run) -> list[str]:
-    """Return the command that measures the run again from `grid.toml`: the same selection and settings."""
+    """Return the command that repeats the run from `grid.toml`, with the same selection and settings."""
     plan, settings = run.plan, run.plan.settings
-    words = ["linbench", "run", "--grid", "grid.toml", "--impl", ",".join(plan.implementations)]
-    words += ["--device", plan.device]
-    words += [word for plugin in plan.plugins for word in ("--plugin", plugin)]
-    words += ["--once"] if settings.once else []
-    words += ["--timer", settings.timer] if settings.timer else []
+    arguments = ["linbench", "run", "--grid", "grid.toml", "--impl", ",".join(plan.implementations)]
+    arguments += ["--device", plan.device]
+    arguments += [argument for plugin in plan.plugins for argument in ("--plugin", plugin)]
+    arguments += ["--once"] if settings.once else []
+    arguments += ["--timer", settings.timer] if settings.timer else []
     for flag, value, unit in (
         ("--processes", settings.processes, ""),
         ("--precision", 100 * settings.precision, "%"),
@@ -36,16 +36,16 @@ def rerun_arguments(run: Run) -> list[str]:
         ("--max-memory", settings.max_memory_bytes, ""),
         ("--time-limit", settings.time_limit_s, "s"),
     ):
-        words += [] if value is None else [flag, f"{_decimal(value)}{unit}"]
-    return words
+        arguments += [] if value is None else [flag, f"{_decimal(value)}{unit}"]
+    return arguments
 
 
 def rerun_script(run: Run) -> str:
-    """Return a shell script that measures the run again; further words are handed on to linbench."""
-    typed = shlex.join(run.plan.command or ["from Python, with no command"])
-    comment = "\n".join(f"#   {line}" for line in typed.splitlines())
+    """Return a shell script that repeats the run; it passes further arguments on to linbench."""
+    command = shlex.join(run.plan.command or ["from Python, with no command"])
+    comment = "\n".join(f"#   {line}" for line in command.splitlines())
     return (
-        f"#!/bin/sh\n# Measures run {run.id} again. It was begun as:\n{comment}\n"
+        f"#!/bin/sh\n# Repeats run {run.id}, which was started as:\n{comment}\n"
         f'set -eu\ncd -- "$(dirname -- "$0")"\nexec {shlex.join(rerun_arguments(run))} "$@"\n'
     )
 

@@ -42,21 +42,21 @@ X_TITLES: Final = {
 
 
 def most_failures(chart: Chart) -> int:
-    """Return how many series at most failed at one point of a panel."""
+    """Return the largest number of series that failed at one point of a panel."""
     failed = chart.points[chart.points["status"].isin(list(ENDINGS))]
     return int(failed.groupby([*chart.facets, chart.x]).size().max()) if len(failed) else 0
 
 
 def y_limits(chart: Chart, headroom: float) -> tuple[float, float]:
-    """Return the ends of the y axis: every value, and of wide intervals so much as leaves values apart.
+    """Return the limits of the y axis, which cover every value; wide intervals may be cut.
 
-    A share of the axis at its top is kept free for failures.
+    A share `headroom` of the axis at its top stays free for failures.
     """
     value, low, high = (chart.points[name] for name in chart.columns)
-    drawn = value[(value > 0) & (value < math.inf)]
-    if drawn.empty:
+    finite = value[(value > 0) & (value < math.inf)]
+    if finite.empty:
         return 0.1, 10.0
-    least, most = float(drawn.min()), float(drawn.max())
+    least, most = float(finite.min()), float(finite.max())
     slack = max((most / least) ** 0.15, 1.5)
     bottom = max(min(least, _least(low, least)), least / slack)
     top = min(max(most, _most(high, most)), most * slack)
@@ -67,34 +67,34 @@ def y_limits(chart: Chart, headroom: float) -> tuple[float, float]:
 
 
 def _least(ends: pd.Series[float], least: float) -> float:
-    known = ends.dropna()
-    return float(known.min()) if len(known) else least
+    finite = ends.dropna()
+    return float(finite.min()) if len(finite) else least
 
 
 def _most(ends: pd.Series[float], most: float) -> float:
-    known = ends.dropna()
-    return float(known.max()) if len(known) else most
+    finite = ends.dropna()
+    return float(finite.max()) if len(finite) else most
 
 
-def x_axis(axes: Axes, chart: Chart, venue: Venue, wide_in: float) -> None:
-    """Give a panel of a width a log axis with as many of the measured values named as fit."""
+def x_axis(axes: Axes, chart: Chart, venue: Venue, width_in: float) -> None:
+    """Set a log axis on a panel of this width, with as many of the measured values as labels as fit."""
     from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
     xs = [int(x) for x in sorted(chart.points[chart.x].unique())]
     texts = [format.short_count(x) for x in xs]
     letters = sum(len(text) + 1.5 for text in texts) * 0.55 * venue.tick_pt / 72
-    step = max(1, math.ceil(letters / (0.9 * wide_in)))
-    kept = list(range(len(xs) - 1, -1, -step))[::-1]
+    step = max(1, math.ceil(letters / (0.9 * width_in)))
+    ticks = list(range(len(xs) - 1, -1, -step))[::-1]
     axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_locator(FixedLocator([xs[place] for place in kept]))
-    axes.xaxis.set_major_formatter(FixedFormatter([texts[place] for place in kept]))
+    axes.xaxis.set_major_locator(FixedLocator([xs[place] for place in ticks]))
+    axes.xaxis.set_major_formatter(FixedFormatter([texts[place] for place in ticks]))
     axes.xaxis.set_minor_locator(NullLocator())
     margin = (xs[-1] / xs[0]) ** 0.06 if len(xs) > 1 else 2
     axes.set_xlim(xs[0] / margin, xs[-1] * margin)
 
 
 def y_axis(axes: Axes, chart: Chart, limits: tuple[float, float]) -> None:
-    """Give a panel a log axis with round numbers in the unit of its title."""
+    """Set a log axis on a panel, with round numbers in the unit of its title."""
     from matplotlib.ticker import NullFormatter
 
     bottom, top = limits
@@ -108,9 +108,9 @@ def y_axis(axes: Axes, chart: Chart, limits: tuple[float, float]) -> None:
 
 
 def _ticks(bottom: float, top: float) -> list[float]:
-    """Return round numbers between two ends, three to six: the coarsest steps that give so many."""
+    """Return three to six round numbers between two ends, from the coarsest steps that produce as many."""
     first, last = math.floor(math.log10(bottom)), math.ceil(math.log10(top))
-    found: list[float] = []
+    ticks: list[float] = []
     for steps in STEPS:
         finer = [
             float(f"{step * 10.0**power:.3g}")
@@ -118,12 +118,12 @@ def _ticks(bottom: float, top: float) -> list[float]:
             for step in steps
             if bottom <= step * 10.0**power <= top
         ]
-        if found and len(finer) > MOST_TICKS:
+        if ticks and len(finer) > MOST_TICKS:
             break
-        found = finer
-        if len(found) >= LEAST_TICKS:
+        ticks = finer
+        if len(ticks) >= LEAST_TICKS:
             break
-    return found[:: math.ceil(len(found) / MOST_TICKS) or 1]
+    return ticks[:: math.ceil(len(ticks) / MOST_TICKS) or 1]
 
 
 def _power(value: float) -> str:
@@ -133,12 +133,12 @@ def _power(value: float) -> str:
 
 
 def _unit(chart: Chart) -> tuple[float, str]:
-    """Return the unit in which the middle of the values is a number between 1 and 1,000, or near it."""
+    """Return the unit in which the geometric mean of the values is between 1 and 1,000, or close to it."""
     if chart.y in ("error", "speedup"):
         return 1.0, ""
     values = chart.points[chart.columns[0]]
-    drawn = values[(values > 0) & (values < math.inf)]
-    middle = math.exp(sum(map(math.log, drawn)) / len(drawn)) if len(drawn) else 1.0
+    finite = values[(values > 0) & (values < math.inf)]
+    middle = math.exp(sum(map(math.log, finite)) / len(finite)) if len(finite) else 1.0
     if chart.y == "time":
         return format.second_unit(middle)
     if chart.y == "memory":
@@ -147,7 +147,7 @@ def _unit(chart: Chart) -> tuple[float, str]:
 
 
 def y_title(chart: Chart, letters: Letters) -> str:
-    """Return what stands on the y axis, with its unit."""
+    """Return the label of the y axis, with its unit."""
     unit = letters(_unit(chart)[1])
     title = chart.quantity.title
     if chart.y == "throughput":

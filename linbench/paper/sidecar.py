@@ -1,4 +1,4 @@
-"""Record: what a figure was made from, and how, beside the figure."""
+"""Sidecar: the record of what a figure or table was made from and how, in files next to it."""
 
 import json
 import sys
@@ -16,12 +16,12 @@ LIBRARIES = ("linbench", "matplotlib", "numpy", "pandas")
 
 @dataclass(frozen=True)
 class Look:
-    """How a figure or a table looks.
+    """The appearance of a figure or a table.
 
     Attributes:
         style: Name of a venue, or of a style of tables.
         width: Name of one of the venue's widths; None for a table.
-        width_in: The same in inches.
+        width_in: That width in inches.
     """
 
     style: str
@@ -30,16 +30,16 @@ class Look:
 
 
 def sidecar(chart: Chart, runs: Sequence[Run], command: Sequence[str], look: Look) -> dict[str, object]:
-    """Return what a figure or table was made from as plain JSON data.
+    """Return the record of what a figure or table was made from as plain JSON data.
 
     Args:
-        chart: What it shows.
+        chart: The chart that it shows.
         runs: The runs that it was made from.
-        command: The words that made it.
-        look: How it looks.
+        command: The command that made it, as a list of arguments.
+        look: Its appearance.
     """
-    shown = {"x": chart.x, "y": chart.y, "hue": chart.hue, "facets": list(chart.facets)}
-    looks = {name: value for name, value in asdict(look).items() if value is not None}
+    axes = {"x": chart.x, "y": chart.y, "hue": chart.hue, "facets": list(chart.facets)}
+    appearance = {name: value for name, value in asdict(look).items() if value is not None}
     absent = chart.points[chart.points["status"] == Status.UNSUPPORTED]
     pairs = absent[[chart.hue, "reason"]].itertuples(index=False, name=None)
     return {
@@ -54,25 +54,25 @@ def sidecar(chart: Chart, runs: Sequence[Run], command: Sequence[str], look: Loo
             for run in runs
         ],
         "versions": versions(),
-        "chart": shown | {"where": dict(chart.where), "baseline": chart.baseline} | looks,
+        "chart": axes | {"where": dict(chart.where), "baseline": chart.baseline} | appearance,
         "points": len(chart.points),
-        "unsupported": sorted({f"{hue}: {why}" for hue, why in pairs}),
+        "unsupported": sorted({f"{hue}: {reason}" for hue, reason in pairs}),
     }
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what draws and writes."""
-    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    """Return the versions of Python and of the libraries that draw and write."""
+    by_name = {"python": ".".join(map(str, sys.version_info[:3]))}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            by_name[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return by_name
 
 
-def write_beside(path: Path, chart: Chart, sidecar: Mapping[str, object]) -> None:
-    """Write the points of a chart to a .csv and what it was made from to a .json, beside its file."""
+def write_sidecar(path: Path, chart: Chart, sidecar: Mapping[str, object]) -> None:
+    """Write the points of a chart to a .csv and its sidecar to a .json, next to its file."""
     chart.points.to_csv(path.with_suffix(".csv"), index=False, lineterminator="\n")
     text = json.dumps(sidecar, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
     path.with_suffix(".json").write_text(text, encoding="utf-8")

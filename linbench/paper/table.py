@@ -20,16 +20,16 @@ STYLES: Final = ("booktabs", "markdown")
 MISSING: Final = "\u2013"
 BEST, SECOND = "textbf:--rwrap;", "underline:--rwrap;"
 NOTE: Final = (
-    "Bold: the best of its column and what is level with it (95% intervals that overlap; where there is no "
-    "interval, the same digits). Underlined: the next, likewise."
+    "Bold: the best value of its column and the values that tie with it (overlapping 95% intervals, or equal "
+    "digits where there is no interval). Underlined: the second best, by the same rule."
 )
 
 
 def write_style(name: str) -> Callable[[Chart], str]:
-    """Return what writes a table in a style.
+    """Return the function that writes a table in a style.
 
     Raises:
-        UsageError: There is no such style.
+        UsageError: The style is unknown.
     """
     if name not in STYLES:
         raise unknown("--style", name, STYLES)
@@ -39,8 +39,8 @@ def write_style(name: str) -> Callable[[Chart], str]:
 def booktabs(chart: Chart) -> str:
     r"""Return a chart as a LaTeX tabular with rules of the package booktabs, names escaped.
 
-    A row a series, a group of rows a facet, a column a value of x. It stands in a table environment of your
-    own and needs \usepackage{booktabs}.
+    One row per series, one group of rows per facet, one column per value of x. Include it in a table
+    environment of your own; it needs \usepackage{booktabs}.
     """
     cells, ranks = _cells(chart)
     styler = cells.style.apply(lambda _: ranks, axis=None).format(_typeset_cell)
@@ -49,8 +49,8 @@ def booktabs(chart: Chart) -> str:
     text: str = styler.to_latex(hrules=True, column_format=columns, multirow_align="naive")
     head, midrule, body = text.partition("\\midrule\n")
     lines = body.splitlines()
-    for place, (one, two) in reversed(list(enumerate(pairwise(cells.index), 1))):
-        if chart.facets and one[0] != two[0]:
+    for place, (upper, lower) in reversed(list(enumerate(pairwise(cells.index), 1))):
+        if chart.facets and upper[0] != lower[0]:
             lines.insert(place, "\\addlinespace")
     return f"% {_title(chart)}.\n% {NOTE}\n" + head + midrule + "\n".join(lines) + "\n"
 
@@ -69,30 +69,30 @@ def markdown(chart: Chart) -> str:
 
 
 def _cells(chart: Chart) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the text of each cell, and how it is set off; the best is among the rows of one facet."""
+    """Return the text and the mark of each cell; the best is filters among the rows of one facet."""
     points = chart.points
     keys = [*chart.facets, chart.hue]
     rows = list(dict.fromkeys(zip(*(points[name] for name in keys), strict=True)))
     xs = sorted(points[chart.x].unique())
-    there = {
+    numbers = {
         (key, x): number
         for number, (key, x) in enumerate(
             zip(zip(*(points[name] for name in keys), strict=True), points[chart.x], strict=True)
         )
     }
     texts = [
-        [_text(chart, points.iloc[there[key, x]]) if (key, x) in there else MISSING for x in xs]
+        [_text(chart, points.iloc[numbers[key, x]]) if (key, x) in numbers else MISSING for x in xs]
         for key in rows
     ]
     marks = [[""] * len(xs) for _ in rows]
     for column, x in enumerate(xs):
         for facet in dict.fromkeys(key[:-1] for key in rows):
             members = [
-                (place, points.iloc[there[key, x]], texts[place][column])
+                (place, points.iloc[numbers[key, x]], texts[place][column])
                 for place, key in enumerate(rows)
-                if key[:-1] == facet and (key, x) in there
+                if key[:-1] == facet and (key, x) in numbers
             ]
-            for place, mark in _ranked(chart, members):
+            for place, mark in _rank(chart, members):
                 marks[place][column] = mark
     index = (
         pd.MultiIndex.from_tuples(rows, names=keys)
@@ -103,27 +103,27 @@ def _cells(chart: Chart) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.DataFrame(texts, index, columns), pd.DataFrame(marks, index, columns)
 
 
-def _ranked(chart: Chart, members: Sequence[tuple[int, pd.Series, str]]) -> list[tuple[int, str]]:
-    """Return the places of the best, those level with it, and the next, each with its mark."""
+def _rank(chart: Chart, members: Sequence[tuple[int, pd.Series, str]]) -> list[tuple[int, str]]:
+    """Return the places of the best value, its ties and the second best, each with its mark."""
     value = chart.columns[0]
-    left = [member for member in members if not math.isnan(member[1][value])]
-    found = []
+    rest = [member for member in members if not math.isnan(member[1][value])]
+    marks = []
     for mark in (BEST, SECOND):
-        if len(left) < (1 if mark == SECOND else 2):
-            break  # one alone is no best
+        if len(rest) < (1 if mark == SECOND else 2):
+            break  # a single value is not marked as the best
         sign = 1 if chart.quantity.less_is_better else -1
-        best = min(left, key=lambda member: sign * member[1][value])
+        best = min(rest, key=lambda member: sign * member[1][value])
 
-        def level(member: tuple[int, pd.Series, str], best: tuple[int, pd.Series, str] = best) -> bool:
+        def ties(member: tuple[int, pd.Series, str], best: tuple[int, pd.Series, str] = best) -> bool:
             return member[2] == best[2] or _interval(chart, member[1]).overlaps(_interval(chart, best[1]))
 
-        found += [(member[0], mark) for member in left if level(member)]
-        left = [member for member in left if not level(member)]
-    return found
+        marks += [(member[0], mark) for member in rest if ties(member)]
+        rest = [member for member in rest if not ties(member)]
+    return marks
 
 
 def _interval(chart: Chart, point: pd.Series) -> Estimate:
-    """Return a value with its interval, which is the value itself where there is none."""
+    """Return a value with its interval; without one, both ends are the value itself."""
     value, low, high = (float(point[name]) for name in chart.columns)
     return Estimate(value, value, value) if math.isnan(low) else Estimate(value, low, high)
 
@@ -147,8 +147,8 @@ def _title(chart: Chart) -> str:
     title = chart.quantity.title[0].upper() + chart.quantity.title[1:]
     title += f" over {chart.baseline}" if chart.baseline else ""
     title += ", tokens/s" if chart.y == "throughput" else ""
-    chosen = "; ".join(f"{name} = {', '.join(values)}" for name, values in chart.where.items())
-    return one_line(f"{title}, by {chart.x}" + (f" ({chosen})" if chosen else ""))
+    filters = "; ".join(f"{name} = {', '.join(values)}" for name, values in chart.where.items())
+    return one_line(f"{title}, by {chart.x}" + (f" ({filters})" if filters else ""))
 
 
 def _name(value: object) -> str:
@@ -156,7 +156,7 @@ def _name(value: object) -> str:
 
 
 def _typeset_cell(text: str) -> str:
-    """Return a value as LaTeX sets it, with its unit on the same line."""
+    """Return a value as LaTeX text, with its unit on the same line."""
     exponent = re.sub(r"e-(\d+)$", r"e$-$\1", text) if text[:1].isdigit() else text
     plain = exponent if exponent != text else typeset(text)
     return re.sub(r"^([\d.,]+) ", r"\1~", plain)

@@ -1,1 +1,1 @@
-"""Profiling: where the time and the bytes of a call go, always apart from timing."""
+"""Profiling: where the time and the memory of a call go, always separate from timing."""

@@ -1,4 +1,4 @@
-"""Allocations: every block that torch takes and gives back in one call, and what it turns out to be for."""
+"""Allocations: every block that torch allocates and frees in one call, and the purpose of each block."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.profiler import ProfilerActivity, profile
 
 from linbench.measure.call import Call
-from linbench.profiling.plain import wait, warm
+from linbench.profiling.plain import wait, warm_up
 from linbench.profiling.ranges import in_ranges, ranges
 from linbench.profiling.timeline import Step, Timeline, timeline
 from linbench.profiling.torch_profiler import ALLOCATORS
@@ -22,17 +22,17 @@ MARK = "linbench "
 
 
 def allocations(call: Call) -> Timeline:
-    """Return what one call allocated, by torch's profiler; what does not come from torch is not seen."""
-    warm(call)
+    """Return what one call allocated, from torch's profiler; memory from outside torch is not included."""
+    warm_up(call)
     activities = [ProfilerActivity.CPU]
     if call.case.device == "cuda":
         activities.append(ProfilerActivity.CUDA)
-    around = ranges(call)
+    phase_ranges = ranges(call)
     gc.collect()
     call.prepare()
     with profile(activities=activities, profile_memory=True) as profiled:
-        with saved_tensors_hooks(_mark_saved, _as_it_is):
-            returned = in_ranges(call, around)
+        with saved_tensors_hooks(_mark_saved, _identity):
+            returned = in_ranges(call, phase_ranges)
         wait(call)
         states = {spec.name for spec in call.operator.state}
         for name, tensor in call.results(returned).items():
@@ -48,18 +48,21 @@ def _mark_saved(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def _as_it_is(tensor: Tensor) -> Tensor:
+def _identity(tensor: Tensor) -> Tensor:
     return tensor
 
 
 def _mark(tensor: Tensor, kind: str) -> None:
-    """Leave in the trace what the block of a tensor is for, in order with its allocation and release."""
+    """Record the kind of a tensor's block in the trace, between its allocation and its release."""
     with _RecordFunctionFast(f"{MARK}{kind} {tensor.untyped_storage().data_ptr()}"):
         pass
 
 
 def _steps(events: Iterable[Any], operator: str, device: str) -> Iterator[Step]:
-    """Yield the steps of a tree of events; an allocation is the innermost operator's that does more."""
+    """Yield the steps of a tree of events.
+
+    An allocation belongs to the innermost operator that does more than allocate.
+    """
     for event in events:
         name = event.name
         if event.tag == _EventType.Allocation:
@@ -69,5 +72,5 @@ def _steps(events: Iterable[Any], operator: str, device: str) -> Iterator[Step]:
         elif name.startswith(MARK):
             kind, address = name.removeprefix(MARK).split()
             yield Step(event.start_time_ns, int(address), 0, kind=kind)
-        takes = "::" in name and not name.startswith(ALLOCATORS)
-        yield from _steps(event.children, name if takes else operator, device)
+        is_owner = "::" in name and not name.startswith(ALLOCATORS)
+        yield from _steps(event.children, name if is_owner else operator, device)

@@ -1,4 +1,4 @@
-"""Artifact: a file that is kept beside the database under the SHA-256 of what is in it."""
+"""Artifact: a file that is stored next to the database under the SHA-256 of its contents."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ SUFFIX = ".json.gz"
 
 
 class Artifacts:
-    """The folder `artifacts` beside a database; a file there is never changed."""
+    """The folder `artifacts` next to a database; a file in it is never changed."""
 
     def __init__(self, db: str) -> None:
         self.folder = (Path(DEFAULT_DB) if "://" in db else Path(db)).parent / "artifacts"
 
-    def keep(self, file: Path) -> str:
-        """Return the SHA-256 of a file, which is copied unless one of the same contents is there.
+    def save(self, file: Path) -> str:
+        """Copy a file into the folder, unless its contents are already there, and return its SHA-256.
 
         Raises:
-            StoreError: It cannot be written.
+            StoreError: The file cannot be written.
         """
         with file.open("rb") as open_file:
             digest = hashlib.file_digest(open_file, "sha256").hexdigest()
-        kept = self.path(digest)
-        if kept.exists():
+        target = self.path(digest)
+        if target.exists():
             return digest
-        part = kept.with_suffix(".part")
+        part = target.with_suffix(".part")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, part)
-            part.replace(kept)
+            part.replace(target)
         except OSError as error:
-            raise StoreError(f"{kept}: cannot be written: {error.strerror}") from None
+            raise StoreError(f"{target}: cannot be written: {error.strerror}") from None
         return digest
 
     def path(self, digest: str) -> Path:
-        """Return where the file of a SHA-256 is or would be."""
+        """Return the path of the file with a SHA-256, whether it exists or not."""
         return self.folder / f"{digest}{SUFFIX}"
 
     def read(self, digest: str) -> bytes:
-        """Return the contents of a kept file.
+        """Return the contents of a stored file.
 
         Raises:
-            UsageError: It is not there, or is not what was kept.
+            UsageError: The file is missing, or its contents have changed.
         """
         path = self.path(digest)
         try:
-            found = path.read_bytes()
+            contents = path.read_bytes()
         except OSError as error:
             raise UsageError(f"{path}: cannot be read: {error.strerror}; profile again") from None
-        if hashlib.sha256(found).hexdigest() != digest:
-            raise UsageError(f"{path}: is not what was kept under that name; profile again")
-        return found
+        if hashlib.sha256(contents).hexdigest() != digest:
+            raise UsageError(f"{path}: its contents do not match its SHA-256; profile again")
+        return contents

@@ -1,4 +1,4 @@
-"""Breakdown of a trace into lines: on the host by what ran inside what, on a device by what kernels ran."""
+"""Breakdown of a trace into lines: by nested operators on the host, by kernels on a device."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ PYTHON = "Python"
 GAP = "launch gaps"
 
 KindOf = Callable[[str, bool], Kind]
-"""Says of an operator, by its name and by whether it called others, if it computes or only dispatches."""
+"""Returns whether an operator computes or only dispatches, from its name and whether it called others."""
 
 
 @dataclass
 class _Sum:
-    """What the calls of one line add up to."""
+    """The sums over the calls of one line."""
 
     calls: int = 0
     total_ns: int = 0
@@ -36,68 +36,68 @@ class _Lines:
         self._sums: dict[tuple[str, str, Kind], _Sum] = {}
 
     def of(self, phase: str, name: str, kind: Kind) -> _Sum:
-        """Return the sum of a line, made at its first call."""
+        """Return the sum of a line, which the first access creates."""
         return self._sums.setdefault((phase, name, kind), _Sum())
 
     def means(self, calls: int) -> tuple[Line, ...]:
-        """Return the lines of one of so many calls, the longest first."""
-        found = [
+        """Return the lines of one call, the means over this many calls, the longest first."""
+        lines = [
             Line(
                 phase,
                 name,
                 kind,
-                calls=one.calls / calls,
-                total_s=one.total_ns * 1e-9 / calls,
-                self_s=one.self_ns * 1e-9 / calls,
-                flops=one.flops / calls if one.flops else None,
-                bytes=one.bytes / calls if one.bytes else None,
+                calls=line.calls / calls,
+                total_s=line.total_ns * 1e-9 / calls,
+                self_s=line.self_ns * 1e-9 / calls,
+                flops=line.flops / calls if line.flops else None,
+                bytes=line.bytes / calls if line.bytes else None,
             )
-            for (phase, name, kind), one in self._sums.items()
+            for (phase, name, kind), line in self._sums.items()
         ]
-        return longest_first(found)
+        return longest_first(lines)
 
 
 def longest_first(lines: Iterable[Line]) -> tuple[Line, ...]:
-    """Return lines by their own time, the longest first."""
+    """Return lines sorted by their self time, the longest first."""
     return tuple(sorted(lines, key=lambda line: (-line.self_s, line.phase, line.name)))
 
 
 @dataclass
 class _Open:
-    """A span that is not over where the walk over the trace stands.
+    """A span that has not ended at the current event of the trace.
 
     Attributes:
-        span: What is open.
-        phase: That it belongs to.
-        is_phase: It is the range of a phase itself.
-        is_inner: It lies in another of its name.
-        called: It called another operator.
-        inside_ns: Time of what it called.
-        allocated_bytes: What it took for itself.
+        span: The span.
+        phase: The phase that it belongs to.
+        is_phase: True if it is the range of a phase itself.
+        is_inner: True if it is nested in a span of the same name.
+        has_children: True if it called another operator.
+        inside_ns: Time of the operators that it called.
+        allocated_bytes: Bytes that it allocated itself.
     """
 
     span: Span
     phase: str
     is_phase: bool
     is_inner: bool
-    called: bool = False
+    has_children: bool = False
     inside_ns: int = 0
     allocated_bytes: int = 0
 
 
 def host_lines(
-    found: Sequence[Span], phases: Mapping[str, str], calls: int, kind_of: KindOf
+    trace: Sequence[Span], phases: Mapping[str, str], calls: int, kind_of: KindOf
 ) -> tuple[Line, ...]:
-    """Return where the time inside the ranges of the phases went, on the thread that they are on.
+    """Return the breakdown of the time inside the ranges of the phases, on the thread of these ranges.
 
-    Time in which nothing ran that the profiler sees is Python's, and so is that of ranges which an
-    implementation opens itself.
+    Time outside all operators that the profiler records counts as Python, and so does the time of ranges
+    that an implementation opens itself.
 
     Args:
-        found: The trace.
+        trace: The spans.
         phases: The phase of each range, by name.
-        calls: How many calls the trace is of.
-        kind_of: What an operator's time is of.
+        calls: Number of calls in the trace.
+        kind_of: Returns the kind of an operator's self time.
     """
     lines = _Lines()
     stack: list[_Open] = []
@@ -106,9 +106,9 @@ def host_lines(
         while stack and stack[-1].span.end_ns <= until_ns:
             _add(lines, stack.pop(), kind_of)
 
-    threads = {span.thread for span in found if _is_phase(span, phases)}
-    here = [span for span in found if span.thread in threads and _on_host(span)]
-    for span in sorted(here, key=lambda span: (span.start_ns, -span.end_ns)):
+    threads = {span.thread for span in trace if _is_phase(span, phases)}
+    host = [span for span in trace if span.thread in threads and _on_host(span)]
+    for span in sorted(host, key=lambda span: (span.start_ns, -span.end_ns)):
         if span.name == MEMORY:
             _allocate(stack, span)
             continue
@@ -119,8 +119,8 @@ def host_lines(
         elif stack:
             outer = stack[-1]
             outer.inside_ns += min(span.end_ns, outer.span.end_ns) - span.start_ns
-            outer.called = True
-            is_inner = any(one.span.name == span.name for one in stack)
+            outer.has_children = True
+            is_inner = any(parent.span.name == span.name for parent in stack)
             stack.append(_Open(span, outer.phase, False, is_inner))
     close(float("inf"))
     return lines.means(calls)
@@ -135,67 +135,67 @@ def _is_phase(span: Span, phases: Mapping[str, str]) -> bool:
 
 
 def _allocate(stack: Sequence[_Open], memory: Span) -> None:
-    """Charge an allocation to the innermost span that it falls into."""
-    for one in reversed(stack):
-        if memory.start_ns <= one.span.end_ns:
-            one.allocated_bytes += max(0, memory.allocated_bytes)
+    """Add an allocation to the innermost span that contains it."""
+    for parent in reversed(stack):
+        if memory.start_ns <= parent.span.end_ns:
+            parent.allocated_bytes += max(0, memory.allocated_bytes)
             return
 
 
-def _add(lines: _Lines, done: _Open, kind_of: KindOf) -> None:
-    span = done.span
-    line = lines.of(done.phase, PYTHON if done.is_phase else span.name, _kind(done, kind_of))
+def _add(lines: _Lines, closed: _Open, kind_of: KindOf) -> None:
+    span = closed.span
+    line = lines.of(closed.phase, PYTHON if closed.is_phase else span.name, _kind(closed, kind_of))
     line.calls += 1
-    line.self_ns += span.end_ns - span.start_ns - done.inside_ns
-    if not done.is_inner:
+    line.self_ns += span.end_ns - span.start_ns - closed.inside_ns
+    if not closed.is_inner:
         line.total_ns += span.end_ns - span.start_ns
-    if _kind(done, kind_of) not in HOST:
+    if _kind(closed, kind_of) not in HOST:
         line.flops += span.flops
-        line.bytes += span.argument_bytes + done.allocated_bytes
+        line.bytes += span.argument_bytes + closed.allocated_bytes
 
 
-def _kind(done: _Open, kind_of: KindOf) -> Kind:
-    if done.is_phase:
+def _kind(closed: _Open, kind_of: KindOf) -> Kind:
+    if closed.is_phase:
         return Kind.PYTHON
-    if done.span.name.startswith(FOREIGN) or COMPILED.match(done.span.name):
+    if closed.span.name.startswith(FOREIGN) or COMPILED.match(closed.span.name):
         return Kind.FOREIGN
-    if done.span.source == "user_annotation":
+    if closed.span.source == "user_annotation":
         return Kind.PYTHON
-    return kind_of(done.span.name, done.called)
+    return kind_of(closed.span.name, closed.has_children)
 
 
-def device_lines(found: Sequence[Span], phases: Mapping[str, str], calls: int) -> tuple[Line, ...]:
-    """Return where the time of a device went, from a call's first kernel to the end of its last.
+def device_lines(trace: Sequence[Span], phases: Mapping[str, str], calls: int) -> tuple[Line, ...]:
+    """Return the breakdown of a device's time, from the start of a call's first kernel to its last one's end.
 
     A kernel, copy or fill belongs to the phase in whose range it was launched; time in which none ran is a
-    gap before the next. Kernels that overlap count in full each, so that the lines may then add up to more
-    than the time of the call.
+    gap before the next. Overlapping kernels each count in full, so that the lines may add up to more than
+    the time of the call.
 
     Args:
-        found: The trace; the device has been waited for between its calls.
+        trace: The spans; the device was synchronised between the calls.
         phases: The phase of each range, by name.
-        calls: How many calls the trace is of.
+        calls: Number of calls in the trace.
     """
     lines = _Lines()
-    launches = {span.correlation: span.start_ns for span in found if span.source in LAUNCHES}
-    ranges = sorted((span for span in found if _is_phase(span, phases)), key=lambda span: span.start_ns)
-    kernels = sorted((span for span in found if span.source in ON_DEVICE), key=lambda span: span.start_ns)
+    launches = {span.correlation: span.start_ns for span in trace if span.source in LAUNCHES}
+    ranges = sorted((span for span in trace if _is_phase(span, phases)), key=lambda span: span.start_ns)
+    kernels = sorted((span for span in trace if span.source in ON_DEVICE), key=lambda span: span.start_ns)
     first_phase = phases[ranges[0].name] if ranges else ""
-    before: tuple[int, int] | None = None  # the call of the kernel before, and where it ended
+    before: tuple[int, int] | None = None  # the call and the end of the previous kernels
     for kernel in kernels:
         launched_ns = launches.get(kernel.correlation)
         number = _range_of(launched_ns, ranges)
         if number is None:
             continue
         phase = phases[ranges[number].name]
-        call = sum(phases[one.name] == first_phase for one in ranges[: number + 1])
+        call = sum(phases[span.name] == first_phase for span in ranges[: number + 1])
         if before is not None and before[0] == call and kernel.start_ns > before[1]:
             gap = lines.of(phase, GAP, Kind.GAP)
             gap.calls += 1
             gap.self_ns += kernel.start_ns - before[1]
             gap.total_ns += kernel.start_ns - before[1]
-        ended = kernel.end_ns if before is None or before[0] != call else max(before[1], kernel.end_ns)
-        before = call, ended
+        end_ns = kernel.end_ns if before is None or before[0] != call else max(before[1], kernel.end_ns)
+        before = call, end_ns
         line = lines.of(phase, kernel.name, Kind.KERNEL)
         line.calls += 1
         line.self_ns += kernel.end_ns - kernel.start_ns
@@ -204,8 +204,8 @@ def device_lines(found: Sequence[Span], phases: Mapping[str, str], calls: int) -
 
 
 def _range_of(launched_ns: int | None, ranges: Sequence[Span]) -> int | None:
-    """Return the number of the range in which something was launched, or None."""
+    """Return the index of the range that contains a launch, or None."""
     if launched_ns is None:
         return None
-    inside = (n for n, one in enumerate(ranges) if one.start_ns <= launched_ns <= one.end_ns)
+    inside = (n for n, span in enumerate(ranges) if span.start_ns <= launched_ns <= span.end_ns)
     return next(inside, None)

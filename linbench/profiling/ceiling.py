@@ -1,4 +1,4 @@
-"""Ceilings: the most that this machine was seen to do, kept beside the database for the runs that follow."""
+"""Ceilings: the highest rates measured on this machine, stored next to the database for later runs."""
 
 from __future__ import annotations
 
@@ -19,47 +19,47 @@ FILE = "ceilings.json"
 
 @dataclass(frozen=True)
 class StoredCeilings:
-    """Ceilings, and the machine whose they are."""
+    """Ceilings and the machine on which they were measured."""
 
     machine: Machine
     ceilings: Ceilings
 
 
-def keep(entries: Sequence[Ceiling], db: str) -> Path:
-    """Write ceilings of this machine beside a database, in place of those of before, and return the file.
+def save_ceilings(entries: Sequence[Ceiling], db: str) -> Path:
+    """Write the ceilings of this machine next to a database, replacing earlier ones, and return the file.
 
     Raises:
-        StoreError: It cannot be written.
+        StoreError: The file cannot be written.
     """
     path = _path(db)
     measured_at = datetime.now(UTC).isoformat(timespec="seconds")
-    kept = StoredCeilings(this_machine(), Ceilings(measured_at, tuple(entries)))
+    stored = StoredCeilings(this_machine(), Ceilings(measured_at, tuple(entries)))
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(encode(kept), indent=1), encoding="utf-8")
+        part.write_text(json.dumps(encode(stored), indent=1), encoding="utf-8")
         part.replace(path)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror}") from None
     return path
 
 
-def kept(db: str) -> Ceilings:
-    """Return the ceilings beside a database; without entries if there are none, or of another machine.
+def load_ceilings(db: str) -> Ceilings:
+    """Return the ceilings next to a database; without entries if there are none for this machine.
 
     Raises:
         UsageError: The file is damaged.
     """
     path = _path(db)
     try:
-        found = decode_text(StoredCeilings, path.read_text(encoding="utf-8"))
+        stored = decode_text(StoredCeilings, path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return NO_CEILINGS
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"{path}: cannot be read: {error}; `linbench doctor --ceilings` makes it anew"
+            f"{path}: cannot be read: {error}; `linbench doctor --ceilings` writes it again"
         ) from None
-    return found.ceilings if found.machine == this_machine() else NO_CEILINGS
+    return stored.ceilings if stored.machine == this_machine() else NO_CEILINGS
 
 
 def _path(db: str) -> Path:

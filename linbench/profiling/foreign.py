@@ -1,4 +1,4 @@
-"""Foreign: ranges around C functions that are called through ctypes, which torch's profiler does not see."""
+"""Foreign: ranges around C functions called through ctypes, which torch's profiler does not record."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class RangedFunction(ctypes._CFuncPtr):  # type: ignore[misc, name-defined]
 
 
 def range_foreign_calls() -> None:
-    """Have the functions of every C library that is loaded from now on open a range when they are called.
+    """Wrap each call of a C function in a range, for libraries that are loaded from now on.
 
-    For a process that only profiles: no kernel has such ranges where it is timed.
+    Only for processes that profile: kernels have no such ranges when they are timed.
     """
     ctypes._CFuncPtr = RangedFunction  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Kernels: what compiled kernels take of a multiprocessor, and what instructions they are made of."""
+"""Kernels: the occupancy and the instruction mix of compiled kernels."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from linbench.core.errors import EnvironmentRefused
 
 WARP = 32
 REGISTERS = 65536
-REGISTER_UNIT = 256  # registers that a warp is given at a time
+REGISTER_UNIT = 256  # allocation granularity per warp
 WARPS = 64
 BLOCKS = 32
 SHARED_UNIT = 128
-SHARED_RESERVED = 1024  # that the driver takes of every block
+SHARED_RESERVED = 1024  # reserved by the driver per block
 SHARED_BYTES = {"sm_80": 164 * 1024, "sm_90": 228 * 1024, "sm_100": 228 * 1024}
-"""Shared memory of a multiprocessor, by architecture; see the CUDA C++ Programming Guide."""
+"""Shared memory per multiprocessor, by architecture; see the CUDA C++ Programming Guide."""
 
 MIX = {
     "wgmma": r"[HIQB]GMMA",
@@ -36,21 +36,21 @@ MIX = {
     "shared": r"LDS|STS|LDSM|STSM",
     "local": r"LDL|STL",
 }
-"""Mnemonics of machine instructions, by what CUDA calls them; the first that matches counts."""
+"""Patterns of instruction mnemonics by kind; the first that matches counts."""
 
 _INSTRUCTION = re.compile(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?(?P<mnemonic>[A-Z][A-Z0-9]*)")
 
 
 @dataclass(frozen=True)
 class KernelReport:
-    """What is known of a compiled kernel.
+    """The resources and the instruction mix of a compiled kernel.
 
     Attributes:
         compiled: The kernel.
-        arch: That it was compiled for.
-        occupancy: The most warps that a multiprocessor holds of it, as a share of all that it can hold.
-        bound: What bounds them: registers, shared memory, threads or blocks.
-        instructions: How many instructions of each of `MIX` it has, and of all; None without a disassembler.
+        arch: Architecture that it was compiled for.
+        occupancy: Largest number of its resident warps per multiprocessor, as a share of the hardware limit.
+        bound: Resource that limits the occupancy: registers, shared memory, threads or blocks.
+        instructions: Number of instructions of each kind of `MIX`, and of all; None without a disassembler.
     """
 
     compiled: Compiled
@@ -60,31 +60,31 @@ class KernelReport:
     instructions: Mapping[str, int] | None
 
 
-def inspect(found: Sequence[Compiled], arch: str) -> list[KernelReport]:
-    """Return what is known of kernels that were compiled for an architecture."""
+def inspect(kernels: Sequence[Compiled], arch: str) -> list[KernelReport]:
+    """Return the reports of kernels that were compiled for an architecture."""
     disassembler = nvdisasm()
     texts: dict[bytes, dict[str, str]] = {}
-    inspected = []
-    for one in found:
+    reports = []
+    for kernel in kernels:
         instructions = None
         if disassembler is not None:
-            if one.code not in texts:
-                texts[one.code] = assembly(one.code, disassembler)
-            instructions = mix(texts[one.code][one.kernel.name])
-        share, bound = occupancy(one, arch)
-        inspected.append(KernelReport(one, arch, share, bound, instructions))
-    return inspected
+            if kernel.code not in texts:
+                texts[kernel.code] = assembly(kernel.code, disassembler)
+            instructions = mix(texts[kernel.code][kernel.kernel.name])
+        share, bound = occupancy(kernel, arch)
+        reports.append(KernelReport(kernel, arch, share, bound, instructions))
+    return reports
 
 
-def occupancy(one: Compiled, arch: str) -> tuple[float, str]:
-    """Return the most warps of a kernel on a multiprocessor, as a share, and what bounds them.
+def occupancy(compiled: Compiled, arch: str) -> tuple[float, str]:
+    """Return the theoretical occupancy of a kernel, as a share, and the resource that limits it.
 
-    Registers are given to warps in units of 256, shared memory to blocks in units of 128 bytes with 1 KiB on
-    top. Clusters and what else runs are left out.
+    Registers are allocated per warp in units of 256, shared memory per block in units of 128 bytes plus
+    1 KiB. Clusters and concurrent kernels are not considered.
     """
-    warps = -(-one.threads // WARP)
-    registers = -(-(one.kernel.registers or 1) * WARP // REGISTER_UNIT) * REGISTER_UNIT
-    shared = -(-(one.kernel.shared_bytes or 0) // SHARED_UNIT) * SHARED_UNIT + SHARED_RESERVED
+    warps = -(-compiled.threads // WARP)
+    registers = -(-(compiled.kernel.registers or 1) * WARP // REGISTER_UNIT) * REGISTER_UNIT
+    shared = -(-(compiled.kernel.shared_bytes or 0) // SHARED_UNIT) * SHARED_UNIT + SHARED_RESERVED
     blocks = {
         "registers": REGISTERS // registers // warps,
         "shared memory": SHARED_BYTES[arch] // shared,
@@ -96,36 +96,36 @@ def occupancy(one: Compiled, arch: str) -> tuple[float, str]:
 
 
 def mix(text: str) -> dict[str, int]:
-    """Return how many instructions of each kind the assembly of a kernel has, and of all."""
-    found: Counter[str] = Counter()
+    """Return the number of instructions of each kind in the assembly of a kernel, and of all."""
+    counts: Counter[str] = Counter()
     for match in _INSTRUCTION.finditer(text):
-        found["all"] += 1
-        kind = next((name for name, like in MIX.items() if re.fullmatch(like, match["mnemonic"])), None)
+        counts["all"] += 1
+        kind = next((name for name, regex in MIX.items() if re.fullmatch(regex, match["mnemonic"])), None)
         if kind is not None:
-            found[kind] += 1
-    return {name: found[name] for name in (*MIX, "all")}
+            counts[kind] += 1
+    return {name: counts[name] for name in (*MIX, "all")}
 
 
 def assembly(code: bytes, disassembler: Path) -> dict[str, str]:
     """Return the assembly of every kernel of a cubin, by name.
 
     Raises:
-        EnvironmentRefused: The disassembler does not take it.
+        EnvironmentRefused: The disassembler rejects the cubin.
     """
     with tempfile.TemporaryDirectory(prefix="linbench-") as folder:
         file = Path(folder) / "kernel.cubin"
         file.write_bytes(code)
-        done = subprocess.run([disassembler, "-c", file], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise EnvironmentRefused(f"{disassembler} does not take this cubin: {done.stderr.strip()[:200]}")
-    _, *sections = done.stdout.split(".section\t.text.")
+        process = subprocess.run([disassembler, "-c", file], capture_output=True, text=True, check=False)
+    if process.returncode:
+        raise EnvironmentRefused(f"{disassembler} rejects this cubin: {process.stderr.strip()[:200]}")
+    _, *sections = process.stdout.split(".section\t.text.")
     return {section.split(",", 1)[0]: section for section in sections}
 
 
 def nvdisasm() -> Path | None:
-    """Return CUDA's disassembler: the one on PATH, or the one that Triton has; None if there is neither."""
-    if (found := shutil.which("nvdisasm")) is not None:
-        return Path(found)
+    """Return CUDA's disassembler: the one on PATH, or Triton's own; None if there is neither."""
+    if (program := shutil.which("nvdisasm")) is not None:
+        return Path(program)
     spec = find_spec("triton")
     if spec is None or spec.origin is None:
         return None

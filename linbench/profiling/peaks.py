@@ -1,4 +1,4 @@
-"""Extremes: measures the ceilings of this machine, each several times, in a process with nothing else."""
+"""Peaks: measures the ceilings of this machine, each several times, in a process that does nothing else."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ Rates = list[float]
 Block = NDArray[np.void]
 
 
-def measured(device: str) -> Iterator[Ceiling]:
-    """Yield the ceilings of a kind of device, and of the host that feeds it."""
+def measure_ceilings(device: str) -> Iterator[Ceiling]:
+    """Yield the ceilings of a kind of device and of its host."""
     cores = len(os.sched_getaffinity(0))
     if device == "cuda":
         yield from _cuda()
@@ -53,11 +53,12 @@ def measured(device: str) -> Iterator[Ceiling]:
 
 
 def working_sets(cores: int) -> dict[str, int]:
-    """Return the bytes that each thread copies to stay in a level, source and target together, by level.
+    """Return the working set per thread, source and target together, that fits each memory level, bytes.
 
-    Half of a cache of its own, half of its share of a shared one, and eight times the last for memory.
+    Half of a private cache, half of the thread's share of a shared cache, and eight times the last cache
+    for memory.
     """
-    found: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     for index in sorted(CACHES.glob("index*")):
         kind, level, size, shared = (
             (index / name).read_text(encoding="ascii").strip()
@@ -65,19 +66,19 @@ def working_sets(cores: int) -> dict[str, int]:
         )
         if kind != "Instruction":
             sharing = min(cores, _count(shared))
-            found[f"L{level}"] = int(size.removesuffix("K")) * 1024 // 2 // sharing
-    last = max(found.values(), default=0)
-    return found | {MEMORY: max(LEAST_MEMORY_BYTES, 16 * last)}
+            sizes[f"L{level}"] = int(size.removesuffix("K")) * 1024 // 2 // sharing
+    last = max(sizes.values(), default=0)
+    return sizes | {MEMORY: max(LEAST_MEMORY_BYTES, 16 * last)}
 
 
-def _count(listed: str) -> int:
-    """Return how many numbers a list as in /sys has: 0-3,8 has 5."""
-    ends = (part.partition("-") for part in listed.split(","))
+def _count(ranges: str) -> int:
+    """Return the number of integers in a list in the format of /sys: 0-3,8 has 5."""
+    ends = (part.partition("-") for part in ranges.split(","))
     return sum(int(last or first) - int(first) + 1 for first, _, last in ends)
 
 
 def _copy(level: str, size: int, threads: int) -> Ceiling:
-    """Return how many bytes a second are read and written in copies of a working set, over and over."""
+    """Return the bytes per second, read and written, of repeated copies of a working set."""
     half = size // 2
     pairs = [[np.ones(half, np.uint8).view(np.dtype((np.void, half))) for _ in "st"] for _ in range(threads)]
     times = max(1, round(COPIED_S * 10e9 / size))
@@ -92,7 +93,7 @@ def _copy(level: str, size: int, threads: int) -> Ceiling:
             start = time.perf_counter()
             list(pool.map(once, repeated))
             took_s = time.perf_counter() - start
-            if number:  # the first meets pages that are not there yet
+            if number:  # the first repetition has page faults
                 rates.append(threads * times * 2 * half / took_s)
     command = f"numpy.copyto of {half} bytes, {times} times over, in each thread; bytes read and written"
     holds = None if level == MEMORY else 2 * size * threads
@@ -100,7 +101,7 @@ def _copy(level: str, size: int, threads: int) -> Ceiling:
 
 
 def _matmul(dtype: str, threads: int) -> Ceiling:
-    """Return how many operations a second a square matrix product does."""
+    """Return the operations per second of a square matrix product."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -113,58 +114,58 @@ def _matmul(dtype: str, threads: int) -> Ceiling:
 
 
 def _cuda() -> Iterator[Ceiling]:
-    """Yield copies in memory, matrix products and launches of the current CUDA device."""
-    block = torch.empty(2**30, dtype=torch.uint8, device="cuda")
-    other = torch.empty_like(block)
-    rates = [2 * block.nbytes / took_s for took_s in _times(lambda: other.copy_(block))]
+    """Yield the rates of copies in memory, matrix products and launches of the current CUDA device."""
+    source = torch.empty(2**30, dtype=torch.uint8, device="cuda")
+    target = torch.empty_like(source)
+    rates = [2 * source.nbytes / took_s for took_s in _times(lambda: target.copy_(source))]
     yield _rate(f"copy.{MEMORY}", "cuda", 1, "B/s", rates, "Tensor.copy_ of 1 GiB; bytes read and written")
     for dtype in DTYPES:
         a = torch.ones(CUDA_SIDE, CUDA_SIDE, dtype=getattr(torch, dtype), device="cuda")
         flops = [2 * CUDA_SIDE**3 / took_s for took_s in _times(partial(torch.matmul, a, a))]
         command = f"torch.matmul of [{CUDA_SIDE}, {CUDA_SIDE}] by the same, {dtype}"
         yield _rate(f"matmul.{dtype}", "cuda", 1, "FLOP/s", flops, command)
-    one = torch.zeros(1, device="cuda")
+    element = torch.zeros(1, device="cuda")
 
     def launches() -> None:
         for _ in range(DISPATCHES):
-            one.add_(1)
+            element.add_(1)
 
-    taken = [took_s / DISPATCHES for took_s in _times(launches)]
-    yield _latency("launch", "cuda", taken, f"Tensor.add_ of one element, mean of {DISPATCHES} in a row")
+    times_s = [took_s / DISPATCHES for took_s in _times(launches)]
+    yield _latency("launch", "cuda", times_s, f"Tensor.add_ of one element, mean of {DISPATCHES} in a row")
 
 
 def _dispatch() -> Ceiling:
-    """Return how long torch takes to dispatch an operator that does next to nothing, from Python."""
-    one = torch.zeros(1)
+    """Return the time that torch needs to dispatch an operator with negligible work, from Python."""
+    element = torch.zeros(1)
 
     def calls() -> None:
         for _ in range(DISPATCHES):
-            one.add_(one)
+            element.add_(element)
 
-    taken = [took_s / DISPATCHES for took_s in _times(calls)]
-    return _latency("dispatch", "cpu", taken, f"Tensor.add_ of one element, mean of {DISPATCHES} in a row")
+    times_s = [took_s / DISPATCHES for took_s in _times(calls)]
+    return _latency("dispatch", "cpu", times_s, f"Tensor.add_ of one element, mean of {DISPATCHES} in a row")
 
 
 def _timer() -> Ceiling:
-    """Return the least step between two readings of the clock that rows are timed with."""
+    """Return the smallest step between two readings of the clock that times rows."""
     steps = []
     for _ in range(REPETITIONS):
-        read = [time.perf_counter_ns() for _ in range(READINGS)]
-        steps.append(1e-9 * min(b - a for a, b in pairwise(read) if b > a))
+        readings = [time.perf_counter_ns() for _ in range(READINGS)]
+        steps.append(1e-9 * min(b - a for a, b in pairwise(readings) if b > a))
     return _latency("timer", "cpu", steps, f"least step of {READINGS} successive time.perf_counter_ns()")
 
 
 def _times(call: Callable[[], object]) -> list[float]:
-    """Return the seconds of several repetitions, of fewer if they are long, after one that is not counted."""
+    """Return the seconds of several repetitions, of fewer if they are long, after one for warm-up."""
     call()
-    taken: list[float] = []
-    while len(taken) < FEWEST or (len(taken) < REPETITIONS and sum(taken) < LONGEST_S):
+    times_s: list[float] = []
+    while len(times_s) < FEWEST or (len(times_s) < REPETITIONS and sum(times_s) < LONGEST_S):
         _wait()
         start = time.perf_counter()
         call()
         _wait()
-        taken.append(time.perf_counter() - start)
-    return taken
+        times_s.append(time.perf_counter() - start)
+    return times_s
 
 
 def _wait() -> None:
@@ -176,5 +177,5 @@ def _rate(name: str, device: str, threads: int, unit: str, rates: Rates, command
     return Ceiling(name, device, threads, unit, max(rates), median(rates), min(rates), command)
 
 
-def _latency(name: str, device: str, taken: Rates, command: str) -> Ceiling:
-    return Ceiling(name, device, 1, "s", min(taken), median(taken), max(taken), command)
+def _latency(name: str, device: str, times_s: list[float], command: str) -> Ceiling:
+    return Ceiling(name, device, 1, "s", min(times_s), median(times_s), max(times_s), command)

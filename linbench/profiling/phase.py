@@ -1,4 +1,4 @@
-"""Phase: a part of a call; every tool sees it as a range of one name."""
+"""Phase: a part of a call, which is a range with the same name in every tool."""
 
 from __future__ import annotations
 

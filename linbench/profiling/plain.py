@@ -1,4 +1,4 @@
-"""Plain: what calls take without a profiler, before one looks at them."""
+"""Plain calls: the time of calls without a profiler, measured before they are profiled."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ LONG_CALL_S = 1.0
 
 
 @dataclass(frozen=True)
-class Plain:
-    """What one call without a profiler took.
+class PlainCall:
+    """The cost of one call without a profiler.
 
     Attributes:
         wall_s: Wall time, seconds.
-        cpu_s: Processor time of the process, seconds.
+        cpu_s: CPU time of the process, seconds.
         page_faults: Minor page faults.
     """
 
@@ -34,53 +34,53 @@ class Plain:
     page_faults: float
 
 
-def plain_calls(call: Call) -> list[Plain]:
-    """Return what as many calls took as are to be profiled, after a few to warm up."""
-    n = max(1, min(MOST_CALLS, round(PROFILED_S / warm(call))))
-    return [plainly(call) for _ in range(n)]
+def plain_calls(call: Call) -> list[PlainCall]:
+    """Return as many calls without a profiler as will be profiled, after a warm-up."""
+    n = max(1, min(MOST_CALLS, round(PROFILED_S / warm_up(call))))
+    return [plain_call(call) for _ in range(n)]
 
 
 def breakdown(
-    lines: tuple[Line, ...], wall_s: float, plain: Sequence[Plain], times_s: Mapping[str, float]
+    lines: tuple[Line, ...], wall_s: float, plain: Sequence[PlainCall], times_s: Mapping[str, float]
 ) -> Breakdown:
-    """Return where the time of calls went, beside what as many took without a profiler.
+    """Return the breakdown of a call's time, with the medians of as many calls without a profiler.
 
     Args:
-        lines: Where it went.
+        lines: Lines of the breakdown.
         wall_s: Wall time of a call under the profiler, seconds.
-        plain: The calls without a profiler.
+        plain: Calls without a profiler.
         times_s: Other times of a call, by name, seconds.
     """
     return Breakdown(
         lines,
         len(plain),
         wall_s,
-        plain_s=median(one.wall_s for one in plain),
-        cpu_s=median(one.cpu_s for one in plain),
-        page_faults=median(one.page_faults for one in plain),
+        plain_s=median(call.wall_s for call in plain),
+        cpu_s=median(call.cpu_s for call in plain),
+        page_faults=median(call.page_faults for call in plain),
         threads=torch.get_num_threads(),
         times_s=times_s,
     )
 
 
-def warm(call: Call) -> float:
-    """Return the time of a call after a few, of one if it is long, seconds."""
+def warm_up(call: Call) -> float:
+    """Make a few calls, or a single one if it is long, and return the time of the last, seconds."""
     for _ in range(WARM_CALLS):
-        wall_s = plainly(call).wall_s
+        wall_s = plain_call(call).wall_s
         if wall_s > LONG_CALL_S:
             break
     return wall_s
 
 
-def plainly(call: Call) -> Plain:
-    """Return what a call takes without a profiler."""
+def plain_call(call: Call) -> PlainCall:
+    """Make a call without a profiler and return its cost."""
     call.prepare()
     wait(call)
     faults, cpu_s, start = _faults(), time.process_time(), time.perf_counter()
     call()
     wait(call)
     wall_s = time.perf_counter() - start
-    return Plain(wall_s, time.process_time() - cpu_s, _faults() - faults)
+    return PlainCall(wall_s, time.process_time() - cpu_s, _faults() - faults)
 
 
 def wait(call: Call) -> None:

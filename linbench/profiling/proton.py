@@ -1,8 +1,8 @@
 """Proton: Triton's profiler around one call, and the tree of kernels that it writes.
 
 Its file is JSON for Hatchet: the root of a tree, and the devices. A node has a frame with a name, metrics and
-children. What ran on a device has the metrics "count" and "time (ns)"; where a kernel's launch hook says so,
-"bytes" and "flops", or "flops8" to "flops64" by the width of what is multiplied.
+children. A node that ran on a device has the metrics "count" and "time (ns)"; if the kernel's launch hook
+reports them, also "bytes" and "flops", or "flops8" to "flops64" by the width of the factors.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from linbench.profiling.ranges import in_ranges
 
 TIME = "time (ns)"
 METADATA = "__proton_launch_metadata"
-"""The frame under which a launch hook's own kernels stand."""
+"""The frame that contains the kernels of a launch hook itself."""
 
 Tree = list[dict[str, Any]]
 
@@ -32,7 +32,7 @@ Tree = list[dict[str, Any]]
 class KernelRecording:
     """A range in which a session of proton records; one for each phase.
 
-    A scope of proton belongs to a thread; autograd launches the kernels of a backward from one of its own.
+    A scope of proton belongs to a thread, and autograd launches backward kernels from its own thread.
     """
 
     def __init__(self, call: Call, file: Path) -> None:
@@ -43,37 +43,37 @@ class KernelRecording:
     def __enter__(self) -> None:
         proton.activate(self._session)
 
-    def __exit__(self, *raised: object) -> None:
+    def __exit__(self, *error: object) -> None:
         wait(self._call)
         proton.deactivate(self._session)
 
 
 def record_kernels(call: Call, file: Path) -> Breakdown:
-    """Return what kernels a call launches on CUDA and how long they run, and write proton's tree, gzipped."""
+    """Return the kernels that a call launches on CUDA and their times; write proton's tree, gzipped."""
     plain = plain_calls(call)
-    named = phases(call.implementation.name, call.case.mode)
-    around, wall_s = [KernelRecording(call, file.with_name(phase)) for phase in named.values()], 0.0
+    phase_of, wall_s = phases(call.implementation.name, call.case.mode), 0.0
+    recordings = [KernelRecording(call, file.with_name(phase)) for phase in phase_of.values()]
     for _ in plain:
         call.prepare()
         wait(call)
         start = time.perf_counter()
-        in_ranges(call, around)
+        in_ranges(call, recordings)
         wall_s += time.perf_counter() - start
     proton.finalize()
     trees = {
         name: json.loads(file.with_name(f"{phase}.hatchet").read_text("utf-8"))
-        for name, phase in named.items()
+        for name, phase in phase_of.items()
     }
-    tree = together(trees)
+    tree = merge(trees)
     with gzip.open(file, "wt", encoding="utf-8") as open_file:
         json.dump(tree, open_file)
-    lines = kernel_lines(tree, named, len(plain))
+    lines = kernel_lines(tree, phase_of, len(plain))
     times_s = {"kernels": sum(line.self_s for line in lines)}
     return breakdown(lines, wall_s / len(plain), plain, times_s)
 
 
-def together(trees: Mapping[str, Tree]) -> Tree:
-    """Return several trees as one, the nodes of each under a frame of its name."""
+def merge(trees: Mapping[str, Tree]) -> Tree:
+    """Return several trees as one tree, the nodes of each under a frame with its name."""
     frames = [
         {"frame": {"name": name, "type": "function"}, "metrics": {}, "children": tree[0]["children"]}
         for name, tree in trees.items()
@@ -83,12 +83,12 @@ def together(trees: Mapping[str, Tree]) -> Tree:
 
 
 def kernel_lines(tree: Tree, phases: Mapping[str, str], calls: int) -> tuple[Line, ...]:
-    """Return the kernels of one of so many calls, the longest first.
+    """Return the kernels of one call, the means over all recorded calls, the longest first.
 
     Args:
-        tree: What `together` made of the trees of the phases.
+        tree: The tree that `merge` returned for the trees of the phases.
         phases: The phase of each tree, by name.
-        calls: How many calls it is of.
+        calls: Number of recorded calls.
     """
     sums: dict[tuple[str, str], dict[str, float]] = {}
     for node in tree[0]["children"]:
@@ -116,7 +116,7 @@ def kernel_lines(tree: Tree, phases: Mapping[str, str], calls: int) -> tuple[Lin
 
 
 def _kernels(node: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the name and the metrics of every node below one that ran on a device."""
+    """Yield the name and the metrics of every descendant of a node that ran on a device."""
     for child in node["children"]:
         name = child["frame"]["name"]
         if name.startswith(METADATA):

@@ -1,4 +1,4 @@
-"""Ranges: around each phase of a call, so that a profiler can tell what belongs to which."""
+"""Ranges: one around each phase of a call, so that a profiler can assign events to phases."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from linbench.measure.call import Call
 from linbench.profiling.phase import phases
 
 Ranges = Sequence[AbstractContextManager[object]]
-"""One for each phase, in order; they may be entered as often as there are calls."""
+"""One range per phase, in order; each may be entered once per call."""
 
 
 def ranges(call: Call) -> Ranges:
-    """Return a range of torch's profiler for each phase and, on CUDA, of NVTX too, which Nsight reads.
+    """Return a range of torch's profiler for each phase and, on CUDA, an NVTX range too, which Nsight reads.
 
-    torch's own `record_function` takes several times as long to enter and to leave.
+    torch's own `record_function` takes several times as long to enter and exit.
     """
     names = phases(call.implementation.name, call.case.mode)
     if call.case.device == "cuda":
@@ -27,23 +27,23 @@ def ranges(call: Call) -> Ranges:
     return [cast(AbstractContextManager[object], Range(name)) for name in names]
 
 
-def in_ranges(call: Call, around: Ranges) -> object:
-    """Make a call as `Call` does, each phase in its range, and return what it returns."""
-    if len(around) == 1:
-        with around[0], torch.no_grad():
+def in_ranges(call: Call, ranges: Ranges) -> object:
+    """Make a call as `Call` does, each phase in its range, and return its result."""
+    if len(ranges) == 1:
+        with ranges[0], torch.no_grad():
             return call.forward()
-    first, second = around
-    with first:
+    forward, backward = ranges
+    with forward:
         output = call.forward()
-    with second:
+    with backward:
         return output, call.backward(output)
 
 
 class _WithNvtx:
-    """A range of torch's profiler in one of NVTX.
+    """A range of torch's profiler inside an NVTX range.
 
-    One that starts and ends belongs to the process; one that is pushed, to a thread, and autograd launches
-    the kernels of a backward from a thread of its own.
+    An NVTX start/end range belongs to the process, a push/pop range to a thread; autograd launches backward
+    kernels from its own thread.
     """
 
     def __init__(self, name: str) -> None:
@@ -54,6 +54,6 @@ class _WithNvtx:
         self._number = torch.cuda.nvtx.range_start(self._name)
         self._range.__enter__()
 
-    def __exit__(self, *raised: object) -> None:
-        self._range.__exit__(*raised)
+    def __exit__(self, *error: object) -> None:
+        self._range.__exit__(*error)
         torch.cuda.nvtx.range_end(self._number)

@@ -1,4 +1,4 @@
-"""Session: has a process of its own profile an implementation at a case, and keeps what it found."""
+"""Session: profiles an implementation at a case in a separate process and stores the results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from linbench.execution.messages import MeasureCeilings, ProfileCall, ProfileRes
 from linbench.execution.resident import safe_memory_bytes
 from linbench.execution.schedule import Job
 from linbench.profiling.artifact import SUFFIX, Artifacts
-from linbench.profiling.counters import ask_counted
+from linbench.profiling.counters import profile_under_ncu
 from linbench.profiling.single import ask_once, profiling_launch
 
 CEILINGS_TIMEOUT_S = 600.0
@@ -38,34 +38,34 @@ def profile(
     """Return the profile of a job, taken in a fresh process; a failure is a profile with a reason.
 
     Args:
-        registry: Where names are looked up.
+        registry: Operators and implementations by name.
         job: The implementation and the case.
         tool: One of `linbench.core.profile.TOOLS`.
-        plugins: Files to load beside what is installed.
-        timeout_s: Give up after this long.
-        artifacts: Where files are kept.
+        plugins: Files to load in addition to the installed implementations.
+        timeout_s: Time limit of the process, seconds.
+        artifacts: Storage of the files.
 
     Raises:
-        EnvironmentRefused: ncu is not there, or has no permission.
+        EnvironmentRefused: ncu is missing, or has no permission.
     """
     implementation = registry.implementation(job.implementation)
     status, reason = Status.OK, None
-    profiled = ProfileResult()
-    kept: dict[str, str] = {}
+    result = ProfileResult()
+    digests: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="linbench-") as name:
         folder = Path(name)
         request = ProfileCall(job.implementation, job.case, tool, str(folder))
         try:
-            _refuse(registry, job)
+            _check_job(registry, job)
             launch = profiling_launch(job.case.device, tuple(plugins))
             if tool == "ncu":
-                profiled = ask_counted(launch, request, timeout_s)
+                result = profile_under_ncu(launch, request, timeout_s)
             else:
-                profiled = ask_once(launch, request, timeout_s)
+                result = ask_once(launch, request, timeout_s)
             files = {kind: folder / f"{kind}{SUFFIX}" for kind in ARTIFACTS}
-            kept = {kind: artifacts.keep(file) for kind, file in files.items() if file.exists()}
-        except RequestError as failed:
-            status, reason = failed.status, failed.reason
+            digests = {kind: artifacts.save(file) for kind, file in files.items() if file.exists()}
+        except RequestError as error:
+            status, reason = error.status, error.reason
     return Profile(
         operator=job.operator,
         implementation=job.implementation,
@@ -73,9 +73,9 @@ def profile(
         tool=tool,
         status=status,
         reason=reason,
-        breakdown=profiled.breakdown,
-        memory=profiled.memory,
-        artifacts=kept,
+        breakdown=result.breakdown,
+        memory=result.memory,
+        artifacts=digests,
         environment=environment.capture({job.implementation: implementation.origin}),
         profiled_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -85,16 +85,16 @@ def find_ceilings(device: str) -> list[Ceiling]:
     """Return the ceilings of a kind of device, measured in a fresh process.
 
     Raises:
-        EnvironmentRefused: It came to no end.
+        EnvironmentRefused: The process failed or did not finish.
     """
     try:
         return list(ask_once(profiling_launch(device), MeasureCeilings(device), CEILINGS_TIMEOUT_S).ceilings)
-    except RequestError as failed:
-        raise EnvironmentRefused(f"the ceilings cannot be measured: {failed.reason}") from None
+    except RequestError as error:
+        raise EnvironmentRefused(f"the ceilings cannot be measured: {error.reason}") from None
 
 
-def _refuse(registry: Registry, job: Job) -> None:
-    """Raise NotDone for a job that need not be tried."""
+def _check_job(registry: Registry, job: Job) -> None:
+    """Raise RequestError if a job is unsupported or would exceed the memory limit."""
     operator = registry.operator(job.operator)
     implementation = registry.implementation(job.implementation)
     reason = operator.unsupported_reason(job.case) or implementation.missing_capability(operator, job.case)

@@ -1,4 +1,4 @@
-"""Single: one request to a fresh worker, which then comes to its end."""
+"""Single: one request to a fresh worker, which exits afterwards."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ NAME_KERNELS = {"TORCHINDUCTOR_CPP_ENABLE_KERNEL_PROFILE": "1"}
 
 
 def profiling_launch(device: str, plugins: tuple[str, ...] = ()) -> Launch:
-    """Return how a worker that profiles on a kind of device is started."""
+    """Return the launch of a worker that profiles on a kind of device."""
     variables = dict(NAME_KERNELS)
-    if device == "cuda":  # the card that is held, whatever the order that CUDA counts in
+    if device == "cuda":  # the reserved GPU, independent of CUDA's device order
         variables["CUDA_VISIBLE_DEVICES"] = visible_gpus()[0].uuid
     return Launch(plugins, safe_memory_bytes(), variables=variables, module="linbench.profiling.worker")
 
@@ -28,7 +28,7 @@ def ask_once(launch: Launch, request: Request[A], timeout_s: float) -> A:
     """Return the answer of a fresh worker.
 
     Raises:
-        RequestError: It could not be done, or the worker died, hung or held too much memory.
+        RequestError: The request failed, or the worker died, hung or used too much memory.
         EnvironmentRefused: The worker cannot be started.
     """
     worker = spawn(launch)

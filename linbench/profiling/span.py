@@ -1,4 +1,4 @@
-"""Span: something that ran for a while, as torch's profiler saw it."""
+"""Span: one event of a trace of torch's profiler."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Span:
     """One event of a trace.
 
     Attributes:
-        name: Of the operator, range or kernel.
-        source: What kineto calls its activity type: cpu_op, user_annotation, cuda_runtime, kernel, ...
-        thread: Number of the host's thread.
-        start_ns: When it started, on the profiler's clock.
-        end_ns: When it ended.
-        correlation: Ties a kernel to the driver's call that launched it.
-        flops: As torch counts them; 0 where it does not.
-        argument_bytes: Of its tensor arguments.
-        allocated_bytes: For memory, the bytes taken, or freed if negative.
+        name: Name of the operator, range or kernel.
+        source: Activity type in kineto: cpu_op, user_annotation, cuda_runtime, kernel, ...
+        thread: Number of the host thread.
+        start_ns: Start time on the profiler's clock.
+        end_ns: End time on the same clock.
+        correlation: Identifier that a kernel shares with the driver call that launched it.
+        flops: Operations counted by torch; 0 where it does not count them.
+        argument_bytes: Size of its tensor arguments.
+        allocated_bytes: For a memory event, the allocated bytes; negative if freed.
     """
 
     name: str
@@ -46,10 +46,10 @@ class Span:
 
 def spans(events: Iterable[KinetoEvent]) -> list[Span]:
     """Return the events of kineto, torch's profiler, as spans."""
-    found = []
+    trace = []
     for event in events:
         name, start_ns = event.name(), event.start_ns()
-        found.append(
+        trace.append(
             Span(
                 name=name,
                 source=event.activity_type(),
@@ -62,11 +62,11 @@ def spans(events: Iterable[KinetoEvent]) -> list[Span]:
                 allocated_bytes=event.nbytes() if name == MEMORY else 0,
             )
         )
-    return found
+    return trace
 
 
 def _bytes(shapes: Sequence[Sequence[int]], dtypes: Sequence[str]) -> int:
-    """Return the bytes of tensor arguments; one without a shape is a number."""
+    """Return the size of tensor arguments; an argument without a shape is a scalar and does not count."""
     return sum(
         math.prod(shape) * ITEM_BYTES.get(dtype, 0)
         for shape, dtype in zip(shapes, dtypes, strict=False)

@@ -1,4 +1,4 @@
-"""Tool: what looks at a call. Some look at a CUDA device alone, and have to be there."""
+"""Tool: a profiler of a call. Some support only CUDA devices and must be installed."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ OF_DEVICES = {"proton": "Triton's profiler", "ncu": "Nsight Compute"}
 
 
 def check_tool(tool: str, device: str) -> None:
-    """Raise if a tool cannot look at calls on a kind of device here.
+    """Raise if a tool cannot profile calls on a kind of device on this machine.
 
     Raises:
-        UsageError: It looks at no such device.
-        EnvironmentRefused: It is not there.
+        UsageError: The tool does not support the device.
+        EnvironmentRefused: The tool is not installed.
     """
     if tool not in OF_DEVICES:
         return
     if device != "cuda":
         raise UsageError(
-            f"--tool {tool}: {OF_DEVICES[tool]} looks at the kernels of a CUDA device, not at {device}; "
-            "use --tool torch or --tool memory, or --device cuda where there is one"
+            f"--tool {tool}: {OF_DEVICES[tool]} profiles kernels on CUDA devices only, not on {device}; "
+            "use --tool torch or --tool memory, or --device cuda on a machine with a GPU"
         )
     if tool == "proton" and find_spec("triton") is None:
         raise EnvironmentRefused(
@@ -33,15 +33,15 @@ def check_tool(tool: str, device: str) -> None:
 
 
 def ncu() -> str:
-    """Return where Nsight Compute's command line is.
+    """Return the path of Nsight Compute's command-line program.
 
     Raises:
-        EnvironmentRefused: There is none on PATH.
+        EnvironmentRefused: There is no ncu on PATH.
     """
-    found = shutil.which("ncu")
-    if found is None:
+    program = shutil.which("ncu")
+    if program is None:
         raise EnvironmentRefused(
-            "--tool ncu: there is no ncu on PATH; CUDA's toolkit has one, as in "
-            "`export PATH=$PATH:/usr/local/cuda/bin`, or use --tool torch, which needs none"
+            "--tool ncu: there is no ncu on PATH; the CUDA toolkit includes it: "
+            "`export PATH=$PATH:/usr/local/cuda/bin`, or use --tool torch, which does not need it"
         )
-    return found
+    return program

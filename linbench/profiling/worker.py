@@ -1,6 +1,6 @@
-"""The process that profiles an implementation at a case, or measures ceilings, as it is asked.
+"""The process that profiles an implementation at a case or measures ceilings.
 
-Its standard output and error belong to what it runs.
+Its standard output and error belong to the code that it runs.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from linbench.measure.call import Call, InputsInLayout
 from linbench.profiling.allocations import allocations
 from linbench.profiling.artifact import SUFFIX
 from linbench.profiling.foreign import range_foreign_calls
-from linbench.profiling.peaks import measured
-from linbench.profiling.plain import wait, warm
+from linbench.profiling.peaks import measure_ceilings
+from linbench.profiling.plain import wait, warm_up
 from linbench.profiling.ranges import in_ranges, ranges
 from linbench.profiling.torch_profiler import profile_call
 
@@ -31,8 +31,8 @@ from linbench.profiling.torch_profiler import profile_call
 class ProfilingWorker:
     """Answers the requests of a profiling session."""
 
-    def __init__(self, found: Registry) -> None:
-        self._registry = found
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
 
     def answer(self, request: object) -> Answer:
         """Return the answer to one request; a failure is an answer with its status and reason."""
@@ -41,15 +41,15 @@ class ProfilingWorker:
                 case ProfileCall():
                     return self.profile(request)
                 case MeasureCeilings():
-                    return CeilingsResult(tuple(measured(request.device)))
-            raise TypeError(f"{type(request).__name__} is no request of a profiling session's")
+                    return CeilingsResult(tuple(measure_ceilings(request.device)))
+            raise TypeError(f"{type(request).__name__} is not a request of a profiling session")
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # an implementation may raise anything, SystemExit included
             return failure(error)
 
     def profile(self, request: ProfileCall) -> ProfileResult:
-        """Return what a profiler saw, and write the files that belong to it."""
+        """Return the result of a profiler and write its files."""
         implementation = self._registry.implementation(request.implementation)
         operator = self._registry.operator(implementation.operator)
         reason = implementation.unsupported_reason(operator, request.case)
@@ -65,7 +65,7 @@ class ProfilingWorker:
 
             breakdown = record_kernels(call, folder / f"proton{SUFFIX}")
         if tool == "ncu":
-            _once(call)
+            _call_in_ranges(call)
         if tool not in ("memory", "all"):
             return ProfileResult(breakdown)
         timeline = allocations(call)
@@ -74,9 +74,9 @@ class ProfilingWorker:
         return ProfileResult(breakdown, timeline.peak())
 
 
-def _once(call: Call) -> None:
-    """Make a call in its ranges, for whoever looks from outside."""
-    warm(call)
+def _call_in_ranges(call: Call) -> None:
+    """Make a call in its ranges, for a profiler outside this process."""
+    warm_up(call)
     call.prepare()
     wait(call)
     in_ranges(call, ranges(call))
@@ -86,8 +86,8 @@ def _once(call: Call) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Answer the requests of a profiling session."""
     range_foreign_calls()
-    pipe, found = start(arguments)
-    serve(pipe, found, ProfilingWorker(found).answer)
+    pipe, registry = start(arguments)
+    serve(pipe, registry, ProfilingWorker(registry).answer)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Profiles: written to a store and read back; they belong to no run."""
+"""Profiles: the stored profiles of a database; they belong to no run."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from sqlalchemy import insert, null, select
 from linbench.core.codec import decode, encode
 from linbench.core.errors import UsageError
 from linbench.core.profile import Profile
-from linbench.store.database import open_engine, reading, shown, transaction
+from linbench.store.database import hide_password, open_engine, read_connection, transaction
 from linbench.store.schema import measurements, profiles
 
 
 class Profiles:
-    """The profiles of a database; they are added and never changed."""
+    """The profiles of a database; they are added but never changed."""
 
     def __init__(self, place: str, *, write: bool = False) -> None:
         """Open the store.
 
         Raises:
-            StoreError: It cannot be opened.
+            StoreError: The store cannot be opened.
         """
-        self.place = shown(place)
+        self.place = hide_password(place)
         self._engine = open_engine(place, write=write)
 
     def add(self, profile: Profile) -> Profile:
-        """Add a profile and return it with its number; it is then on the disk."""
+        """Add a profile durably and return it with its number."""
         values = encode(profile) | {"case_id": profile.case.id}
         del values["id"]
         values |= {} if profile.breakdown else {"breakdown": null()}
@@ -35,28 +35,28 @@ class Profiles:
         return replace(profile, id=key[0] if key is not None else 0)
 
     def find(self, name: str) -> Profile:
-        """Return the profile of a number, or the last one of an implementation.
+        """Return the profile with a number, or the last profile of an implementation.
 
         Raises:
-            UsageError: There is none.
+            UsageError: There is no such profile.
         """
         query = select(profiles).order_by(profiles.c.id.desc()).limit(1)
         if name.isdigit():
             query = query.where(profiles.c.id == int(name))
         else:
             query = query.where(profiles.c.implementation == name)
-        with reading(self._engine, self.place) as connection:
+        with read_connection(self._engine, self.place) as connection:
             row = connection.execute(query).mappings().first()
         if row is None:
             raise UsageError(
                 f"database {self.place} holds no profile {name!r}; "
-                "`linbench profile IMPLEMENTATION` makes one"
+                "`linbench profile IMPLEMENTATION` creates one"
             )
         return decode(Profile, dict(row))
 
     def of_run(self, run: str) -> list[Profile]:
-        """Return the profiles of what a run measured, by implementation and case, the earliest first."""
-        measured = (
+        """Return the profiles of a run's implementations and cases, the earliest first."""
+        in_run = (
             select(measurements.c.id)
             .where(
                 measurements.c.run == run,
@@ -65,6 +65,6 @@ class Profiles:
             )
             .exists()
         )
-        query = select(profiles).where(measured).order_by(profiles.c.id)
-        with reading(self._engine, self.place) as connection:
+        query = select(profiles).where(in_run).order_by(profiles.c.id)
+        with read_connection(self._engine, self.place) as connection:
             return [decode(Profile, dict(row)) for row in connection.execute(query).mappings()]

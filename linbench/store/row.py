@@ -1,4 +1,4 @@
-"""Row: a measurement as a database holds it: columns, and samples packed."""
+"""Row: a measurement as stored in a database: columns and packed samples."""
 
 from __future__ import annotations
 
@@ -29,31 +29,31 @@ def unpack(blob: bytes) -> list[float]:
 
 
 def storable(text: str | None) -> str | None:
-    """Return a text with NUL and lone surrogates spelled out: a database takes neither."""
+    """Return a text with NUL and lone surrogates escaped, because databases accept neither."""
     return text and text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def channels(blobs: Mapping[str, Any]) -> dict[str, list[float]]:
-    """Return what the columns of `samples` hold, by channel."""
+    """Return the samples of a row of the table `samples`, by channel."""
     return {name: unpack(blobs[name]) for name in CHANNELS}
 
 
-def problems(row: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with a row, and with its samples where they were read with it."""
+def row_problems(row: Mapping[str, Any]) -> list[str]:
+    """Return the problems of a row and of its samples."""
     try:
         time = from_row(row).time
     except (KeyError, ValueError) as error:
         return [f"cannot be read: {error}"]
     is_absent = row["time_s"] is None
-    may_be_absent = time is None or row["imported_from"] is not None  # a file may hold no samples
+    may_be_absent = time is None or row["imported_from"] is not None  # a file may contain no samples
     if is_absent:
-        return [] if may_be_absent else ["has a median and no samples"]
+        return [] if may_be_absent else ["has a median but no samples"]
     if time is None:
-        return ["has samples and no median"]
-    due = {name: (0, time.n) if name != "time_s" else (time.n,) for name in CHANNELS}
+        return ["has samples but no median"]
+    expected = {name: (0, time.n) if name != "time_s" else (time.n,) for name in CHANNELS}
     lengths = {name: len(row[name] or b"") // 4 for name in CHANNELS}
     return [
-        f"has {lengths[name]} of {name} where {time.n} are due"
+        f"the length of {name} is {lengths[name]}, expected {time.n}"
         for name in CHANNELS
-        if lengths[name] not in due[name]
+        if lengths[name] not in expected[name]
     ]

@@ -37,19 +37,19 @@ runs = Table(
     Column("finished_at", String(32)),
     Column("environment", JSON, nullable=False),
     Column("plan", JSON, nullable=False),
-    Column("number", Integer, nullable=False, server_default="0"),  # as begun; clocks are set back
-    Column("imported_from", Text),  # None where it was measured with this store
+    Column("number", Integer, nullable=False, server_default="0"),  # start order; clocks may be set back
+    Column("imported_from", Text),  # None if the run was measured into this store
     Index("runs_by_number", "number"),
 )
 
 
 def _column(column: row.Column) -> Column[Any]:
-    """Return a column of the table of measurements."""
+    """Return the database column of a column of a row."""
     return Column(column.name, _type(column), nullable=column.is_optional)
 
 
 def _type(column: row.Column) -> TypeEngine[Any]:
-    """Return the type in the database of the values that a column has."""
+    """Return the database type of a column's values."""
     if column.base is bool:
         return Boolean()
     if column.base is int:

@@ -1,4 +1,4 @@
-"""Store: writes runs and reads them back."""
+"""Store: writes and reads runs."""
 
 from __future__ import annotations
 
@@ -18,15 +18,20 @@ from linbench.core.plan import Plan
 from linbench.core.row import columns_of, from_row, to_row
 from linbench.core.run import Run
 from linbench.core.samples import CHANNELS
-from linbench.store.database import explained, open_engine, reading, shown, transaction
-from linbench.store.row import channels, pack, storable
-from linbench.store.row import problems as row_problems
+from linbench.store.database import (
+    hide_password,
+    open_engine,
+    read_connection,
+    transaction,
+    translate_errors,
+)
+from linbench.store.row import channels, pack, row_problems, storable
 from linbench.store.schema import baselines, measurements, runs, samples
 
 HEAD_COLUMNS = ("id", "created_at", "finished_at", "environment", "plan", "imported_from")
 MOST_NAME = 64
 CASE = tuple(column.name for column in columns_of("case"))
-BEGUN = (runs.c.number, runs.c.created_at, runs.c.id)
+START_ORDER = (runs.c.number, runs.c.created_at, runs.c.id)
 
 
 @dataclass(frozen=True)
@@ -34,13 +39,13 @@ class RunSummary:
     """A run in a list of runs.
 
     Attributes:
-        id: The run's.
-        created_at: When it began.
-        finished_at: When it ended, or None.
+        id: Identifier of the run.
+        created_at: Start time.
+        finished_at: End time, or None.
         grid: Name of its grid.
         device: cpu or cuda.
-        statuses: How many rows of each status it has.
-        imported_from: Name of the file that it was read from; None if it was measured here.
+        statuses: Number of rows by status.
+        imported_from: Name of the file that it was imported from; None if it was measured into this store.
     """
 
     id: str
@@ -54,14 +59,14 @@ class RunSummary:
 
 @dataclass(frozen=True)
 class HistoryPoint:
-    """What a run found of an implementation at a case, once.
+    """One result of a run for an implementation at a case.
 
     Attributes:
-        run: Its id.
-        created_at: When it began.
+        run: Identifier of the run.
+        created_at: Start time of the run.
         environment: The machine, its libraries and the code.
         implementation: Full name of the implementation.
-        case: Where it was measured.
+        case: The measured case.
         timer: The timer that took every sample.
         median_s: Time of one call, seconds.
         calibration_s: Time of the calibration op in the same turns, seconds.
@@ -78,18 +83,18 @@ class HistoryPoint:
 
 
 class Store:
-    """A database of runs; rows are added and never changed.
+    """A database of runs; rows are added but never changed.
 
-    Where an implementation was measured twice at a case in one run, the later row counts.
+    If an implementation was measured twice at a case in one run, the later row counts.
     """
 
     def __init__(self, place: str, *, write: bool = False) -> None:
         """Open the store.
 
         Raises:
-            StoreError: It cannot be opened.
+            StoreError: The store cannot be opened.
         """
-        self.place = shown(place)
+        self.place = hide_password(place)
         self._engine = open_engine(place, write=write)
 
     def begin(self, environment: Environment, plan: Plan) -> Run:
@@ -113,17 +118,18 @@ class Store:
         return Run(name, created_at, None, environment, plan)
 
     def append(self, run: str, rows: Iterable[Measurement]) -> None:
-        """Add rows to a run, all in one transaction; when it returns they are on the disk."""
+        """Add rows to a run durably, in one transaction."""
         with transaction(self._engine, self.place) as connection:
             _insert(connection, run, rows)
 
     def add(self, run: Run) -> bool:
-        """Add a whole run that came from elsewhere; return False if the very same is stored already.
+        """Add a complete imported run; return False if an identical run is already stored.
 
-        It stands before the runs that were measured here, so that "latest" is one of those.
+        An imported run is ordered before the runs that were measured into this store, so that "latest" is
+        one of those.
 
         Raises:
-            UsageError: Another run is stored under its id; nothing was changed.
+            UsageError: A different run with the same id is stored; nothing was changed.
         """
         with transaction(self._engine, self.place) as connection:
             new = connection.execute(select(runs.c.id).where(runs.c.id == run.id)).first() is None
@@ -134,25 +140,26 @@ class Store:
                 _insert(connection, run.id, run.measurements)
         if not new and self.run(run.id, with_samples=True) != run:
             raise UsageError(
-                f"a run {run.id} is stored in {self.place} already and differs; nothing was imported: "
+                f"a different run {run.id} is already stored in {self.place}; nothing was imported: "
                 "name another database with --db"
             )
         return new
 
     def finish(self, run: str) -> None:
-        """Note that a run came to its end."""
+        """Record the end time of a run."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         with transaction(self._engine, self.place) as connection:
             connection.execute(update(runs).where(runs.c.id == run).values(finished_at=now))
 
     def summaries(self) -> list[RunSummary]:
-        """Return every run, the one begun last first."""
-        counted: dict[str, dict[str, int]] = {}
+        """Return every run, the latest start first."""
+        statuses: dict[str, dict[str, int]] = {}
         per_status = select(measurements.c.run, measurements.c.status, func.count()).where(_is_latest())
-        with reading(self._engine, self.place) as connection:
+        with read_connection(self._engine, self.place) as connection:
             for run, status, count in connection.execute(per_status.group_by("run", "status")):
-                counted.setdefault(run, {})[status] = count
-            found = connection.execute(select(runs).order_by(*(column.desc() for column in BEGUN))).all()
+                statuses.setdefault(run, {})[status] = count
+            newest_first = (column.desc() for column in START_ORDER)
+            rows = connection.execute(select(runs).order_by(*newest_first)).all()
         return [
             RunSummary(
                 row.id,
@@ -160,42 +167,42 @@ class Store:
                 row.finished_at,
                 row.plan["grid"]["name"],
                 row.plan["device"],
-                counted.get(row.id, {}),
+                statuses.get(row.id, {}),
                 row.imported_from,
             )
-            for row in found
+            for row in rows
         ]
 
     def find(self, name: str) -> str:
-        """Return the id of the run that a name means: "latest", an id, or the start of just one id.
+        """Return the id of the run with a name: "latest", an id, or a unique prefix of an id.
 
-        "latest" is the run begun last, whatever the clock said.
+        "latest" is the run that started last, in order of insertion and not by the clock.
 
         Raises:
-            UsageError: It means none, or several.
+            UsageError: The name matches no run, or several.
         """
-        with reading(self._engine, self.place) as connection:
-            known: list[str] = list(connection.execute(select(runs.c.id).order_by(*BEGUN)).scalars())
-        if not known:
-            raise UsageError(f"database {self.place} holds no run yet; `linbench run` makes one")
+        with read_connection(self._engine, self.place) as connection:
+            ids: list[str] = list(connection.execute(select(runs.c.id).order_by(*START_ORDER)).scalars())
+        if not ids:
+            raise UsageError(f"database {self.place} holds no run yet; `linbench run` creates one")
         if name == "latest":
-            return known[-1]
-        matches = [run for run in known if run.startswith(name)] if name else []
+            return ids[-1]
+        matches = [run for run in ids if run.startswith(name)] if name else []
         if name in matches:
             return name
         if len(matches) == 1:
             return matches[0]
         if matches:
             raise UsageError(
-                f"run {name!r} means {len(matches)} runs: {', '.join(matches[:5])}; type more of it"
+                f"run {name!r} matches {len(matches)} runs: {', '.join(matches[:5])}; type more of the id"
             )
-        raise UsageError(f"unknown run {name!r}; `linbench list runs` names them, and latest is {known[-1]}")
+        raise UsageError(f"unknown run {name!r}; `linbench list runs` lists them, and latest is {ids[-1]}")
 
     def run(self, name: str, *, with_samples: bool = False) -> Run:
         """Return a run with its rows.
 
         Args:
-            name: As `find` takes it.
+            name: A name that `find` accepts.
             with_samples: Read the samples too.
 
         Raises:
@@ -205,20 +212,20 @@ class Store:
         query = (
             select(measurements).where(measurements.c.run == run, _is_latest()).order_by(measurements.c.id)
         )
-        with reading(self._engine, self.place) as connection:
+        with read_connection(self._engine, self.place) as connection:
             head = connection.execute(select(runs).where(runs.c.id == run)).one()
             rows = connection.execute(query).mappings().all()
-            taken: dict[int, dict[str, list[float]]] = {}
+            samples_of: dict[int, dict[str, list[float]]] = {}
             if with_samples:
-                wanted = select(samples).join(measurements).where(measurements.c.run == run)
-                for blobs in connection.execute(wanted).mappings():
-                    taken[blobs["measurement"]] = channels(dict(blobs))
-        with explained(self.place):
+                blobs = select(samples).join(measurements).where(measurements.c.run == run)
+                for row in connection.execute(blobs).mappings():
+                    samples_of[row["measurement"]] = channels(dict(row))
+        with translate_errors(self.place):
             environment, plan = decode(Environment, head.environment), decode(Plan, head.plan)
-        found = []
+        results = []
         for row in rows:
             try:
-                found.append(from_row(dict(row), taken.get(row["id"])))
+                results.append(from_row(dict(row), samples_of.get(row["id"])))
             except (KeyError, ValueError) as error:
                 raise StoreError(
                     f"database {self.place}: row {row['id']} is damaged: {error}; see `linbench db check`"
@@ -229,16 +236,16 @@ class Store:
             head.finished_at,
             environment,
             plan,
-            tuple(found),
+            tuple(results),
             head.imported_from,
         )
 
     def history(self, implementation: str | None = None, case: str | None = None) -> list[HistoryPoint]:
-        """Return every row with a time and a calibration time, in the order in which the runs began.
+        """Return every row with a time and a calibration time, in the start order of the runs.
 
         Args:
-            implementation: Of this one alone; of all if not given.
-            case: At the cases whose ids begin so; at all if not given.
+            implementation: Full name of the only implementation; None for all.
+            case: Prefix of the ids of the cases; None for all.
         """
         conditions = []
         if implementation is not None:
@@ -248,14 +255,14 @@ class Store:
         return self._history_points(*conditions)
 
     def history_of(self, run: str) -> list[HistoryPoint]:
-        """Return the same of every implementation and case that a run measured."""
-        its = measurements.alias("its")
+        """Return the history of every implementation and case that a run measured."""
+        in_run = measurements.alias("in_run")
         return self._history_points(
-            select(its.c.id)
+            select(in_run.c.id)
             .where(
-                its.c.run == run,
-                its.c.implementation == measurements.c.implementation,
-                its.c.case_id == measurements.c.case_id,
+                in_run.c.run == run,
+                in_run.c.implementation == measurements.c.implementation,
+                in_run.c.case_id == measurements.c.case_id,
             )
             .exists()
         )
@@ -269,17 +276,17 @@ class Store:
             select(*columns)
             .join(runs)
             .where(measurements.c.calibration_median_s.is_not(None), _is_latest(), *conditions)
-            .order_by(*BEGUN, measurements.c.id)
+            .order_by(*START_ORDER, measurements.c.id)
         )
-        with reading(self._engine, self.place) as connection:
+        with read_connection(self._engine, self.place) as connection:
             rows = connection.execute(query).mappings().all()
-            heads = select(runs.c.id, runs.c.created_at, runs.c.environment)
-            begun = {head.id: head for head in connection.execute(heads)} if rows else {}
-            environments = {run: decode(Environment, head.environment) for run, head in begun.items()}
+            query = select(runs.c.id, runs.c.created_at, runs.c.environment)
+            heads = {head.id: head for head in connection.execute(query)} if rows else {}
+            environments = {run: decode(Environment, head.environment) for run, head in heads.items()}
         return [
             HistoryPoint(
                 row["run"],
-                begun[row["run"]].created_at,
+                heads[row["run"]].created_at,
                 environments[row["run"]],
                 row["implementation"],
                 Case(**{name: row[name] for name in CASE}),
@@ -291,61 +298,61 @@ class Store:
         ]
 
     def set_baseline(self, name: str, run: str) -> str:
-        """Give a run a name, taken from the run that had it, and return the run's id.
+        """Give a run a name, which its previous run loses, and return the run's id.
 
         Args:
             name: At most 64 characters.
-            run: As `find` takes it.
+            run: A name that `find` accepts.
 
         Raises:
             UsageError: There is no such run, or the name is empty or too long.
         """
         if not name.strip() or len(name) > MOST_NAME:
             raise UsageError(f"baseline {name!r}: a name has 1 to {MOST_NAME} characters")
-        found = self.find(run)
+        run_id = self.find(run)
         with transaction(self._engine, self.place) as connection:
             connection.execute(delete(baselines).where(baselines.c.name == name))
-            connection.execute(insert(baselines).values(name=name, run=found))
-        return found
+            connection.execute(insert(baselines).values(name=name, run=run_id))
+        return run_id
 
     def remove_baseline(self, name: str) -> None:
-        """Take a name from its run.
+        """Remove a name from its run.
 
         Raises:
-            UsageError: No run has it.
+            UsageError: No run has the name.
         """
-        known = self.baselines()
-        if name not in known:
-            raise unknown("baseline", name, known)
+        names = self.baselines()
+        if name not in names:
+            raise unknown("baseline", name, names)
         with transaction(self._engine, self.place) as connection:
             connection.execute(delete(baselines).where(baselines.c.name == name))
 
     def baselines(self) -> dict[str, str]:
         """Return the run of each name."""
-        with reading(self._engine, self.place) as connection:
-            found = connection.execute(select(baselines.c.name, baselines.c.run).order_by(baselines.c.name))
-            return {name: run for name, run in found}
+        with read_connection(self._engine, self.place) as connection:
+            rows = connection.execute(select(baselines.c.name, baselines.c.run).order_by(baselines.c.name))
+            return {name: run for name, run in rows}
 
     def problems(self) -> list[str]:
-        """Return what is wrong with the database, one line each; none if all is well."""
-        found = []
-        with reading(self._engine, self.place) as connection:
+        """Return the problems of the database, one line each."""
+        lines = []
+        with read_connection(self._engine, self.place) as connection:
             if self._engine.dialect.name == "sqlite":
-                found += [
+                lines += [
                     line
                     for line in connection.execute(text("PRAGMA integrity_check")).scalars()
                     if line != "ok"
                 ]
                 orphans = connection.execute(text("PRAGMA foreign_key_check")).all()
-                found += [f"table {row[0]} row {row[1]} belongs to nothing" for row in orphans]
-            joined = (
+                lines += [f"table {row[0]} row {row[1]} refers to a missing row" for row in orphans]
+            query = (
                 select(measurements, runs.c.imported_from, *(samples.c[name] for name in CHANNELS))
                 .outerjoin(samples)
                 .outerjoin(runs)
             )
-            for row in connection.execute(joined).mappings():
-                found += [f"row {row['id']}: {problem}" for problem in row_problems(dict(row))]
-        return found
+            for row in connection.execute(query).mappings():
+                lines += [f"row {row['id']}: {problem}" for problem in row_problems(dict(row))]
+        return lines
 
 
 def _insert(connection: Connection, run: str, rows: Iterable[Measurement]) -> None:
@@ -362,7 +369,7 @@ def _new_id(now: datetime) -> str:
 
 
 def _is_latest() -> ColumnElement[bool]:
-    """Return the condition that a row is the last of its run, implementation and case."""
+    """Return the condition that a row is the last one of its run, implementation and case."""
     later = measurements.alias("later")
     return ~(
         select(later.c.id)

@@ -1,4 +1,4 @@
-"""Table: a run's rows flat, for a frame or a file."""
+"""Table: the rows of runs as a flat table, for a frame or a file."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ DERIVED: Final = {
     "rel_l2": "float64",
     "tolerance": "float64",
 }
-"""What a frame has beside the columns of a row, with its dtype."""
+"""Columns of a frame in addition to those of a row, with their dtypes."""
 
 NESTED: Final = ("errors", "approximation")
-"""Columns of a row that a frame has as one column a tensor instead."""
+"""Columns of a row that become one column per tensor in a frame."""
 
 
 def _dtype(column: Column) -> str:
-    """Return the dtype of a column in a frame; a count that may be missing has pandas' own."""
+    """Return the dtype of a column in a frame; an optional integer has pandas' nullable type."""
     if column.name == "processes":
         return "int64"
-    known = {bool: "boolean", int: "Int64" if column.is_optional else "int64", float: "float64"}
-    return known.get(column.base, "str")
+    dtypes = {bool: "boolean", int: "Int64" if column.is_optional else "int64", float: "float64"}
+    return dtypes.get(column.base, "str")
 
 
 COLUMNS: Final = (
@@ -44,15 +44,15 @@ COLUMNS: Final = (
     | {column.name: _dtype(column) for column in row.COLUMNS if column.name not in NESTED}
     | DERIVED
 )
-"""The columns that every frame has, with their dtypes; texts may be missing."""
+"""The columns of every frame, with their dtypes; texts may be missing."""
 
 
-def frame(found: Iterable[Run]) -> pd.DataFrame:
-    """Return the rows of runs as a tidy frame, one row a measurement; docs/reference/formats.md has its columns."""
+def frame(runs: Iterable[Run]) -> pd.DataFrame:
+    """Return the rows of runs as a tidy frame, one row per measurement; see docs/reference/formats.md."""
     import pandas as pd
 
     records = []
-    for run in found:
+    for run in runs:
         roofs = roofs_of(run.environment.ceilings.entries)
         records += [_record(measurement, run.id, roofs) for measurement in run.measurements]
     table = pd.DataFrame(records, columns=None if records else [*COLUMNS])
@@ -60,7 +60,7 @@ def frame(found: Iterable[Run]) -> pd.DataFrame:
 
 
 def _record(measurement: Measurement, run: str, roofs: Roofs) -> dict[str, object]:
-    """Return a row flat: axes as columns, what is nested as JSON, the errors of each tensor at the end."""
+    """Return a flat row: axes as columns, nested values as JSON, and the errors of each tensor at the end."""
     record = row.to_row(measurement)
     for name in NESTED:
         del record[name]
@@ -88,5 +88,5 @@ def _record(measurement: Measurement, run: str, roofs: Roofs) -> dict[str, objec
 
 
 def _flat(value: object) -> object:
-    """Return what is nested as JSON."""
+    """Return a nested value as JSON, and any other value unchanged."""
     return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value

@@ -112,7 +112,7 @@ def test_a_pgf_is_written_the_same_twice(stored, typed):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("plot", "-o", "x.gif"), "-o x.gif: name a file that ends in .pdf, .svg, .pgf, .png"),
+        (("plot", "-o", "x.gif"), "-o x.gif: the name must end in one of .pdf, .svg, .pgf, .png"),
         (("plot", "-o", "x.pdf", "--style", "nips"), "unknown --style 'nips'; did you mean neurips?"),
         (("plot", "-o", "x.pdf", "--where", "mode"), "--where: 'mode': write COLUMN=VALUE[,VALUE]"),
         (("plot", "-o", "x.pdf"), "D is 8, 16 there; choose with --where D=8"),

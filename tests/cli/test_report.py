@@ -32,7 +32,7 @@ def test_two_runs_are_set_side_by_side_and_listed(linbench, runs):
 def test_a_mistake_is_one_line_that_says_what_to_type(linbench, runs):
     a, b, c = runs
     for words, said in {
-        (a, "latest-but-one"): "unknown run 'latest-but-one'; `linbench list runs` names them",
+        (a, "latest-but-one"): "unknown run 'latest-but-one'; `linbench list runs` lists them",
         ("latest", c): f"'latest' and '{c}' are the same run, {c}; `linbench list runs` names others",
         (a, c): f"runs {a} and {c} have no implementation at the same case in common",
         (a, b, a): f"--compare names both runs; leave out {a}",

@@ -38,7 +38,7 @@ def test_no_row_is_lost_when_the_disk_fills_up(disk, room):
             store.append(run, rows(T))
             stored_lengths.append(T)
 
-    with pytest.raises(StoreError, match="the disk is full; free some room"):
+    with pytest.raises(StoreError, match="the disk is full; free some space"):
         fill_up()
     ballast.unlink()
     store.append(run, rows(10_000))
@@ -75,7 +75,7 @@ def test_a_disk_that_becomes_read_only(paced, disk):
     db = disk / "x.db"
     process, lines = paced.start(db)
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
-    run = paced.assert_stops(process, db, "cannot be opened or written there")
+    run = paced.assert_stops(process, db, "cannot be opened or written")
     rows, _ = paced("show", run, "--db", db, "--format", "json")
     assert rows.splitlines(True) == lines
     subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
@@ -101,7 +101,7 @@ def test_a_database_that_is_removed(paced, name):
     process, lines = paced.start("deep/x.db")
     path = paced.folder / "deep" / name
     path.rename(paced.folder / "away")
-    run = paced.assert_stops(process, "deep/x.db", "was removed meanwhile; put it back, or run anew")
+    run = paced.assert_stops(process, "deep/x.db", "was removed during the run; restore it, or start a new run")
     assert not path.exists()
     (paced.folder / "away").rename(path)
     paced.assert_resumes("deep/x.db", run, lines)
@@ -111,14 +111,14 @@ def test_a_database_that_is_replaced(paced):
     process, _ = paced.start("x.db")
     (paced.folder / "x.db").unlink()
     paced("run", "--T", "16", "--no-report", "--device", "cpu", "--db", "x.db")
-    paced.assert_stops(process, "x.db", "holds no such run any more")
+    paced.assert_stops(process, "x.db", "no longer contains this run")
 
 
 def test_a_lock_that_is_held_too_long_and_a_lock_that_is_released_in_time(paced):
     process, lines = paced.start("x.db", PACED='{"busy_timeout_ms": 500}')
     holder = sqlite3.connect(paced.folder / "x.db", isolation_level=None, check_same_thread=False)
     holder.execute("BEGIN IMMEDIATE")
-    run = paced.assert_stops(process, "x.db", "held by another process")
+    run = paced.assert_stops(process, "x.db", "locked by another process")
     timer = threading.Timer(2.0, holder.rollback)
     timer.start()
     paced.assert_resumes("x.db", run, lines)

@@ -1,4 +1,4 @@
-"""A figure as .pgf: what pdflatex takes, whatever the names are made of."""
+"""A figure as .pgf: pdflatex accepts it for all names."""
 
 import re
 from dataclasses import replace
@@ -19,9 +19,9 @@ PREAMBLE = "\\documentclass{article}\n\\usepackage{pgf}\n\\begin{document}\n"
 
 def charts():
     rows = [
-        replace(one, errors={"o": error(1e-7 * one.case.K)} if one.time else {})
+        replace(measurement, errors={"o": error(1e-7 * measurement.case.K)} if measurement.time else {})
         for k in (8, 16)
-        for one in (
+        for measurement in (
             *sweep(HOSTILE, lambda t: 1e-6 * t, (512, 1024), K=k, V=k, options={"f_m": "x_y%$"}),
             *sweep("a/--x", lambda t: 2e-6 * t, (512,), K=k, V=k),
             row("a/--x", T=1024, K=k, V=k, status=Status.OOM),
@@ -35,13 +35,13 @@ def charts():
     yield chart(frame([realistic()]), y="throughput", where={"mode": ["decode"]})
 
 
-def test_pdflatex_takes_a_pgf_and_every_letter_of_its_names(latex, tmp_path):
-    compiled = latex("pgf.sty")
+def test_pdflatex_accepts_a_pgf_and_every_letter_of_its_names(latex, tmp_path):
+    compile_document = latex("pgf.sty")
     paths = [tmp_path / f"{number}.pgf" for number in range(5)]
-    for path, shown in zip(paths, charts(), strict=True):
-        save_figure(shown, VENUES["icml"], 3.25, path)
+    for path, figure in zip(paths, charts(), strict=True):
+        save_figure(figure, VENUES["icml"], 3.25, path)
     body = "\n\n".join(f"\\input{{{path.name}}}" for path in paths)
-    compiled(PREAMBLE + body + "\n\\end{document}\n", tmp_path / "t.tex")
+    compile_document(PREAMBLE + body + "\n\\end{document}\n", tmp_path / "t.tex")
     assert (tmp_path / "t.pdf").stat().st_size > 10_000
     first = paths[0].read_text(encoding="utf-8")
     assert r"speed-up over c/100\%\_\#1 \& \textbackslash{}input\{/etc/passwd\} \textdollar{}x" in first

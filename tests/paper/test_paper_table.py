@@ -31,48 +31,48 @@ def lines(text):
 
 
 def test_the_best_is_bold_the_second_underlined_and_failures_are_named():
-    found = lines(booktabs(chart(table(rows()))))
-    assert found == {
+    cells = lines(booktabs(chart(table(rows()))))
+    assert cells == {
         "a/x": [r"\textbf{1.00~ms}", r"\textbf{4.00~$\mu$s}"],
-        "b/y": [r"\textbf{1.01~ms}", r"\underline{9.00~$\mu$s}"],  # at 512 level with the best
+        "b/y": [r"\textbf{1.01~ms}", r"\underline{9.00~$\mu$s}"],  # at 512 a tie with the best
         "c/z": [r"\underline{2.00~ms}", "OOM"],
         "d/w": ["3.00~ms", "compile error"],
     }
 
 
-def test_more_is_better_where_it_is():
-    found = lines(booktabs(chart(table(rows()), y="throughput")))
-    assert found["a/x"][1] == r"\textbf{256~M}"
-    found = lines(booktabs(chart(table(rows()), y="speedup", baseline="d/w")))
-    assert [cells[0] for cells in found.values()] == [
+def test_the_best_throughput_and_speedup_is_the_largest():
+    cells = lines(booktabs(chart(table(rows()), y="throughput")))
+    assert cells["a/x"][1] == r"\textbf{256~M}"
+    cells = lines(booktabs(chart(table(rows()), y="speedup", baseline="d/w")))
+    assert [row[0] for row in cells.values()] == [
         r"\textbf{3.00$\times$}", r"\textbf{2.99$\times$}", r"\underline{1.50$\times$}", r"1.00$\times$",
     ]  # fmt: skip
 
 
 def test_the_best_is_among_the_rows_of_one_facet():
-    some = [row("a/x", 1, K=32, V=32), row("b/y", 9, K=32, V=32)]
-    some += [row("a/x", 90, K=64, V=64), row("b/y", 10, K=64, V=64)]
-    text = booktabs(chart(table(some), facets=["D"]))
+    measurements = [row("a/x", 1, K=32, V=32), row("b/y", 9, K=32, V=32)]
+    measurements += [row("a/x", 90, K=64, V=64), row("b/y", 10, K=64, V=64)]
+    text = booktabs(chart(table(measurements), facets=["D"]))
     assert text.count(r"\textbf") == 2
     assert text.count(r"\addlinespace") == 1
     assert "multirow" not in text
 
 
-def test_one_alone_is_not_set_off_and_a_missing_row_is_a_dash():
-    found = lines(booktabs(chart(table([row("a/x", T=1), row("b/y", T=2)]))))
-    assert found == {"a/x": ["1.00~ms", "--"], "b/y": ["--", "1.00~ms"]}
+def test_a_single_value_is_not_marked_and_a_missing_row_is_a_dash():
+    cells = lines(booktabs(chart(table([row("a/x", T=1), row("b/y", T=2)]))))
+    assert cells == {"a/x": ["1.00~ms", "--"], "b/y": ["--", "1.00~ms"]}
 
 
-def test_errors_tie_where_their_digits_do():
+def test_errors_with_equal_digits_tie():
     errors = {"a/x": 1.04e-7, "b/y": 9.96e-8, "c/z": 2e-7}
-    some = [replace(row(name), errors={"o": error(rel_l2)}) for name, rel_l2 in errors.items()]
-    found = lines(booktabs(chart(table(some), y="error")))
-    assert [cells[0] for cells in found.values()] == [
+    measurements = [replace(row(name), errors={"o": error(rel_l2)}) for name, rel_l2 in errors.items()]
+    cells = lines(booktabs(chart(table(measurements), y="error")))
+    assert [row[0] for row in cells.values()] == [
         r"\textbf{1.0e$-$7}", r"\textbf{1.0e$-$7}", r"\underline{2.0e$-$7}",
     ]  # fmt: skip
 
 
-def test_markdown_has_the_same_cells_and_its_names_are_letters():
+def test_markdown_has_the_same_cells_and_escaped_names():
     text = markdown(chart(table([*rows(), row(HOSTILE, 1.0, T=512)])))
     assert "| implementation | T = 512 | T = 1k |" in text
     assert "| a/x | **1.00 ms** | **4.00 \u00b5s** |" in text
@@ -82,13 +82,13 @@ def test_markdown_has_the_same_cells_and_its_names_are_letters():
     assert r"\*b\* \<i\> U\+4E2DU\+0007" in line
 
 
-def test_an_unknown_style_is_named():
+def test_an_unknown_style_is_rejected():
     with pytest.raises(UsageError, match=r"unknown --style 'latex'; known: booktabs, markdown"):
         write_style("latex")
 
 
-def test_pdflatex_takes_what_is_written(latex, tmp_path):
-    compiled = latex("booktabs.sty")
+def test_pdflatex_accepts_the_tables(latex, tmp_path):
+    compile_document = latex("booktabs.sty")
     many = frame([realistic()])
     hostile = [
         row(name, K=k, V=k, mode=mode, options={"f_m": "x_y%"} if name == HOSTILE else {})
@@ -102,7 +102,7 @@ def test_pdflatex_takes_what_is_written(latex, tmp_path):
         chart(table(hostile), facets=["mode", "D"], hue="options", where={"implementation": [HOSTILE]}),
         chart(frame([run_of(rows())])),
     ]
-    body = "\n\n".join(booktabs(one) for one in charts)
+    body = "\n\n".join(booktabs(figure) for figure in charts)
     text = "\\documentclass[landscape]{article}\\usepackage{booktabs}\\begin{document}\\tiny\n"
-    compiled(text + body + "\\end{document}\n", tmp_path / "t.tex")
+    compile_document(text + body + "\\end{document}\n", tmp_path / "t.tex")
     assert (tmp_path / "t.pdf").stat().st_size > 10_000

@@ -1,7 +1,7 @@
 """Profiles implementations until their wall time is accounted for; test_profile.py runs it in a process.
 
-What else runs on the machine falls between two ranges now and then, so a case is looked at up to ten times.
-Of each it prints the implementation, the mode, how often it looked, and the phases that it found.
+Other load on the machine can delay a call between two ranges, so each case is profiled up to ten times.
+For each case it prints the implementation, the mode, the number of profiles and the phases.
 """
 
 import sys
@@ -14,14 +14,14 @@ from linbench.measure.call import Call, InputsInLayout
 from linbench.profiling import plain
 from linbench.profiling.torch_profiler import profile_call
 
-LOOKS = 10
+MOST_PROFILES = 10
 ENOUGH, TOO_MUCH = 0.95, 1.01
 
 
 def cases_of(implementation):
-    """Return the cases of an implementation that it takes here, one a mode."""
+    """Return the cases that an implementation supports on this machine, one per mode."""
     operator = registry.operator(implementation.operator)
-    tokens = 16 if implementation.name.endswith("/recurrent") else 128  # it makes some calls a token
+    tokens = 16 if implementation.name.endswith("/recurrent") else 128  # it makes several calls per token
     cases = (operator.complete(Case(1, tokens, 2, 32, 32, mode=mode)) for mode in MODES)
     return [case for case in cases if implementation.unsupported_reason(operator, case) is None]
 
@@ -38,12 +38,12 @@ def main(names):
         for implementation in map(registry.implementation, names):
             for case in cases_of(implementation):
                 shares = []
-                while len(shares) < LOOKS and not ENOUGH <= max(shares, default=0.0) <= TOO_MUCH:
-                    found = profile_call(call_of(implementation, case), Path(folder) / "trace.json")
-                    shares.append(found.accounted)
+                while len(shares) < MOST_PROFILES and not ENOUGH <= max(shares, default=0.0) <= TOO_MUCH:
+                    breakdown = profile_call(call_of(implementation, case), Path(folder) / "trace.json")
+                    shares.append(breakdown.accounted)
                 if not ENOUGH <= max(shares) <= TOO_MUCH:
-                    sys.exit(f"{implementation.name} {case.mode} is accounted for by {shares}")
-                phases = ",".join(sorted({line.phase for line in found.lines}))
+                    sys.exit(f"{implementation.name} {case.mode}: the lines account for {shares}")
+                phases = ",".join(sorted({line.phase for line in breakdown.lines}))
                 print(implementation.name, case.mode, len(shares), phases)
 
 

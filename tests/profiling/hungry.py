@@ -1,4 +1,4 @@
-"""An implementation that eats memory for as long as it is let; a plugin for tests."""
+"""An implementation that allocates memory without end; a plugin for tests."""
 
 import time
 
@@ -13,9 +13,9 @@ STEP_ELEMENTS = 2**24  # 64 MiB of float32
 @implementation("linear", "hungry")
 def hungry(q, k, v):
     del q, k, v
-    held = []
+    blocks = []
     while True:
-        held.append(torch.ones(STEP_ELEMENTS))
+        blocks.append(torch.ones(STEP_ELEMENTS))
         time.sleep(0.02)
 
 

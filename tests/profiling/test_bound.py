@@ -1,4 +1,4 @@
-"""A profile is bound in memory and in time as a run is: what goes beyond ends with its worker."""
+"""A profile has limits on memory and time, as a run has: the worker ends when it exceeds one."""
 
 from pathlib import Path
 
@@ -17,33 +17,33 @@ BOUND_BYTES = 3 * 2**30  # torch alone holds up to 1 GiB
 
 
 @pytest.fixture
-def profiled(loaded, tmp_path, monkeypatch):
+def profile_plugin(loaded, tmp_path, monkeypatch):
     loaded.load([HUNGRY])
     monkeypatch.setattr(single, "safe_memory_bytes", lambda: BOUND_BYTES)
 
-    def of(name, timeout):
+    def run(name, timeout):
         case = loaded.operator("linear").complete(Case(1, 16, 1, 4, 4))
         job = Job(f"linear/{name}", "linear", case)
         artifacts = Artifacts(str(tmp_path))
         return profile(loaded, job, "memory", plugins=[HUNGRY], timeout_s=timeout, artifacts=artifacts)
 
-    return of
+    return run
 
 
-def test_an_implementation_that_eats_memory_is_ended_and_its_profile_is_oom(profiled):
-    found = profiled("hungry", timeout_s(60))
-    assert found.status is Status.OOM, found.reason
-    assert "of memory; the limit is 3 GiB" in found.reason
-    assert (found.breakdown, found.memory, found.artifacts) == (None, {}, {})
+def test_an_implementation_above_the_memory_limit_is_stopped_and_its_profile_is_oom(profile_plugin):
+    result = profile_plugin("hungry", timeout_s(60))
+    assert result.status is Status.OOM, result.reason
+    assert "of memory; it may hold 3 GiB" in result.reason
+    assert (result.breakdown, result.memory, result.artifacts) == (None, {}, {})
 
 
-def test_one_that_does_not_is_profiled_under_the_same_bound(profiled):
-    found = profiled("sated", timeout_s(60))
-    assert found.status is Status.OK, found.reason
-    assert sum(found.memory.values()) > 0
-    assert found.artifacts.keys() == {"memory"}
+def test_an_implementation_below_the_memory_limit_is_profiled(profile_plugin):
+    result = profile_plugin("sated", timeout_s(60))
+    assert result.status is Status.OK, result.reason
+    assert sum(result.memory.values()) > 0
+    assert result.artifacts.keys() == {"memory"}
 
 
-def test_one_that_takes_too_long_is_a_timeout(profiled):
-    found = profiled("hungry", 0.1)
-    assert (found.status, found.reason) == (Status.TIMEOUT, "not done within 0.1 s (--timeout)")
+def test_an_implementation_above_the_time_limit_is_a_timeout(profile_plugin):
+    result = profile_plugin("hungry", 0.1)
+    assert (result.status, result.reason) == (Status.TIMEOUT, "not done within 0.1 s (--timeout)")

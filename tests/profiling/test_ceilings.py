@@ -1,4 +1,4 @@
-"""What a machine does at most: the sizes that are copied, and what later runs are told."""
+"""The ceilings of a machine: the sizes of the copies, and the ceilings in later runs."""
 
 import json
 from dataclasses import replace
@@ -12,15 +12,15 @@ from linbench.core.errors import EnvironmentRefused, UsageError
 from linbench.core.grid import typed_axes
 from linbench.core.plan import Settings
 from linbench.profiling import ceiling, peaks, session, single
-from linbench.profiling.ceiling import keep, kept
+from linbench.profiling.ceiling import load_ceilings, save_ceilings
 from linbench.profiling.session import find_ceilings
 
 
 def rate(name, best, threads=1, device="cpu"):
-    return Ceiling(name, device, threads, "B/s", best, best / 2, best / 3, "it")
+    return Ceiling(name, device, threads, "B/s", best, best / 2, best / 3, "command")
 
 
-FOUND = [
+CEILINGS = [
     rate("copy.L1", 1e12),
     rate("copy.memory", 1e10),
     rate("copy.memory", 2e10, 2),
@@ -44,13 +44,13 @@ def caches(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("caches")
-def test_a_working_set_is_half_of_what_a_thread_has_of_a_cache():
+def test_a_working_set_is_half_of_a_thread_s_share_of_a_cache():
     sizes = {"L1": 16 << 10, "L2": 512 << 10, "L3": 4 << 20, "memory": 128 << 20}
     assert peaks.working_sets(8) == sizes
     assert peaks.working_sets(2) == sizes | {"L3": 8 << 20}
 
 
-def test_where_the_caches_are_not_known_only_memory_is_copied(tmp_path, monkeypatch):
+def test_without_known_caches_only_memory_is_copied(tmp_path, monkeypatch):
     monkeypatch.setattr(peaks, "CACHES", tmp_path)
     assert peaks.working_sets(2) == {"memory": 2**27}
 
@@ -60,67 +60,66 @@ def test_every_ceiling_is_measured(monkeypatch):
     monkeypatch.setattr(peaks, "CPU_SIDE", 64)
     monkeypatch.setattr(peaks, "LEAST_MEMORY_BYTES", 2**22)
     monkeypatch.setattr(peaks, "COPIED_S", 0.001)
-    found = list(peaks.measured("cpu"))
-    names = {one.name for one in found}
+    ceilings = list(peaks.measure_ceilings("cpu"))
+    names = {entry.name for entry in ceilings}
     assert names >= {"copy.L1", "copy.L2", "copy.L3", "copy.memory", "matmul.float32", "dispatch", "timer"}
-    for one in found:
-        ordered = sorted((one.best, one.median, one.worst), reverse=one.unit != "s")
-        assert ordered == [one.best, one.median, one.worst]
-        assert one.best > 0
-    (step,) = (one for one in found if one.name == "timer")
+    for entry in ceilings:
+        values = [entry.best, entry.median, entry.worst]
+        assert values == sorted(values, reverse=entry.unit != "s")
+        assert entry.best > 0
+    (step,) = (entry for entry in ceilings if entry.name == "timer")
     assert step.best < 1e-3
 
 
-def test_a_cache_holds_twice_what_every_thread_copies_and_the_memory_whatever_there_is():
+def test_a_cache_holds_twice_the_copies_of_all_threads_and_memory_has_no_limit():
     assert [peaks._copy("L2", 4096, threads).holds_bytes for threads in (1, 2)] == [8192, 16384]
     assert peaks._copy("memory", 4096, 2).holds_bytes is None
 
 
 @pytest.mark.serial  # it compares real times
-def test_the_copy_reads_and_writes_what_it_says():
-    found = peaks._copy("L1", 4096, 1)
-    assert "numpy.copyto of 2048 bytes" in found.command
-    slower = peaks._copy("memory", 2**26, 1)
-    assert found.best > slower.best
+def test_a_copy_in_the_cache_is_faster_than_in_memory():
+    cache = peaks._copy("L1", 4096, 1)
+    assert "numpy.copyto of 2048 bytes" in cache.command
+    assert cache.best > peaks._copy("memory", 2**26, 1).best
 
 
 def test_later_runs_have_the_ceilings_of_their_machine(tmp_path, monkeypatch):
     db = str(tmp_path / "results" / "x.db")
-    assert kept(db) == NO_CEILINGS
-    keep(FOUND, db)
-    assert kept(db).entries == tuple(FOUND)
-    assert kept(db).measured_at
+    assert load_ceilings(db) == NO_CEILINGS
+    save_ceilings(CEILINGS, db)
+    assert load_ceilings(db).entries == tuple(CEILINGS)
+    assert load_ceilings(db).measured_at
     plan = api.plan_run(
         None, impl="linear/naive", device="cpu", settings=Settings(once=True), axes=typed_axes(T="16")
     )
     run = api.measure(plan, db=db)
-    assert run.environment.ceilings == kept(db)
+    assert run.environment.ceilings == load_ceilings(db)
     monkeypatch.setattr(ceiling, "this_machine", lambda: Machine("another", 2, ()))
-    assert kept(db) == NO_CEILINGS
+    assert load_ceilings(db) == NO_CEILINGS
 
 
-def test_a_damaged_file_is_one_line(tmp_path):
+def test_a_damaged_file_is_a_usage_error(tmp_path):
     (tmp_path / "ceilings.json").write_text("{", encoding="utf-8")
-    with pytest.raises(UsageError, match="doctor --ceilings` makes it anew"):
-        kept(str(tmp_path / "x.db"))
+    with pytest.raises(UsageError, match="doctor --ceilings` writes it again"):
+        load_ceilings(str(tmp_path / "x.db"))
 
 
-def test_what_does_not_come_to_an_end_is_refused(monkeypatch):
+def test_a_process_that_fails_to_start_is_an_error(monkeypatch):
     launch = replace(single.profiling_launch("cpu"), module="linbench.core.errors")
     monkeypatch.setattr(session, "profiling_launch", lambda _: launch)
     with pytest.raises(EnvironmentRefused, match="cannot be started: exited with code 0"):
         find_ceilings("cpu")
 
 
-def test_the_command_prints_and_keeps_them(tmp_path, monkeypatch, capsys):
+def test_the_command_prints_and_stores_the_ceilings(tmp_path, monkeypatch, capsys):
     from linbench.cli import main
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(api, "find_ceilings", lambda device: FOUND if device == "cpu" else [])
+    monkeypatch.setattr(api, "find_ceilings", lambda device: CEILINGS if device == "cpu" else [])
     with pytest.raises(SystemExit):
         main(["doctor", "--ceilings", "--device", "cpu"])
     out = capsys.readouterr().out
     assert "copy.memory     cpu     2        20.0 GB/s" in out
     assert "kept in results/ceilings.json" in out
     stored = json.loads((tmp_path / "results/ceilings.json").read_text())
-    assert len(stored["ceilings"]["entries"]) == len(FOUND)
+    assert len(stored["ceilings"]["entries"]) == len(CEILINGS)

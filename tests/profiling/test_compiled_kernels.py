@@ -1,4 +1,4 @@
-"""What compiled kernels take: by hand, and of linear/cuda, which compiles without a GPU."""
+"""The resources of compiled kernels: computed by hand, and of linear/cuda, which compiles without a GPU."""
 
 import json
 
@@ -21,12 +21,12 @@ def compiled(threads, registers, shared):
     ("threads", "registers", "shared", "arch", "share", "bound"),
     [
         (256, 32, 0, "sm_80", 1.0, "registers"),  # 8 blocks by registers and by threads
-        (256, 33, 0, "sm_80", 6 * 8 / 64, "registers"),  # 40 a thread, since a warp is given 256 at a time
+        (256, 33, 0, "sm_80", 6 * 8 / 64, "registers"),  # 40 per thread: a warp allocates in units of 256
         (32, 16, 0, "sm_90", 32 / 64, "blocks"),
         (1024, 16, 0, "sm_90", 1.0, "threads"),
         (128, 32, 100 * 1024, "sm_90", 2 * 4 / 64, "shared memory"),
         (128, 32, 100 * 1024, "sm_80", 4 / 64, "shared memory"),
-        (33, 255, 0, "sm_100", 4 * 2 / 64, "registers"),  # two warps of 8,192 a block
+        (33, 255, 0, "sm_100", 4 * 2 / 64, "registers"),  # two warps of 8,192 per block
     ],
 )
 def test_occupancy(threads, registers, shared, arch, share, bound):
@@ -56,21 +56,21 @@ def test_the_mix_of_instructions():
 
 def test_without_a_disassembler_there_are_no_instructions(monkeypatch):
     monkeypatch.setattr(kernels, "nvdisasm", lambda: None)
-    (found,) = inspect([compiled(128, 32, 0)], "sm_90")
-    assert found.instructions is None
-    assert found.occupancy == 1.0
+    (report,) = inspect([compiled(128, 32, 0)], "sm_90")
+    assert report.instructions is None
+    assert report.occupancy == 1.0
 
 
 @pytest.fixture(scope="module")
 def disassembler():
-    found = nvdisasm()
-    if found is None:
+    program = nvdisasm()
+    if program is None:
         pytest.skip("nvdisasm is neither on PATH nor with Triton")
-    return found
+    return program
 
 
-def test_what_is_no_cubin_is_one_line(disassembler):
-    with pytest.raises(EnvironmentRefused, match="does not take this cubin"):
+def test_an_invalid_cubin_is_rejected(disassembler):
+    with pytest.raises(EnvironmentRefused, match="rejects this cubin"):
         assembly(b"no cubin", disassembler)
 
 
@@ -95,18 +95,18 @@ def test_the_kernels_of_a_mode_are_inspected_without_a_gpu(loaded, capsys):
             assert row["instructions"]["local"] == 0
     hook = loaded.implementation("linear/cuda").compiled
     case = Case(1, 64, 2, 32, 32, dtype="bfloat16", mode="decode", device="cuda")
-    assert [one.kernel.name for one in hook(case, "sm_80")] == ["linear_attention_decode"]
+    assert [compiled.kernel.name for compiled in hook(case, "sm_80")] == ["linear_attention_decode"]
 
 
 @pytest.mark.usefixtures("disassembler")
-def test_kernels_in_triton_are_inspected_as_they_would_be_launched(capsys):
+def test_triton_kernels_are_inspected_as_launched(capsys):
     if pytest.importorskip("triton").knobs.runtime.interpret:
         pytest.skip("kernels are interpreted, not compiled")
     rows = []
     for name in ("linear/triton", "retention/triton"):
-        words = ["--D", "16", "--arch", "sm_90", "--mode", "decode", "--format", "json"]
+        options = ["--D", "16", "--arch", "sm_90", "--mode", "decode", "--format", "json"]
         with pytest.raises(SystemExit):
-            main(["kernels", "inspect", name, *words])
+            main(["kernels", "inspect", name, *options])
         rows += [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(row["implementation"], row["name"]) for row in rows] == [
         ("linear/triton", "decode"),
@@ -120,7 +120,7 @@ def test_kernels_in_triton_are_inspected_as_they_would_be_launched(capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["linear/chunk"], "has no kernels to compile; these have: lightning/triton, linear/cuda,"),
         (["linear/cuda", "--arch", "sm_9"], "--arch: 'sm_9' is not one of sm_80, sm_90, sm_100"),
@@ -128,10 +128,10 @@ def test_kernels_in_triton_are_inspected_as_they_would_be_launched(capsys):
         (["linear/kuda"], "did you mean linear/cuda"),
     ],
 )
-def test_a_mistake_is_one_line(capsys, words, said):
-    with pytest.raises(SystemExit) as ended:
-        main(["kernels", "inspect", *words])
-    assert ended.value.code == 2
+def test_a_usage_error_is_one_line(capsys, arguments, message):
+    with pytest.raises(SystemExit) as exit_:
+        main(["kernels", "inspect", *arguments])
+    assert exit_.value.code == 2
     err = capsys.readouterr().err
-    assert said in err
+    assert message in err
     assert len(err.splitlines()) == 1

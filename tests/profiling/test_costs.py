@@ -1,4 +1,4 @@
-"""What operators and implementations say that they do, against what is counted while they do it."""
+"""The declared work of operators and implementations against the work counted while they run."""
 
 from dataclasses import replace
 
@@ -11,20 +11,23 @@ from linbench.core.case import MODES, Case
 from linbench.measure.call import Call, InputsInLayout
 
 TOLERANCE = 0.02
-K, V = 40, 72  # unlike a chunk, a block, a window and each other, so that a state is known by its shape
-BATCH = 2  # so that what has no batch, as the A of S6, is smaller than a state
-TOKENS, STEPS = 256, 96  # four chunks; steps of what goes token by token
-OUT_OF_REACH = {
-    "native": "C++, which torch does not see into",
-    "triton": "a kernel for CUDA, which torch does not see into",
-    "cuda": "a kernel for CUDA, which torch does not see into",
-    "efficient": "a kernel of torch for CUDA",
-    "cudnn": "a kernel of torch for CUDA",
-    "varlen": "a kernel of torch for CUDA",
-    "flash": "a kernel of torch that leaves out the masked half; counted below where nothing is masked",
-    "flex": "compiled by torch, which then does not see into it",
+K, V = (
+    40,
+    72,
+)  # differ from chunk, block and window sizes and from each other: they identify a state by its shape
+BATCH = 2  # so that tensors without a batch, such as the A of S6, are smaller than a state
+TOKENS, STEPS = 256, 96  # four chunks; steps of the recurrent forms
+NOT_COUNTED = {
+    "native": "C++, which torch cannot trace",
+    "triton": "a CUDA kernel, which torch cannot trace",
+    "cuda": "a CUDA kernel, which torch cannot trace",
+    "efficient": "a CUDA kernel of torch",
+    "cudnn": "a CUDA kernel of torch",
+    "varlen": "a CUDA kernel of torch",
+    "flash": "a kernel of torch that skips the masked half; counted below without a mask",
+    "flex": "compiled by torch, which then cannot trace it",
 }
-LIBRARIES = (  # they declare nothing
+LIBRARIES = (  # they declare no work
     *("fla-", "flash-attn-", "lightning-attn", "fast-transformers", "mamba-", "natten"),
 )
 VARIED = {
@@ -44,19 +47,19 @@ FORMULAS = flop_registry | {
 }
 
 
-class Counted(TorchDispatchMode):
-    """Counts products, a multiplication and an addition for each pair of numbers that meet.
+class FlopCounter(TorchDispatchMode):
+    """Counts products: one multiplication and one addition for each pair of factors.
 
-    Those of matrices by torch's own formulas; a triangular system; and of multiplications number by number
-    those whose result is larger than both factors (an update of rank one), whose result is summed (an inner
-    product), or of two tensors of the size of a state, [..., K, V].
+    Matrix products by torch's own formulas; triangular systems; and those elementwise multiplications whose
+    result is larger than both factors (a rank-one update), whose result is summed (an inner product), or
+    whose factors both have the shape of a state, [..., K, V].
     """
 
     def __init__(self, state):
         super().__init__()
         self.flops = 0
         self.state = state
-        self.multiplied = {}  # by id; kept alive, so that ids stay theirs
+        self.products = {}  # by id; references keep the ids unique
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         del types
@@ -66,174 +69,185 @@ class Counted(TorchDispatchMode):
             self.flops += FORMULAS[packet](*args, **(kwargs or {}), out_val=returned)
         elif packet is aten.linalg_solve_triangular:
             self.flops += args[0].shape[-1] * returned.numel()
-        elif packet is aten.sum and id(args[0]) in self.multiplied:
+        elif packet is aten.sum and id(args[0]) in self.products:
             self.flops += 2 * args[0].numel()
         elif packet is aten.mul and all(isinstance(x, torch.Tensor) for x in args):
             if all(1 < x.numel() < returned.numel() for x in args) or all(map(self.is_state, args)):
                 self.flops += 2 * returned.numel()
             else:
-                self.multiplied[id(returned)] = returned
+                self.products[id(returned)] = returned
         return returned
 
     def is_state(self, x):
         return x.shape[-2:] == self.state
 
 
-def counted(call):
+def count_flops(call):
     call.prepare()
-    with Counted((call.case.K, call.case.V)) as counter:
+    with FlopCounter((call.case.K, call.case.V)) as counter:
         call()
     return counter.flops
 
 
-def ours(loaded):
-    return [found for found in loaded.implementations() if "linbench_impls" in found.origin]
+def builtin(loaded):
+    return [
+        implementation
+        for implementation in loaded.implementations()
+        if "linbench_impls" in implementation.origin
+    ]
 
 
-def in_torch(loaded):
-    """Yield our implementations that a count reaches, with their operators."""
-    for found in ours(loaded):
-        name = found.name.partition("/")[2]
-        if name not in OUT_OF_REACH and not name.startswith(LIBRARIES):
-            yield loaded.operator(found.operator), found
+def countable(loaded):
+    """Yield the operators and implementations in torch whose work can be counted."""
+    for implementation in builtin(loaded):
+        name = implementation.name.partition("/")[2]
+        if name not in NOT_COUNTED and not name.startswith(LIBRARIES):
+            yield loaded.operator(implementation.operator), implementation
 
 
-def cases_of(operator, found, options=({},)):
-    """Yield a case for each mode and set of options that an implementation has."""
+def cases_of(operator, implementation, options=({},)):
+    """Yield one case per mode and set of options that an implementation supports."""
     for mode in MODES:
-        for chosen in options:
-            tokens = STEPS if "recurrent" in found.name else TOKENS
-            case = Case(BATCH, tokens, 2, K, V, mode=mode, options=chosen)
-            if found.unsupported_reason(operator, case) is None:
+        for values in options:
+            tokens = STEPS if "recurrent" in implementation.name else TOKENS
+            case = Case(BATCH, tokens, 2, K, V, mode=mode, options=values)
+            if implementation.unsupported_reason(operator, case) is None:
                 yield case
 
 
-def call_of(operator, found, case):
-    return Call(operator, found, case, InputsInLayout(operator, case))
+def call_of(operator, implementation, case):
+    return Call(operator, implementation, case, InputsInLayout(operator, case))
 
 
-def declared_and_counted(operator, found, case):
-    assert found.flops is not None, found.name
-    return found.flops(case), counted(call_of(operator, found, case))
+def declared_and_counted(operator, implementation, case):
+    assert implementation.flops is not None, implementation.name
+    return implementation.flops(case), count_flops(call_of(operator, implementation, case))
 
 
-def test_every_form_in_torch_does_the_work_that_it_declares_in_every_mode_it_has(loaded):
+def test_every_form_in_torch_does_its_declared_work_in_every_mode(loaded):
     off = {}
-    for operator, found in in_torch(loaded):
-        cases = list(cases_of(operator, found))
-        assert [case.mode for case in cases] == list(found.modes)
+    for operator, implementation in countable(loaded):
+        cases = list(cases_of(operator, implementation))
+        assert [case.mode for case in cases] == list(implementation.modes)
         for case in cases:
-            declared, count = declared_and_counted(operator, found, case)
+            declared, count = declared_and_counted(operator, implementation, case)
             if declared != pytest.approx(count, rel=TOLERANCE):
-                off[found.name, case.mode] = declared / count
+                off[implementation.name, case.mode] = declared / count
     assert not off
 
 
-def test_options_that_change_the_work_change_what_is_declared(loaded):
+def test_options_that_change_the_work_change_the_declaration(loaded):
     off = {}
-    for operator, found in in_torch(loaded):
-        varied = [{name: value} for name, value in VARIED.items() if name in operator.options]
-        for case in cases_of(operator, found, varied):
+    for operator, implementation in countable(loaded):
+        options = [{name: value} for name, value in VARIED.items() if name in operator.options]
+        for case in cases_of(operator, implementation, options):
             if case.mode == "decode":
                 continue
-            declared, count = declared_and_counted(operator, found, case)
+            declared, count = declared_and_counted(operator, implementation, case)
             if declared != pytest.approx(count, rel=TOLERANCE):
-                off[found.name, case.mode, str(case.options)] = declared / count
+                off[implementation.name, case.mode, str(case.options)] = declared / count
     assert not off
 
 
-def test_what_is_short_of_a_chunk_is_declared_as_the_whole_chunk_that_is_computed(loaded):
+def test_a_partial_chunk_is_declared_as_the_full_chunk_that_is_computed(loaded):
     off = {}
-    for operator, found in in_torch(loaded):
-        if found.name.endswith("/recurrent"):
+    for operator, implementation in countable(loaded):
+        if implementation.name.endswith("/recurrent"):
             continue
         for tokens, options in ((16, {}), (40, {"initial_state": True}), (65, {})):
             case = Case(BATCH, tokens, 1, K, V, mode="fwd_bwd", options=options)
-            if options.keys() - operator.options or found.unsupported_reason(operator, case):
+            if options.keys() - operator.options or implementation.unsupported_reason(operator, case):
                 continue
-            declared, count = declared_and_counted(operator, found, case)
+            declared, count = declared_and_counted(operator, implementation, case)
             if declared != pytest.approx(count, rel=TOLERANCE):
-                off[found.name, tokens] = declared / count
+                off[implementation.name, tokens] = declared / count
     assert not off
 
 
-def test_a_decode_that_computes_every_row_again_declares_it(loaded):
-    operator, found = loaded.operator("softmax"), loaded.implementation("softmax/naive")
+def test_a_decode_without_a_cache_declares_the_work_of_all_rows(loaded):
+    operator, implementation = loaded.operator("softmax"), loaded.implementation("softmax/naive")
     case = Case(2, 64, 2, K, V, mode="decode", options={"cache": False})
-    declared, count = declared_and_counted(operator, found, case)
+    declared, count = declared_and_counted(operator, implementation, case)
     assert declared == pytest.approx(count, rel=TOLERANCE)
 
 
 @pytest.mark.parametrize("mode", ["fwd", "fwd_bwd"])
-def test_a_fused_kernel_of_torch_takes_scores_again_in_backward(loaded, mode):
-    operator, found = loaded.operator("softmax"), loaded.implementation("softmax/flash")
-    seen = Case(2, 256, 2, 64, 64, mode=mode, options={"causal": False})
-    declared, count = declared_and_counted(operator, found, seen)
+def test_a_fused_kernel_of_torch_recomputes_scores_in_backward(loaded, mode):
+    operator, implementation = loaded.operator("softmax"), loaded.implementation("softmax/flash")
+    case = Case(2, 256, 2, 64, 64, mode=mode, options={"causal": False})
+    declared, count = declared_and_counted(operator, implementation, case)
     assert declared == pytest.approx(count, rel=TOLERANCE)
-    assert found.flops(replace(seen, options={})) == declared / 2
+    assert implementation.flops(replace(case, options={})) == declared / 2
 
 
-def test_every_implementation_is_counted_or_out_of_reach(loaded):
-    reached = {found.name for _, found in in_torch(loaded)}
-    rest = {found.name.partition("/")[2] for found in ours(loaded) if found.name not in reached}
-    assert {name for name in rest if not name.startswith(LIBRARIES)} == set(OUT_OF_REACH)
-    operators = {found.operator for found in ours(loaded)}
-    assert {name.partition("/")[0] for name in reached} == operators
+def test_every_implementation_is_counted_or_listed_as_not_countable(loaded):
+    names = {implementation.name for _, implementation in countable(loaded)}
+    rest = {
+        implementation.name.partition("/")[2]
+        for implementation in builtin(loaded)
+        if implementation.name not in names
+    }
+    assert {name for name in rest if not name.startswith(LIBRARIES)} == set(NOT_COUNTED)
+    operators = {implementation.operator for implementation in builtin(loaded)}
+    assert {name.partition("/")[0] for name in names} == operators
 
 
-def test_a_wrong_declaration_is_seen(loaded):
+def test_a_wrong_declaration_is_detected(loaded):
     operator, case = loaded.operator("linear"), Case(2, 256, 2, 64, 64)
-    made = loaded.implementation("linear/naive")
-    wrong = replace(made, flops=lambda case: 1.05 * made.flops(case))
+    naive = loaded.implementation("linear/naive")
+    wrong = replace(naive, flops=lambda case: 1.05 * naive.flops(case))
     declared, count = declared_and_counted(operator, wrong, case)
     assert declared != pytest.approx(count, rel=TOLERANCE)
 
 
-def test_no_form_does_less_than_the_least(loaded):
+def test_no_form_declares_less_than_the_useful_work(loaded):
     less = {}
-    for found in ours(loaded):
-        operator = loaded.operator(found.operator)
+    for implementation in builtin(loaded):
+        operator = loaded.operator(implementation.operator)
         for mode in MODES:
             for tokens in (1, 16, 65, 512, 4096):
                 for sizes in ((64, 64), (16, 128), (128, 16)):
                     case = Case(2, tokens, 2, *sizes, mode=mode)
-                    if found.flops is None or found.unsupported_reason(operator, case) is not None:
+                    if (
+                        implementation.flops is None
+                        or implementation.unsupported_reason(operator, case) is not None
+                    ):
                         continue
                     least = operator.cost(case).flops
-                    if found.flops(case) < least * (1 - TOLERANCE):
-                        less[found.name, str(case)] = found.flops(case) / least
+                    if implementation.flops(case) < least * (1 - TOLERANCE):
+                        less[implementation.name, str(case)] = implementation.flops(case) / least
     assert not less
 
 
-def moved(call):
-    """Return the bytes of the tensors that come and go.
+def moved_bytes(call):
+    """Return the bytes of the tensors that a call reads and writes.
 
-    A cache has a free slot, NaN until decode writes it: it is not read, prefill leaves it, and decode writes
-    no other.
+    A cache has a free slot, NaN until decode writes it: no call reads it, prefill leaves it free, and decode
+    writes only this slot.
     """
     call.prepare()
-    come = sum(int((~x.isnan()).sum()) * x.itemsize for x in call.held)
+    read_bytes = sum(int((~x.isnan()).sum()) * x.itemsize for x in call.held)
     written = slice(-1, None) if call.case.mode == "decode" else slice(0, -1)
     returned = call.results(call())
-    return come + sum((x[:, written] if name in CACHES else x).nbytes for name, x in returned.items())
+    return read_bytes + sum((x[:, written] if name in CACHES else x).nbytes for name, x in returned.items())
 
 
-def test_the_fewest_bytes_are_those_of_the_tensors_that_come_and_go(loaded):
-    off, seen = {}, set()
-    for operator, found in in_torch(loaded):
+def test_the_fewest_bytes_are_those_of_the_inputs_and_outputs(loaded):
+    off, keys = {}, set()
+    for operator, implementation in countable(loaded):
         for mode in MODES:
             for options in ({}, {"initial_state": True}, {"group": 2}, {"cache": False}):
                 case = Case(2, 40, 2, 32, 16, "bfloat16", mode=mode, options=options)
                 key = (operator.name, mode, str(options))
                 if (
-                    key in seen
+                    key in keys
                     or options.keys() - operator.options
-                    or found.unsupported_reason(operator, case)
+                    or implementation.unsupported_reason(operator, case)
                 ):
                     continue
-                seen.add(key)
-                due = moved(call_of(operator, found, case))
-                if operator.cost(case).bytes != due:
-                    off[key] = operator.cost(case).bytes / due
+                keys.add(key)
+                expected = moved_bytes(call_of(operator, implementation, case))
+                if operator.cost(case).bytes != expected:
+                    off[key] = operator.cost(case).bytes / expected
     assert not off
-    assert len(seen) >= 4 * len({operator.name for operator, _ in in_torch(loaded)})
+    assert len(keys) >= 4 * len({operator.name for operator, _ in countable(loaded)})

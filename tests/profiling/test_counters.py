@@ -1,4 +1,4 @@
-"""What ncu writes is read as a stranger's; ncu is a process, here one that writes what the real one does."""
+"""The output of ncu is parsed as untrusted input; ncu here is a script that writes the same format."""
 
 import gzip
 import json
@@ -16,9 +16,9 @@ from linbench.core.profile import COUNTERS
 from linbench.execution.schedule import Job
 from linbench.profiling import counters
 from linbench.profiling.artifact import Artifacts
-from linbench.profiling.counters import METRICS, CannotRead, breakdown, command, read
+from linbench.profiling.counters import METRICS, InvalidOutput, breakdown, command, read_launches
+from linbench.profiling.diagnosis import diagnose
 from linbench.profiling.session import profile
-from linbench.profiling.words import diagnosis
 from linbench.store.profiles import Profiles
 
 PHASES = {"linear/x fwd": "fwd", "linear/x bwd": "bwd"}
@@ -34,8 +34,8 @@ UNITS = [*[""] * 13, "byte", "%", "%", "%", "%", "register/thread", "ns"]
 
 def launch(kernel, range_name, *values):
     nvtx = f"1:<default domain>:{range_name}:none:none:none:none:none:none"
-    first = ["0", "1234", "python3", "127.0.0.1", kernel, "1", "7", "(128, 1, 1)", "(64, 1, 1)", "0", "9.0"]
-    return [*first, nvtx, "", *values]
+    head = ["0", "1234", "python3", "127.0.0.1", kernel, "1", "7", "(128, 1, 1)", "(64, 1, 1)", "0", "9.0"]
+    return [*head, nvtx, "", *values]
 
 
 LAUNCHES = [
@@ -46,21 +46,21 @@ LAUNCHES = [
 ]
 
 
-def written(*launches, names=NAMES, units=UNITS):
-    """What ncu writes to its log file."""
+def ncu_log(*launches, names=NAMES, units=UNITS):
+    """Return the log file that ncu writes."""
     rows = [
         ",".join('"' + cell.replace('"', '""') + '"' for cell in row) for row in (names, units, *launches)
     ]
-    said = ['==PROF== Profiling "scan" - 0: 0%....50%....100% - 3 passes', *rows]
-    return "==PROF== Connected to process 1234\n" + "\n".join(said) + "\n==PROF== Disconnected\n"
+    lines = ['==PROF== Profiling "scan" - 0: 0%....50%....100% - 3 passes', *rows]
+    return "==PROF== Connected to process 1234\n" + "\n".join(lines) + "\n==PROF== Disconnected\n"
 
 
 def with_unit(metric, unit):
     return [unit if name == metric else before for name, before in zip(NAMES, UNITS, strict=True)]
 
 
-def test_a_launch_is_read_in_si_units_and_belongs_to_the_phase_of_its_range():
-    first, _, last = read(written(*LAUNCHES), PHASES)
+def test_a_launch_has_si_units_and_the_phase_of_its_range():
+    first, _, last = read_launches(ncu_log(*LAUNCHES), PHASES)
     assert (first.phase, first.kernel) == ("fwd", "scan(float *, int)")
     assert first.time_s == pytest.approx(1e-6)
     assert first.bytes == 2e6
@@ -83,21 +83,21 @@ def test_a_launch_is_read_in_si_units_and_belongs_to_the_phase_of_its_range():
         ("dram__bytes.sum", "Mbyte", 2e12),
     ],
 )
-def test_whatever_unit_ncu_chose(metric, unit, value):
-    (found,) = read(written(LAUNCHES[0], units=with_unit(metric, unit)), PHASES)
-    assert (found.bytes if metric.startswith("dram") else found.time_s) == pytest.approx(value)
+def test_every_unit_of_ncu_is_converted(metric, unit, value):
+    (converted,) = read_launches(ncu_log(LAUNCHES[0], units=with_unit(metric, unit)), PHASES)
+    assert (converted.bytes if metric.startswith("dram") else converted.time_s) == pytest.approx(value)
 
 
-def test_launches_become_lines_a_kernel():
-    found = breakdown(list(read(written(*LAUNCHES), PHASES)))
-    scan, gemm = found.lines
+def test_launches_become_one_line_per_kernel():
+    total = breakdown(list(read_launches(ncu_log(*LAUNCHES), PHASES)))
+    scan, gemm = total.lines
     assert (scan.phase, scan.calls, scan.bytes) == ("fwd", 2, 2_001_000)
     assert scan.self_s == pytest.approx(4e-6)
     assert scan.counters["dram"] == pytest.approx((0.805 * 1 + 0.405 * 3) / 4)
     assert scan.counters["registers"] == 72
     assert "tensor" not in gemm.counters
-    assert found.wall_s == pytest.approx(6.5005e-6)
-    assert (found.calls, found.plain_s, found.threads) == (1, None, None)
+    assert total.wall_s == pytest.approx(6.5005e-6)
+    assert (total.calls, total.plain_s, total.threads) == (1, None, None)
 
 
 RAGGED = launch("scan", "linear/x fwd", "1")
@@ -106,47 +106,50 @@ TIMELESS = launch("scan", "linear/x fwd", "1", "1", "1", "1", "1", "1", "n/a")
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("", "it said nothing"),
+        ("", "it wrote no message"),
         ("==PROF== Connected\n==WARNING== No kernels were profiled.\n", "No kernels were profiled"),
-        (written(names=NAMES[:-1]), "it read no kernel"),
-        (written(RAGGED), "launch 0 has 14 columns where 20 were due"),
-        (written(WORD), "dram__bytes.sum is '1.000,5', which is no number"),
-        (written(TIMELESS), "a launch of 'scan' has no gpu__time_duration.sum"),
-        (written(LAUNCHES[0], units=with_unit("dram__bytes.sum", "sector")), "is in 'sector', which is none"),
-        (written(launch("x" * 200_000, "linear/x fwd", *"1111111")), "its CSV cannot be read"),
+        (ncu_log(names=NAMES[:-1]), "it recorded no kernel"),
+        (ncu_log(RAGGED), "launch 0 has 14 columns, expected 20"),
+        (ncu_log(WORD), "dram__bytes.sum is '1.000,5', which is not a number"),
+        (ncu_log(TIMELESS), "a launch of 'scan' has no gpu__time_duration.sum"),
+        (
+            ncu_log(LAUNCHES[0], units=with_unit("dram__bytes.sum", "sector")),
+            "is in 'sector', which is not one of",
+        ),
+        (ncu_log(launch("x" * 200_000, "linear/x fwd", *"1111111")), "its CSV cannot be read"),
     ],
 )
-def test_what_is_not_of_its_form_is_refused(text, said):
-    with pytest.raises(CannotRead, match=said):
-        list(read(text, PHASES))
+def test_invalid_output_is_rejected(text, message):
+    with pytest.raises(InvalidOutput, match=message):
+        list(read_launches(text, PHASES))
 
 
-def test_there_is_a_limit_to_what_is_read(monkeypatch, tmp_path):
+def test_output_above_the_limits_is_rejected(monkeypatch, tmp_path):
     monkeypatch.setattr(counters, "MOST_LAUNCHES", 2)
-    assert len(list(read(written(*LAUNCHES[:2]), PHASES))) == 2
-    with pytest.raises(CannotRead, match="more than 2 launches; take a shorter T"):
-        list(read(written(*LAUNCHES[:3]), PHASES))
+    assert len(list(read_launches(ncu_log(*LAUNCHES[:2]), PHASES))) == 2
+    with pytest.raises(InvalidOutput, match="more than 2 launches; use a shorter T"):
+        list(read_launches(ncu_log(*LAUNCHES[:3]), PHASES))
     (tmp_path / "ncu.csv").write_text("x" * 11)
     monkeypatch.setattr(counters, "MOST_BYTES", 10)
-    with pytest.raises(CannotRead, match="its CSV is larger than"):
+    with pytest.raises(InvalidOutput, match="its CSV is larger than"):
         counters._text(tmp_path / "ncu.csv")
 
 
 def test_only_launches_in_the_ranges_of_the_call_are_counted(tmp_path):
-    words = command("/opt/ncu", tmp_path / "x.csv", ["linear/x fwd", "a[1]*,+@b bwd"])
-    included = [words[n + 1] for n, word in enumerate(words) if word == "--nvtx-include"]
+    arguments = command("/opt/ncu", tmp_path / "x.csv", ["linear/x fwd", "a[1]*,+@b bwd"])
+    included = [arguments[n + 1] for n, argument in enumerate(arguments) if argument == "--nvtx-include"]
     assert included == [r"linear\/x fwd", r"a\[1\]\*\,\+\@b bwd"]
-    (metrics,) = (words[n + 1] for n, word in enumerate(words) if word == "--metrics")
+    (metrics,) = (arguments[n + 1] for n, argument in enumerate(arguments) if argument == "--metrics")
     assert set(metrics.split(",")) == {*METRICS.values(), "dram__bytes.sum", "gpu__time_duration.sum"}
 
 
 NCU = """#!{python}
 import subprocess, sys
-words = sys.argv[1:]
-code = {run} and subprocess.call(words[words.index({python!r}):])
-with open(words[words.index("--log-file") + 1], "w") as file:
+arguments = sys.argv[1:]
+code = {run} and subprocess.call(arguments[arguments.index({python!r}):])
+with open(arguments[arguments.index("--log-file") + 1], "w") as file:
     file.write({text!r})
 sys.exit(code or {code})
 """
@@ -157,8 +160,8 @@ DENIED = (
 
 
 @pytest.fixture
-def installed(tmp_path, monkeypatch):
-    """Return a function that puts on PATH an ncu that runs its command, or not, and then writes a text."""
+def install_ncu(tmp_path, monkeypatch):
+    """Return a function that puts an ncu on PATH that runs its command, or not, and then writes a text."""
 
     def install(text, *, run=True, code=0):
         program = tmp_path / "ncu"
@@ -172,33 +175,34 @@ def installed(tmp_path, monkeypatch):
 JOB = Job("linear/chunk", "linear", Case(1, 64, 2, 16, 16))
 
 
-def test_a_call_is_made_under_ncu_and_what_it_wrote_is_kept(loaded, installed, tmp_path):
-    text = written(launch("scan", "linear/chunk fwd", "3000", "50", "30", "12", "50", "64", "2,000"))
-    installed(text)
+def test_a_call_runs_under_ncu_and_its_output_is_stored(loaded, install_ncu, tmp_path):
+    text = ncu_log(launch("scan", "linear/chunk fwd", "3000", "50", "30", "12", "50", "64", "2,000"))
+    install_ncu(text)
     artifacts = Artifacts(str(tmp_path / "x.db"))
-    found = profile(loaded, JOB, "ncu", timeout_s=timeout_s(120), artifacts=artifacts)
-    assert (found.status, found.reason, found.tool) == (Status.OK, None, "ncu")
-    (line,) = found.breakdown.lines
+    profiled = profile(loaded, JOB, "ncu", timeout_s=timeout_s(120), artifacts=artifacts)
+    assert (profiled.status, profiled.reason, profiled.tool) == (Status.OK, None, "ncu")
+    (line,) = profiled.breakdown.lines
     assert (line.phase, line.name, line.bytes) == ("fwd", "scan", 3000)
-    (kept,) = json.loads(gzip.decompress(artifacts.read(found.artifacts["ncu"])))
-    assert (kept["kernel"], kept["time_s"]) == ("scan", pytest.approx(2e-6))
-    stored = Profiles(str(tmp_path / "x.db"), write=True).add(found)
+    (record,) = json.loads(gzip.decompress(artifacts.read(profiled.artifacts["ncu"])))
+    assert (record["kernel"], record["time_s"]) == ("scan", pytest.approx(2e-6))
+    stored = Profiles(str(tmp_path / "x.db"), write=True).add(profiled)
     assert Profiles(str(tmp_path / "x.db")).find("1") == replace(stored, id=1)
-    header, row, *said = command_line._table(stored.breakdown, None)
+    header, row, *rest = command_line._table(stored.breakdown, None)
     assert header.split()[-6:] == ["GB/S", "DRAM", "SM", "TENSOR", "OCCUPANCY", "REGISTERS"]
     assert row.split()[-6:] == ["1.50", "50%", "30%", "12%", "50%", "64"]
-    assert said == []
-    assert diagnosis(stored.breakdown, "ncu", "cuda") == [
-        "Its kernels take 2.00 µs a call, one at a time and with cold caches: that is no time of a row."
+    assert rest == []
+    assert diagnose(stored.breakdown, "ncu", "cuda") == [
+        "The kernels take 2.00 µs per call when ncu runs them one at a time with cold caches; "
+        "do not compare this with a measured time."
     ]
 
 
-def test_no_permission_says_what_helps(loaded, installed, tmp_path):
-    installed(DENIED, run=False, code=1)
+def test_without_permission_the_error_names_the_remedies(loaded, install_ncu, tmp_path):
+    install_ncu(DENIED, run=False, code=1)
     with pytest.raises(EnvironmentRefused, match="ERR_NVGPUCTRPERM") as refused:
         profile(loaded, JOB, "ncu", timeout_s=timeout_s(60), artifacts=Artifacts(str(tmp_path / "x.db")))
-    for helps in ("sudo -E env", "NVreg_RestrictProfilingToAdminUsers=0", "SYS_ADMIN", "--tool torch"):
-        assert helps in str(refused.value)
+    for remedy in ("sudo -E env", "NVreg_RestrictProfilingToAdminUsers=0", "SYS_ADMIN", "--tool torch"):
+        assert remedy in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
     assert refused.value.exit_code == 4
 
@@ -206,19 +210,19 @@ def test_no_permission_says_what_helps(loaded, installed, tmp_path):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (written(LAUNCHES[0]), "ncu: it read no kernel that the call launched"),
+        (ncu_log(LAUNCHES[0]), "ncu: it recorded no kernel of the call"),
         ("==WARNING== No kernels were profiled.", "No kernels were profiled"),
     ],
 )
-def test_what_came_of_it_otherwise_is_a_profile_too(loaded, installed, tmp_path, text, reason):
-    installed(text)
+def test_a_failure_of_ncu_is_a_profile_with_a_reason(loaded, install_ncu, tmp_path, text, reason):
+    install_ncu(text)
     artifacts = Artifacts(str(tmp_path / "x.db"))
-    found = profile(loaded, JOB, "ncu", timeout_s=timeout_s(60), artifacts=artifacts)
-    assert (found.status, found.breakdown, found.artifacts) == (Status.ERROR, None, {})
-    assert reason in found.reason
+    profiled = profile(loaded, JOB, "ncu", timeout_s=timeout_s(60), artifacts=artifacts)
+    assert (profiled.status, profiled.breakdown, profiled.artifacts) == (Status.ERROR, None, {})
+    assert reason in profiled.reason
 
 
-def test_an_ncu_that_starts_nothing_is_refused_with_what_it_said(loaded, installed, tmp_path):
-    installed("==ERROR== Failed to launch.", run=False, code=3)
+def test_an_ncu_that_starts_no_process_is_an_error(loaded, install_ncu, tmp_path):
+    install_ncu("==ERROR== Failed to launch.", run=False, code=3)
     with pytest.raises(EnvironmentRefused, match="cannot be started: exited with code 3"):
         profile(loaded, JOB, "ncu", timeout_s=timeout_s(60), artifacts=Artifacts(str(tmp_path / "x.db")))

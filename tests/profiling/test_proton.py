@@ -1,4 +1,4 @@
-"""What proton writes is read as its format says; here it is made so, for proton records on CUDA alone."""
+"""Proton's output format; a fake proton writes it here, because proton records only on CUDA."""
 
 import gzip
 import json
@@ -22,7 +22,7 @@ def node(name, *children, **metrics):
 
 
 def tree(*children):
-    """The root of a tree, and the devices."""
+    """Return the root of a tree, and the devices."""
     return [node("ROOT", *children, count=0, time=0), DEVICES]
 
 
@@ -38,9 +38,9 @@ BWD = tree(node("scan", count=10, time=50_000), node("Memset", count=10, time=1_
 
 
 def test_kernels_belong_to_the_phase_of_their_tree():
-    lines = proton.kernel_lines(proton.together({"linear/x fwd": FWD, "linear/x bwd": BWD}), PHASES, 10)
-    told = [(line.phase, line.name, line.calls, round(line.self_s * 1e9)) for line in lines]
-    assert told == [
+    lines = proton.kernel_lines(proton.merge({"linear/x fwd": FWD, "linear/x bwd": BWD}), PHASES, 10)
+    cells = [(line.phase, line.name, line.calls, round(line.self_s * 1e9)) for line in lines]
+    assert cells == [
         ("fwd", "gemm", 1, 9_000),
         ("bwd", "scan", 1, 5_000),
         ("fwd", "scan", 2, 4_000),
@@ -52,8 +52,8 @@ def test_kernels_belong_to_the_phase_of_their_tree():
     assert (by_key["bwd", "scan"].flops, by_key["bwd", "scan"].bytes) == (None, None)
 
 
-def test_the_trees_of_the_phases_are_one_that_hatchet_reads():
-    root, devices = proton.together({"linear/x fwd": FWD, "linear/x bwd": BWD})
+def test_the_trees_of_the_phases_merge_into_one_tree_for_hatchet():
+    root, devices = proton.merge({"linear/x fwd": FWD, "linear/x bwd": BWD})
     assert root["frame"]["name"] == "ROOT"
     assert devices == DEVICES
     assert [child["frame"]["name"] for child in root["children"]] == ["linear/x fwd", "linear/x bwd"]
@@ -61,7 +61,7 @@ def test_the_trees_of_the_phases_are_one_that_hatchet_reads():
 
 
 class Sessions:
-    """Stands in for triton.profiler: which sessions are active when, and files as it writes them."""
+    """A fake triton.profiler that records which sessions are active when, and writes its files."""
 
     def __init__(self):
         self.files = []
@@ -87,7 +87,7 @@ class Sessions:
                 json.dump(tree(node("kernel", count=3, time=600)), file)
 
 
-def test_each_phase_has_a_session_that_is_active_in_it_alone(loaded, tmp_path, monkeypatch):
+def test_each_phase_has_a_session_that_is_active_only_in_it(loaded, tmp_path, monkeypatch):
     sessions = Sessions()
     monkeypatch.setattr(proton, "proton", sessions)
     monkeypatch.setattr("linbench.profiling.plain.PROFILED_S", 60.0)
@@ -96,15 +96,15 @@ def test_each_phase_has_a_session_that_is_active_in_it_alone(loaded, tmp_path, m
     case = Case(1, 16, 2, 8, 8, mode="fwd_bwd")
     file = tmp_path / "proton.json.gz"
     call = Call(operator, implementation, case, InputsInLayout(operator, case))
-    found = proton.record_kernels(call, file)
+    breakdown = proton.record_kernels(call, file)
     assert sessions.history == [[0], [1]] * 3
     assert sessions.active == set()
-    assert {(line.phase, line.name, line.calls) for line in found.lines} == {
+    assert {(line.phase, line.name, line.calls) for line in breakdown.lines} == {
         ("fwd", "kernel", 1),
         ("bwd", "kernel", 1),
     }
-    assert found.times_s == pytest.approx({"kernels": 400e-9})
-    assert found.plain_s > 0
-    assert found.wall_s > 0
+    assert breakdown.times_s == pytest.approx({"kernels": 400e-9})
+    assert breakdown.plain_s > 0
+    assert breakdown.wall_s > 0
     root, _ = json.loads(gzip.decompress(file.read_bytes()))
     assert [child["frame"]["name"] for child in root["children"]] == ["linear/naive fwd", "linear/naive bwd"]

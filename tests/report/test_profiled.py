@@ -116,7 +116,7 @@ def test_the_command_finds_them_and_their_traces(tmp_path):
     store, profiles = Store(db, write=True), Profiles(db, write=True)
     store.add(RUN)
     (tmp_path / "trace.json.gz").write_bytes(b"a trace")
-    kept = Artifacts(db).keep(tmp_path / "trace.json.gz")
+    kept = Artifacts(db).save(tmp_path / "trace.json.gz")
     profiles.add(replace(profile(0, lines=LINES), artifacts={"trace": kept}))
     profiles.add(replace(profile(0, "else", lines=LINES), artifacts={"trace": "gone"}))
     page = write_report(RUN, str(tmp_path / "x.html"), None, db).read_text(encoding="utf-8")

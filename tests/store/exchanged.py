@@ -1,4 +1,4 @@
-"""A run with every kind of row, as a real one has its environment and plan."""
+"""A run with every kind of row and a realistic environment and plan."""
 
 from dataclasses import replace
 
@@ -41,15 +41,15 @@ def failed(status, T, reason="it failed", **more):
 
 
 def rows():
-    undeclared = Work(1e6, None, 2**12)
-    once = replace(ok_row(), time=None, memory=None, work=undeclared, case=Case(1, 32, 2, 16, 16))
+    useful_only = Work(1e6, None, 2**12)
+    once = replace(ok_row(), time=None, memory=None, work=useful_only, case=Case(1, 32, 2, 16, 16))
     seeded = replace(ok_row(median=4.0), case=replace(ok_row().case, seed=7))
     full = replace(full_row(), case=Case(1, 1024, 2, 16, 16))
     wrong = failed(Status.WRONG, 512, "o is off", errors={"o": TensorError(1.0, 2.0, 3.0, 0.0, 3, 1e-5)})
-    others = [status for status in Status if status not in (Status.OK, Status.WRONG)]
+    failures = [status for status in Status if status not in (Status.OK, Status.WRONG)]
     return (
         ok_row(), seeded, full, once, wrong,
-        *(failed(status, 2000 + place) for place, status in enumerate(others)),
+        *(failed(status, 2000 + place) for place, status in enumerate(failures)),
         failed(Status.ERROR, 4096, "=HYPERLINK(\"x\") it's «bad»\nsecond line"),
     )  # fmt: skip
 

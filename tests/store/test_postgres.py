@@ -1,4 +1,4 @@
-"""The store on a real PostgreSQL, where its server and psycopg are installed."""
+"""The store on a real PostgreSQL server, if it and psycopg are installed."""
 
 import os
 import shutil
@@ -31,28 +31,27 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def server():
-    """URL of a server on loopback that ends with the tests; it does not run as root."""
+    """URL of a server on loopback that stops after the tests; it does not run as root."""
     binaries = Path(INITDB).parent
-    other = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
+    user = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
 
-    def run(name, *words):
-        return subprocess.run(
-            [binaries / name, *words], cwd="/", capture_output=True, text=True, timeout=timeout_s(60), **other
-        )
+    def run(name, *arguments):
+        command = [binaries / name, *arguments]
+        return subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=timeout_s(60), **user)
 
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
-        if other:
-            shutil.chown(folder, other["user"])
+        if user:
+            shutil.chown(folder, user["user"])
         data = f"{folder}/data"
-        made = run("initdb", "-D", data, "-A", "trust", "-U", "linbench", "-E", "UTF8", "--no-sync")
-        if made.returncode:
-            pytest.skip(f"initdb: {made.stderr.strip()}")
+        process = run("initdb", "-D", data, "-A", "trust", "-U", "linbench", "-E", "UTF8", "--no-sync")
+        if process.returncode:
+            pytest.skip(f"initdb: {process.stderr.strip()}")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         options = f"-h 127.0.0.1 -p {port} -k {folder}"
-        started = run("pg_ctl", "start", "-w", "-D", data, "-o", options, "-l", f"{folder}/log")
-        assert started.returncode == 0, started.stdout
+        process = run("pg_ctl", "start", "-w", "-D", data, "-o", options, "-l", f"{folder}/log")
+        assert process.returncode == 0, process.stdout
         try:
             yield f"postgresql+psycopg://linbench@127.0.0.1:{port}"
         finally:
@@ -74,18 +73,18 @@ def execute(url, *statements):
             connection.execute(text(statement))
 
 
-def test_rows_come_back_as_they_went_in(url):
+def test_rows_survive_a_round_trip(url):
     store = Store(url, write=True)
     run = store.begin(ENVIRONMENT, BARE_PLAN)
     rows = [ok_row(), skipped_row(128), nonfinite_row(), replace(full_row(), case=ok_row(512).case)]
     store.append(run.id, rows)
     store.append(run.id, [skipped_row(128)])
     store.finish(run.id)
-    found = Store(url).run("latest", with_samples=True)
-    assert found.measurements[0] == rows[0]
-    assert found.measurements[2:] == (rows[3], skipped_row(128))
-    assert repr(found.measurements[1]) == repr(replace(nonfinite_row(), reason="not finite: \\x00"))
-    assert (found.environment, found.plan) == (ENVIRONMENT, BARE_PLAN)
+    stored = Store(url).run("latest", with_samples=True)
+    assert stored.measurements[0] == rows[0]
+    assert stored.measurements[2:] == (rows[3], skipped_row(128))
+    assert repr(stored.measurements[1]) == repr(replace(nonfinite_row(), reason="not finite: \\x00"))
+    assert (stored.environment, stored.plan) == (ENVIRONMENT, BARE_PLAN)
     (summary,) = Store(url).summaries()
     assert summary.statuses == {"ok": 2, "skipped": 1, "wrong": 1}
     assert Store(url).problems() == []
@@ -97,7 +96,7 @@ def nonfinite_row():
     return Measurement("linear", "linear/chunk", case, Status.WRONG, "not finite: \0", errors={"o": error})
 
 
-def test_a_store_is_made_once_by_all_who_come_at_once(url):
+def test_concurrent_writers_create_the_store_once(url):
     def write(number):
         store = Store(url, write=True)
         run = store.begin(BARE, BARE_PLAN)
@@ -110,15 +109,15 @@ def test_a_store_is_made_once_by_all_who_come_at_once(url):
     assert [len(Store(url).run(run).measurements) for run in runs] == [5] * 4
 
 
-def test_the_latest_run_is_the_one_begun_last(url):
+def test_the_latest_run_is_the_last_one_started(url):
     store = Store(url, write=True)
     runs = [store.begin(BARE, BARE_PLAN).id for _ in range(3)]
     execute(url, "UPDATE runs SET created_at = '2001' WHERE number = 3")
-    assert [found.id for found in store.summaries()] == runs[::-1]
+    assert [summary.id for summary in store.summaries()] == runs[::-1]
     assert store.find("latest") == runs[-1]
 
 
-def test_what_is_wrong_is_one_line(server):
+def test_connection_errors_are_one_line(server):
     with pytest.raises(StoreError, match="does not exist") as caught:
         Store(f"{server}/never", write=True)
     assert "\n" not in str(caught.value)
@@ -128,8 +127,8 @@ def test_what_is_wrong_is_one_line(server):
 
 
 def test_the_command_line(linbench, url):
-    words = ["--T", "16,32", "--H", "1", "--D", "16", "--impl", "linear/chunk", "--mode", "fwd"]
-    out, _ = linbench("run", *words, "--once", "--device", "cpu", "--no-report", "--db", url)
+    options = ["--T", "16,32", "--H", "1", "--D", "16", "--impl", "linear/chunk", "--mode", "fwd"]
+    out, _ = linbench("run", *options, "--once", "--device", "cpu", "--no-report", "--db", url)
     run = out.split()[1].rstrip(":")
     assert run in linbench("list", "runs", "--db", url)[0]
     assert "2 rows" in linbench("show", "latest", "--db", url)[0]

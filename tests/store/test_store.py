@@ -37,7 +37,7 @@ def ok_row(T=64, implementation="linear/chunk", median=2.0):
 
 
 def full_row():
-    """A row in which everything has a value."""
+    """A row in which every field has a value."""
     samples = Samples(
         (1.0, 2.0, 3.0), (0.5, 1.0, 1.5), (0, 7, 2**20), (0, 1, 0), (1.0, 1.5, 2.0), (0.25, 0.5, 0.75)
     )
@@ -66,17 +66,17 @@ def path(tmp_path):
     return tmp_path / "new" / "x.db"
 
 
-def test_rows_come_back_as_they_went_in(path):
+def test_rows_survive_a_round_trip(path):
     store = Store(str(path), write=True)
     run = store.begin(ENVIRONMENT, BARE_PLAN)
     rows = [ok_row(), skipped_row(128), full_row()]
     rows[2] = replace(rows[2], case=Case(1, 256, 2, 16, 16))
     store.append(run.id, rows)
     store.finish(run.id)
-    found = Store(str(path)).run("latest", with_samples=True)
-    assert found.measurements == tuple(rows)
-    assert (found.environment, found.plan) == (ENVIRONMENT, BARE_PLAN)
-    assert found.finished_at is not None
+    stored = Store(str(path)).run("latest", with_samples=True)
+    assert stored.measurements == tuple(rows)
+    assert (stored.environment, stored.plan) == (ENVIRONMENT, BARE_PLAN)
+    assert stored.finished_at is not None
     assert Store(str(path)).problems() == []
 
 
@@ -91,7 +91,7 @@ def test_the_later_of_two_rows_counts_and_the_earlier_is_kept(path):
     assert sqlite3.connect(path).execute("SELECT count(*) FROM measurements").fetchone() == (3,)
 
 
-def test_a_failed_append_leaves_nothing_of_it(path):
+def test_a_failed_append_adds_nothing(path):
     store = Store(str(path), write=True)
     run = store.begin(BARE, BARE_PLAN)
     with pytest.raises(StoreError):
@@ -100,24 +100,24 @@ def test_a_failed_append_leaves_nothing_of_it(path):
     assert sqlite3.connect(path).execute("SELECT count(*) FROM samples").fetchone() == (0,)
 
 
-def test_samples_are_float32_and_exact_there():
+def test_samples_are_stored_as_float32():
     assert unpack(pack([0.5, 1.25])) == [0.5, 1.25]
     assert len(pack([1e-3] * 7)) == 28
 
 
-def test_a_run_is_found_by_the_start_of_its_id(path):
+def test_a_run_is_found_by_a_prefix_of_its_id(path):
     store = Store(str(path), write=True)
     first, second = (store.begin(BARE, BARE_PLAN).id for _ in range(2))
     assert store.find(first) == first
     assert store.find(first[:-1]) == first or first[:-1] == second[:-1]
     assert store.find("latest") in (first, second)
-    with pytest.raises(UsageError, match="means 2 runs"):
+    with pytest.raises(UsageError, match="matches 2 runs"):
         store.find("2")
     with pytest.raises(UsageError, match="unknown run 'x'"):
         store.find("x")
 
 
-def test_writers_at_once_lose_no_row(path):
+def test_concurrent_writers_lose_no_row(path):
     def write(number):
         store = Store(str(path), write=True)
         run = store.begin(BARE, BARE_PLAN)
@@ -129,18 +129,18 @@ def test_writers_at_once_lose_no_row(path):
     assert sum(len(Store(str(path)).run(run.id).measurements) for run in Store(str(path)).summaries()) == 80
 
 
-def test_the_migrations_make_the_tables_of_the_schema(path):
+def test_the_migrations_create_the_tables_of_the_schema(path):
     from sqlalchemy import create_engine, inspect
 
     Store(str(path), write=True)
-    found = inspect(create_engine(f"sqlite:///{path}"))
+    database = inspect(create_engine(f"sqlite:///{path}"))
     for table in metadata.sorted_tables:
-        columns = {column["name"]: column for column in found.get_columns(table.name)}
+        columns = {column["name"]: column for column in database.get_columns(table.name)}
         assert set(columns) == {column.name for column in table.columns}
         for column in table.columns:
             assert columns[column.name]["nullable"] == column.nullable, column
             assert str(columns[column.name]["type"]) == column.type.compile(), column
-        assert {index["name"] for index in found.get_indexes(table.name)} == {
+        assert {index["name"] for index in database.get_indexes(table.name)} == {
             index.name for index in table.indexes
         }
     version = sqlite3.connect(path).execute("SELECT version_num FROM alembic_version").fetchone()
@@ -150,7 +150,7 @@ def test_the_migrations_make_the_tables_of_the_schema(path):
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda path: path.write_bytes(b"no database at all" * 100), "not a SQLite file"),
         (lambda path: path.mkdir(), "is a folder"),
@@ -159,25 +159,27 @@ def test_the_migrations_make_the_tables_of_the_schema(path):
         (Path.exists, "there is no database"),
     ],
 )
-def test_what_is_no_store_is_one_line(tmp_path, make, said):
+def test_a_path_without_a_store_is_a_one_line_error(tmp_path, make, message):
     path = tmp_path / "x.db"
     make(path)
-    with pytest.raises(StoreError, match=said) as caught:
+    with pytest.raises(StoreError, match=message) as caught:
         Store(str(path))
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
 
 
-def test_a_store_of_a_newer_linbench_is_left_alone(path):
+def test_a_store_with_a_newer_schema_is_rejected(path):
     Store(str(path), write=True)
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     for write in (False, True):
-        with pytest.raises(StoreError, match=f"of schema 9999; this linbench knows up to {REVISION}"):
+        with pytest.raises(
+            StoreError, match=f"has schema 9999; this linbench supports schemas up to {REVISION}"
+        ):
             Store(str(path), write=write)
 
 
-def test_a_store_of_other_columns_is_left_alone(path):
+def test_a_store_with_other_columns_is_rejected(path):
     Store(str(path), write=True)
     with sqlite3.connect(path) as connection:
         connection.execute("ALTER TABLE samples DROP COLUMN enqueue_s")
@@ -186,7 +188,7 @@ def test_a_store_of_other_columns_is_left_alone(path):
             Store(str(path), write=write)
 
 
-def test_an_id_that_is_taken_is_not_given_again(path, monkeypatch):
+def test_run_ids_are_unique(path, monkeypatch):
     class Clock(datetime):
         now = classmethod(lambda cls, tz: cls(2026, 11, 22, tzinfo=tz))
 
@@ -198,14 +200,14 @@ def test_an_id_that_is_taken_is_not_given_again(path, monkeypatch):
     assert runs == ["20261122-000000-0000", "20261122-000000-0001"]
 
 
-def test_a_reason_that_is_no_text_is_spelled_out(path):
+def test_invalid_characters_of_a_reason_are_escaped(path):
     store = Store(str(path), write=True)
     run = store.begin(BARE, BARE_PLAN).id
     store.append(run, [Measurement("linear", "x", Case(1, 64, 2, 16, 16), Status.ERROR, "a\0b \udcff")])
     assert store.run(run).measurements[0].reason == r"a\x00b \udcff"
 
 
-def test_damage_is_found(path):
+def test_problems_lists_damaged_rows(path):
     store = Store(str(path), write=True)
     run = store.begin(BARE, BARE_PLAN)
     store.append(run.id, [ok_row(T) for T in range(1, 5)])
@@ -216,25 +218,25 @@ def test_damage_is_found(path):
         connection.execute("DELETE FROM samples WHERE measurement = 3")
         connection.execute("UPDATE samples SET cpu_s = x'0000000000000000' WHERE measurement = 4")
     problems = "\n".join(Store(str(path)).problems())
-    for said in (
+    for message in (
         "row 1: cannot be read: status: Input should be",
-        "row 2: has 1 of time_s where 3 are due",
-        "row 3: has a median and no samples",
-        "row 4: has 2 of cpu_s where 3 are due",
+        "row 2: the length of time_s is 1, expected 3",
+        "row 3: has a median but no samples",
+        "row 4: the length of cpu_s is 2, expected 3",
     ):
-        assert said in problems
+        assert message in problems
 
 
-def test_a_cut_file_is_one_line(path):
+def test_a_truncated_file_is_a_one_line_error(path):
     store = Store(str(path), write=True)
     run = store.begin(BARE, BARE_PLAN)
     store.append(run.id, [ok_row(T) for T in range(1, 400)])
     del store
-    cut = path.with_name("cut.db")
+    truncated = path.with_name("truncated.db")
     sqlite3.connect(path).execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    cut.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    truncated.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(StoreError, match=r"damaged|malformed"):
-        Store(str(cut)).run("latest")
+        Store(str(truncated)).run("latest")
 
 
 AS_NOBODY = "from linbench.store.store import Store; import os, sys; os.setuid(65534); "
@@ -243,7 +245,7 @@ WRITE = AS_NOBODY + "Store(sys.argv[1], write=True)"
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
-def test_a_read_only_folder_can_be_read_and_not_written(tmp_path_factory):
+def test_a_store_in_a_read_only_folder_can_be_read_but_not_written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shared")
     path = folder / "x.db"
     store = Store(str(path), write=True)
@@ -251,13 +253,13 @@ def test_a_read_only_folder_can_be_read_and_not_written(tmp_path_factory):
     del store
     for parent in (folder, *folder.parents[:3]):
         parent.chmod(0o755)
-    done = subprocess.run([sys.executable, "-c", READ, str(path)], capture_output=True, text=True)
-    assert done.stdout == "1\n", done.stderr
-    done = subprocess.run([sys.executable, "-c", WRITE, str(path)], capture_output=True, text=True)
-    assert "cannot be" in done.stderr.splitlines()[-1]
+    process = subprocess.run([sys.executable, "-c", READ, str(path)], capture_output=True, text=True)
+    assert process.stdout == "1\n", process.stderr
+    process = subprocess.run([sys.executable, "-c", WRITE, str(path)], capture_output=True, text=True)
+    assert "cannot be" in process.stderr.splitlines()[-1]
 
 
-def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
+def test_a_full_disk_is_a_one_line_error_and_loses_no_row(tmp_path):
     mount = tmp_path / "small"
     mount.mkdir()
     if os.getuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "none", mount]).returncode:
@@ -265,22 +267,22 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
     try:
         store = Store(str(mount / "x.db"), write=True)
         run = store.begin(BARE, BARE_PLAN)
-        stored = []
+        lengths = []
 
         def fill():
             for T in range(1, 10_000):
                 store.append(run.id, [ok_row(T)])
-                stored.append(T)
+                lengths.append(T)
 
         with pytest.raises(StoreError, match="the disk is full"):
             fill()
         shutil.copytree(mount, tmp_path / "copy")
-        assert len(Store(str(tmp_path / "copy/x.db")).run(run.id).measurements) == len(stored) > 0
+        assert len(Store(str(tmp_path / "copy/x.db")).run(run.id).measurements) == len(lengths) > 0
     finally:
         subprocess.run(["umount", "-l", mount], check=True)
 
 
-def test_a_lock_that_is_let_go_in_time_is_waited_for(path):
+def test_a_writer_waits_for_a_lock(path):
     store = Store(str(path), write=True)
     run = store.begin(BARE, BARE_PLAN)
     holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -293,7 +295,7 @@ def test_a_lock_that_is_let_go_in_time_is_waited_for(path):
 
 
 @pytest.mark.parametrize("column", ["status = 'superb'", "errors = '{bad'", "status = 'oom'"])
-def test_a_damaged_row_is_one_line(path, column):
+def test_a_damaged_row_is_a_store_error(path, column):
     store = Store(str(path), write=True)
     store.append(store.begin(BARE, BARE_PLAN).id, [ok_row()])
     with sqlite3.connect(path) as connection:
@@ -303,7 +305,7 @@ def test_a_damaged_row_is_one_line(path, column):
 
 
 @pytest.mark.parametrize("column", ["environment", "plan"])
-def test_a_damaged_head_is_one_line(path, column):
+def test_a_damaged_run_is_a_store_error(path, column):
     store = Store(str(path), write=True)
     store.append(store.begin(BARE, BARE_PLAN).id, [ok_row()])
     with sqlite3.connect(path) as connection:
@@ -316,5 +318,5 @@ def test_a_password_is_never_shown():
     with pytest.raises(StoreError) as caught:
         Store("postgresql+psycopg://me:secret@127.0.0.1:1/none")
     assert "secret" not in str(caught.value)
-    with pytest.raises(StoreError, match="takes a path, or a URL"):
+    with pytest.raises(StoreError, match="expected a path, or a URL"):
         Store("mysql://me:secret@127.0.0.1/none")

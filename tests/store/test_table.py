@@ -27,14 +27,14 @@ def test_a_frame_is_tidy():
     assert table["rel_l2_o"].iloc[0] == 1e-7
 
 
-def test_a_frame_has_the_same_columns_whatever_the_rows():
+def test_an_empty_frame_has_the_same_columns():
     assert list(frame([]).columns) == list(COLUMNS)
     assert list(frame([RUN]).columns) == [*COLUMNS, "rel_l2_o"]
     assert frame([])["T"].dtype == frame([RUN])["T"].dtype == "int64"
 
 
 def test_a_frame_names_the_worst_tensor_and_counts_samples():
-    found = frame([RUN]).iloc[0]
-    assert (found["worst_tensor"], found["rel_l2"], found["tolerance"]) == ("o", 1e-7, 1e-5)
-    assert (found["samples"], found["processes"], found["tokens"]) == (3, 1, 64)
+    row = frame([RUN]).iloc[0]
+    assert (row["worst_tensor"], row["rel_l2"], row["tolerance"]) == ("o", 1e-7, 1e-5)
+    assert (row["samples"], row["processes"], row["tokens"]) == (3, 1, 64)
     assert frame([RUN])["extra_bytes"].isna().all()

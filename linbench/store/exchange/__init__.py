@@ -1,1 +1,1 @@
-"""Exchange: runs as files of other tools' forms and of linbench's own, one module a format."""
+"""Exchange: runs as files in the formats of other tools and of linbench, one module per format."""

@@ -1,4 +1,4 @@
-"""CSV: a row a line, every status, axes as columns; no cell that a spreadsheet would take for a formula."""
+"""CSV: one line per row, every status, axes as columns; no cell that a spreadsheet reads as a formula."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from linbench.text.spreadsheet import harmless
 if TYPE_CHECKING:
     import pandas as pd
 
-END: Final = "\r\n"  # so that a cell with either in it is quoted
+END: Final = "\r\n"  # a cell that contains either character is quoted
 
 
 def write(run: Run, path: Path) -> list[str]:
-    """Write the rows of a run; nothing but samples is left out."""
+    """Write the rows of a run; only samples are omitted."""
     path.write_text("".join(records(frame([run]))), encoding="utf-8", newline="")
     return []
 
 
 def records(rows: pd.DataFrame) -> tuple[str, ...]:
-    """Return the head of a CSV file and its records, each with its end.
+    """Return the header of a CSV file and its records, each with its line end.
 
     Args:
-        rows: A frame as `linbench.store.table.frame` makes it.
+        rows: A frame from `linbench.store.table.frame`.
     """
     table = rows.copy()
-    words = table.select_dtypes(exclude="number").columns
-    table[words] = table[words].map(harmless)
+    names = table.select_dtypes(exclude="number").columns
+    table[names] = table[names].map(harmless)
     text = table.to_csv(index=False, lineterminator=END)
-    found, record = [], ""
+    complete, record = [], ""
     for line in text.split(END)[:-1]:
         record += line + END
-        if record.count('"') % 2 == 0:  # otherwise the line ends within a cell
-            found.append(record)
+        if record.count('"') % 2 == 0:  # otherwise the line ends inside a cell
+            complete.append(record)
             record = ""
-    return tuple(found)
+    return tuple(complete)

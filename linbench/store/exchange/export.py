@@ -1,4 +1,4 @@
-"""Export: writes a stored run to a file of one of the forms there are."""
+"""Export: writes a stored run to a file in one of the supported formats."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ SUFFIXES: Final = {
 
 
 def write_run(run: Run, form: str, path: Path) -> list[str]:
-    """Write a run to a file, the whole file or nothing; return what the form could not hold, a line each.
+    """Write a run to a file, atomically; return one line for each row that the format cannot hold.
 
     Args:
-        run: What to write, with its samples.
-        form: One of `SUFFIXES`.
-        path: Where to.
+        run: The run, with its samples.
+        form: Name of a format, one of `SUFFIXES`.
+        path: The file.
 
     Raises:
-        UsageError: The file cannot be written, or a library or a fact that the form needs is not there.
+        UsageError: The file cannot be written, or a library or value that the format needs is missing.
     """
     module = import_module(f"linbench.store.exchange.{form.replace('-', '_')}")
-    with whole(path) as part:
-        left_out: list[str] = module.write(run, part)
-    return left_out
+    with atomic_file(path) as part:
+        omitted: list[str] = module.write(run, part)
+    return omitted
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Give the path of a file that takes the place of this one once it is written.
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield the path of a temporary file that replaces `path` once it is written.
 
     Raises:
-        UsageError: It cannot be written.
+        UsageError: The file cannot be written.
     """
     if path.is_dir():
         raise UsageError(f"{path}: is a folder; name a file in it")
@@ -58,16 +58,16 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def label(row: Measurement) -> str:
-    """Return the name of a row among those of its run: implementation and case, the seed if it is not 0."""
+    """Return the name of a row in its run: implementation and case, and the seed if it is not 0."""
     seed = f" seed={row.case.seed}" if row.case.seed else ""
     return f"{row.implementation} {row.case}{seed}"
 
 
-def without_time(run: Run) -> list[str]:
-    """Return a line for every row that has no time to give, with its status and reason."""
-    return [f"{label(row)}: {why_no_time(row)}" for row in run.measurements if row.time is None]
+def rows_without_time(run: Run) -> list[str]:
+    """Return one line for every row without a time, with its status and reason."""
+    return [f"{label(row)}: {missing_time_reason(row)}" for row in run.measurements if row.time is None]
 
 
-def why_no_time(row: Measurement) -> str:
-    """Return the status of a row without a time, and the reason."""
+def missing_time_reason(row: Measurement) -> str:
+    """Return the status and the reason of a row without a time."""
     return "ok, not timed" if row.status is Status.OK else f"{row.status}: {row.reason}"

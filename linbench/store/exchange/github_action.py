@@ -1,4 +1,4 @@
-"""github-action-benchmark: a JSON list of numbers of which the smaller is the better (customSmallerIsBetter).
+"""github-action-benchmark: a JSON list of numbers, of which smaller is better (customSmallerIsBetter).
 
 Source: the README and the type BenchmarkResult of benchmark-action/github-action-benchmark: name, unit and
 value, with range and extra as texts.
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from linbench.core.measurement import Measurement
 from linbench.core.run import Run
-from linbench.store.exchange.export import label, without_time
+from linbench.store.exchange.export import label, rows_without_time
 
 
 def write(run: Run, path: Path) -> list[str]:
     """Write the times (s) and memory (bytes) of a run; return the rows that have no time."""
     entries = [entry for row in run.measurements for entry in _entries(row)]
     path.write_text(json.dumps(entries, indent=1, allow_nan=False), encoding="utf-8")
-    return without_time(run)
+    return rows_without_time(run)
 
 
 def _entries(row: Measurement) -> Iterator[dict[str, object]]:

@@ -1,4 +1,4 @@
-"""Importing: a file of linbench JSON lines becomes a stored run, or nothing is changed."""
+"""Importing: a file of linbench JSON lines becomes a stored run, or nothing changes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from linbench.store.store import Store
 
 
 def read(path: Path) -> Run:
-    """Return the run that a file holds.
+    """Return the run that a file contains.
 
     Raises:
-        UsageError: It is no file of linbench JSON lines, or not right; the message names the place.
+        UsageError: The file is not in the format linbench JSON lines, or is invalid; the message names the
+            position.
     """
     text = untrusted.read_text(path)
     if not text.strip():
@@ -28,17 +29,17 @@ def read(path: Path) -> Run:
         head = None
     if not jsonl.is_head(head):
         raise UsageError(
-            f"{path}: is not linbench JSON lines, the one form that is imported (its first line has the key "
-            "linbench); `linbench export --to jsonl` writes it"
+            f"{path}: is not linbench JSON lines, the only format that can be imported (its first line has "
+            "the key linbench); `linbench export --to jsonl` writes it"
         )
     return jsonl.read(text, str(path), path.name)
 
 
 def add(run: Run, db: str) -> bool:
-    """Add what was read to a store, which is made if need be; return False if it is stored already.
+    """Add a run to a store, which is created if necessary; return False if the run is already stored.
 
     Raises:
-        UsageError: Another run is stored under its id.
+        UsageError: A different run with the same id is stored.
         StoreError: The store cannot be written.
     """
     return Store(db, write=True).add(run)

@@ -1,7 +1,7 @@
-"""linbench JSON lines: a run as one line that says what it is, then one line a row.
+"""linbench JSON lines: a run as one line that describes it, then one line per row.
 
-The same form is written by `linbench export --to jsonl` and, without samples, beside the database while a run
-goes on. `linbench-run.schema.json`, shipped beside this file, is the JSON Schema of a line.
+`linbench export --to jsonl` writes this format; a run in progress writes it too, without samples, next to the
+database. `linbench-run.schema.json`, in the same folder as this file, is the JSON Schema of a line.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from linbench.core.row import COLUMNS, REQUIRED, columns_of, from_row, to_row
 from linbench.core.run import Run
 from linbench.core.samples import CHANNELS, Samples
 from linbench.store.exchange import untrusted
-from linbench.store.exchange.untrusted import Outside, parse, validated
+from linbench.store.exchange.untrusted import StrictModel, parse, validate
 from linbench.store.row import pack, unpack
 
 VERSION: Final = 3
@@ -47,15 +47,15 @@ NOT_OK_CARRIES_NOTHING: Final[dict[str, Any]] = {
 }
 
 
-def _json_row() -> type[Outside]:
-    """Return the model of a row: a key per column, those of the case in an object of their own."""
+def _json_row() -> type[StrictModel]:
+    """Return the model of a row: one key per column, with the columns of the case in a nested object."""
     keys: dict[str, Any] = {"run": (RunId, ...), "case_id": (CaseId, ...), "case": (Case, ...)}
     for column in COLUMNS:
         if column.part != "case":
             kind = column.kind | None if column.is_optional else column.kind
             keys[column.name] = (kind, ...)
     keys["samples"] = (Samples | None, None)
-    model = create_model("RowLine", __base__=Outside, **keys)
+    model = create_model("RowLine", __base__=StrictModel, **keys)
     model.__doc__ = "A measurement; only one that is ok has a time, memory, work or samples."
     model.model_config["json_schema_extra"] = NOT_OK_CARRIES_NOTHING
     return model
@@ -64,7 +64,7 @@ def _json_row() -> type[Outside]:
 RowLine: Final = _json_row()
 
 
-class RunLine(Outside):
+class RunLine(StrictModel):
     """A run without its rows."""
 
     id: RunId
@@ -74,7 +74,7 @@ class RunLine(Outside):
     plan: Plan
 
 
-class HeadLine(Outside):
+class HeadLine(StrictModel):
     """The first line of a file."""
 
     linbench: Literal[3]
@@ -83,19 +83,19 @@ class HeadLine(Outside):
 
 def head(run: Run) -> dict[str, object]:
     """Return the first line of a run's file as JSON data."""
-    named = {name: getattr(run, name) for name in ("id", "created_at", "finished_at")}
-    named |= {"environment": encode(run.environment), "plan": encode(run.plan)}
-    return {"linbench": VERSION, "run": named}
+    fields = {name: getattr(run, name) for name in ("id", "created_at", "finished_at")}
+    fields |= {"environment": encode(run.environment), "plan": encode(run.plan)}
+    return {"linbench": VERSION, "run": fields}
 
 
 def write(run: Run, path: Path) -> list[str]:
-    """Write a run, whole; return what was left out: nothing."""
+    """Write a complete run; return an empty list, because nothing is omitted."""
     path.write_text("".join(f"{line}\n" for line in lines(run)), encoding="utf-8")
     return []
 
 
 def lines(run: Run) -> Iterator[str]:
-    """Yield the lines of a run's file, with the samples that were read."""
+    """Yield the lines of a run's file, with the samples of the rows that have them."""
     yield json.dumps(head(run), allow_nan=False)
     for measurement in run.measurements:
         line = json_row(measurement, run.id)
@@ -118,33 +118,33 @@ def is_head(line: object) -> bool:
 
 
 def read(text: str, name: str, imported_from: str) -> Run:
-    """Return the run that a file holds; where a row stands twice, the later counts.
+    """Return the run that a file contains; if a row occurs twice, the later one counts.
 
     Args:
-        text: The file's.
-        name: What to call it in complaints.
-        imported_from: Kept with the run.
+        text: Contents of the file.
+        name: Name of the file in error messages.
+        imported_from: Stored with the run.
 
     Raises:
-        UsageError: It is not such a file; the line, and the field in it, are named.
+        UsageError: The file is invalid; the message names the line and the field.
     """
     rows: dict[tuple[str, str], Measurement] = {}
     start: RunLine | None = None
-    written = text.split("\n")
-    if written[-1] == "":
-        written.pop()
-    if len(written) > untrusted.MOST_ROWS + 1:
+    lines = text.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    if len(lines) > untrusted.MOST_ROWS + 1:
         raise UsageError(f"{name}: holds more than {untrusted.MOST_ROWS:,} rows")
-    for number, line in enumerate(written, 1):
+    for number, line in enumerate(lines, 1):
         where = f"{name}: line {number}"
         data = parse(line, where)
         if start is None:
             if is_head(data) and data["linbench"] != VERSION:
                 raise UsageError(
-                    f"{where}: is of version {untrusted.shortened(data['linbench'])}; this linbench knows "
-                    f"{VERSION}; upgrade it, or export anew"
+                    f"{where}: has version {untrusted.shorten(data['linbench'])}; this linbench reads "
+                    f"version {VERSION}; upgrade linbench, or export the run again"
                 )
-            start = validated(HeadLine, line, where).run
+            start = validate(HeadLine, line, where).run
             continue
         row = _measurement(data, line, start.id, where)
         rows.pop((row.implementation, row.case.id), None)
@@ -165,35 +165,35 @@ def read(text: str, name: str, imported_from: str) -> Run:
 def schema() -> dict[str, object]:
     """Return the JSON Schema of a line."""
     lines: Any = HeadLine | RowLine
-    found = TypeAdapter[object](lines).json_schema()
+    definitions = TypeAdapter[object](lines).json_schema()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"A line of linbench JSON lines, version {VERSION}: the head first, then a row a line",
-        **found,
+        **definitions,
     }
 
 
 def _short(samples: Sequence[float]) -> list[float]:
-    """Return samples in nine digits, which are enough to tell every float32."""
+    """Return samples with nine digits, which represent every float32 uniquely."""
     return [value if isinstance(value, int) else float(f"{value:.9g}") for value in samples]
 
 
 def _measurement(data: Any, line: str, run: str, where: str) -> Measurement:
-    validated(RowLine, line, where)
+    validate(RowLine, line, where)
     if data["run"] != run:
-        raise UsageError(f"{where}: run: is {data['run']!r} where the first line says {run!r}")
+        raise UsageError(f"{where}: run: {data['run']!r} differs from {run!r} in the first line")
     samples = data.get("samples")
     try:
-        measurement = from_row(data | data["case"], samples and _stored(samples))
-    except ValueError as error:  # parts that contradict each other
+        measurement = from_row(data | data["case"], samples and _round_to_float32(samples))
+    except ValueError as error:  # inconsistent parts
         raise UsageError(f"{where}: {error}") from None
     if measurement.case.id != data["case_id"]:
         raise UsageError(f"{where}: case_id: {data['case_id']!r} is not the id of this case")
     return measurement
 
 
-def _stored(samples: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
-    """Return samples as the store will give them back: rounded to float32."""
+def _round_to_float32(samples: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """Return samples as the store returns them: rounded to float32."""
     return {name: unpack(pack(samples.get(name, ()))) for name in CHANNELS}
 
 

@@ -10,7 +10,7 @@ from linbench.store.table import frame
 
 
 def write(run: Run, path: Path) -> list[str]:
-    """Write the rows of a run; nothing but samples is left out.
+    """Write the rows of a run; only samples are omitted.
 
     Raises:
         UsageError: pyarrow is not installed.

@@ -1,4 +1,4 @@
-"""pytest-benchmark JSON: a run as `pytest --benchmark-json` writes what it timed."""
+"""pytest-benchmark JSON: a run in the format that `pytest --benchmark-json` writes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Final
 from linbench.core.codec import encode
 from linbench.core.measurement import Measurement, Time
 from linbench.core.run import Run
-from linbench.store.exchange.export import label, why_no_time
+from linbench.store.exchange.export import label, missing_time_reason
 
-FORMAT_VERSION: Final = "5.1.0"  # of pytest-benchmark, whose fields an exported run has
+FORMAT_VERSION: Final = "5.1.0"  # the version of pytest-benchmark whose fields an exported run has
 
 
 def write(run: Run, path: Path) -> list[str]:
-    """Write the rows of a run that have samples; return the others.
+    """Write the rows of a run that have samples; return the other rows.
 
-    A benchmark is named linbench::IMPLEMENTATION[CASE]; its statistics are of the samples, and its extra_info
-    holds the row's own median over processes, with its interval, and the errors that were checked.
+    A benchmark is named linbench::IMPLEMENTATION[CASE]; its statistics are those of the samples, and its
+    extra_info contains the row's own median over processes with its interval, and the checked errors.
     """
     environment = run.environment
     host, code = environment.host, next(iter(environment.code), environment.harness)
@@ -43,7 +43,7 @@ def write(run: Run, path: Path) -> list[str]:
     }
     path.write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
     return [
-        f"{label(row)}: {why_no_time(row) if row.time is None else 'has no samples'}"
+        f"{label(row)}: {missing_time_reason(row) if row.time is None else 'has no samples'}"
         for row in run.measurements
         if row.time is None or not row.time.samples.time_s
     ]
@@ -73,13 +73,13 @@ def _benchmark(run: Run, row: Measurement, time: Time) -> dict[str, object]:
 
 
 def _statistics(samples_s: Sequence[float]) -> dict[str, object]:
-    """Return what pytest-benchmark says of rounds of one call each; quartiles are interpolated linearly."""
+    """Return pytest-benchmark's statistics of rounds of one call; quartiles are interpolated linearly."""
     ordered = sorted(samples_s)
     low, _, high = quantiles(ordered, n=4, method="inclusive") if len(ordered) > 1 else ordered * 3
     centre, spread = mean(ordered), stdev(ordered) if len(ordered) > 1 else 0.0
     reach = 1.5 * (high - low)
-    inside = [value for value in ordered if low - reach <= value <= high + reach]
-    far = sum(abs(value - centre) > spread for value in ordered)
+    inliers = [value for value in ordered if low - reach <= value <= high + reach]
+    outliers = sum(abs(value - centre) > spread for value in ordered)
     total = sum(ordered)
     return {
         "min": ordered[0],
@@ -91,11 +91,11 @@ def _statistics(samples_s: Sequence[float]) -> dict[str, object]:
         "iqr": high - low,
         "q1": low,
         "q3": high,
-        "iqr_outliers": len(ordered) - len(inside),
-        "stddev_outliers": far,
-        "outliers": f"{far};{len(ordered) - len(inside)}",
-        "ld15iqr": inside[0],
-        "hd15iqr": inside[-1],
+        "iqr_outliers": len(ordered) - len(inliers),
+        "stddev_outliers": outliers,
+        "outliers": f"{outliers};{len(ordered) - len(inliers)}",
+        "ld15iqr": inliers[0],
+        "hd15iqr": inliers[-1],
         "ops": len(ordered) / total if total else 0.0,
         "total": total,
         "iterations": 1,

@@ -1,4 +1,4 @@
-"""Runs a migration on the connection that `linbench.store.database` hands over."""
+"""Runs a migration on the connection that `linbench.store.database` passes."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""The first schema: the tables as the code has them, until a release freezes them here."""
+"""The first schema: the tables as defined in the code, until a release freezes them here."""
 
 from alembic import op
 
@@ -9,10 +9,10 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Make every table."""
+    """Create every table."""
     metadata.create_all(op.get_bind())
 
 
 def downgrade() -> None:
-    """Refuse: nothing stored is ever dropped."""
-    raise NotImplementedError("the first schema has nothing before it")
+    """Raise NotImplementedError: stored data is never dropped."""
+    raise NotImplementedError("the first schema has no predecessor")
