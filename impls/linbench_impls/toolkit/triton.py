@@ -37,7 +37,7 @@ def compiled_by(module: str) -> Callable[[str, Case, str], list[Compiled]]:
 
         package = "linbench_kernels.triton"
         attention, calls = (import_module(f"{package}.{part}") for part in (module, f"{module}_calls"))
-        made = ahead_of_time.compiled(attention, calls, arch, lambda: _call(name, case))
+        made = ahead_of_time.compile_launches(attention, calls, arch, lambda: _call(name, case))
         return [
             Compiled(
                 Kernel(
