@@ -42,7 +42,7 @@ class Implementation:
         restriction: Says why a case cannot be taken, or None.
         flops: Operations that a call of this algorithm does at a case, those of backward among them in
             fwd_bwd; the operator's least cost if not given. Products count, two operations for each pair
-            of numbers that meet, and the masked half of one where it is computed: docs/profiling.md.
+            of numbers that meet, and the masked half of one where it is computed: docs/reference/profiles.md.
         extra_bytes: Bytes that it needs beside inputs and outputs at a case; 0 if not given.
         launches: Makes a context manager that yields a list, in the end filled with the kernels that this
             implementation launched meanwhile. Triton's need none; see `linbench.core.measurement.Kernel`.

@@ -50,7 +50,7 @@ class Cost:
     """The least that any exact form must do at a case.
 
     Attributes:
-        flops: Useful floating-point operations of the cheapest exact form, counted as docs/profiling.md says.
+        flops: Useful floating-point operations of the cheapest exact form, counted as docs/reference/profiles.md says.
         bytes: Every input read once and every output written once, as far as it is filled.
     """
 
