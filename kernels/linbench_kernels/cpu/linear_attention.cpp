@@ -67,7 +67,7 @@ void run(const Problem& p) {
     parallel(p.threads, groups * segments, [&](int64_t worker, int64_t item) {
         Recurrence& pass = *workers[worker];
         const int64_t segment = item % segments, head = item / segments * group, count = std::min(group, heads - head);
-        const bool ends = segment == before && pass.wants_state();
+        const bool ends = segment == before && pass.needs_final_state();
         float* state = segment ? sums.row(head * before + segment - 1) : states.row(worker * group);
         for (int64_t i = 0; segment == 0 && i < count; i++) begin(pass, head + i, state + i * floats, true);
         walk(pass, head, count, state, segment, true, ends);

@@ -108,7 +108,7 @@ struct Forward : Pass {
         go_to_head(index, z_errors + K);
     }
 
-    bool wants_state() const { return p.S_out; }
+    bool needs_final_state() const { return p.S_out; }
     void read_state() {
         if (!p.S_in) return;
         for (int64_t d = 0; d < p.K; d++) {
@@ -134,7 +134,9 @@ struct Forward : Pass {
             chunk_outputs(
                 q, kt, v, S.sum, p.K, V, span.count, weights, scores, decayed, sums,
                 [&](auto& tile, int64_t first, int64_t column) {
-                    head.write(tile, first, column, p.o, span, p.V, [&](int64_t i, auto) { return reciprocals.data[i]; });
+                    head.write(tile, first, column, p.o, span, p.V, [&](int64_t i, int64_t) {
+                        return reciprocals.data[i];
+                    });
                 },
                 [&](int64_t first) {
                     head.prefetch(p.q, span, first, p.K), head.prefetch(p.k, span, first, p.K);
@@ -190,7 +192,7 @@ struct Queries : Pass {
         go_to_head(index, state + 2 * V1 * K);
     }
 
-    bool wants_state() const { return false; }
+    bool needs_final_state() const { return false; }
     void write_state() const {}
     void read_state() {
         if (!p.S_in) return;
@@ -246,7 +248,7 @@ struct Keys : Pass {
         go_to_head(index, state + 2 * V1 * K);
     }
 
-    bool wants_state() const { return p.dS_in; }
+    bool needs_final_state() const { return p.dS_in; }
     void read_state() {
         for (int64_t d = 0; p.dS_out && d < p.K; d++) {
             for (int64_t e = 0; e < p.V; e++) dSt.sum.row(e)[d] = p.dS_out[(head.index() * p.K + d) * p.V + e];

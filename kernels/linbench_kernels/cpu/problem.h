@@ -137,8 +137,8 @@ struct Head {
             write_times([=](Vector) { return one; });
     }
 
-    // Reads the decays of a chunk. In reverse order a token's decay applies one token later: dS_t = q_t do_t^T +
-    // e^g_{t+1} dS_{t+1}.
+    // Reads the decays of a chunk. In reverse order a token's decay applies one token later:
+    // dS_t = q_t do_t^T + e^g_{t+1} dS_{t+1}.
     void read_weights(const Span& span, Weights& weights) const {
         if (!weights.decayed) return;
         float log_decays[C];
