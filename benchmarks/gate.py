@@ -19,7 +19,7 @@ from statistics import median
 ROOT = Path(__file__).resolve().parents[1]
 FILE = Path("impls/linbench_impls/linear/chunk.py")
 CASE = ["--T", "1k", "--B", "1", "--H", "4", "--D", "64", "--dtype", "float32", "--mode", "fwd"]
-CALL = "one_by_one(chunk, axis=2)"
+CALL = "fwd_per_sequence(chunk, axis=2)"
 REGISTER = "\n\nregister(\n"
 SPIN = """
 
@@ -54,7 +54,7 @@ def scratch(folder, factor):
     if text.count(CALL) != 1 or text.count(REGISTER) != 1:
         sys.exit(f"{FILE} is not as this script expects it; look at CALL and REGISTER")
     spinning = text.replace(REGISTER, SPIN.format(factor=factor) + REGISTER)
-    branch(folder, "slower", spinning.replace(CALL, "one_by_one(slower, axis=2)"))
+    branch(folder, "slower", spinning.replace(CALL, "fwd_per_sequence(slower, axis=2)"))
     branch(folder, "same", text + "# the same code\n")
 
 

@@ -1,4 +1,4 @@
-"""The operators and implementations that come with linbench; importing it registers every file in it."""
+"""The built-in operators and implementations; importing the package registers those of every file."""
 
 import importlib
 import pkgutil

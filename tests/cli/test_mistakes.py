@@ -88,7 +88,7 @@ def test_a_kernel_that_cannot_take_k_says_so_in_its_row(linbench):
         "--device", "cpu",
     )  # fmt: skip
     assert "unsupported" in out
-    assert "takes K = V, not K = 16 and V = 32" in out
+    assert "supports K = V, not K = 16 and V = 32" in out
 
 
 def test_a_broken_plugin_is_named_with_its_traceback_and_stops_nothing(linbench):

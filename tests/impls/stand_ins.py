@@ -1,6 +1,6 @@
-"""Stand-ins for other libraries: the functions that the peers call, in plain torch, as their documents say.
+"""Fakes of other libraries: the functions that the adapters call, in plain torch, as documented.
 
-They take the libraries' own layouts, scales and defaults, so that an adapter that gets one wrong is wrong.
+They have the layouts, scales and defaults of the libraries, so an adapter that uses a wrong one fails.
 """
 
 import sys
@@ -24,27 +24,27 @@ def no_decay(q):
     return q.new_zeros(q.shape[:3], dtype=torch.float32)
 
 
-def packs(kernel):
-    """Return a kernel that takes the sequences of one row by themselves if it is told where they begin."""
+def with_cu_seqlens(kernel):
+    """Return a kernel that computes each sequence of a row separately if it receives cu_seqlens."""
 
-    def each(q, k, v, *others, cu_seqlens=None, **keywords):
+    def varlen_kernel(q, k, v, *positional, cu_seqlens=None, **keywords):
         if cu_seqlens is None:
-            return kernel(q, k, v, *others, **keywords)
+            return kernel(q, k, v, *positional, **keywords)
         assert cu_seqlens.dtype == torch.int64
         assert q.shape[0] == 1
         sizes = cu_seqlens.diff().tolist()
         long = {name: x for name, x in keywords.items() if torch.is_tensor(x) and x.dim() == 3}
         parts = zip(*(x.split(sizes, 1) for x in (q, k, v, *long.values())), strict=True)
-        found = []
+        outputs = []
         for part in parts:
-            some = dict(zip(long, part[3:], strict=True))
-            found.append(kernel(*part[:3], *others, **keywords | some)[0])
-        return torch.cat(found, 1), None
+            gates = dict(zip(long, part[3:], strict=True))
+            outputs.append(kernel(*part[:3], *positional, **keywords | gates)[0])
+        return torch.cat(outputs, 1), None
 
-    return each
+    return varlen_kernel
 
 
-@packs
+@with_cu_seqlens
 def fla_linear(q, k, v, scale=None, initial_state=None, output_final_state=False, normalize=True):
     scale = k.shape[-1] ** -0.5 if scale is None else scale
     S, z = initial_state if isinstance(initial_state, tuple) else (initial_state, None)
@@ -57,29 +57,29 @@ def fla_linear(q, k, v, scale=None, initial_state=None, output_final_state=False
     return o.to(v.dtype if z is None else z.dtype), (S, sums[:, -1:])
 
 
-@packs
+@with_cu_seqlens
 def fla_simple_gla(q, k, v, g=None, g_gamma=None, scale=None, initial_state=None, output_final_state=False):
     log_decay = no_decay(q) + (0 if g is None else g.float()) + (0 if g_gamma is None else g_gamma)
     o, S = recurrence(q, k, v, log_decay, k.shape[-1] ** -0.5 if scale is None else scale, initial_state)
     return o.to(v.dtype), S if output_final_state else None
 
 
-def stepped(q, k, v, g, a, b, scale, S):
+def dplr_recurrence(q, k, v, g, a, b, scale, S):
     """S_t = diag(exp g_t) S_{t-1} + b_t (a_t^T S_{t-1}) + k_t v_t^T, o_t = scale S_t^T q_t in float32."""
     dtype = v.dtype
     q, k, v, g, a, b = (x.float() for x in (q, k, v, g, a, b))
     S = k.new_zeros(*k.shape[:1], *k.shape[2:], v.shape[-1]) if S is None else S.float()
     outputs = []
     for t in range(q.shape[1]):
-        removed = torch.einsum("bhkv,bhk,bhl->bhlv", S, a[:, t], b[:, t])
-        S = g[:, t, :, :, None].exp() * S + removed + k[:, t, :, :, None] * v[:, t, :, None]
+        removal = torch.einsum("bhkv,bhk,bhl->bhlv", S, a[:, t], b[:, t])
+        S = g[:, t, :, :, None].exp() * S + removal + k[:, t, :, :, None] * v[:, t, :, None]
         outputs.append(torch.einsum("bhkv,bhk->bhv", S, q[:, t]) * scale)
     return torch.stack(outputs, 1).to(dtype), S
 
 
 def fla_gla(q, k, v, gate, scale, initial_state, output_final_state):
     scale = q.shape[-1] ** -0.5 if scale is None else scale
-    o, S = stepped(q, k, v, gate, torch.zeros_like(k), k, scale, initial_state)
+    o, S = dplr_recurrence(q, k, v, gate, torch.zeros_like(k), k, scale, initial_state)
     return o, S if output_final_state else None
 
 
@@ -117,14 +117,14 @@ def fla_chunk_delta(q, k, v, beta, scale=None, initial_state=None, output_final_
 
 def fla_gated_delta(q, k, v, g, beta, scale=None, initial_state=None, output_final_state=False):
     g = (g if g.dim() == 4 else g[..., None]).float().expand(k.shape)
-    written = beta[..., None].float() * k
+    scaled_keys = beta[..., None].float() * k
     scale = k.shape[-1] ** -0.5 if scale is None else scale
-    o, S = stepped(q, written, v, g, g.exp() * k, -written, scale, initial_state)
+    o, S = dplr_recurrence(q, scaled_keys, v, g, g.exp() * k, -scaled_keys, scale, initial_state)
     return o, S if output_final_state else None
 
 
 def fla_chunk_rwkv7(r, w, k, v, a, b, scale=1.0, initial_state=None, output_final_state=False):
-    o, S = stepped(r, k, v, w, a, b, scale, initial_state)
+    o, S = dplr_recurrence(r, k, v, w, a, b, scale, initial_state)
     return o, S if output_final_state else None
 
 
@@ -138,8 +138,8 @@ def fla_log_linear(q, k, v, g, level_scales, scale=1.0):
     c, tokens = g.float().cumsum(1).transpose(1, 2), q.shape[1]  # [B, H, T]
     levels = torch.tensor([[(t ^ u).bit_length() for u in range(tokens)] for t in range(tokens)])
     weights = level_scales.transpose(1, 2).gather(-1, levels.expand(*c.shape[:2], -1, -1))
-    past = torch.ones(tokens, tokens).tril().bool()
-    decay = (c[..., :, None] - c[..., None, :]).masked_fill(~past, -torch.inf).exp()
+    causal = torch.ones(tokens, tokens).tril().bool()
+    decay = (c[..., :, None] - c[..., None, :]).masked_fill(~causal, -torch.inf).exp()
     scores = torch.einsum("bthk,buhk->bhtu", q.float(), k.float()) * scale
     return torch.einsum("bhtu,buhv->bthv", scores * decay * weights, v.float()).to(v.dtype), None
 
@@ -182,7 +182,7 @@ class FeatureMap:
 
     @classmethod
     def factory(cls, *arguments):
-        return lambda _: cls(*arguments)  # of the query's dimension
+        return lambda _: cls(*arguments)  # called with the query dimension
 
 
 class RecurrentLinearAttention:
@@ -201,7 +201,7 @@ def flash_attn(q, k, v, softmax_scale=None, causal=False, window_size=(-1, -1)):
     scale = q.shape[-1] ** -0.5 if softmax_scale is None else softmax_scale
     k, v = (x.repeat_interleave(q.shape[2] // x.shape[2], 2) for x in (k, v))
     scores = torch.einsum("bthd,buhd->bhtu", q.float(), k.float()) * scale
-    if causal:  # aligned at the last query and the last key
+    if causal:  # the last query is at the last key
         hidden = torch.ones(q.shape[1], k.shape[1]).triu(k.shape[1] - q.shape[1] + 1).bool()
         scores = scores.masked_fill(hidden, -torch.inf)
     if window_size[0] >= 0:
@@ -234,11 +234,15 @@ def na1d(query, key, value, kernel_size, stride=1, dilation=1, is_causal=False, 
     assert 1 < kernel_size <= query.shape[1]
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     tokens = query.shape[1]
-    at = torch.arange(tokens)
-    start = at - kernel_size + 1 if is_causal else (at - kernel_size // 2).clamp(0, tokens - kernel_size)
-    seen = (at >= start[:, None]) & (at < start[:, None] + kernel_size)
+    positions = torch.arange(tokens)
+    start = (
+        positions - kernel_size + 1
+        if is_causal
+        else (positions - kernel_size // 2).clamp(0, tokens - kernel_size)
+    )
+    visible = (positions >= start[:, None]) & (positions < start[:, None] + kernel_size)
     scores = torch.einsum("bthd,buhd->bhtu", query.float(), key.float()) * scale
-    weights = scores.masked_fill(~seen, -torch.inf).softmax(-1)
+    weights = scores.masked_fill(~visible, -torch.inf).softmax(-1)
     return torch.einsum("bhtu,buhd->bthd", weights, value.float()).to(query.dtype)
 
 
@@ -284,7 +288,7 @@ LIBRARIES = {
 
 
 def install(monkeypatch, calls):
-    """Put every stand-in where its library would be; `calls` gets the function and keywords of each call."""
+    """Install every fake as its library; `calls` receives the function and keywords of each call."""
     modules = {}
     for path, contents in LIBRARIES.items():
         parts = path.split(".")
@@ -298,11 +302,11 @@ def install(monkeypatch, calls):
                     setattr(modules[".".join(parts[: depth - 1])], parts[depth - 1], modules[name])
         for name, value in contents.items():
             if callable(value) and not isinstance(value, type):
-                value = recorded(name, value, calls)
+                value = record_calls(name, value, calls)
             setattr(modules[path], name, value)
 
 
-def recorded(name, function, calls):
+def record_calls(name, function, calls):
     def call(*arguments, **keywords):
         calls.append((name, keywords))
         return function(*arguments, **keywords)

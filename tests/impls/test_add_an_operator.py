@@ -1,4 +1,4 @@
-"""docs/guides/add-an-operator.md, followed to the letter."""
+"""The code blocks and commands of docs/guides/add-an-operator.md."""
 
 import re
 import shlex
@@ -14,8 +14,8 @@ TEXT = (ROOT / "docs" / "guides" / "add-an-operator.md").read_text(encoding="utf
 MEMBER = {f"erase_write/{name}.py" for name in ("__init__", "operator", "forms")}
 
 
-def written(folder, names):
-    """Write the Python blocks of some files, of one file after each other; a block's first line names it."""
+def write_blocks(folder, names):
+    """Write the Python blocks of some files, in order; the first line of a block names its file."""
     for block in re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE):
         name = re.match(r"# (\S+\.py)\n", block).group(1)
         if name in names:
@@ -25,36 +25,36 @@ def written(folder, names):
                 file.write(block)
 
 
-def commands(word):
-    """Return the arguments of the commands that have a word."""
-    found = re.findall(r"^\$ linbench (.*)$", TEXT, re.MULTILINE)
-    return [shlex.split(command) for command in found if word in command]
+def commands(text):
+    """Return the arguments of the commands that contain a text."""
+    lines = re.findall(r"^\$ linbench (.*)$", TEXT, re.MULTILINE)
+    return [shlex.split(command) for command in lines if text in command]
 
 
 @pytest.fixture
 def member(tmp_path):
-    """A copy of our implementations with one new folder: the document's member of a family."""
+    """Copy the built-in implementations and add the document's member of a family in a new folder."""
     package = tmp_path / "impls" / "linbench_impls"
     shutil.copytree(ROOT / "impls" / "linbench_impls", package, ignore=shutil.ignore_patterns("__pycache__"))
-    written(package, MEMBER)
+    write_blocks(package, MEMBER)
     return package
 
 
-def test_every_block_and_command_of_the_document_is_run_here():
+def test_these_tests_run_every_block_and_command_of_the_document():
     names = re.findall(r"^```python\n# (\S+\.py)$", TEXT, re.MULTILINE)
     assert set(names) == MEMBER | {"leaky.py", "test_leaky.py"}
     assert TEXT.count("```python") == len(names)
     assert len(commands("")) == len(commands("erase_write")) + len(commands("leaky"))
 
 
-def test_a_member_of_a_family_is_a_folder_of_its_own_and_ok_in_every_row(linbench, member):
+def test_a_new_folder_adds_a_member_of_a_family_that_is_ok_in_every_row(linbench, member):
     (command,) = commands("erase_write")
-    out, _ = linbench.process(*command, "--no-report", PYTHONPATH=str(member.parent))
+    output, _ = linbench.process(*command, "--no-report", PYTHONPATH=str(member.parent))
     for name in ("chunk", "recurrent"):
-        assert len(re.findall(rf"^ok +erase_write/{name}", out, re.MULTILINE)) == 16, out
+        assert len(re.findall(rf"^ok +erase_write/{name}", output, re.MULTILINE)) == 16, output
 
 
-def test_a_mistake_in_a_member_s_parametrization_is_found_by_its_definition(linbench, member):
+def test_the_definition_reveals_a_mistake_in_a_parametrization(linbench, member):
     file = member / "erase_write" / "operator.py"
     text = file.read_text(encoding="utf-8")
     assert "(k, -alpha" in text
@@ -67,10 +67,10 @@ from linbench.core.registry import registry
 registry.load()
 operator = registry.operator("erase_write")
 case = Case(1, 67, 2, 8, 5, "float64")
-given = operator.generate(case, torch.Generator().manual_seed(0)).tensors
-tensors = {name: x.double() for name, x in given.items()}
-one, other = (form(tensors, None, {})[0] for form in (operator.reference, operator.recurrence))
-print(float((one - other).norm() / other.norm()))
+inputs = operator.generate(case, torch.Generator().manual_seed(0))
+tensors = {name: x.double() for name, x in inputs.tensors.items()}
+chunked, recurrent = (form(tensors, None, {})[0] for form in (operator.reference, operator.recurrence))
+print(float((chunked - recurrent).norm() / recurrent.norm()))
 """
     run = subprocess.run(
         [sys.executable, "-c", code],
@@ -82,11 +82,11 @@ print(float((one - other).norm() / other.norm()))
     assert float(run.stdout) > 1e-5
 
 
-def test_an_operator_added_as_the_document_says_is_ok_in_every_row(linbench, tmp_path):
-    written(tmp_path, {"leaky.py", "test_leaky.py"})
+def test_the_operator_of_the_document_is_ok_in_every_row(linbench, tmp_path):
+    write_blocks(tmp_path, {"leaky.py", "test_leaky.py"})
     for command, rows in zip(commands("leaky"), (16, 2), strict=True):
-        out, _ = linbench(*command, "--no-report")
-        assert len(re.findall(r"^ok +leaky/recurrent", out, re.MULTILINE)) == rows, out
+        output, _ = linbench(*command, "--no-report")
+        assert len(re.findall(r"^ok +leaky/recurrent", output, re.MULTILINE)) == rows, output
     subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_leaky.py"],
         cwd=tmp_path,
@@ -96,14 +96,14 @@ def test_an_operator_added_as_the_document_says_is_ok_in_every_row(linbench, tmp
     )
 
 
-def test_a_mistake_in_what_the_document_adds_is_wrong(linbench, tmp_path):
-    written(tmp_path, {"leaky.py"})
+def test_a_mistake_in_the_implementation_of_the_document_is_wrong(linbench, tmp_path):
+    write_blocks(tmp_path, {"leaky.py"})
     plugin = tmp_path / "leaky.py"
     text = plugin.read_text(encoding="utf-8")
     plugin.write_text(
-        text.replace("S = kept * S + (1 - kept)", "S = kept * S + (1.001 - kept)"), encoding="utf-8"
+        text.replace("S = decay * S + (1 - decay)", "S = decay * S + (1.001 - decay)"), encoding="utf-8"
     )
-    words = (
+    arguments = (
         "--op",
         "leaky",
         "--once",
@@ -117,5 +117,5 @@ def test_a_mistake_in_what_the_document_adds_is_wrong(linbench, tmp_path):
         "cpu",
         "--no-report",
     )
-    out, _ = linbench("run", "--plugin", "leaky.py", *words)
-    assert re.search(r"^wrong +leaky/recurrent", out, re.MULTILINE), out
+    output, _ = linbench("run", "--plugin", "leaky.py", *arguments)
+    assert re.search(r"^wrong +leaky/recurrent", output, re.MULTILINE), output

@@ -1,4 +1,4 @@
-"""One contract for every registered implementation that runs here."""
+"""The contract of every registered implementation that runs on this machine."""
 
 from dataclasses import replace
 from functools import cache
@@ -20,7 +20,7 @@ RUNNABLE = [
     if implementation.unsupported_reason(registry.operator(implementation.operator), Case(1, 64, 2, 16, 16))
     is None
     and implementation.name != "acme_delta/undamped"  # wrong on purpose
-    and not implementation.name.endswith("/flex")  # compiles for seconds a shape: test_libraries.py
+    and not implementation.name.endswith("/flex")  # compiles for seconds per shape; see test_libraries.py
 ]
 CASES = [
     Case(2, 65, 3, 16, 24, "float32"),
@@ -55,28 +55,28 @@ OPTIONS = [
 MODES = ("fwd", "fwd_bwd", "prefill", "decode")
 
 
-def taken(cases):
-    """Return a parameter for each implementation and case that it declares to take; see sample.py."""
-    cases, found = list(cases), {}
+def supported(cases):
+    """Return a parameter for each implementation and case that it declares to support; see sample.py."""
+    cases, parameters = list(cases), {}
     for implementation in RUNNABLE:
         operator = registry.operator(implementation.operator)
         for case in map(operator.complete, cases):
             if implementation.unsupported_reason(operator, case) is None:
-                found[f"{implementation.name} {case}"] = implementation, case
-    return sampled(found)
+                parameters[f"{implementation.name} {case}"] = implementation, case
+    return sampled(parameters)
 
 
 @cache
-def due(operator, case):
-    """Return what every implementation of an operator must return at a case, and how far off it may be."""
+def expected_values(operator, case):
+    """Return the expected values of an operator at a case, and their tolerances."""
     return operator.expected(case, InputsInLayout(operator, case).canonical), tolerances(operator, case)
 
 
-def checked(implementation, case):
-    """Return the errors of one call and its results."""
+def call_errors(implementation, case):
+    """Return the errors and the results of one call."""
     operator = registry.operator(implementation.operator)
     in_layout = InputsInLayout(operator, case)
-    expected, allowed = due(operator, case)
+    expected, allowed = expected_values(operator, case)
     call = Call(operator, implementation, case, in_layout)
     call.prepare()
     results = call.results(call())
@@ -85,66 +85,66 @@ def checked(implementation, case):
 
 
 @pytest.mark.parametrize(
-    ("implementation", "case"), taken(replace(case, mode=mode) for case in CASES for mode in MODES)
+    ("implementation", "case"), supported(replace(case, mode=mode) for case in CASES for mode in MODES)
 )
 def test_every_tensor_is_within_its_tolerance(implementation, case):
-    found, _ = checked(implementation, case)
-    assert complaint(found) is None, found
+    result_errors, _ = call_errors(implementation, case)
+    assert complaint(result_errors) is None, result_errors
 
 
 @pytest.mark.parametrize(
     ("implementation", "case"),
-    taken(
+    supported(
         replace(CASES[0], B=1 if "varlen" in options else 2, V=16, mode=mode, options=options)
         for options in OPTIONS
         for mode in MODES
     ),
 )
-def test_every_option_does_what_the_reference_does(implementation, case):
-    found, _ = checked(implementation, case)
-    assert complaint(found) is None, found
+def test_every_option_matches_the_reference(implementation, case):
+    result_errors, _ = call_errors(implementation, case)
+    assert complaint(result_errors) is None, result_errors
 
 
-@pytest.mark.parametrize("implementation", RUNNABLE, ids=lambda found: found.name)
+@pytest.mark.parametrize("implementation", RUNNABLE, ids=lambda implementation: implementation.name)
 def test_no_output_is_left_unwritten(implementation):
-    torch.use_deterministic_algorithms(True, warn_only=True)  # torch.empty then gives NaN
+    torch.use_deterministic_algorithms(True, warn_only=True)  # torch.empty is then filled with NaN
     try:
-        found, _ = checked(implementation, replace(CASES[0], V=16))
+        result_errors, _ = call_errors(implementation, replace(CASES[0], V=16))
     finally:
         torch.use_deterministic_algorithms(False)
-    assert complaint(found) is None
+    assert complaint(result_errors) is None
 
 
-@pytest.mark.parametrize("implementation", RUNNABLE, ids=lambda found: found.name)
-def test_strided_inputs_give_what_contiguous_ones_give(implementation):
+@pytest.mark.parametrize("implementation", RUNNABLE, ids=lambda implementation: implementation.name)
+def test_strided_and_contiguous_inputs_have_equal_results(implementation):
     operator = registry.operator(implementation.operator)
     generator = torch.Generator().manual_seed(0)
-    given = list(operator.generate(Case(2, 65, 3, 16, 16), generator).tensors.values())
-    wide = [torch.stack([tensor, torch.full_like(tensor, torch.nan)], -1)[..., 0] for tensor in given]
+    tensors = list(operator.generate(Case(2, 65, 3, 16, 16), generator).tensors.values())
+    wide = [torch.stack([tensor, torch.full_like(tensor, torch.nan)], -1)[..., 0] for tensor in tensors]
     assert not wide[0].is_contiguous()
-    torch.testing.assert_close(implementation(*wide), implementation(*given))
+    torch.testing.assert_close(implementation(*wide), implementation(*tensors))
 
 
-def test_a_tolerance_is_there_to_be_missed():
-    found, _ = checked(registry.implementation("acme_delta/undamped"), CASES[0])
-    assert "o is off by" in complaint(found)
+def test_a_wrong_implementation_exceeds_its_tolerance():
+    result_errors, _ = call_errors(registry.implementation("acme_delta/undamped"), CASES[0])
+    assert "o is off by" in complaint(result_errors)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", [found.name for found in registry.implementations()])
-def test_the_contract_on_a_cuda_device(name, mode):
+@pytest.mark.parametrize("name", [implementation.name for implementation in registry.implementations()])
+def test_results_on_a_cuda_device_are_within_tolerance(name, mode):
     implementation = registry.implementation(name)
     operator = registry.operator(implementation.operator)
     shapes = [(2, 65, 3, 64, 64), (1, 1000, 4, 128, 128), (1, 257, 2, 32, 64)]
-    took = 0
+    supported_cases = 0
     for dtype in ("float32", "float16", "bfloat16"):
         for shape in shapes:
             case = operator.complete(Case(*shape, dtype, mode, "cuda"))
             if implementation.unsupported_reason(operator, case) is None and name != "acme_delta/undamped":
-                found, _ = checked(implementation, case)
-                assert complaint(found) is None, (case, found)
-                took += 1
-    if not took:
-        pytest.skip(f"{name} takes none of the cases in {mode}")
+                result_errors, _ = call_errors(implementation, case)
+                assert complaint(result_errors) is None, (case, result_errors)
+                supported_cases += 1
+    if not supported_cases:
+        pytest.skip(f"{name} supports none of the cases in {mode}")

@@ -1,4 +1,4 @@
-"""flash-linear-attention's own plain-torch references against our references, where they are installed."""
+"""flash-linear-attention's plain-torch references compared with linbench's references, if installed."""
 
 import importlib.util
 from importlib.machinery import ModuleSpec
@@ -11,9 +11,9 @@ from linbench import Case
 from linbench.core.registry import registry
 
 registry.load()
-FOUND: ModuleSpec | None = importlib.util.find_spec("fla")
-pytestmark = pytest.mark.skipif(FOUND is None, reason="flash-linear-attention is not installed")
-CASE = Case(2, 128, 3, 16, 24)  # T a multiple of their chunks: most of their chunked references ask for it
+FLA: ModuleSpec | None = importlib.util.find_spec("fla")
+pytestmark = pytest.mark.skipif(FLA is None, reason="flash-linear-attention is not installed")
+CASE = Case(2, 128, 3, 16, 24)  # T is a multiple of FLA's chunks, as most of its chunked references require
 FLOAT32 = 3e-6
 
 
@@ -37,8 +37,8 @@ def retention(form, t, state):
 
 
 def gated(form, t, state):
-    found = form(t["q"], t["k"], t["v"], t["g"], initial_state=state, output_final_state=True)
-    return found if isinstance(found, tuple) else (found, None)
+    result = form(t["q"], t["k"], t["v"], t["g"], initial_state=state, output_final_state=True)
+    return result if isinstance(result, tuple) else (result, None)
 
 
 def gated_parallel(form, t, state):
@@ -47,8 +47,8 @@ def gated_parallel(form, t, state):
 
 
 def delta(form, t, state):
-    some = heads_first(t["q"], t["k"], t["v"], t["beta"])
-    o, S = form(*some, state) if state is not None else form(*some)
+    tensors = heads_first(t["q"], t["k"], t["v"], t["beta"])
+    o, S = form(*tensors, state) if state is not None else form(*tensors)
     return o.transpose(1, 2), S
 
 
@@ -70,9 +70,9 @@ def gated_delta(form, t, state):
 
 
 def dplr(form, t, state):
-    some = heads_first(t["q"], t["k"], t["v"], -t["kappa"], t["alpha"] * t["kappa"], t["g"])
-    some[0] = some[0] * t["q"].shape[-1] ** 0.5  # theirs scales q, RWKV-7 does not
-    o, S = form(*some, initial_state=state)
+    tensors = heads_first(t["q"], t["k"], t["v"], -t["kappa"], t["alpha"] * t["kappa"], t["g"])
+    tensors[0] = tensors[0] * t["q"].shape[-1] ** 0.5  # FLA's DPLR scales q, RWKV-7 does not
+    o, S = form(*tensors, initial_state=state)
     return o.transpose(1, 2), S
 
 
@@ -103,39 +103,37 @@ REFERENCES = [
 GATES = ("typical", "near_one", "near_zero")
 
 
-def loaded_file(path):
-    """Return a module of fla by its file: its packages import Triton, which looks for a device."""
+def load_file(path):
+    """Return a module of fla, loaded from its file: its packages import Triton, which looks for a device."""
     spec = importlib.util.spec_from_file_location(
-        f"reference_{path.replace('/', '_')[:-3]}", Path(FOUND.submodule_search_locations[0]) / "ops" / path
+        f"reference_{path.replace('/', '_')[:-3]}", Path(FLA.submodule_search_locations[0]) / "ops" / path
     )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-TAKE_STATE = (gated, delta, gated_delta, dplr)
+STATEFUL = (gated, delta, gated_delta, dplr)
 
 
 def parameters():
     for name, path, function, adapter in REFERENCES:
         for gates in GATES if "gates" in registry.operator(name).options else GATES[:1]:
-            for stateful in (False, True) if adapter in TAKE_STATE else (False,):
-                name_of_case = f"{function}-{gates}{'-state' if stateful else ''}"
-                yield pytest.param(name, path, function, adapter, gates, stateful, id=name_of_case)
+            for stateful in (False, True) if adapter in STATEFUL else (False,):
+                case_name = f"{function}-{gates}{'-state' if stateful else ''}"
+                yield pytest.param(name, path, function, adapter, gates, stateful, id=case_name)
 
 
 @pytest.mark.parametrize(("name", "path", "function", "adapter", "gates", "stateful"), list(parameters()))
-def test_their_reference_is_our_reference_to_the_rounding_of_float32(
-    name, path, function, adapter, gates, stateful
-):
+def test_the_references_of_fla_and_linbench_agree_in_float32(name, path, function, adapter, gates, stateful):
     operator = registry.operator(name)
     case = operator.complete(CASE.with_options({"gates": gates, "initial_state": stateful}))
     inputs = operator.generate(case, torch.Generator().manual_seed(0))
     tensors, state = inputs.tensors, inputs.state[0] if stateful else None
-    exact = {key: value.double() for key, value in tensors.items()}
+    wide = {key: value.double() for key, value in tensors.items()}
     before = (state.double(),) if stateful else None
-    due, (S, *_) = operator.reference(exact, before, operator.option_values(case))
-    o, final = adapter(getattr(loaded_file(path), function), tensors, state)
-    assert torch.linalg.norm(o - due) <= FLOAT32 * torch.linalg.norm(due)
+    expected, (S, *_) = operator.reference(wide, before, operator.option_values(case))
+    o, final = adapter(getattr(load_file(path), function), tensors, state)
+    assert torch.linalg.norm(o - expected) <= FLOAT32 * torch.linalg.norm(expected)
     if final is not None:
         assert torch.linalg.norm(final - S) <= FLOAT32 * torch.linalg.norm(S)

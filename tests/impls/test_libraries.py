@@ -1,4 +1,4 @@
-"""Peers: our adapters with stand-ins of the libraries, flex itself, and FLA's kernels if installed."""
+"""Adapters of other libraries, tested with fakes of the libraries, and torch's flex_attention itself."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from stand_ins import flash_attn_varlen, install
-from test_contract import checked
+from test_contract import call_errors
 
 from linbench import Case
 from linbench.core.registry import registry
@@ -21,17 +21,17 @@ from linbench_impls.toolkit import varlen
 
 registry.load()
 LIBRARIES = {
-    found.name: found
-    for found in registry.implementations()
-    if Path(found.origin).name == "libraries.py" and not found.name.endswith("/flex")
+    implementation.name: implementation
+    for implementation in registry.implementations()
+    if Path(implementation.origin).name == "libraries.py" and not implementation.name.endswith("/flex")
 }
 SHORT = Case(1, 17, 2, 32, 64)
 CASES = [
     Case(2, 65, 3, 32, 32),
     SHORT,
     *(
-        SHORT.with_options(o)
-        for o in (
+        SHORT.with_options(options)
+        for options in (
             {"normalize": False},
             {"feature_map": "relu"},
             {"initial_state": True},
@@ -51,7 +51,7 @@ CASES = [
         for options in ({}, {"causal": False, "group": 2}, {"normalize": False})
     ),
 ]
-KEYWORDS = {  # what a library must be told, beside tensors
+KEYWORDS = {  # keyword arguments that a library must receive besides tensors
     "linear/fla-": {"scale": 1.0},
     "retention/fla-": {"scale": 32**-0.5},
     "lightning/fla-": {"scale": 32**-0.5},
@@ -70,15 +70,15 @@ KEYWORDS = {  # what a library must be told, beside tensors
 
 @pytest.fixture
 def calls(monkeypatch):
-    """Put the stand-ins in, on a machine that says it is a Hopper; what they were called with."""
-    found = []
-    install(monkeypatch, found)
+    """Install the fakes, with the compute capability of a Hopper GPU, and return the list of their calls."""
+    calls = []
+    install(monkeypatch, calls)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
-    return found
+    return calls
 
 
-def taken(implementation, mode):
-    """Return the cases of a mode that an implementation would take on a CUDA device, as cases on the CPU."""
+def supported(implementation, mode):
+    """Return the cases of a mode that an implementation supports on a CUDA device, as cases on the CPU."""
     operator = registry.operator(implementation.operator)
     cases = {case.id: case for case in (operator.complete(replace(case, mode=mode)) for case in CASES)}
     return [
@@ -91,35 +91,35 @@ def taken(implementation, mode):
 @pytest.mark.parametrize(
     ("name", "mode"), [(name, mode) for name in LIBRARIES for mode in LIBRARIES[name].modes]
 )
-def test_the_adapter_is_right_if_the_library_is(calls, name, mode):
-    cases = taken(LIBRARIES[name], mode)
+def test_an_adapter_is_correct_with_a_correct_library(calls, name, mode):
+    cases = supported(LIBRARIES[name], mode)
     assert cases
     for case in cases:
-        found, _ = checked(LIBRARIES[name], case)
-        assert complaint(found) is None, (case, found)
-    due = next((due for start, due in KEYWORDS.items() if name.startswith(start)), {})
-    keywords = [{name: keywords.get(name) for name in due} for _, keywords in calls]
-    assert due in keywords or not due
+        errors, _ = call_errors(LIBRARIES[name], case)
+        assert complaint(errors) is None, (case, errors)
+    expected = next((keywords for prefix, keywords in KEYWORDS.items() if name.startswith(prefix)), {})
+    keywords = [{name: keywords.get(name) for name in expected} for _, keywords in calls]
+    assert expected in keywords or not expected
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
-def test_without_its_library_an_adapter_says_which_module_it_needs(monkeypatch, name):
+def test_an_adapter_without_its_library_names_the_missing_module(monkeypatch, name):
     monkeypatch.setattr("linbench.core.implementation.find_spec", lambda _: None)
     reason = LIBRARIES[name].restriction(Case(1, 64, 2, 32, 32, "float16", device="cuda"))
     assert "needs the Python module" in reason
     assert "not installed" in reason
 
 
-def test_asking_whether_libraries_run_imports_none_of_them():
+def test_unsupported_reason_imports_no_library():
     code = """
 import sys
 import linbench_impls
 from linbench import Case
 from linbench.core.registry import registry
-libraries = [found for found in registry._implementations.values() if found.origin.endswith("libraries.py")]
+libraries = [x for x in registry._implementations.values() if x.origin.endswith("libraries.py")]
 assert libraries
-for found in libraries:
-    found.restriction(Case(1, 64, 2, 32, 32))
+for implementation in libraries:
+    implementation.restriction(Case(1, 64, 2, 32, 32))
 print(sorted({"torch", "fla", "flash_attn", "fast_transformers", "lightning_attn"} & set(sys.modules)))
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -135,24 +135,24 @@ print(sorted({"torch", "fla", "flash_attn", "fast_transformers", "lightning_attn
     [
         ("linear/fla-chunk", {"K": 17, "dtype": "float16", "mode": "fwd_bwd"}, "even K and V"),
         ("linear/fla-chunk", {"dtype": "float64"}, "not float64"),
-        ("linear/fast-transformers", {"dtype": "float16"}, "takes float32"),
-        ("linear/lightning-attn", {}, "ask for normalize=false"),
-        ("linear/lightning-attn", {"K": 48, "options": {"normalize": False}}, "powers of two"),
-        ("softmax/flash-attn-2", {"K": 16, "dtype": "float16"}, "takes K = V"),
+        ("linear/fast-transformers", {"dtype": "float16"}, "float32, not float16"),
+        ("linear/lightning-attn", {}, "set normalize=false"),
+        ("linear/lightning-attn", {"K": 48, "options": {"normalize": False}}, "K and V = 2^n"),
+        ("softmax/flash-attn-2", {"K": 16, "dtype": "float16"}, "supports K = V"),
         ("softmax/flash-attn-3", {"K": 20, "V": 20, "dtype": "float16"}, "multiples of 8"),
         ("lightning/lightning-attn", {"K": 48}, "multiples of 64"),
         ("lightning/lightning-attn", {"V": 16}, "V from 17"),
-        ("delta/fla-chunk", {}, "takes float16, bfloat16, not float32"),
+        ("delta/fla-chunk", {}, "float16, bfloat16, not float32"),
         ("gated_delta/fla-chunk", {"K": 512}, "K up to 256"),
         ("log_linear/fla-chunk", {}, "K in multiples of 64"),
-        ("log_linear/fla-chunk", {"K": 64, "V": 48}, "power of two"),
+        ("log_linear/fla-chunk", {"K": 64, "V": 48}, "V = 2^n"),
         ("log_linear/fla-chunk", {"K": 64, "T": 30}, "T from 31"),
-        ("mamba/mamba-ssm", {"dtype": "bfloat16"}, "takes float32"),
-        ("sliding_window/natten", {"T": 63}, "takes T from the window, 64, not 63"),
+        ("mamba/mamba-ssm", {"dtype": "bfloat16"}, "float32, not bfloat16"),
+        ("sliding_window/natten", {"T": 63}, "supports T from the window, 64, not 63"),
         ("sliding_window/natten", {"V": 20}, "V in multiples of 8"),
     ],
 )
-def test_what_a_library_refuses_is_unsupported(name, change, reason):
+def test_cases_that_a_library_does_not_support_are_unsupported(name, change, reason):
     if name not in LIBRARIES:
         pytest.skip(f"there is no operator for {name}")
     assert reason in LIBRARIES[name].restriction(replace(Case(1, 64, 2, 32, 32, device="cuda"), **change))
@@ -176,20 +176,20 @@ def in_window(size):
     return lambda row, column: (row >= column) & (row - column < size)
 
 
-def of_one_sequence(tokens, sequences, causal):
-    owner = torch.repeat_interleave(torch.tensor(varlen.lengths(tokens, sequences)))
-    return lambda row, column: (owner[row] == owner[column]) & ((row >= column) | (not causal))
+def in_sequence(tokens, sequences, causal):
+    ids = torch.repeat_interleave(torch.tensor(varlen.lengths(tokens, sequences)))
+    return lambda row, column: (ids[row] == ids[column]) & ((row >= column) | (not causal))
 
 
 @pytest.mark.parametrize(
-    ("made", "given", "seen"),
+    ("build", "arguments", "is_visible"),
     [
         *(
             (softmax_libraries.blocks, (tokens, True, 1), is_causal)
             for tokens in (1, 127, 128, 129, 300, 1024)
         ),
         *(
-            (softmax_libraries.blocks, (tokens, causal, count), of_one_sequence(tokens, count, causal))
+            (softmax_libraries.blocks, (tokens, causal, count), in_sequence(tokens, count, causal))
             for tokens, count in ((300, 3), (1024, 2), (1024, 32))
             for causal in (True, False)
         ),
@@ -199,22 +199,28 @@ def of_one_sequence(tokens, sequences, causal):
         ),
     ],
 )
-def test_a_block_mask_of_flex_is_what_torch_makes_of_the_whole(made, given, seen):
+def test_a_block_mask_of_flex_equals_that_of_create_block_mask(build, arguments, is_visible):
     from torch.nn.attention.flex_attention import create_block_mask, create_mask
 
-    tokens = given[0]
-    mask = made(*given, torch.device("cpu"))
-    due = create_block_mask(lambda _b, _h, row, column: seen(row, column), None, None, tokens, tokens, "cpu")
-    assert torch.equal(mask.to_dense(), due.to_dense())
-    at = torch.arange(tokens)
+    tokens = arguments[0]
+    mask = build(*arguments, torch.device("cpu"))
+    expected = create_block_mask(
+        lambda _b, _h, row, column: is_visible(row, column), None, None, tokens, tokens, "cpu"
+    )
+    assert torch.equal(mask.to_dense(), expected.to_dense())
+    positions = torch.arange(tokens)
     assert torch.equal(
-        create_mask(mask.mask_mod, None, None, tokens, tokens, "cpu")[0, 0], seen(at[:, None], at)
+        create_mask(mask.mask_mod, None, None, tokens, tokens, "cpu")[0, 0],
+        is_visible(positions[:, None], positions),
     )
     for counts, indices in (("kv_num_blocks", "kv_indices"), ("full_kv_num_blocks", "full_kv_indices")):
-        assert torch.equal(getattr(mask, counts), getattr(due, counts))
+        assert torch.equal(getattr(mask, counts), getattr(expected, counts))
         for row, count in enumerate(getattr(mask, counts)[0, 0].tolist()):
-            one, other = (getattr(some, indices)[0, 0, row, :count].tolist() for some in (mask, due))
-            assert set(one) == set(other)
+            blocks, expected_blocks = (
+                set(getattr(block_mask, indices)[0, 0, row, :count].tolist())
+                for block_mask in (mask, expected)
+            )
+            assert blocks == expected_blocks
 
 
 COMPILED = Case(1, 300, 2, 16, 16)
@@ -239,15 +245,16 @@ def compiler():
         pytest.param("softmax", "decode", {"group": 2}, marks=pytest.mark.whole),
     ],
 )
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what torch.compile imports
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.compile imports deprecated modules
 @pytest.mark.usefixtures("compiler")
-def test_flex_is_compiled_and_right(name, mode, options):
-    found, _ = checked(registry.implementation(f"{name}/flex"), replace(COMPILED, mode=mode, options=options))
-    assert complaint(found) is None, found
+def test_compiled_flex_attention_is_correct(name, mode, options):
+    case = replace(COMPILED, mode=mode, options=options)
+    errors, _ = call_errors(registry.implementation(f"{name}/flex"), case)
+    assert complaint(errors) is None, errors
 
 
 @pytest.mark.parametrize("name", ["softmax", "sliding_window"])
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what torch.compile imports
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.compile imports deprecated modules
 @pytest.mark.usefixtures("compiler")
 def test_flex_has_no_backward_on_the_cpu_and_never_runs_uncompiled(name):
     flex = registry.implementation(f"{name}/flex")
@@ -257,7 +264,7 @@ def test_flex_has_no_backward_on_the_cpu_and_never_runs_uncompiled(name):
         flex.functions["fwd"](q, q.requires_grad_(), q)
 
 
-def test_torch_is_told_of_varlen_sequences_what_its_varlen_attn_asks_for(monkeypatch):
+def test_varlen_attn_of_torch_receives_the_arguments_that_it_documents(monkeypatch):
     def varlen_attn(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, window_size, enable_gqa):
         assert enable_gqa == (query.shape[1] != key.shape[1])
         assert window_size in ((-1, 0), (-1, -1))
@@ -270,8 +277,8 @@ def test_torch_is_told_of_varlen_sequences_what_its_varlen_attn_asks_for(monkeyp
     for options in ({}, {"varlen": 3}, {"varlen": 2, "causal": False}, {"varlen": 3, "group": 2}):
         case = Case(1, 33, 2, 32, 32, "float16", options=options)
         assert varlen.unsupported_reason(operator, replace(case, device="cuda")) is None
-        found, _ = checked(varlen, case)
-        assert complaint(found) is None, (options, found)
+        errors, _ = call_errors(varlen, case)
+        assert complaint(errors) is None, (options, errors)
     assert "B = 1, not 2" in varlen.restriction(Case(2, 33, 2, 32, 32, "float16", device="cuda"))
 
 
@@ -284,16 +291,17 @@ def test_torch_is_told_of_varlen_sequences_what_its_varlen_attn_asks_for(monkeyp
         ("simple_gla", "decayed_attention.decayed_attention"),
     ],
 )
-def test_triton_is_told_where_varlen_sequences_begin(monkeypatch, name, kernel):
-    told = []
+def test_triton_kernels_receive_cu_seqlens(monkeypatch, name, kernel):
+    cu_seqlens = []
     monkeypatch.setattr(
-        f"linbench_kernels.triton.{kernel}", lambda *_, **given: told.append(given["cu_seqlens"])
+        f"linbench_kernels.triton.{kernel}",
+        lambda *_, **keywords: cu_seqlens.append(keywords["cu_seqlens"]),
     )
-    given = registry.operator(name).generate(Case(1, 33, 2, 16, 16), torch.Generator().manual_seed(0)).tensors
+    inputs = registry.operator(name).generate(Case(1, 33, 2, 16, 16), torch.Generator().manual_seed(0))
     function = registry.implementation(f"{name}/triton").function("fwd")
     for count in (1, 3):
-        function(*given.values(), varlen=count)
-    alone, edges = told
-    assert alone is None
+        function(*inputs.tensors.values(), varlen=count)
+    single, edges = cu_seqlens
+    assert single is None
     assert edges.dtype == torch.int32
     assert edges.tolist() == [0, *torch.tensor(varlen.lengths(33, 3)).cumsum(0).tolist()]

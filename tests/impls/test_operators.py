@@ -1,4 +1,4 @@
-"""The reference itself: its two forms agree, and a sample of it is the whole of it."""
+"""The reference: its two forms agree, and sampled expected values equal the full ones."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from linbench_impls.toolkit import varlen
 DEFAULT = Case(2, 67, 3, 16, 24, "float64")
 
 
-def exact(operator, case):
+def float64_inputs(operator, case):
     inputs = operator.generate(case, torch.Generator().manual_seed(case.seed))
     return {name: tensor.double() for name, tensor in inputs.tensors.items()}, inputs.state
 
@@ -42,40 +42,40 @@ def exact(operator, case):
         ("simple_gla", {"gates": "near_zero"}),
     ],
 )
-def test_recurrent_and_parallel_form_agree(loaded, name, options):
+def test_the_recurrent_and_the_parallel_form_agree(loaded, name, options):
     operator = loaded.operator(name)
     case = DEFAULT.with_options(options)
-    tensors, state = exact(operator, case)
+    tensors, state = float64_inputs(operator, case)
     state = None if state is None else tuple(part.double() for part in state)
     leaves = [tensors[spec.name].requires_grad_() for spec in operator.inputs if spec.differentiable]
     upstream = torch.randn(2, 67, 3, 24, dtype=torch.float64)
-    found = []
+    results = []
     for form in (operator.reference, operator.recurrence):
         o, final = form(tensors, state, operator.option_values(case))
-        found.append([o, *final, *torch.autograd.grad(o, leaves, upstream)])
-    for one, other in zip(*found, strict=True):
-        assert torch.linalg.norm(one - other) <= 1e-13 * torch.linalg.norm(other)
+        results.append([o, *final, *torch.autograd.grad(o, leaves, upstream)])
+    for chunked, recurrent in zip(*results, strict=True):
+        assert torch.linalg.norm(chunked - recurrent) <= 1e-13 * torch.linalg.norm(recurrent)
 
 
 @pytest.mark.parametrize("initial_state", [False, True])
 @pytest.mark.parametrize("name", ["linear", "retention", "lightning", "simple_gla"])
-def test_the_plain_form_of_tolerances_is_the_reference_in_float64(loaded, name, initial_state):
+def test_the_plain_form_equals_the_reference_in_float64(loaded, name, initial_state):
     operator = loaded.operator(name)
     case = operator.complete(DEFAULT.with_options({"initial_state": initial_state}))
-    tensors, state = exact(operator, case)
+    tensors, state = float64_inputs(operator, case)
     state = None if state is None else tuple(part.double() for part in state)
-    (o, final), (due, due_final) = (
+    (o, final), (expected_o, expected_final) = (
         form(tensors, state, operator.option_values(case)) for form in (operator.plain, operator.reference)
     )
-    for one, other in zip((o, *final), (due, *due_final), strict=True):
-        assert torch.linalg.norm(one - other) <= 1e-13 * torch.linalg.norm(other)
+    for result, expected in zip((o, *final), (expected_o, *expected_final), strict=True):
+        assert torch.linalg.norm(result - expected) <= 1e-13 * torch.linalg.norm(expected)
 
 
 @pytest.mark.parametrize("name", ["linear", "softmax", "simple_gla"])
-def test_the_reference_has_the_gradient_of_its_own_differences(loaded, name):
+def test_gradients_of_the_reference_match_finite_differences(loaded, name):
     operator = loaded.operator(name)
     case = Case(1, 5, 2, 3, 4, "float64")
-    tensors, _ = exact(operator, case)
+    tensors, _ = float64_inputs(operator, case)
     names = list(tensors)
 
     def output(*leaves):
@@ -90,22 +90,25 @@ def test_the_reference_has_the_gradient_of_its_own_differences(loaded, name):
     ("name", "results"),
     [
         ("linear", {"o", "dq", "dk", "dv"}),
-        ("lightning", {"o", "dq", "dk", "dv"}),  # its decay is an input with H alone, and has no gradient
+        (
+            "lightning",
+            {"o", "dq", "dk", "dv"},
+        ),  # its decay is an input with the axis H only, and has no gradient
         ("simple_gla", {"o", "dq", "dk", "dv", "dg"}),
     ],
 )
-def test_heads_in_slices_are_heads_at_once(loaded, monkeypatch, name, results):
+def test_expected_values_by_slices_of_heads_equal_those_of_all_heads(loaded, monkeypatch, name, results):
     operator = loaded.operator(name)
     case = Case(2, 40, 5, 8, 8, mode="fwd_bwd")
     inputs = operator.generate(case, torch.Generator().manual_seed(0))
-    whole = operator.expected(case, inputs)
+    full = operator.expected(case, inputs)
     monkeypatch.setattr(
         "linbench.core.operator.REFERENCE_SLICE_BYTES", operator.reference_head_bytes(case) * 2
     )
     sliced = operator.expected(case, inputs)
-    assert whole.keys() == sliced.keys() == results
-    for name, due in whole.items():
-        torch.testing.assert_close(sliced[name].value, due.value, rtol=1e-14, atol=1e-14)
+    assert full.keys() == sliced.keys() == results
+    for name, result in full.items():
+        torch.testing.assert_close(sliced[name].value, result.value, rtol=1e-14, atol=1e-14)
 
 
 @pytest.mark.parametrize("mode", ["fwd", "fwd_bwd", "prefill", "decode"])
@@ -121,7 +124,7 @@ def test_heads_in_slices_are_heads_at_once(loaded, monkeypatch, name, results):
         {"causal": False, "group": 3, "varlen": 8},
     ],
 )
-def test_softmax_at_sampled_positions_is_the_whole_reference_there(loaded, monkeypatch, mode, options):
+def test_sampled_expected_values_of_softmax_equal_the_full_ones(loaded, monkeypatch, mode, options):
     operator = loaded.operator("softmax")
     batch = 1 if "varlen" in options else 2
     case = operator.complete(Case(batch, 150, 3, 8, 12, mode=mode).with_options(options))
@@ -129,17 +132,17 @@ def test_softmax_at_sampled_positions_is_the_whole_reference_there(loaded, monke
     if reason is not None:
         pytest.skip(reason)
     inputs = operator.generate(case, torch.Generator().manual_seed(0))
-    whole = operator.expected(case, inputs)
-    monkeypatch.setattr(softmax_operator, "WHOLE_SCORES", 0)
+    full = operator.expected(case, inputs)
+    monkeypatch.setattr(softmax_operator, "MAX_FULL_SCORES", 0)
     sampled = operator.expected(case, inputs)
-    assert whole.keys() == sampled.keys()
-    for name, due in sampled.items():
-        complete = whole[name].value
-        assert due.value.numel() <= complete.numel()
-        torch.testing.assert_close(due.value, complete[due.index], rtol=1e-12, atol=1e-13)
+    assert full.keys() == sampled.keys()
+    for name, sample in sampled.items():
+        complete = full[name].value
+        assert sample.value.numel() <= complete.numel()
+        torch.testing.assert_close(sample.value, complete[sample.index], rtol=1e-12, atol=1e-13)
 
 
-def test_the_same_case_gives_the_same_inputs_and_another_seed_others(loaded):
+def test_equal_seeds_give_equal_inputs_and_different_seeds_different_ones(loaded):
     operator = loaded.operator("linear")
 
     def q(seed):
@@ -149,7 +152,7 @@ def test_the_same_case_gives_the_same_inputs_and_another_seed_others(loaded):
     assert not torch.equal(q(1), q(2))
 
 
-def test_options_that_say_nothing_leave_the_case_alone(loaded):
+def test_default_and_foreign_options_are_removed_from_a_case(loaded):
     linear, softmax = loaded.operator("linear"), loaded.operator("softmax")
     case = DEFAULT.with_options({"feature_map": "elu1", "normalize": True, "cache": False})
     assert linear.complete(case) == DEFAULT.with_options({})
@@ -163,31 +166,31 @@ def test_cost_of_long_linear_attention_is_linear_in_t(loaded):
     assert loaded.operator("softmax").cost(Case(1, 8192, 8, 64, 64)).flops == 8 * 8192**2 * 128
 
 
-def test_varlen_sequences_cost_what_each_costs_by_itself(loaded):
+def test_the_cost_of_varlen_sequences_is_the_sum_of_their_costs(loaded):
     case = Case(1, 96, 2, 64, 64, mode="fwd_bwd")
     sizes = varlen.lengths(96, 8)
     assert varlen.lengths(96, 8) == sizes
     assert varlen.lengths(97, 8) != sizes
     for name in ("softmax", "linear", "retention"):
         operator = loaded.operator(name)
-        found = operator.cost(case.with_options({"varlen": 8})).flops
-        each = sum(operator.cost(replace(case, T=size)).flops for size in sizes)
-        assert found == pytest.approx(each)
-        assert found < operator.cost(case).flops
+        flops = operator.cost(case.with_options({"varlen": 8})).flops
+        total = sum(operator.cost(replace(case, T=size)).flops for size in sizes)
+        assert flops == pytest.approx(total)
+        assert flops < operator.cost(case).flops
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"B": 2}, "varlen=3 takes B = 1, not 2"),
-        ({"T": 5}, "varlen=3 takes T from 6, not 5"),
+        ({"B": 2}, "varlen=3 requires B = 1, not 2"),
+        ({"T": 5}, "varlen=3 requires T from 6, not 5"),
         ({"mode": "prefill"}, "have no prefill"),
         ({"mode": "decode"}, "have no decode"),
         ({"options": {"varlen": 3, "initial_state": True}}, "leave initial_state out"),
     ],
 )
 @pytest.mark.parametrize("name", ["softmax", "linear", "lightning"])
-def test_what_cannot_be_varlen_says_why(loaded, name, change, reason):
+def test_the_unsupported_reason_of_varlen_cases(loaded, name, change, reason):
     case = replace(Case(1, 6, 2, 8, 8, options={"varlen": 3}), **change)
     assert reason in loaded.operator(name).unsupported_reason(case)
     assert (
@@ -196,7 +199,7 @@ def test_what_cannot_be_varlen_says_why(loaded, name, change, reason):
     )
 
 
-def test_constant_decays_are_those_of_the_papers(loaded):
+def test_constant_decays_equal_those_of_the_papers(loaded):
     case = Case(1, 2, 4, 8, 8, "bfloat16")
 
     def decays(name):
@@ -209,7 +212,7 @@ def test_constant_decays_are_those_of_the_papers(loaded):
     torch.testing.assert_close(decays("lightning"), torch.tensor([0.0, -2, -4, -6]).double().exp())
 
 
-def test_a_decay_is_float32_in_every_half_type_and_counts_as_such(loaded):
+def test_decays_are_float32_and_count_as_float32_bytes(loaded):
     retention, gated = loaded.operator("retention"), loaded.operator("simple_gla")
     case = Case(2, 32, 3, 8, 16, "bfloat16", "fwd_bwd")
     for operator, name in ((retention, "log_gamma"), (gated, "g")):
@@ -223,32 +226,32 @@ def test_a_decay_is_float32_in_every_half_type_and_counts_as_such(loaded):
     assert gated.output_bytes(case) == 2 * rows * (16 + 8 + 8 + 16) + 4 * rows
 
 
-def test_gates_keep_what_they_are_named_for(loaded):
+def test_gates_keep_the_share_that_their_option_names(loaded):
     operator = loaded.operator("simple_gla")
-    for kind, kept in (("typical", 0.95), ("near_one", 0.9997), ("near_zero", 0.018)):
+    for kind, share in (("typical", 0.95), ("near_one", 0.9997), ("near_zero", 0.018)):
         case = operator.complete(DEFAULT.with_options({"gates": kind}))
         g = operator.generate(case, torch.Generator().manual_seed(0)).tensors["g"]
         assert g.max() <= 0
-        assert g.median().exp().item() == pytest.approx(kept, rel=0.2)
+        assert g.median().exp().item() == pytest.approx(share, rel=0.2)
 
 
 @pytest.mark.parametrize("name", ["retention", "lightning", "simple_gla"])
-def test_an_initial_state_is_of_the_size_that_the_tokens_before_leave(loaded, name):
+def test_a_random_state_has_the_spread_of_a_final_state(loaded, name):
     operator = loaded.operator(name)
     case = Case(4, 300, 4, 16, 16, mode="prefill")
-    left = operator.expected(case, operator.generate(case, torch.Generator().manual_seed(0)))["S"].value
-    (drawn,) = operator.draw_state(case, torch.Generator().manual_seed(1))
-    torch.testing.assert_close(drawn.double().std((0, 2, 3)), left.std((0, 2, 3)), rtol=0.25, atol=0)
+    final = operator.expected(case, operator.generate(case, torch.Generator().manual_seed(0)))["S"].value
+    (state,) = operator.draw_state(case, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(state.double().std((0, 2, 3)), final.std((0, 2, 3)), rtol=0.25, atol=0)
 
 
-def test_more_random_features_are_nearer_to_softmax(loaded):
+def test_more_random_features_approximate_softmax_better(loaded):
     performer, softmax = loaded.operator("performer"), loaded.operator("softmax")
-    found = []
+    errors = []
     for count in (16, 64, 256):
         case = performer.complete(Case(4, 96, 4, 16, 16, options={"features": count}))
         tensors = performer.generate(case, torch.Generator().manual_seed(0)).tensors
-        exact = {name: x.double() / 2 if name in "qk" else x.double() for name, x in tensors.items()}
-        o, _ = performer.reference(exact, None, performer.option_values(case))
-        due, _ = softmax.reference(exact, None, softmax.option_values(softmax.complete(case)))
-        found.append(float(torch.linalg.norm(o - due) / torch.linalg.norm(due)))
-    assert found[0] > 1.5 * found[1] > 1.5**2 * found[2], found  # 1 / sqrt(M), where tails are light
+        wide = {name: x.double() / 2 if name in "qk" else x.double() for name, x in tensors.items()}
+        o, _ = performer.reference(wide, None, performer.option_values(case))
+        expected, _ = softmax.reference(wide, None, softmax.option_values(softmax.complete(case)))
+        errors.append(float(torch.linalg.norm(o - expected) / torch.linalg.norm(expected)))
+    assert errors[0] > 1.5 * errors[1] > 1.5**2 * errors[2], errors  # 1 / sqrt(M) for light tails

@@ -1,1 +1,1 @@
-"""Kernels of other libraries: what they take, and how they are called."""
+"""Kernels of other libraries: the cases they support, and how to call them."""

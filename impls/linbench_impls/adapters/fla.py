@@ -1,4 +1,4 @@
-"""flash-linear-attention: what its kernels take, and their forms."""
+"""flash-linear-attention: the cases that its kernels support, and their forms."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ unsupported_reason = needs(device="cuda", modules=("fla",), dtypes=("float32", "
 
 
 def chunk_unsupported_reason(case: Case) -> str | None:
-    """Return why the chunk kernels cannot take a case: their backward refuses odd sizes of half types."""
+    """Return why the chunk kernels do not support a case: their backward needs even sizes for half types."""
     reason = unsupported_reason(case)
     if reason is None and case.mode == "fwd_bwd" and case.item_bytes == 2 and (case.K % 2 or case.V % 2):
-        return f"takes even K and V in fwd_bwd of {case.dtype}, not K = {case.K} and V = {case.V}"
+        return f"supports even K and V in fwd_bwd of {case.dtype}, not K = {case.K} and V = {case.V}"
     return reason
 
 
 def wide_unsupported_reason(case: Case) -> str | None:
-    """Return why chunk kernels that hold a whole key cannot take a case."""
+    """Return why chunk kernels that hold a full key do not support a case."""
     return chunk_unsupported_reason(case) or needs(at_most={"K": 256})(case)
 
 
 def half_wide_unsupported_reason(case: Case) -> str | None:
-    """Return why chunk kernels that hold a whole key in half types cannot take a case."""
+    """Return why chunk kernels that hold a full key and need half types do not support a case."""
     return wide_unsupported_reason(case) or needs(dtypes=("float16", "bfloat16"))(case)
 
 
 def scaled(*names: str) -> Arguments:
-    """Return how a kernel is given an operator's inputs by name, with the scale K^-1/2."""
+    """Return a function from an operator's inputs to a kernel's keyword arguments, with the scale K^-1/2."""
 
     def arguments(*tensors: Tensor) -> dict[str, Any]:
         return {**dict(zip(names, tensors, strict=True)), "scale": tensors[0].shape[-1] ** -0.5}
@@ -52,10 +52,10 @@ def kernel(path: str, arguments: Arguments, restriction: Restriction, differenti
     """Return the form of a kernel of an operator with one state, S, in fwd and prefill.
 
     Args:
-        path: Module and function in fla.ops, as in gla.chunk_gla.
-        arguments: Returns the kernel's keywords from the operator's inputs.
-        restriction: Says why a case cannot be taken.
-        differentiable: Whether the library has its backward.
+        path: Module and function in fla.ops, such as gla.chunk_gla.
+        arguments: Returns the kernel's keyword arguments for the operator's inputs.
+        restriction: Returns why a case is not supported, or None.
+        differentiable: Whether the library has a backward pass for it.
     """
     module, _, function = path.partition(".")
 
@@ -82,13 +82,13 @@ def kernel(path: str, arguments: Arguments, restriction: Restriction, differenti
 
 
 def recurrent(path: str, arguments: Arguments, differentiable: bool = True) -> Form:
-    """Return the form of a kernel that goes token by token, with decode: a sequence of one."""
+    """Return the form of a kernel that computes token by token; decode is a sequence of one token."""
     form = kernel(path, arguments, unsupported_reason, differentiable)
     return replace(form, decode=form.prefill)
 
 
 def cu_seqlens(q: Tensor, sequences: int) -> dict[str, Tensor]:
-    """Return how a kernel is told where the sequences of q, [1, T, H, K], begin; nothing if it is one."""
+    """Return a kernel's keyword argument for the sequences of q, [1, T, H, K]; empty for one sequence."""
     import torch
 
     return {} if sequences == 1 else {"cu_seqlens": starts(q.shape[1], sequences, q.device, torch.int64)}

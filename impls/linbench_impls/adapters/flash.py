@@ -1,4 +1,4 @@
-"""flash-attn: its versions, and what they take."""
+"""flash-attn: its versions, and the cases that they support."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from linbench import Case, needs
 
 @dataclass(frozen=True)
 class Flash:
-    """A flash-attn.
+    """A version of flash-attn.
 
     Attributes:
-        module: Its Python module.
-        capability: The least CUDA compute capability that it takes.
+        module: Name of its Python module.
+        capability: Lowest CUDA compute capability that it supports.
     """
 
     module: str
     capability: tuple[int, int]
 
     def unsupported_reason(self, case: Case) -> str | None:
-        """Return why it cannot take a case: it takes half types, and K = V in multiples of 8 up to 256."""
+        """Return why a case is not supported: it needs half types and K = V, a multiple of 8 up to 256."""
         restriction = needs(
             device="cuda",
             modules=(self.module,),
@@ -31,7 +31,7 @@ class Flash:
         )
         reason = restriction(case)
         if reason is None and case.K != case.V:
-            return f"takes K = V, not K = {case.K} and V = {case.V}"
+            return f"supports K = V, not K = {case.K} and V = {case.V}"
         return reason
 
 

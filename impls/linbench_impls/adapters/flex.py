@@ -1,4 +1,4 @@
-"""flex_attention of torch: what it takes, how it is compiled, and masks of rows that see one run of keys."""
+"""flex_attention of torch: supported cases, compilation, and masks in which a row sees a range of keys."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 BLOCK = 128
 SHAPES = 4096
 
-Seen = Callable[["Tensor", "Tensor", "Tensor", "Tensor"], "Tensor"]
-"""seen(batch, head, row, column): whether a row sees a column."""
+MaskFunction = Callable[["Tensor", "Tensor", "Tensor", "Tensor"], "Tensor"]
+"""is_visible(batch, head, row, column): whether a row sees a column."""
 
 cuda_needs = needs(
     modules=("triton",),
@@ -28,22 +28,22 @@ cuda_needs = needs(
 
 
 def unsupported_reason(case: Case) -> str | None:
-    """Return why torch's flex_attention cannot take a case: on the CPU it has no backward."""
+    """Return why torch's flex_attention does not support a case: on the CPU it has no backward."""
     if case.device == "cuda":
         return cuda_needs(case)
     if case.mode == "fwd_bwd":
         return "torch's flex_attention has no backward on the CPU"
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
-        return f"needs a C++ compiler, and {compiler} is not there; install it or set CXX"
+        return f"needs a C++ compiler, and {compiler} was not found; install it or set CXX"
     return needs(dtypes=("float32", "float16", "bfloat16"))(case)
 
 
 @cache
 def compiled() -> Callable[..., Tensor]:
-    """Return flex_attention compiled for every shape by itself, and never run uncompiled.
+    """Return flex_attention compiled separately for every shape, without an uncompiled fallback.
 
-    Past torch's limit, 8 shapes in a process, a call would fail.
+    Beyond torch's limit of 8 shapes per process a call would fail, so the limit is raised.
     """
     import torch
     import torch._dynamo
@@ -53,39 +53,39 @@ def compiled() -> Callable[..., Tensor]:
     return torch.compile(flex_attention, dynamic=False, fullgraph=True)
 
 
-def block_mask(first: Tensor, last: Tensor, seen: Seen) -> Any:
-    """Return the block mask of T rows, each of which sees the keys from `first` to `last`.
+def block_mask(first: Tensor, last: Tensor, is_visible: MaskFunction) -> Any:
+    """Return the block mask of T rows, in which each row sees the keys from `first` to `last`.
 
-    It is made from its blocks, since create_block_mask would make the T x T mask first. Neither `first` nor
-    `last` may fall from row to row, and no key between those of two neighbours may be left out: then a block
-    has a pair that is seen if the first key of its first row and the last key of its last row allow it.
+    It is computed from the blocks, because create_block_mask would allocate the T x T mask. `first` and
+    `last` must not decrease from row to row, and the ranges of two neighbouring rows must leave no gap. Then
+    a block has a visible pair if the first key of its first row and the last key of its last row allow it.
 
     Args:
-        first: [T], int64.
-        last: [T], int64.
-        seen: The same, for pairs inside a block.
+        first: First key of each row, [T], int64.
+        last: Last key of each row, [T], int64.
+        is_visible: The same mask as a function, for pairs inside a block.
     """
     import torch
     from torch.nn.attention.flex_attention import BlockMask
 
     tokens = len(first)
-    left = torch.arange(0, tokens, BLOCK, device=first.device)
-    right = (left + BLOCK - 1).clamp(max=tokens - 1)
-    some = (first[left][:, None] <= right) & (last[right][:, None] >= left)
-    whole = (first[right][:, None] <= left) & (last[left][:, None] >= right)
-    if tokens % BLOCK:  # torch takes no block as whole that is cut off
-        whole[-1] = whole[:, -1] = False
+    begin = torch.arange(0, tokens, BLOCK, device=first.device)
+    end = (begin + BLOCK - 1).clamp(max=tokens - 1)
+    any_visible = (first[begin][:, None] <= end) & (last[end][:, None] >= begin)
+    all_visible = (first[end][:, None] <= begin) & (last[begin][:, None] >= end)
+    if tokens % BLOCK:  # torch does not accept an incomplete block as full
+        all_visible[-1] = all_visible[:, -1] = False
     return BlockMask.from_kv_blocks(
-        *_listed(some & ~whole),
-        *_listed(whole),
+        *_block_indices(any_visible & ~all_visible),
+        *_block_indices(all_visible),
         BLOCK_SIZE=BLOCK,
-        mask_mod=seen,
+        mask_mod=is_visible,
         seq_lengths=(tokens, tokens),
     )
 
 
-def _listed(blocks: Tensor) -> tuple[Tensor, Tensor]:
-    """Return how many blocks each row of blocks has, [1, 1, N], and which come first, [1, 1, N, N]."""
+def _block_indices(blocks: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the number of blocks in each row of blocks, [1, 1, N], and their indices, [1, 1, N, N]."""
     import torch
 
     order = blocks.byte().argsort(stable=True, dim=-1, descending=True)
@@ -93,6 +93,6 @@ def _listed(blocks: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def is_causal(batch: Tensor, head: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """Return whether a row may see a column."""
+    """Return whether a row sees a column."""
     del batch, head
     return row >= column

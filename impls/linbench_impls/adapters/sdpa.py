@@ -1,4 +1,4 @@
-"""scaled_dot_product_attention of torch: its backends, what they take, and how one alone is asked."""
+"""scaled_dot_product_attention of torch: its backends, their supported cases, and forcing one backend."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from linbench import Case, needs
 from linbench.core.implementation import Restriction
-from linbench_impls.toolkit.flops import differentiated, pairs
+from linbench_impls.toolkit.flops import has_backward, pairs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,9 +18,9 @@ cuda_flash_needs = needs(dtypes=HALF, at_most={"K": 256}, multiple_of={"K": 8}, 
 
 
 def flash_unsupported_reason(case: Case) -> str | None:
-    """Return why the flash backend cannot take a case: on CUDA it takes half types only."""
+    """Return why the flash backend does not support a case: on CUDA it supports half types only."""
     if case.K != case.V:
-        return f"takes K = V, not K = {case.K} and V = {case.V}"
+        return f"supports K = V, not K = {case.K} and V = {case.V}"
     return cuda_flash_needs(case) if case.device == "cuda" else None
 
 
@@ -29,10 +29,10 @@ class Backend:
     """A backend of scaled_dot_product_attention.
 
     Attributes:
-        name: torch's name of it.
-        restriction: Says why a case cannot be taken.
-        fused: Whether it makes no matrix of scores in memory, and so makes them again for the gradient.
-        masks_on_cuda: Whether it can be given a mask of the keys that are seen on a CUDA device.
+        name: torch's name of the backend.
+        restriction: Returns why a case is not supported, or None.
+        fused: Whether it stores no matrix of scores in memory, and so recomputes the scores for the gradient.
+        masks_on_cuda: Whether it supports a mask of visible keys on a CUDA device.
     """
 
     name: str
@@ -41,15 +41,15 @@ class Backend:
     masks_on_cuda: bool = True
 
     def mask_unsupported_reason(self, case: Case) -> str | None:
-        """Return why it cannot be given a mask, or None."""
+        """Return why the backend does not support a mask, or None."""
         if not self.masks_on_cuda and case.device == "cuda":
-            return "takes no mask on a CUDA device"
+            return "supports no mask on a CUDA device"
         return None
 
-    def whole_flops(self, case: Case) -> float:
-        """Return its operations over all T x T pairs."""
-        again = 2 * case.B * case.H * case.T**2 * case.K if differentiated(case) and self.fused else 0
-        return pairs(case, case.T**2) + again
+    def full_flops(self, case: Case) -> float:
+        """Return the operations over all T x T pairs."""
+        recomputation = 2 * case.B * case.H * case.T**2 * case.K if has_backward(case) and self.fused else 0
+        return pairs(case, case.T**2) + recomputation
 
 
 BACKENDS = {
@@ -61,11 +61,11 @@ BACKENDS = {
     ),
     "math": Backend("MATH", needs(), fused=False),
 }
-"""By name of an implementation."""
+"""Backends by the name of the implementation."""
 
 
 def score_bytes(case: Case) -> float:
-    """Return the bytes of the scores and weights that the math backend makes, of one row in decode."""
+    """Return the bytes of the scores and weights that the math backend stores; one row in decode."""
     rows = 1 if case.mode == "decode" else case.T
     copies = 5 if case.mode == "fwd_bwd" else 3
     return copies * case.B * case.H * rows * case.T * max(case.item_bytes, 4)
@@ -79,21 +79,21 @@ def attend(
     *,
     causal: bool = False,
     group: int = 1,
-    seen: Tensor | None = None,
+    mask: Tensor | None = None,
 ) -> Tensor:
-    """Return attention by one backend of torch, and no other; q: [B, H, T, D], k, v: [B, H / group, T, D].
+    """Return attention by one forced backend of torch; q: [B, H, T, D], k, v: [B, H / group, T, D].
 
     Args:
         backend: The backend.
         q: Queries.
         k: Keys.
         v: Values.
-        causal: Whether a row sees none of the keys after it; not beside `seen`.
-        group: Heads of q that share one of k.
-        seen: Where a row sees a key, bool, broadcast to [B, H, T, T].
+        causal: Whether a row sees no later keys; not allowed together with `mask`.
+        group: Number of heads of q per head of k.
+        mask: True where a row sees a key, bool, broadcast to [B, H, T, T].
 
     Raises:
-        NotImplementedError: The backend refuses these inputs.
+        NotImplementedError: The backend does not support these inputs.
     """
     import torch.nn.functional as F
     from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -101,9 +101,11 @@ def attend(
     try:
         with sdpa_kernel(getattr(SDPBackend, backend.name)):
             return F.scaled_dot_product_attention(
-                q, k, v, attn_mask=seen, is_causal=causal, enable_gqa=group > 1
+                q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=group > 1
             )
     except RuntimeError as error:
         if "No available kernel" in str(error) or "No viable backend" in str(error):
-            raise NotImplementedError(f"torch's {backend.name} backend refuses these inputs") from error
+            raise NotImplementedError(
+                f"torch's {backend.name} backend does not support these inputs"
+            ) from error
         raise

@@ -1,1 +1,1 @@
-"""DeltaNet: a state that each token corrects (Schlag et al. 2021, Yang et al. 2024)."""
+"""DeltaNet: each token corrects the state (Schlag et al. 2021, Yang et al. 2024)."""

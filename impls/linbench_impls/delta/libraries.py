@@ -1,4 +1,4 @@
-"""delta/fla-*: kernels of flash-linear-attention, if installed; its chunk kernels take half types only."""
+"""delta/fla-*: kernels of flash-linear-attention, if installed; its chunk kernels need half types."""
 
 from linbench_impls.adapters import fla
 from linbench_impls.toolkit.register import register

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def arguments(q: Tensor, k: Tensor, v: Tensor, beta: Tensor) -> Arguments:
-    """Return the delta rule without a gate: a = k, b = -beta k, keys times beta."""
+    """Return the arguments of the delta rule without a gate: a = k, b = -beta k, keys times beta."""
     return delta_rule(q, k, v, beta.new_zeros(beta.shape)[..., None], beta)
 
 
@@ -22,11 +22,11 @@ def arguments(q: Tensor, k: Tensor, v: Tensor, beta: Tensor) -> Arguments:
 class Delta(DeltaRule):
     """The delta rule of DeltaNet.
 
-    S_t = S_{t-1} + beta_t k_t (v_t - S_{t-1}^T k_t)^T, o_t = K^-1/2 S_t^T q_t; the rest as in `DeltaRule`.
+    S_t = S_{t-1} + beta_t k_t (v_t - S_{t-1}^T k_t)^T, o_t = K^-1/2 S_t^T q_t; otherwise as in `DeltaRule`.
     """
 
     name = "delta"
-    title = "Delta rule: each token corrects what the state says of its key"
+    title = "Delta rule: each token corrects the value that the state returns for its key"
     source = "Yang et al. 2024, Parallelizing Linear Transformers with the Delta Rule, arXiv:2406.06484"
     inputs = (*QKV, BETA)
     parametrization = Parametrization(arguments, gates=None)

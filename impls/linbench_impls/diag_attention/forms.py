@@ -1,13 +1,13 @@
-"""diag_attention/naive, blocks of the whole matrix, and chunk: every block at once."""
+"""diag_attention/naive, blocks of the full matrix of scores, and diag_attention/chunk, all blocks at once."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from linbench import Case, implementation
-from linbench_impls.diag_attention.operator import BLOCK, block, room
+from linbench_impls.diag_attention.operator import BLOCK, block, cache_slots
 from linbench_impls.families.local import forms
-from linbench_impls.toolkit.cache import cache_of
+from linbench_impls.toolkit.cache import new_cache
 from linbench_impls.toolkit.flops import chunk_tokens, pairs
 
 if TYPE_CHECKING:
@@ -21,17 +21,17 @@ DEFAULT = int(BLOCK.default)
     "diag_attention", "naive", layout="BHTD", flops=forms.quadratic_flops, extra_bytes=forms.score_bytes
 )
 def naive(q: Tensor, k: Tensor, v: Tensor, *, block: int = DEFAULT) -> Tensor:
-    """Softmax of the whole T x T matrix of scores, masked outside blocks."""
+    """Softmax of the full T x T matrix of scores, masked outside blocks."""
     import torch
 
-    at = torch.arange(q.shape[2], device=q.device)
-    return forms.whole(q, k, v, at - at % block)
+    rows = torch.arange(q.shape[2], device=q.device)
+    return forms.full(q, k, v, rows - rows % block)
 
 
 def flops(case: Case) -> float:
-    """Return the operations of whole blocks, in their masked half too."""
+    """Return the operations of full blocks, including their masked half."""
     if case.mode == "decode":
-        return pairs(case, room(case))
+        return pairs(case, cache_slots(case))
     size = block(case)
     return pairs(case, chunk_tokens(case, size) // case.B * size)
 
@@ -44,19 +44,19 @@ def extra_bytes(case: Case) -> float:
 
 @implementation("diag_attention", "chunk", layout="BHTD", flops=flops, extra_bytes=extra_bytes)
 def chunk(q: Tensor, k: Tensor, v: Tensor, *, block: int = DEFAULT) -> Tensor:
-    """Causal softmax inside every block at once, in torch: O(T b) time and memory."""
+    """Causal softmax inside all blocks at once, in torch; O(T b) time and memory."""
     return forms.blocks(q, k, v, block)
 
 
 @chunk.mode("prefill")
 def prefill(q: Tensor, k: Tensor, v: Tensor, *, block: int = DEFAULT) -> tuple[Tensor, State]:
-    """Return the output and a cache of the block that has begun, with room for one more token."""
-    kept = k.shape[2] % block
-    return forms.blocks(q, k, v, block), (cache_of(k, kept), cache_of(v, kept))
+    """Return the output and a cache of the incomplete block with a slot for one more token."""
+    tokens = k.shape[2] % block
+    return forms.blocks(q, k, v, block), (new_cache(k, tokens), new_cache(v, tokens))
 
 
 @chunk.mode("decode")
 def decode(q: Tensor, k: Tensor, v: Tensor, *, block: int = DEFAULT, state: State) -> tuple[Tensor, State]:
-    """Return the output of one token; the cache holds no more than its block."""
+    """Return the output of one token; the cache holds only its block."""
     del block
     return forms.decode(q, k, v, state)

@@ -1,1 +1,1 @@
-"""Gated DeltaNet: the delta rule behind a gate a head (Yang et al. 2024)."""
+"""Gated DeltaNet: the delta rule with one gate per head (Yang et al. 2024)."""

@@ -1,1 +1,1 @@
-"""Gated linear attention: a gate for each dimension of a key (Yang et al. 2023)."""
+"""Gated linear attention: one gate per key dimension (Yang et al. 2023)."""

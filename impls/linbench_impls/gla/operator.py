@@ -1,4 +1,4 @@
-"""Operator gla: a data-dependent gate for each dimension of a key."""
+"""Operator gla: one data-dependent gate per key dimension."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEMPERATURE = 16
 
 
 def arguments(q: Tensor, k: Tensor, v: Tensor, g: Tensor) -> Arguments:
-    """Return a gate for each dimension of a key, and no low rank."""
+    """Return the arguments of one gate per key dimension, without a low-rank part."""
     return q * q.shape[-1] ** -0.5, k, v, g, None
 
 
@@ -34,7 +34,7 @@ class GLA(DPLR):
     """
 
     name = "gla"
-    title = "Linear attention with a gate for each dimension of a key"
+    title = "Linear attention with one gate per key dimension"
     source = "Yang et al. 2023, Gated Linear Attention Transformers, arXiv:2312.06635"
     inputs = (*QKV, TensorSpec("g", "BTHK", at_least_float32=True))
     options: ClassVar[Mapping[str, Option]] = {"initial_state": INITIAL_STATE, "gates": GATES}
@@ -49,9 +49,9 @@ class GLA(DPLR):
         return super().draw(spec, shape, generator, options)
 
     def draw_state(self, case: Case, generator: Generator) -> State:
-        """Return S as random keys and values would leave it: of variance 1 / (1 - mean of exp 2g)."""
-        kept = gates((4096,), generator, self.option_values(case)).mul(2).exp().mean()
-        return self.scaled_state(case, generator, (1 / (1 - kept)).expand(case.H))
+        """Return S with its variance after random keys and values, 1 / (1 - mean of exp 2g)."""
+        squared_decay = gates((4096,), generator, self.option_values(case)).mul(2).exp().mean()
+        return self.scaled_state(case, generator, (1 / (1 - squared_decay)).expand(case.H))
 
     def step(self, state: State, token: Mapping[str, Tensor]) -> tuple[Tensor, State]:
         """Return the output of one token and the state after it."""

@@ -1,1 +1,1 @@
-"""Hedgehog: softmax over learned features, in the form of LoLCATs (Zhang et al. 2024)."""
+"""Hedgehog: softmax over learned features, as defined in LoLCATs (Zhang et al. 2024)."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from linbench import TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench_impls.families.features.map import FeatureMap, features
-from linbench_impls.families.features.operator import FeatureMapped, fan_in
+from linbench_impls.families.features.operator import FeatureMapOperator, fan_in
 from linbench_impls.toolkit.recurrence import QKV
 from linbench_impls.toolkit.spec import SizedSpec
 
@@ -25,12 +25,12 @@ def phi(x: Tensor, w: Tensor) -> Tensor:
 
 
 @operator
-class Hedgehog(FeatureMapped):
-    """Hedgehog features as LoLCATs has them.
+class Hedgehog(FeatureMapOperator):
+    """Hedgehog features as defined in LoLCATs.
 
-    phi(x) = [softmax(W x); softmax(-W x)], two softmaxes; one softmax over [2 W x; -2 W x] is another
-    function. W: [H, M / 2, K], normal of variance 1 / K: weights that have not been trained to be like
-    softmax, so that the error of the approximation is that of a random map. The rest as in `FeatureMapped`.
+    phi(x) = [softmax(W x); softmax(-W x)], two softmaxes; one softmax over [2 W x; -2 W x] is a different
+    function. W: [H, M / 2, K], normal with variance 1 / K. The weights are not trained to approximate
+    softmax, so the approximation error is that of a random map. Otherwise as in `FeatureMapOperator`.
     """
 
     name = "hedgehog"
@@ -42,5 +42,5 @@ class Hedgehog(FeatureMapped):
     def draw(
         self, spec: TensorSpec, shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]
     ) -> Tensor:
-        """Return random q, k and v, and the weights."""
+        """Return random q, k and v, and weights."""
         return fan_in(shape, generator) if spec.name == "w" else super().draw(spec, shape, generator, options)

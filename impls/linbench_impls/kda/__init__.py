@@ -1,1 +1,1 @@
-"""Kimi delta attention: the delta rule behind a gate for each dimension of a key (Kimi Team 2025)."""
+"""Kimi delta attention: the delta rule with one gate per key dimension (Kimi Team 2025)."""

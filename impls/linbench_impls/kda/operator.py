@@ -1,4 +1,4 @@
-"""Operator kda: the delta rule behind a gate for each dimension of a key."""
+"""Operator kda: the delta rule with one gate per key dimension."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class KDA(GatedDeltaRule):
     """Kimi delta attention.
 
     S' = diag(exp g_t) S_{t-1}, S_t = S' + beta_t k_t (v_t - S'^T k_t)^T, o_t = K^-1/2 S_t^T q_t; g:
-    [B, T, H, K], log-decays <= 0, float32, drawn as those of simple_gla; the rest as in `DeltaRule`.
+    [B, T, H, K], log-decays <= 0, float32, drawn as those of simple_gla; otherwise as in `DeltaRule`.
     """
 
     name = "kda"
-    title = "Delta rule with a gate for each dimension of a key"
+    title = "Delta rule with one gate per key dimension"
     source = "Kimi Team 2025, Kimi Linear, arXiv:2510.26692"
     inputs = (*QKV, TensorSpec("g", "BTHK", at_least_float32=True), BETA)
     parametrization = Parametrization(delta_rule, gates="key")
 
-    def gated(self, S: Tensor, token: Mapping[str, Tensor]) -> Tensor:
+    def apply_gate(self, S: Tensor, token: Mapping[str, Tensor]) -> Tensor:
         """Return diag(exp g) S."""
         return token["g"].exp()[..., None] * S

@@ -1,1 +1,1 @@
-"""Lightning attention: a fixed decay a head and layer (Qin et al. 2023)."""
+"""Lightning attention: one fixed decay per head and layer (Qin et al. 2023)."""

@@ -26,16 +26,16 @@ lightning_needs = needs(
 
 
 def unsupported_reason(case: Case) -> str | None:
-    """Return why lightning-attn cannot take a case: its kernel takes slices of K that are powers of two."""
+    """Return why lightning-attn does not support a case: its kernel needs slices of K of size 2^n."""
     reason = lightning_needs(case)
     if reason is None and (case.K % 64 if case.K > 128 else case.K & (case.K - 1)):
-        return f"takes K = 32, 64, 128 and multiples of 64 from there, not {case.K}"
+        return f"supports K = 32 and multiples of 64, not {case.K}"
     return reason
 
 
 @implementation("lightning", "lightning-attn", layout="BHTD", unsupported_reason=unsupported_reason)
 def lightning_attn(q: Tensor, k: Tensor, v: Tensor, log_gamma: Tensor) -> Tensor:
-    """lightning-attn's lightning_attn_func; it has no scale, so q is scaled by torch."""
+    """lightning-attn's lightning_attn_func; it has no scale, so torch scales q."""
     from lightning_attn.ops import lightning_attn_func
 
     o: Tensor = lightning_attn_func(q * q.shape[-1] ** -0.5, k, v, -log_gamma)

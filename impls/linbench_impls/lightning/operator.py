@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 @operator
 class Lightning(ConstantDecay):
-    """Lightning attention of TransNormerLLM, as it stands in layer 0, where decays are the strongest.
+    """Lightning attention of TransNormerLLM, as in layer 0, which has the strongest decays.
 
     S_t = gamma_h S_{t-1} + k_t v_t^T, o_t = K^-1/2 S_t^T q_t; log gamma_h = -(8 / H) (1 - layer / L) h with
-    layer = 0 and h = 0, 1, ... H - 1: head 0 does not decay. Norm and output gate stay outside.
+    layer = 0 and h = 0, 1, ... H - 1: head 0 does not decay. The norm and the output gate are not included.
     """
 
     name = "lightning"
-    title = "Lightning attention: linear attention with a fixed decay a head, layer 0"
+    title = "Lightning attention: linear attention with one fixed decay per head, layer 0"
     source = "Qin et al. 2023, TransNormerLLM, arXiv:2307.14995"
 
     def log_gamma(self, heads: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""linear/chunk: masked products inside a chunk, running sums of states between chunks."""
+"""linear/chunk: masked products inside chunks, cumulative sums of states between chunks."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from typing import TYPE_CHECKING
 
 from linbench import Case
 from linbench_impls.linear.feature_map import feature_map
-from linbench_impls.linear.options import State, one_by_one, with_options
+from linbench_impls.linear.options import State, fwd_per_sequence, with_options
 from linbench_impls.toolkit import flops
-from linbench_impls.toolkit.chunks import cut, joined
+from linbench_impls.toolkit.chunks import join_chunks, split_into_chunks
 from linbench_impls.toolkit.dtype import accumulation_dtype
 from linbench_impls.toolkit.normalizer import EPSILON
 from linbench_impls.toolkit.register import Form, register
-from linbench_impls.toolkit.varlen import flops_of_each
+from linbench_impls.toolkit.varlen import sum_flops
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 CHUNK = 64
-BEFORE_FIRST = ((0, 0, 0, 0, 1, 0), (0, 0, 1, 0))  # pads of S and z that put a zero before the first chunk
+BEFORE_FIRST = ((0, 0, 0, 0, 1, 0), (0, 0, 1, 0))  # padding of S and z with a zero before the first chunk
 
 
-@flops_of_each
+@sum_flops
 def chunk_flops(case: Case) -> float:
-    """Return the operations of the chunked form, in the masked half of a chunk too; of a step in decode."""
+    """Return the operations of the chunked form including masked halves, or of one step in decode."""
     if case.mode == "decode":
         return flops.recurrent(case, case.K, case.V)
     token = 4 * case.K * case.V + 2 * CHUNK * (case.K + case.V)
@@ -39,35 +39,36 @@ def chunk_bytes(case: Case) -> float:
 def chunk(
     q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None
 ) -> tuple[Tensor, State]:
-    """Chunked form in torch: O(T) time and memory; sums between chunks in float32; packed ones one by one.
+    """Chunked form in torch; O(T) time and memory; sums over chunks in float32; varlen one by one.
 
-    Every chunk is computed at once by batched products. Written as a loop over chunks the forward is no
-    slower, but autograd then adds a gradient of full length for every slice, which is quadratic in T.
+    All chunks are computed at once by batched products. A loop over chunks would be no slower in forward,
+    but autograd would then add a gradient of full length for every slice, which is quadratic in T.
     """
     import torch
     import torch.nn.functional as F
 
-    tokens, exact = q.shape[2], accumulation_dtype(q)
-    q, k, v = cut((feature_map(q, phi), feature_map(k, phi), v), CHUNK)
-    S = (k.transpose(-1, -2) @ v).to(exact).cumsum(2)  # [B, H, N, K, V], after each chunk
-    z = k.sum(-2, dtype=exact).cumsum(2)  # [B, H, N, K]
+    tokens, accumulation = q.shape[2], accumulation_dtype(q)
+    q, k, v = split_into_chunks((feature_map(q, phi), feature_map(k, phi), v), CHUNK)
+    S = (k.transpose(-1, -2) @ v).to(accumulation).cumsum(2)  # [B, H, N, K, V], after each chunk
+    z = k.sum(-2, dtype=accumulation).cumsum(2)  # [B, H, N, K]
     if state is None:
         state = (torch.zeros_like(S[:, :, 0]), torch.zeros_like(z[:, :, 0]))
     S, z = (
-        F.pad(x, pad) + first[:, :, None] for x, first, pad in zip((S, z), state, BEFORE_FIRST, strict=True)
+        F.pad(x, pad) + initial[:, :, None]
+        for x, initial, pad in zip((S, z), state, BEFORE_FIRST, strict=True)
     )
     scores = (q @ k.transpose(-1, -2)).tril()  # [B, H, N, C, C]
     o = scores @ v + q @ S[:, :, :-1].to(q.dtype)
     if normalize:
-        rows = scores.sum(-1, keepdim=True, dtype=exact) + q.to(exact) @ z[:, :, :-1, :, None]
+        rows = scores.sum(-1, keepdim=True, dtype=accumulation) + q.to(accumulation) @ z[:, :, :-1, :, None]
         o = (o / (rows + EPSILON)).to(v.dtype)
-    return joined(o, tokens), (S[:, :, -1], z[:, :, -1])
+    return join_chunks(o, tokens), (S[:, :, -1], z[:, :, -1])
 
 
 def decode(q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State) -> tuple[Tensor, State]:
-    """Return the output of one token and the state after it, by one product for all heads."""
-    exact = accumulation_dtype(q)
-    q, k = (feature_map(x, phi).to(exact) for x in (q, k))
+    """Return the output of one token and the state after it, with one product for all heads."""
+    accumulation = accumulation_dtype(q)
+    q, k = (feature_map(x, phi).to(accumulation) for x in (q, k))
     S = state[0] + k.transpose(-1, -2) * v  # [B, H, K, V]
     z = state[1] + k.squeeze(2)
     o = q @ S
@@ -80,7 +81,7 @@ register(
     "linear",
     "chunk",
     Form(
-        one_by_one(chunk, axis=2),
+        fwd_per_sequence(chunk, axis=2),
         with_options(chunk),
         with_options(decode),
         layout="BHTD",

@@ -1,4 +1,4 @@
-"""linear/cuda: the CUDA C++ kernels of linbench_kernels, compiled at first use, forward and backward."""
+"""linear/cuda: the CUDA C++ kernels of linbench_kernels for forward and backward, compiled at first use."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ base_needs = needs(
 
 
 def unsupported_reason(case: Case) -> str | None:
-    """Return why the kernel cannot take a case; its own module says which shapes it takes."""
+    """Return why the kernel does not support a case; the kernel's module checks the shape."""
     reason = base_needs(case)
     if reason is not None:
         return reason
     import torch
 
-    from linbench_kernels.cuda.linear_attention_plan import unsupported_reason as shape_why_not
+    from linbench_kernels.cuda.linear_attention_plan import unsupported_reason as shape_reason
 
-    return shape_why_not(case.K, case.V, getattr(torch, case.dtype))
+    return shape_reason(case.K, case.V, getattr(torch, case.dtype))
 
 
 @contextmanager
 def launches() -> Iterator[list[Kernel]]:
-    """Yield a list, in the end filled with the kernels launched meanwhile."""
+    """Yield a list that contains the kernels launched in the context, once it has ended."""
     from linbench_kernels.cuda.launch import recorded_launches
 
-    found: list[Kernel] = []
-    with recorded_launches() as recording:
-        yield found
-    found += [
+    kernels: list[Kernel] = []
+    with recorded_launches() as records:
+        yield kernels
+    kernels += [
         Kernel(
             launch.name,
             launch.configuration,
@@ -50,12 +50,12 @@ def launches() -> Iterator[list[Kernel]]:
             launch.resources.spill_bytes,
             launch.shared_bytes,
         )
-        for launch in recording
+        for launch in records
     ]
 
 
-def compiled(name: str, case: Case, arch: str) -> list[Compiled]:
-    """Return the kernels of a case, compiled for an architecture; those of segments among them."""
+def compile_kernels(name: str, case: Case, arch: str) -> list[Compiled]:
+    """Return the kernels of a case, including those of segments, compiled for an architecture."""
     import torch
 
     from linbench_kernels.cuda import linear_attention_plan as plan
@@ -68,24 +68,26 @@ def compiled(name: str, case: Case, arch: str) -> list[Compiled]:
     feature_map, normalize = case.options.get("feature_map", "elu1"), case.options.get("normalize", True)
     variant = plan.Variant(case.K, case.V, dtype, str(feature_map), bool(normalize))
     programs = [variant.forward, *([variant.backward] if case.mode == "fwd_bwd" else [])]
-    found = []
+    kernels = []
     for program in programs:
         cubin = program.compile(arch)
         code_hash = hashlib.sha256(cubin.code).hexdigest()[:16]
         configuration = " ".join(f"{name}={value}" for name, value in program.macros)
-        for name, taken in cubin.kernels.items():
+        for name, resources in cubin.kernels.items():
             part = name.removeprefix("linear_attention_")
             if (part == "decode") != (case.mode == "decode"):
                 continue
             threads, dynamic_bytes = variant.blocks[part]
-            shared = dynamic_bytes + taken.static_shared_bytes
-            kernel = Kernel(name, configuration, code_hash, taken.registers, taken.spill_bytes, shared)
-            found.append(Compiled(kernel, threads, cubin.code))
-    return found
+            shared = dynamic_bytes + resources.static_shared_bytes
+            kernel = Kernel(
+                name, configuration, code_hash, resources.registers, resources.spill_bytes, shared
+            )
+            kernels.append(Compiled(kernel, threads, cubin.code))
+    return kernels
 
 
 def flops(case: Case) -> float:
-    """Return the operations of the kernels' products, those of segments among them, on this device."""
+    """Return the operations of the kernels' products on this device, including those of segments."""
     import torch
 
     from linbench_kernels.cuda.linear_attention_plan import Variant
@@ -100,7 +102,7 @@ def flops(case: Case) -> float:
 
 
 def cuda(q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None) -> Tensor:
-    """Chunked CUDA C++ kernels, forward and backward, tensor cores for half types; all fused."""
+    """Chunked CUDA C++ kernels for forward and backward, fully fused; tensor cores for half types."""
     from linbench_kernels.cuda.linear_attention import linear_attention
 
     return linear_attention(q, k, v, feature_map=phi, normalize=normalize, state=state)
@@ -116,7 +118,7 @@ def prefill(
 
 
 def decode(q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State) -> tuple[Tensor, State]:
-    """Return the output of one token and the state, updated in place by the one kernel."""
+    """Return the output of one token and the state, updated in place by one kernel."""
     from linbench_kernels.cuda.linear_attention import linear_attention_decode
 
     return linear_attention_decode(q, k, v, state, feature_map=phi, normalize=normalize)
@@ -132,6 +134,6 @@ register(
         unsupported_reason=unsupported_reason,
         flops=flops,
         launches=launches,
-        compiled=compiled,
+        compiled=compile_kernels,
     ),
 )

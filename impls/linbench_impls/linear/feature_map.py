@@ -1,4 +1,4 @@
-"""The feature maps of linear, element by element."""
+"""The elementwise feature maps of linear."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def feature_map(x: Tensor, name: str) -> Tensor:
     """Return phi(x): elu(x) + 1, max(x, 0) or x.
 
     Raises:
-        ValueError: The name is none of `FEATURE_MAPS`.
+        ValueError: The name is not in `FEATURE_MAPS`.
     """
     import torch.nn.functional as F
 

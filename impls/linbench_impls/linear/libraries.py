@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from linbench import Case, implementation, needs
 from linbench.core.implementation import Restriction
 from linbench_impls.adapters import fla
-from linbench_impls.linear.feature_map import feature_map as mapped
+from linbench_impls.linear.feature_map import feature_map as apply_map
 from linbench_impls.linear.options import State, with_varlen
 from linbench_impls.toolkit.normalizer import EPSILON
 from linbench_impls.toolkit.register import Form, register
@@ -28,13 +28,13 @@ def fla_attend(
 ) -> tuple[Tensor, Any]:
     """Return output and final state of one of the library's kernels; the state is (S, z) if normalised.
 
-    Its denominator has 1e-10 where the operator has 1e-6. Its z is [B, 1, H, K], in the type of k where no
-    state is given; with a float32 z the output is float32 and is rounded here.
+    Its denominator has 1e-10 instead of the operator's 1e-6. Its z is [B, 1, H, K], in the dtype of k if
+    there is no initial state; with a float32 z the output is float32 and is rounded here.
     """
     from fla.ops import linear_attn
 
     q, k, v = tensors
-    q, k = (mapped(x, feature_map) for x in (q, k))
+    q, k = (apply_map(x, feature_map) for x in (q, k))
     initial = None if state is None else (state[0], state[1][:, None]) if normalize else state[0]
     o, final = getattr(linear_attn, kernel)(
         q,
@@ -50,7 +50,7 @@ def fla_attend(
 
 
 def fla_form(kernel: str, restriction: Restriction) -> Form:
-    """Return the form of one of the library's kernels, in fwd and prefill."""
+    """Return the form of one of the library's kernels, with fwd and prefill."""
 
     def fwd(
         q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None, varlen: int
@@ -85,7 +85,7 @@ register("linear", "fla-fused-recurrent", replace(fused_recurrent, decode=fused_
 def fast_transformers(
     q: Tensor, k: Tensor, v: Tensor, *, feature_map: str = "elu1", normalize: bool = True
 ) -> Tensor:
-    """fast-transformers' causal_dot_product, normalised as its CausalLinearAttention does.
+    """fast-transformers' causal_dot_product, normalised as in its CausalLinearAttention.
 
     Raises:
         NotImplementedError: The library was built without its CUDA kernels.
@@ -95,7 +95,7 @@ def fast_transformers(
 
     if q.is_cuda and causal_product.causal_dot_product_cuda is None:
         raise NotImplementedError("fast-transformers was built without nvcc, so it has no CUDA kernels")
-    q, k = (mapped(x, feature_map) for x in (q, k))
+    q, k = (apply_map(x, feature_map) for x in (q, k))
     o: Tensor = causal_product.causal_dot_product(q, k, v)
     if normalize:
         rows = torch.einsum("bhtk,bhtk->bht", q, k.cumsum(2)) + EPSILON
@@ -107,11 +107,11 @@ def fast_transformers(
 def decode(
     q: Tensor, k: Tensor, v: Tensor, *, feature_map: str = "elu1", state: State
 ) -> tuple[Tensor, State]:
-    """Return the output of one token and the state, which its RecurrentLinearAttention advances in place."""
+    """Return the output of one token and the state, updated in place by its RecurrentLinearAttention."""
     from fast_transformers.feature_maps import ActivationFunctionFeatureMap
     from fast_transformers.recurrent.attention import RecurrentLinearAttention
 
-    phi = ActivationFunctionFeatureMap.factory(lambda x: mapped(x, feature_map))
+    phi = ActivationFunctionFeatureMap.factory(lambda x: apply_map(x, feature_map))
     layer = RecurrentLinearAttention(q.shape[-1], phi, eps=EPSILON)
     o, (S, z) = layer(*(x.squeeze(2) for x in (q, k, v)), state=state)
     return o[:, :, None], (S, z)
@@ -127,14 +127,14 @@ lightning_needs = needs(
 
 
 def lightning_unsupported_reason(case: Case) -> str | None:
-    """Return why lightning-attn cannot take a case: its kernel has no denominator, and sizes 2^n."""
+    """Return why lightning-attn does not support a case: no denominator, and only sizes 2^n."""
     reason = lightning_needs(case)
     if reason is not None:
         return reason
     if case.options.get("normalize", True):
-        return "computes no denominator; ask for normalize=false"
+        return "computes no denominator; set normalize=false"
     if case.K & (case.K - 1) or case.V & (case.V - 1):
-        return f"takes K and V that are powers of two, not K = {case.K} and V = {case.V}"
+        return f"supports K and V = 2^n, not K = {case.K} and V = {case.V}"
     return None
 
 
@@ -142,13 +142,13 @@ def lightning_unsupported_reason(case: Case) -> str | None:
 def lightning_attn(
     q: Tensor, k: Tensor, v: Tensor, *, feature_map: str = "elu1", normalize: bool = False
 ) -> Tensor:
-    """lightning-attn's kernel without decay; without the denominator, which it does not compute.
+    """lightning-attn's kernel without decay and without the denominator, which it does not compute.
 
-    Its lightning_attn_func fails without a decay, so the kernel is called.
+    Its lightning_attn_func fails without a decay, so the kernel is called directly.
     """
     from lightning_attn.ops.triton import lightning_attn2_no_decay
 
     del normalize  # False, by `lightning_unsupported_reason`
-    q, k = (mapped(x, feature_map) for x in (q, k))
+    q, k = (apply_map(x, feature_map) for x in (q, k))
     o: Tensor = lightning_attn2_no_decay(q, k, v)
     return o

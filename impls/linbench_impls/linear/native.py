@@ -8,33 +8,33 @@ from linbench import Case
 from linbench_impls.linear.options import State, with_options, with_varlen
 from linbench_impls.toolkit import native as kernels
 from linbench_impls.toolkit.register import Form, register
-from linbench_impls.toolkit.varlen import each, flops_of_each
+from linbench_impls.toolkit.varlen import map_sequences, sum_flops
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-@flops_of_each
+@sum_flops
 def flops(case: Case) -> float:
-    """Return the operations of the kernels' products; the last state is made in prefill alone."""
+    """Return the operations of the kernels' products; only prefill computes the last state."""
     return kernels.flops(case, final=case.mode == "prefill")
 
 
 def reciprocal_bytes(case: Case) -> float:
-    """Return the bytes of one number a row that backward keeps, and of the outputs that it reads again."""
+    """Return the bytes saved for backward: one number per row, and the outputs."""
     return 4 * case.tokens * case.H * (1 + case.V) if case.mode == "fwd_bwd" else 0
 
 
 def native(
     q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None, varlen: int
 ) -> Tensor:
-    """Chunked C++ kernels for AVX-512, AVX2 or any CPU, threads of torch; all fused, float32."""
+    """Chunked C++ kernels for AVX-512, AVX2 or any CPU, fully fused, on torch's threads; float32."""
     from linbench_kernels.cpu.linear_attention import linear_attention
 
     def form(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return linear_attention(q, k, v, feature_map=phi, normalize=normalize, state=state)
 
-    return each(form, (q, k, v), varlen, axis=1)
+    return map_sequences(form, (q, k, v), varlen, axis=1)
 
 
 def prefill(
@@ -47,7 +47,7 @@ def prefill(
 
 
 def decode(q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State) -> tuple[Tensor, State]:
-    """Return the output of one token and the state, advanced in place in one walk over it."""
+    """Return the output of one token and the state, updated in place in one pass."""
     from linbench_kernels.cpu.linear_attention import linear_attention_decode
 
     return linear_attention_decode(q, k, v, state, feature_map=phi, normalize=normalize, out=state)

@@ -1,4 +1,4 @@
-"""How the options of linear reach a form, which takes (q, k, v, phi, normalize, state)."""
+"""Functions of linear with its options as keywords, from forms of (q, k, v, phi, normalize, state)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from linbench.core.implementation import Function
-from linbench_impls.toolkit.varlen import each
+from linbench_impls.toolkit.varlen import map_sequences
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +16,7 @@ State = tuple["Tensor", "Tensor"]
 
 
 def with_options(form: Callable[..., Any]) -> Function:
-    """Return the function of a mode: a form with options and state as keywords."""
+    """Return the function of a mode, with options and state as keywords, for a form."""
 
     def call(
         q: Tensor,
@@ -33,20 +33,20 @@ def with_options(form: Callable[..., Any]) -> Function:
     return call
 
 
-def one_by_one(form: Callable[..., tuple[Tensor, State]], axis: int) -> Function:
-    """Return the function of fwd: the output of a form, varlen sequences one by one, tokens along an axis."""
+def fwd_per_sequence(form: Callable[..., tuple[Tensor, State]], axis: int) -> Function:
+    """Return the function of fwd for a form that computes one sequence; `axis` is the axis of tokens."""
 
-    def whole(
+    def fwd(
         q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None, varlen: int
     ) -> Tensor:
-        return each(lambda q, k, v: form(q, k, v, phi, normalize, state)[0], (q, k, v), varlen, axis)
+        return map_sequences(lambda q, k, v: form(q, k, v, phi, normalize, state)[0], (q, k, v), varlen, axis)
 
-    whole.__doc__ = form.__doc__
-    return with_varlen(whole)
+    fwd.__doc__ = form.__doc__
+    return with_varlen(fwd)
 
 
 def with_varlen(form: Callable[..., Tensor]) -> Function:
-    """Return the function of fwd: a form that also takes packed, the sequences in a row, after the state."""
+    """Return the function of fwd for a form with a last argument varlen, the number of sequences."""
 
     def call(
         q: Tensor,

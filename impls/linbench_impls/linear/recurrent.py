@@ -6,25 +6,25 @@ from typing import TYPE_CHECKING
 
 from linbench import Case
 from linbench_impls.linear.feature_map import feature_map
-from linbench_impls.linear.options import State, one_by_one, with_options
+from linbench_impls.linear.options import State, fwd_per_sequence, with_options
 from linbench_impls.toolkit import flops
 from linbench_impls.toolkit.dtype import accumulation_dtype
 from linbench_impls.toolkit.normalizer import EPSILON
 from linbench_impls.toolkit.register import Form, register
-from linbench_impls.toolkit.varlen import flops_of_each
+from linbench_impls.toolkit.varlen import sum_flops
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-@flops_of_each
+@sum_flops
 def step_flops(case: Case) -> float:
-    """Return the operations of T steps, of one in decode."""
+    """Return the operations of T steps, or of one in decode."""
     return flops.recurrent(case, case.K, case.V)
 
 
-def kept_bytes(case: Case) -> float:
-    """Return the bytes of the states that backward keeps, one a token and one more for the product."""
+def saved_bytes(case: Case) -> float:
+    """Return the bytes saved for backward: per token the state, and a copy of it for the product."""
     if case.mode != "fwd_bwd":
         return 0
     return 2 * 4 * case.tokens * case.H * case.K * case.V
@@ -33,7 +33,7 @@ def kept_bytes(case: Case) -> float:
 def recurrent(
     q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None
 ) -> tuple[Tensor, State]:
-    """Recurrent form: one step a token, the state in float32; varlen sequences one by one."""
+    """Recurrent form in torch: one step per token; the state in float32; varlen sequences one by one."""
     import torch
 
     dtype = accumulation_dtype(q)
@@ -64,11 +64,11 @@ register(
     "linear",
     "recurrent",
     Form(
-        one_by_one(recurrent, axis=0),
+        fwd_per_sequence(recurrent, axis=0),
         with_options(recurrent),
         with_options(recurrent),
         layout="TBHD",
         flops=step_flops,
-        extra_bytes=kept_bytes,
+        extra_bytes=saved_bytes,
     ),
 )

@@ -1,4 +1,4 @@
-"""linear/triton: the chunked Triton kernels of linbench_kernels, forward and backward."""
+"""linear/triton: the chunked Triton kernels of linbench_kernels for forward and backward."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from linbench import Case
 from linbench_impls.linear.options import State, with_options, with_varlen
 from linbench_impls.toolkit import triton as kernels
 from linbench_impls.toolkit.register import Form, register
-from linbench_impls.toolkit.varlen import cu_seqlens, flops_of_each
+from linbench_impls.toolkit.varlen import cu_seqlens, sum_flops
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-@flops_of_each
+@sum_flops
 def flops(case: Case) -> float:
-    """Return the operations of the kernels' products, as their tiles on this device have them."""
+    """Return the operations of the kernels' products, with their tiles on this device."""
     import torch
 
     from linbench_kernels.triton.linear_attention_calls import attention_flops, decode_flops
@@ -30,11 +30,11 @@ def flops(case: Case) -> float:
 def triton(
     q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State | None, varlen: int
 ) -> Tensor:
-    """Chunked Triton kernels, forward and backward; feature map and normaliser fused."""
+    """Chunked Triton kernels for forward and backward, with feature map and normaliser fused."""
     from linbench_kernels.triton.linear_attention import linear_attention
 
-    row = cu_seqlens(q, varlen)
-    return linear_attention(q, k, v, feature_map=phi, normalize=normalize, state=state, cu_seqlens=row)
+    edges = cu_seqlens(q, varlen)
+    return linear_attention(q, k, v, feature_map=phi, normalize=normalize, state=state, cu_seqlens=edges)
 
 
 def prefill(
@@ -47,7 +47,7 @@ def prefill(
 
 
 def decode(q: Tensor, k: Tensor, v: Tensor, phi: str, normalize: bool, state: State) -> tuple[Tensor, State]:
-    """Return the output of one token and the state, advanced in place by one kernel."""
+    """Return the output of one token and the state, updated in place by one kernel."""
     from linbench_kernels.triton.linear_attention import linear_attention_decode
 
     return linear_attention_decode(q, k, v, state, feature_map=phi, normalize=normalize)
@@ -62,6 +62,6 @@ register(
         with_options(decode),
         unsupported_reason=kernels.unsupported_reason,
         flops=flops,
-        compiled=kernels.compiled_by("linear_attention"),
+        compiled=kernels.kernel_compiler("linear_attention"),
     ),
 )

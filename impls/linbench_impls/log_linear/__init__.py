@@ -1,1 +1,1 @@
-"""Log-linear attention: a state for each level of a Fenwick tree (Guo et al. 2025)."""
+"""Log-linear attention: one state per level of a Fenwick tree (Guo et al. 2025)."""

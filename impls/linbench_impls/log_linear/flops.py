@@ -1,4 +1,4 @@
-"""Operations of log-linear attention: of its forms, and the least."""
+"""Operations of log-linear attention: those of its forms, and the least."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ from linbench_impls.toolkit import flops
 
 
 def state_levels(case: Case) -> int:
-    """Return how many buckets the token after next may have."""
+    """Return how many buckets there may be before token T + 1."""
     return (case.T + 1).bit_length()
 
 
 def recurrent(case: Case) -> float:
-    """Return the operations of T steps, of one in decode; every level is read and merged, empty or not.
+    """Return the operations of T steps, or of one in decode; all levels are read and merged, empty or not.
 
-    A new product and its readout; for each level its readout, the sum of what merges and where that goes.
-    Backward has two products for each, but one for a merge, and the gradient of the gate.
+    Each step has a new product and its readout, and per level a readout, the sum of merged states and its
+    assignment. Backward has two products for each, but one for a merge, and the gradient of the gate.
     """
     levels = state_levels(case)
-    products = 6 + 7 * levels if flops.differentiated(case) else 2 + 3 * levels
+    products = 6 + 7 * levels if flops.has_backward(case) else 2 + 3 * levels
     return 2 * case.tokens * case.H * case.K * case.V * products
 
 
 def chunked(case: Case) -> float:
-    """Return the operations of the chunked form, which goes token by token where a state is given.
+    """Return the operations of the chunked form, which computes token by token if there is an initial state.
 
-    Chunk n reads as many states as n has bits; the last state is a product of its own, without gradient.
+    Chunk n reads one state per bit set in n; the last state is a separate product, without gradient.
     """
     if case.mode == "decode":
         return recurrent(case)
     chunks = -(-case.T // CHUNK)
-    read = sum(number.bit_count() for number in range(chunks)) / chunks
-    made, _ = flops.state_passes(case, CHUNK)
-    states = 2 * case.K * case.V * (made + read * flops.passes(case))
+    reads = sum(number.bit_count() for number in range(chunks)) / chunks
+    writes, _ = flops.state_passes(case, CHUNK)
+    states = 2 * case.K * case.V * (writes + reads * flops.passes(case))
     token = states + 2 * CHUNK * (case.K + case.V) * flops.passes(case)
     products = flops.chunk_tokens(case, CHUNK) * case.H * token
     return products + flops.last_state(case, case.K, case.V)
 
 
 def least(case: Case) -> float:
-    """Return the work of the cheapest tree, of chunks of any size: one token, and all of T, among them.
+    """Return the operations of the cheapest tree over all chunk sizes, from one token to T.
 
-    In a chunk the pairs of its tokens; a product a token for the states, and on average half of the levels
-    above a chunk to read. In decode the buckets that are not empty after T tokens are known.
+    A chunk computes the pairs of its tokens, one product per token for the states, and on average reads half
+    of the levels above it. In decode only the buckets that are not empty after T tokens count.
     """
     state, pair = 2 * case.K * case.V, case.K + case.V
     if case.mode == "decode":

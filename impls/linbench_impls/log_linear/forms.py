@@ -12,14 +12,14 @@ from linbench_impls.log_linear.tree import CHUNK, State, chunked, parallel, recu
 from linbench_impls.toolkit.dtype import accumulation_dtype
 from linbench_impls.toolkit.flops import last_state
 from linbench_impls.toolkit.flops import parallel as products
-from linbench_impls.toolkit.register import Form, exact, register
+from linbench_impls.toolkit.register import Form, float32_form, register
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 def quadratic_flops(case: Case) -> float:
-    """Return the operations of the full products and of the last state; the masked half is computed too."""
+    """Return the operations of the full products, including the masked half, and of the last state."""
     return products(case, case.K, case.V) + last_state(case, case.K, case.V)
 
 
@@ -30,12 +30,12 @@ def score_bytes(case: Case) -> float:
 
 
 def outer_levels(case: Case) -> float:
-    """Return how many states a chunk meets on average."""
+    """Return the average number of states that a chunk reads."""
     return math.log2(max(1, case.T / CHUNK) + 1) / 2
 
 
 def chunk_bytes(case: Case) -> float:
-    """Return the bytes of weights and scores, and of the states at chunk ends, all levels in fwd_bwd."""
+    """Return the bytes of weights and scores, and of the states at chunk ends; all levels in fwd_bwd."""
     levels = 2 * outer_levels(case) if case.mode == "fwd_bwd" else 1
     states = (2 + levels) * case.K * case.V / CHUNK
     width = max(4, case.item_bytes)
@@ -44,20 +44,20 @@ def chunk_bytes(case: Case) -> float:
 
 
 def step_bytes(case: Case) -> float:
-    """Return the bytes of the states of all levels, of every token in fwd_bwd."""
-    kept = 5 * case.tokens if case.mode == "fwd_bwd" else 5 * case.B
-    return max(4, case.item_bytes) * kept * case.H * case.K * case.V * state_levels(case)
+    """Return the bytes of the states of all levels; those of every token in fwd_bwd."""
+    states = 5 * case.tokens if case.mode == "fwd_bwd" else 5 * case.B
+    return max(4, case.item_bytes) * states * case.H * case.K * case.V * state_levels(case)
 
 
 def naive(q: Tensor, k: Tensor, v: Tensor, g: Tensor, lam: Tensor) -> Tensor:
-    """Parallel form: (Q K^T * decays * lambda by level) V; quadratic in T; in float32."""
+    """Parallel form in torch: (Q K^T * decays * lambda per level) V; quadratic in T; in float32."""
     return prefill(q, k, v, g, lam)[0]
 
 
 def prefill(q: Tensor, k: Tensor, v: Tensor, g: Tensor, lam: Tensor) -> tuple[Tensor, State]:
     """Return the output and the state after the last token."""
-    exact = accumulation_dtype(q)
-    o, state = parallel(*(x.to(exact) for x in (q, k, v, g, lam)))
+    accumulation = accumulation_dtype(q)
+    o, state = parallel(*(x.to(accumulation) for x in (q, k, v, g, lam)))
     return o.to(v.dtype), state
 
 
@@ -69,10 +69,10 @@ register(
 register(
     "log_linear",
     "chunk",
-    exact(chunked, layout="BHTD", flops=flops.chunked, extra_bytes=chunk_bytes),
+    float32_form(chunked, layout="BHTD", flops=flops.chunked, extra_bytes=chunk_bytes),
 )
 register(
     "log_linear",
     "recurrent",
-    exact(recurrent, layout="BHTD", flops=flops.recurrent, extra_bytes=step_bytes),
+    float32_form(recurrent, layout="BHTD", flops=flops.recurrent, extra_bytes=step_bytes),
 )

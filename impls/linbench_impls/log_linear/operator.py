@@ -22,7 +22,7 @@ State = tuple["Tensor", ...]
 
 
 def weight_levels(case: Case) -> int:
-    """Return how many weights a token has: one a bucket, and one for itself."""
+    """Return the number of weights per token: one per bucket, and one for the token itself."""
     return state_levels(case) + 1
 
 
@@ -32,12 +32,12 @@ class LogLinear(Operator):
 
     o_t = K^-1/2 sum_{u <= t} lambda_t[l] exp(g_{u+1} + ... + g_t) (q_t . k_u) v_u, l = 0 if u = t, else
     floor(log2(t xor u)) + 1. q, k: [B, T, H, K]; v, o: [B, T, H, V]; g: [B, T, H], log-decays <= 0 drawn as
-    those of simple_gla; lambda: [B, T, H, N], softplus of a normal; both float32. The state is a state for
-    each bucket of the next token, S: [B, H, P, K, V], and the tokens so far, t: [B, H], float32.
+    those of simple_gla; lambda: [B, T, H, N], softplus of a normal variable; both float32. The state has one
+    matrix per bucket of the next token, S: [B, H, P, K, V], and the number of tokens, t: [B, H], float32.
     """
 
     name = "log_linear"
-    title = "Linear attention with a scalar gate over log2(T) states of doubling reach"
+    title = "Log-linear attention: a scalar gate and log2(T) states over ranges that double in length"
     source = "Guo et al. 2025, Log-Linear Attention, arXiv:2506.04761"
     complexity = "O(T log T)"
     inputs = (
@@ -51,7 +51,7 @@ class LogLinear(Operator):
     def draw(
         self, spec: TensorSpec, shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]
     ) -> Tensor:
-        """Return random q, k and v, gates and weights of levels."""
+        """Return random q, k and v, gates, and weights of levels."""
         import torch.nn.functional as F
 
         if spec.name == "g":
@@ -73,7 +73,7 @@ class LogLinear(Operator):
     def reference(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
     ) -> tuple[Tensor, State]:
-        """Return output and final state by a tree of chunks."""
+        """Return output and final state, computed by a tree of chunks."""
         del options
         in_layout = (tensors[spec.name].transpose(1, 2) for spec in self.inputs)
         o, final = tree.chunked(*in_layout, state=state)
@@ -82,7 +82,7 @@ class LogLinear(Operator):
     def recurrence(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
     ) -> tuple[Tensor, State]:
-        """Return output and final state as the definition says: for each pair of tokens its level."""
+        """Return output and final state by the definition, with the level of each pair of tokens."""
         import torch
 
         del state, options
@@ -90,13 +90,13 @@ class LogLinear(Operator):
         rows = []
         for t in range(q.shape[1]):
             levels = [0 if u == t else int(math.log2(t ^ u)) + 1 for u in range(t + 1)]
-            since = torch.stack([g[:, u + 1 : t + 1].sum(1) for u in range(t + 1)], -1)  # [B, H, t + 1]
+            decays = torch.stack([g[:, u + 1 : t + 1].sum(1) for u in range(t + 1)], -1)  # [B, H, t + 1]
             scores = torch.einsum("bhk,buhk->bhu", q[:, t], k[:, : t + 1])
-            weight = lam[:, t][..., levels] * since.exp() * scores
+            weight = lam[:, t][..., levels] * decays.exp() * scores
             rows.append(torch.einsum("bhu,buhv->bhv", weight, v[:, : t + 1]) * q.shape[-1] ** -0.5)
         k, v, g = (x.transpose(1, 2) for x in (k, v, g))
         return torch.stack(rows, 1), tree.last_state(k, v, g, lam.shape[-1] - 1)
 
     def cost(self, case: Case) -> Cost:
-        """Return the work of the cheapest tree."""
+        """Return the cost of the cheapest tree."""
         return Cost(float(flops.least(case)), self.input_bytes(case) + self.output_bytes(case))

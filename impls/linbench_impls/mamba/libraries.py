@@ -16,9 +16,9 @@ unsupported_reason = needs(device="cuda", modules=("mamba_ssm",), dtypes=("float
 
 @implementation("mamba", "mamba-ssm", unsupported_reason=unsupported_reason)
 def mamba_ssm(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
-    """mamba-ssm's selective_scan_fn; it has tokens last, so copies of u and dt are in its time.
+    """mamba-ssm's selective_scan_fn, including copies of u and dt to its layout with tokens last.
 
-    It takes dt in the type of u, which is too coarse in half types, and starts from nothing.
+    It needs dt in the dtype of u, which is too coarse for half types, and supports no initial state.
     """
     y = scan(u, dt, A, B, C, D, return_last_state=False)
     o: Tensor = y.transpose(1, 2).unflatten(2, u.shape[2:])
@@ -27,13 +27,13 @@ def mamba_ssm(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor)
 
 @mamba_ssm.mode("prefill")
 def prefill(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> tuple[Tensor, State]:
-    """Return the output and the state after the last token, which the library keeps as [B, H V, K]."""
+    """Return the output and the state after the last token, which the library returns as [B, H V, K]."""
     y, h = scan(u, dt, A, B, C, D, return_last_state=True)
     return y.transpose(1, 2).unflatten(2, u.shape[2:]), (h.unflatten(1, u.shape[2:]).transpose(2, 3),)
 
 
 def scan(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, return_last_state: bool) -> Any:
-    """Return what selective_scan_fn returns: the output, with the final state if asked for."""
+    """Return the result of selective_scan_fn: the output, with the final state if requested."""
     from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
 
     return selective_scan_fn(

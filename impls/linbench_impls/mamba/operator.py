@@ -1,4 +1,4 @@
-"""Operator mamba: a selective scan over channels, each with a state of its own."""
+"""Operator mamba: a selective scan over channels, each with its own state."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Mamba(Recurrence):
 
     h_t = exp(dt_t A) * h_{t-1} + dt_t B_t u_t, y_t = C_t . h_t + D u_t, where K is the size of a channel's
     state and the channels are in H heads of V: u, dt, y: [B, T, H, V]; B, C: [B, T, K], the same for all
-    channels; A: [H, K, V], below 0; D: [H, V]; h: [B, H, K, V], float32; dt and A are float32. A is -1, -2,
-    ... -K as it is initialised, times exp(x / 10); dt = softplus(x + a) with x normal and a = -4.6 (a
-    median of 0.01, so that the first state keeps 99% a step), -9 (99.99%) or 2 (12%).
+    channels; A: [H, K, V], below 0; D: [H, V]; h: [B, H, K, V], float32; dt and A are float32. A is the
+    usual initialisation -1, -2, ... -K, times exp(x / 10); dt = softplus(x + a) with x normal and a = -4.6 (a
+    median of 0.01, so that the first state keeps 99% per step), -9 (99.99%) or 2 (12%).
     """
 
     name = "mamba"
-    title = "Selective scan of Mamba (S6)"
+    title = "Selective scan (Mamba, S6)"
     source = "Gu and Dao 2023, Mamba, arXiv:2312.00752"
     inputs = (
         TensorSpec("u", "BTHV"),
@@ -62,7 +62,7 @@ class Mamba(Recurrence):
         return x * magnitude(options)
 
     def draw_state(self, case: Case, generator: Generator) -> State:
-        """Return h of variance dt / 2n for the state that decays by n, as random inputs leave it."""
+        """Return h with its variance after random inputs, dt / 2n for the state with decay n."""
         import torch
 
         options = self.option_values(case)
@@ -90,5 +90,5 @@ class Mamba(Recurrence):
         return torch.einsum("bhkv,bk->bhv", h, C) + token["D"] * u, (h,)
 
     def least_flops(self, case: Case) -> float:
-        """Return 8KV a token: dt A, the state times its exponent, dt B u and the readout."""
+        """Return 8KV per token: dt A, the state times its exponent, dt B u and the readout."""
         return flops.recurrent(case, case.K, case.V, products=4)

@@ -32,15 +32,15 @@ class MLSTM(Recurrence):
     """The matrix memory of xLSTM, without norm and output gate.
 
     m_t = max(log f_t + m_{t-1}, i_t), S_t = exp(log f_t + m_{t-1} - m_t) S_{t-1} + exp(i_t - m_t) k_t
-    v_t^T, n_t likewise of k_t, o_t = K^-1/2 S_t^T q_t / max(|K^-1/2 n_t . q_t|, exp(-m_t)); log f_t = log
+    v_t^T, n_t likewise for k_t, o_t = K^-1/2 S_t^T q_t / max(|K^-1/2 n_t . q_t|, exp(-m_t)); log f_t = log
     sigmoid(f). q, k: [B, T, H, K]; v, o: [B, T, H, V]; i, f: [B, T, H], float32; S: [B, H, K, V], n: [B, H,
-    K] and m: [B, H], float32, all zero before the first token. i = x - 3, so that most denominators stand
-    at their floor, as where gates are initialised low; f = x + a with x normal and a = 3 (a median step
-    keeps 95%), 8 (99.97%) or -4 (1.8%).
+    K] and m: [B, H], float32, all zero before the first token. i = x - 3, so that most denominators are at
+    their lower bound, as after an initialisation with low gates; f = x + a with x normal and a = 3 (a median
+    step keeps 95%), 8 (99.97%) or -4 (1.8%).
     """
 
     name = "mlstm"
-    title = "mLSTM: matrix memory with exponential input gates (xLSTM)"
+    title = "Matrix memory with exponential input gates (mLSTM of xLSTM)"
     source = "Beck et al. 2024, xLSTM, arXiv:2405.04517"
     inputs = (
         *QKV,
@@ -53,7 +53,7 @@ class MLSTM(Recurrence):
     def draw(
         self, spec: TensorSpec, shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]
     ) -> Tensor:
-        """Return random q, k and v, and gates before their sigmoid or exponent."""
+        """Return random q, k and v, and gates before the sigmoid or the exponent."""
         if spec.name == "i":
             return normal(shape, generator) + INPUT_SHIFT
         if spec.name == "f":
@@ -61,13 +61,13 @@ class MLSTM(Recurrence):
         return super().draw(spec, shape, generator, options)
 
     def draw_state(self, case: Case, generator: Generator) -> State:
-        """Return S and n of random keys and values, and an m of the size of gates."""
+        """Return S and n for random keys and values, and m in the range of gates."""
         size = magnitude(self.option_values(case))
         S, n, m = (normal(spec.shape(case, 1), generator) for spec in self.state)
         return S * size**2, n * size, m
 
     def chunked(self, *tensors: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Return output and final state chunk after chunk."""
+        """Return output and final state chunk by chunk."""
         return forms.chunked(*tensors, state=state)
 
     def start(self, tensors: Mapping[str, Tensor]) -> State:
@@ -76,7 +76,7 @@ class MLSTM(Recurrence):
         return S, S.new_zeros(S.shape[:-1]), S.new_zeros(S.shape[:2])
 
     def step(self, state: State, token: Mapping[str, Tensor]) -> tuple[Tensor, State]:
-        """Return the output of one token and the state after it; the gradient goes through m as well."""
+        """Return the output of one token and the state after it; gradients include those through m."""
         import torch
         import torch.nn.functional as F
 
@@ -84,9 +84,9 @@ class MLSTM(Recurrence):
         k, v, i, log_f = token["k"], token["v"], token["i"], F.logsigmoid(token["f"])
         q = token["q"] * token["q"].shape[-1] ** -0.5
         highest = torch.maximum(log_f + m, i)
-        kept, new = (log_f + m - highest).exp(), (i - highest).exp()
-        S = kept[..., None, None] * S + torch.einsum("bh,bhk,bhv->bhkv", new, k, v)
-        n = kept[..., None] * n + new[..., None] * k
+        decay, new = (log_f + m - highest).exp(), (i - highest).exp()
+        S = decay[..., None, None] * S + torch.einsum("bh,bhk,bhv->bhkv", new, k, v)
+        n = decay[..., None] * n + new[..., None] * k
         total = torch.maximum(torch.einsum("bhk,bhk->bh", n, q).abs(), (-highest).exp())
         return torch.einsum("bhkv,bhk->bhv", S, q) / total[..., None], (S, n, highest)
 

@@ -1,4 +1,4 @@
-"""Operator nsa: a gated sum of attention over compressed blocks, selected blocks and a window."""
+"""Operator nsa: the gated sum of attention over compressed blocks, selected blocks and a window."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from linbench.core.case import Scalar
 from linbench.core.tensor import normal
 from linbench_impls.nsa import branches, flops
 from linbench_impls.nsa.branches import BLOCK, COUNT
-from linbench_impls.toolkit.cache import Cached
+from linbench_impls.toolkit.cache import CacheOperator
 from linbench_impls.toolkit.recurrence import QKV
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ State = tuple["Tensor", ...]
 
 
 @operator
-class NSA(Cached):
-    """Native sparse attention, the compression a mean, a head of keys for each of queries.
+class NSA(CacheOperator):
+    """Native sparse attention with the mean as compression, and as many key heads as query heads.
 
-    o_t = g_cmp cmp_t + g_slc slc_t + g_swa swa_t as in `linbench_impls.nsa.branches`, with blocks of 16, 4 of
-    them selected, and a window of 64. q, k: [B, T, H, K]; v, o: [B, T, H, V]; g_*: [B, T, H], sigmoids of a
-    normal. The state is a cache of keys and values with room for T + 1 tokens.
+    o_t = g_cmp cmp_t + g_slc slc_t + g_swa swa_t as in `linbench_impls.nsa.branches`, with blocks of 16 keys,
+    4 selected blocks, and a window of 64. q, k: [B, T, H, K]; v, o: [B, T, H, V]; g_*: [B, T, H], sigmoids
+    of a normal variable. The state is a key/value cache with T + 1 slots.
     """
 
     name = "nsa"
@@ -46,26 +46,26 @@ class NSA(Cached):
         return super().draw(spec, shape, generator, options)
 
     def reference_head_bytes(self, case: Case) -> int:
-        """Return the bytes of the keys that one head gathers, or of its scores over means."""
+        """Return the bytes of one head's gathered keys, or of its scores over means."""
         return 8 * case.B * case.T * max(BLOCK * COUNT * max(case.K, case.V), case.T // BLOCK)
 
     def reference(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
     ) -> tuple[Tensor, State]:
-        """Return output and cache, keys gathered."""
+        """Return output and cache, computed by gathering keys."""
         import torch
 
         if state is not None:
             return self.recurrence(tensors, state, options)
         q, k, v, *gates = (tensors[spec.name].transpose(1, 2) for spec in self.inputs)
-        o = branches.gathered(q, k, v, tuple(gates))
+        o = branches.by_gathering(q, k, v, tuple(gates))
         caches = (torch.nn.functional.pad(tensors[name], (0, 0, 0, 0, 0, 1)) for name in "kv")
         return o.transpose(1, 2), tuple(caches)
 
     def recurrence(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
     ) -> tuple[Tensor, State]:
-        """Return output and cache, row by row over masked keys."""
+        """Return output and cache, computed row by row over masked keys."""
         import torch
 
         del options
@@ -79,14 +79,14 @@ class NSA(Cached):
         k, v = keys.transpose(1, 2), values.transpose(1, 2)
         rows, before = [], k.shape[2] - q.shape[2]
         for t in range(q.shape[2]):
-            some, end = slice(t, t + 1), before + t + 1
-            at = torch.tensor([end - 1], device=q.device)
-            given = tuple(gate[:, :, some] for gate in gates)
-            rows.append(branches.by_masks(q[:, :, some], k[:, :, :end], v[:, :, :end], given, at))
-        room = (0, 0, 0, 0, 0, 0 if state is not None else 1)
-        caches = tuple(torch.nn.functional.pad(x, room) for x in (keys, values))
+            row, end = slice(t, t + 1), before + t + 1
+            position = torch.tensor([end - 1], device=q.device)
+            row_gates = tuple(gate[:, :, row] for gate in gates)
+            rows.append(branches.by_masks(q[:, :, row], k[:, :, :end], v[:, :, :end], row_gates, position))
+        padding = (0, 0, 0, 0, 0, 0 if state is not None else 1)
+        caches = tuple(torch.nn.functional.pad(x, padding) for x in (keys, values))
         return torch.cat(rows, 2).transpose(1, 2), caches
 
     def cost(self, case: Case) -> Cost:
-        """Return the work of both products at the pairs that are seen."""
-        return Cost(float(flops.least(case)), self.fewest_bytes(case))
+        """Return the cost of all branches at the visible pairs."""
+        return Cost(float(flops.least(case)), self.least_bytes(case))

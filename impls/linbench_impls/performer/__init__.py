@@ -1,1 +1,1 @@
-"""Performer: positive random features of the softmax kernel (Choromanski et al. 2020)."""
+"""Performer: positive random features for the softmax kernel (Choromanski et al. 2020)."""

@@ -1,4 +1,4 @@
-"""Operator performer: FAVOR+ features by a random orthogonal projection."""
+"""Operator performer: FAVOR+ features from a random orthogonal projection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from linbench import TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench.core.tensor import normal
 from linbench_impls.families.features.map import FeatureMap, features
-from linbench_impls.families.features.operator import FeatureMapped
+from linbench_impls.families.features.operator import FeatureMapOperator
 from linbench_impls.toolkit import normalizer
 from linbench_impls.toolkit.recurrence import QKV, State
 from linbench_impls.toolkit.spec import SizedSpec
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 def phi(x: Tensor, w: Tensor) -> Tensor:
     """Return FAVOR+'s positive random features, [B, H, T, M].
 
-    phi(x) = M^-1/2 exp(w x' - |x'|^2 / 2), x' = K^-1/4 x; w: [M, K], rows orthogonal in blocks of K. The mean
-    of phi(q) . phi(k) over w is exp(q . k / sqrt(K)).
+    phi(x) = M^-1/2 exp(w x' - |x'|^2 / 2), x' = K^-1/4 x; w: [M, K], with orthogonal rows in blocks of K. The
+    mean of phi(q) . phi(k) over w is exp(q . k / sqrt(K)).
     """
     x = x * x.shape[-1] ** -0.25
     return (x @ w.transpose(-1, -2) - x.square().sum(-1, keepdim=True) / 2).exp() / math.sqrt(w.shape[-2])
 
 
 @operator
-class Performer(FeatureMapped):
+class Performer(FeatureMapOperator):
     """FAVOR+ of Performer.
 
-    phi(x) = M^-1/2 exp(w x' - |x'|^2 / 2), x' = K^-1/4 x; w: [M, K], one for all heads, drawn from the case's
-    seed: directions orthogonal in blocks of K rows, lengths those of normal vectors; it has no gradient. No
-    row is shifted by its maximum. The rest as in `FeatureMapped`.
+    phi(x) = M^-1/2 exp(w x' - |x'|^2 / 2), x' = K^-1/4 x; w: [M, K], shared by all heads, drawn from the
+    case's seed: directions are orthogonal in blocks of K rows, lengths are those of normal vectors; w has no
+    gradient. Rows are not shifted by their maximum. Otherwise as in `FeatureMapOperator`.
     """
 
     name = "performer"
@@ -57,25 +57,25 @@ class Performer(FeatureMapped):
     def plain(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
     ) -> tuple[Tensor, State]:
-        """Return output and final state in float32, the features by exp(|w|^2 / 2 - |x' - w|^2 / 2).
+        """Return output and final state in float32, with features exp(|w|^2 / 2 - |x' - w|^2 / 2).
 
-        Features have heavy tails: a few tokens carry a sum, and an exponent's rounding, which grows with
-        |w| |x'|, is theirs. As a difference of squares it is rounded so for every token, so that the error
-        by which tolerances are measured does not hang on which tokens were drawn.
+        Features have heavy tails: a few tokens dominate a sum, and the rounding of their exponents, which
+        grows with |w| |x'|, dominates its error. A difference of squares is rounded like that for every
+        token, so the error that sets the tolerance does not depend on the random tokens.
         """
         import torch
 
         del options
         q, k, v, w = (tensors[spec.name] for spec in self.inputs)
-        exact = torch.promote_types(q.dtype, torch.float32)
-        phi_q, phi_k = (by_distance(x.to(exact).transpose(1, 2), w.to(exact)) for x in (q, k))
-        before = None if state is None else tuple(part.to(exact) for part in state)
-        o, final = normalizer.chunked(phi_q, phi_k, v.to(exact).transpose(1, 2), before)
+        accumulation = torch.promote_types(q.dtype, torch.float32)
+        phi_q, phi_k = (by_distance(x.to(accumulation).transpose(1, 2), w.to(accumulation)) for x in (q, k))
+        before = None if state is None else tuple(part.to(accumulation) for part in state)
+        o, final = normalizer.chunked(phi_q, phi_k, v.to(accumulation).transpose(1, 2), before)
         return o.transpose(1, 2).to(v.dtype), final
 
 
 def by_distance(x: Tensor, w: Tensor) -> Tensor:
-    """Return the features of x [B, H, T, K], the exponent as a difference of squares."""
+    """Return the features of x [B, H, T, K], with the exponent as a difference of squares."""
     gap = (x * x.shape[-1] ** -0.25)[..., None, :] - w
     exponent = w.square().sum(-1) / 2 - gap.square().sum(-1) / 2
     phi: Tensor = exponent.exp() * w.shape[-2] ** -0.5
@@ -83,7 +83,7 @@ def by_distance(x: Tensor, w: Tensor) -> Tensor:
 
 
 def projection(shape: tuple[int, ...], generator: Generator) -> Tensor:
-    """Return rows [M, K], orthogonal in blocks of K, as long as normal vectors are."""
+    """Return rows [M, K], orthogonal in blocks of K, with the lengths of normal vectors."""
     import torch
 
     rows, keys = shape

@@ -1,1 +1,1 @@
-"""Retention: a fixed decay a head (Sun et al. 2023)."""
+"""Retention: one fixed decay per head (Sun et al. 2023)."""

@@ -1,4 +1,4 @@
-"""retention/fla-*: kernels of flash-linear-attention, if installed; its retention hands them the decays."""
+"""retention/fla-*: kernels of flash-linear-attention, if installed; they are those of its retention."""
 
 from __future__ import annotations
 

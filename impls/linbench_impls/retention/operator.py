@@ -19,7 +19,7 @@ class Retention(ConstantDecay):
     """
 
     name = "retention"
-    title = "Retention: linear attention with a fixed decay a head"
+    title = "Retention: linear attention with one fixed decay per head"
     source = "Sun et al. 2023, Retentive Network, arXiv:2307.08621"
 
     def log_gamma(self, heads: int) -> Tensor:

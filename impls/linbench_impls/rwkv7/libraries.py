@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def arguments(q: Tensor, k: Tensor, v: Tensor, g: Tensor, kappa: Tensor, alpha: Tensor) -> dict[str, Any]:
-    """Return the library's r, w, k, v, a = -kappa, b = alpha kappa and its scale, K^-1/2 unless told."""
+    """Return the library's r, w, k, v, a = -kappa, b = alpha kappa, and scale 1; its default is K^-1/2."""
     return {"r": q, "w": g, "k": k, "v": v, "a": -kappa, "b": alpha * kappa, "scale": 1.0}
 
 

@@ -1,4 +1,4 @@
-"""Operator rwkv7: vector decay, a removal key and a learning rate for each dimension of a key."""
+"""Operator rwkv7: vector decay, a removal key, and one learning rate per key dimension."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHIFTS = (-2.0, -8.0, 8.0)
 
 
 def arguments(q: Tensor, k: Tensor, v: Tensor, g: Tensor, kappa: Tensor, alpha: Tensor) -> Arguments:
-    """Return a = -kappa, b = alpha kappa, with keys as they are and no scale."""
+    """Return a = -kappa and b = alpha kappa, with unchanged keys and no scale."""
     return q, k, v, g, (-kappa, alpha * kappa)
 
 
@@ -37,9 +37,9 @@ class RWKV7(DPLR):
     """The time mixing of RWKV-7, without token shift, bonus and norm.
 
     S_t = diag(exp g_t) S_{t-1} - alpha_t kappa_t (kappa_t^T S_{t-1}) + k_t v_t^T, o_t = S_t^T q_t, no scale;
-    q, k, kappa, alpha: [B, T, H, K]; v, o: [B, T, H, V]; S: [B, H, K, V], float32; |kappa_t| = 1, alpha a
-    sigmoid of a normal. g: [B, T, H, K], float32, is -exp(-1/2) sigmoid(x + a) with x normal and a = -2 (a
-    median step keeps 93%), -8 (99.98%) or 8 (54.5%, the least that there is).
+    q, k, kappa, alpha: [B, T, H, K]; v, o: [B, T, H, V]; S: [B, H, K, V], float32; |kappa_t| = 1, alpha is
+    the sigmoid of a normal variable. g: [B, T, H, K], float32, is -exp(-1/2) sigmoid(x + a) with x normal and
+    a = -2 (a median step keeps 93%), -8 (99.98%) or 8 (54.5%, the minimum).
     """
 
     name = "rwkv7"
@@ -71,13 +71,13 @@ class RWKV7(DPLR):
         import torch
 
         S, kappa = state[0], token["kappa"]
-        removed = torch.einsum(
+        removal = torch.einsum(
             "bhk,bhv->bhkv", token["alpha"] * kappa, torch.einsum("bhkv,bhk->bhv", S, kappa)
         )
-        S = token["g"].exp()[..., None] * S - removed
+        S = token["g"].exp()[..., None] * S - removal
         S = S + torch.einsum("bhk,bhv->bhkv", token["k"], token["v"])
         return torch.einsum("bhkv,bhk->bhv", S, token["q"]), (S,)
 
     def least_flops(self, case: Case) -> float:
-        """Return 8KV a token: what the state says of a key, its removal, the new product and the readout."""
+        """Return 8KV per token: the state's value for a key, its removal, the new product and the readout."""
         return flops.recurrent(case, case.K, case.V, products=4)

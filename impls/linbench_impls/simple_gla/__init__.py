@@ -1,1 +1,1 @@
-"""Linear attention with a scalar gate a head and step (Dao and Gu 2024)."""
+"""Linear attention with one scalar gate per head and step (Dao and Gu 2024)."""

@@ -37,11 +37,11 @@ mamba_needs = needs(device="cuda", modules=("mamba_ssm",), dtypes=("float32", "f
 
 @implementation("simple_gla", "mamba-ssd", differentiable=False, unsupported_reason=mamba_needs)
 def mamba_ssd(q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State | None = None) -> Tensor:
-    """mamba-ssm's mamba_chunk_scan_combined, a group a head, in its default chunks of 256.
+    """mamba-ssm's mamba_chunk_scan_combined, one group per head, with its default chunks of 256.
 
-    It computes S_t = exp(dt_t A) S_{t-1} + dt_t B_t x_t^T and C_t^T S_t, where A is one number a head. So
+    It computes S_t = exp(dt_t A) S_{t-1} + dt_t B_t x_t^T and C_t^T S_t, where A is one number per head. So
     A is the mean of g, dt = g / A, which is about 1, x = v / dt, B = k, C = q K^-1/2. g must not be 0.
-    Forward only: the library's gradient by dt is that of dt x too, and the difference of both is not exact.
+    Forward only: the library's gradient of dt includes that of dt x, and their difference loses precision.
     """
     o: Tensor = scan(q, k, v, g, state, return_final_states=False)
     return o
@@ -51,13 +51,13 @@ def mamba_ssd(q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State | None
 def prefill(
     q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State | None = None
 ) -> tuple[Tensor, State]:
-    """Return the output and the state after the last token, which the library keeps as [B, H, V, K]."""
+    """Return the output and the state after the last token, which the library returns as [B, H, V, K]."""
     o, S = scan(q, k, v, g, state, return_final_states=True)
     return o, (S.transpose(-1, -2),)
 
 
 def scan(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State | None, return_final_states: bool) -> Any:
-    """Return what mamba_chunk_scan_combined returns: the output, with the final state if asked for."""
+    """Return the result of mamba_chunk_scan_combined: the output, with the final state if requested."""
     from mamba_ssm.ops.triton.ssd_combined import mamba_chunk_scan_combined
 
     A = g.float().mean((0, 1))

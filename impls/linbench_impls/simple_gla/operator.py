@@ -1,4 +1,4 @@
-"""Operator simple_gla: one data-dependent gate a head and step."""
+"""Operator simple_gla: one data-dependent gate per head and step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @operator
 class SimpleGLA(Decay):
-    """Linear attention with a scalar gate a head and step.
+    """Linear attention with one scalar gate per head and step.
 
     It is the SSD of Mamba-2 with q = C, k = B, v = dt x, g = dt A:
     S_t = exp(g_t) S_{t-1} + k_t v_t^T, o_t = K^-1/2 S_t^T q_t; g: [B, T, H], log-decays <= 0, float32. They
@@ -25,7 +25,7 @@ class SimpleGLA(Decay):
     """
 
     name = "simple_gla"
-    title = "Linear attention with a scalar gate a head and step (Mamba-2 SSD)"
+    title = "Linear attention with one scalar gate per head and step (Mamba-2 SSD)"
     source = "Dao and Gu 2024, Transformers are SSMs, arXiv:2405.21060"
     inputs = (*QKV, TensorSpec("g", "BTH", at_least_float32=True))
     options: ClassVar[Mapping[str, Option]] = {
@@ -42,17 +42,17 @@ class SimpleGLA(Decay):
         return super().draw(spec, shape, generator, options)
 
     def expected(self, case: Case, inputs: Inputs) -> dict[str, Expected]:
-        """Return the exact results; at T = 1, from nothing, the gradient of g is zero and named as such.
+        """Return the expected values; at T = 1 without a state the gradient of g is zero, with a `zero_rms`.
 
-        It is the difference q . dq - k . dk of two terms that are o . do: rounding is relative to these.
+        It is the difference q . dq - k . dk of two terms equal to o . do; rounding is relative to these.
         """
-        found = super().expected(case, inputs)
-        if case.T == 1 and inputs.state is None and "dg" in found:
-            term = float(found["o"].value.square().mean() * case.V) ** 0.5
-            found["dg"] = replace(found["dg"], zero_rms=term)
-        return found
+        expected = super().expected(case, inputs)
+        if case.T == 1 and inputs.state is None and "dg" in expected:
+            term = float(expected["o"].value.square().mean() * case.V) ** 0.5
+            expected["dg"] = replace(expected["dg"], zero_rms=term)
+        return expected
 
-    def memory(self, case: Case, generator: Generator) -> Tensor:
+    def state_variance(self, case: Case, generator: Generator) -> Tensor:
         """Return 1 / (1 - the mean of exp(2 g)), [H], from a sample of gates."""
-        kept = softplus_gates((4096, case.H), generator, self.option_values(case))
-        return -1 / (2 * kept).exp().sub(1).mean(0)
+        gates = softplus_gates((4096, case.H), generator, self.option_values(case))
+        return -1 / (2 * gates).exp().sub(1).mean(0)

@@ -20,7 +20,7 @@ DEFAULT = int(WINDOW.default)
 
 
 def flash_form(flash: Flash) -> Form:
-    """Return the form of a flash-attn; it counts the keys before a token's own, and scales by K^-1/2."""
+    """Return the form of a flash-attn version; its window excludes the own key, its scale is K^-1/2."""
 
     def fwd(q: Tensor, k: Tensor, v: Tensor, *, window: int = DEFAULT) -> Tensor:
         library = import_module(flash.module)
@@ -43,16 +43,16 @@ natten_needs = needs(
 
 
 def natten_unsupported_reason(case: Case) -> str | None:
-    """Return why NATTEN cannot take a case: its window may be no longer than the row."""
+    """Return why NATTEN does not support a case: the window must not be longer than the sequence."""
     reason = natten_needs(case)
     if reason is None and window(case) > case.T:
-        return f"takes T from the window, {window(case)}, not {case.T}"
+        return f"supports T from the window, {window(case)}, not {case.T}"
     return reason
 
 
 @implementation("sliding_window", "natten", unsupported_reason=natten_unsupported_reason)
 def natten(q: Tensor, k: Tensor, v: Tensor, *, window: int = DEFAULT) -> Tensor:
-    """NATTEN's na1d, causal, whose window then ends at a token's own key; even windows from its 0.20."""
+    """NATTEN's na1d, causal, with a window that ends at the token's own key; even sizes from NATTEN 0.20."""
     from natten import na1d
 
     o: Tensor = na1d(q, k, v, kernel_size=window, is_causal=True)
@@ -61,17 +61,17 @@ def natten(q: Tensor, k: Tensor, v: Tensor, *, window: int = DEFAULT) -> Tensor:
 
 @implementation("sliding_window", "flex", layout="BHTD", unsupported_reason=flex.unsupported_reason)
 def flexible(q: Tensor, k: Tensor, v: Tensor, *, window: int = DEFAULT) -> Tensor:
-    """flex_attention of torch, compiled for each shape, its block mask of the band made once a shape."""
+    """PyTorch's flex_attention with a block mask of the band; compiled once per shape."""
     return flex.compiled()(q, k, v, block_mask=blocks(q.shape[2], window, q.device))
 
 
 @lru_cache(maxsize=1)
 def blocks(tokens: int, size: int, device: torch.device) -> Any:
-    """Return the block mask of a row of T tokens that see the last `size` keys."""
+    """Return the block mask for T tokens that each see the last `size` keys."""
     import torch
 
-    def seen(batch: Tensor, head: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    def is_visible(batch: Tensor, head: Tensor, row: Tensor, column: Tensor) -> Tensor:
         return flex.is_causal(batch, head, row, column) & (row - column < size)
 
-    at = torch.arange(tokens, device=device)
-    return flex.block_mask((at - size + 1).clamp_min(0), at, seen)
+    rows = torch.arange(tokens, device=device)
+    return flex.block_mask((rows - size + 1).clamp_min(0), rows, is_visible)

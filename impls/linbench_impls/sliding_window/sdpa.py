@@ -1,4 +1,4 @@
-"""sliding_window/flash, efficient, cudnn and math: torch's SDPA with a band mask, each backend forced."""
+"""sliding_window/flash, efficient, cudnn and math: torch's SDPA with a band mask, one forced backend each."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ DEFAULT = int(WINDOW.default)
 
 @lru_cache(maxsize=1)
 def band(tokens: int, window: int, device: torch.device) -> Tensor:
-    """Return which rows see which columns, [T, T], bool; made by the first call of a case."""
+    """Return the mask of the columns that each row sees, [T, T], bool; cached for a case."""
     import torch
 
     return torch.ones(tokens, tokens, dtype=torch.bool, device=device).tril().triu(1 - window)
 
 
 def form(backend: Backend) -> Form:
-    """Return the form of a backend with a mask of the band, which skips no pair."""
+    """Return the form of a backend with a mask of the band; masked pairs are computed too."""
 
     def fwd(q: Tensor, k: Tensor, v: Tensor, *, window: int = DEFAULT) -> Tensor:
-        return attend(backend, q, k, v, seen=band(q.shape[2], window, q.device))
+        return attend(backend, q, k, v, mask=band(q.shape[2], window, q.device))
 
     def unsupported_reason(case: Case) -> str | None:
         return backend.mask_unsupported_reason(case) or backend.restriction(case)
 
     fwd.__doc__ = (
-        f"torch's scaled_dot_product_attention with a mask of the band, {backend.name} forced; O(T^2) time."
+        f"torch's scaled_dot_product_attention with a band mask and the {backend.name} backend; O(T^2) time."
     )
     return Form(
         fwd,
         layout="BHTD",
         unsupported_reason=unsupported_reason,
-        flops=backend.whole_flops,
+        flops=backend.full_flops,
         extra_bytes=None if backend.fused else score_bytes,
     )
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from linbench import implementation
 from linbench_impls.adapters import flex
 from linbench_impls.adapters.flash import FLASH_2, FLASH_3, Flash
-from linbench_impls.toolkit.cache import cache_of
+from linbench_impls.toolkit.cache import new_cache
 from linbench_impls.toolkit.register import Form, register
-from linbench_impls.toolkit.varlen import cu_seqlens, lengths, owners, starts
+from linbench_impls.toolkit.varlen import cu_seqlens, lengths, sequence_ids, starts
 
 if TYPE_CHECKING:
     import torch
@@ -21,12 +21,12 @@ State = tuple["Tensor", ...]
 
 
 def flash_form(flash: Flash) -> Form:
-    """Return the form of a flash-attn; its scale is K^-1/2."""
+    """Return the form of a flash-attn version; its scale is K^-1/2."""
 
     def fwd(
         q: Tensor, k: Tensor, v: Tensor, *, causal: bool = True, group: int = 1, varlen: int = 1
     ) -> Tensor:
-        del group  # it takes k with a head for several of q
+        del group  # flash-attn infers it from the shapes
         library = import_module(flash.module)
         if varlen == 1:
             o: Tensor = library.flash_attn_func(q, k, v, causal=causal)
@@ -46,8 +46,8 @@ def flash_form(flash: Flash) -> Form:
 
     def prefill(q: Tensor, k: Tensor, v: Tensor, *, group: int = 1) -> tuple[Tensor, State]:
         caches = tuple(x.new_empty(x.shape[0], x.shape[1] + 1, *x.shape[2:]) for x in (k, v))
-        for room, x in zip(caches, (k, v), strict=True):
-            room[:, :-1] = x
+        for cache, x in zip(caches, (k, v), strict=True):
+            cache[:, :-1] = x
         return fwd(q, k, v, group=group), caches
 
     def decode(q: Tensor, k: Tensor, v: Tensor, *, group: int = 1, state: State) -> tuple[Tensor, State]:
@@ -69,21 +69,21 @@ register("softmax", "flash-attn-3", flash_form(FLASH_3))
 def flexible(
     q: Tensor, k: Tensor, v: Tensor, *, causal: bool = True, group: int = 1, varlen: int = 1
 ) -> Tensor:
-    """flex_attention of torch, compiled for each shape, its block mask made once a shape."""
-    seen = blocks(q.shape[2], causal, varlen, q.device) if causal or varlen > 1 else None
-    return flex.compiled()(q, k, v, block_mask=seen, enable_gqa=group > 1)
+    """PyTorch's flex_attention with a block mask; compiled once per shape."""
+    mask = blocks(q.shape[2], causal, varlen, q.device) if causal or varlen > 1 else None
+    return flex.compiled()(q, k, v, block_mask=mask, enable_gqa=group > 1)
 
 
 @flexible.mode("prefill")
 def prefill(q: Tensor, k: Tensor, v: Tensor, *, group: int = 1) -> tuple[Tensor, State]:
-    """Return the output and a cache of keys and values with room for one more token."""
+    """Return the output and a key/value cache with a slot for one more token."""
     o = flexible.functions["fwd"](q, k, v, group=group)
-    return o, (cache_of(k, k.shape[2]), cache_of(v, v.shape[2]))
+    return o, (new_cache(k, k.shape[2]), new_cache(v, v.shape[2]))
 
 
 @flexible.mode("decode")
 def decode(q: Tensor, k: Tensor, v: Tensor, *, group: int = 1, state: State) -> tuple[Tensor, State]:
-    """Return the output of one token, which sees the whole cache, so that no mask is needed."""
+    """Return the output of one token and the cache; the token sees the full cache, without a mask."""
     keys, values = state
     keys[:, :, -1:], values[:, :, -1:] = k, v
     return flex.compiled()(q, keys, values, enable_gqa=group > 1), state
@@ -91,18 +91,18 @@ def decode(q: Tensor, k: Tensor, v: Tensor, *, group: int = 1, state: State) -> 
 
 @lru_cache(maxsize=1)
 def blocks(tokens: int, causal: bool, sequences: int, device: torch.device) -> Any:
-    """Return the block mask of a row of T tokens: causal, of varlen sequences, or both."""
+    """Return the block mask for T tokens: causal, for varlen sequences, or both."""
     import torch
 
-    at = torch.arange(tokens, device=device)
-    owner = owners(tokens, sequences, device)
+    ids = sequence_ids(tokens, sequences, device)
     edges = starts(tokens, sequences, device, torch.int64)
-    first, last = edges[owner], at if causal else edges[owner + 1] - 1
+    first = edges[ids]
+    last = torch.arange(tokens, device=device) if causal else edges[ids + 1] - 1
     if sequences == 1:
         return flex.block_mask(first, last, flex.is_causal)
 
-    def seen(batch: Tensor, head: Tensor, row: Tensor, column: Tensor) -> Tensor:
-        same = owner[row] == owner[column]
-        return same & flex.is_causal(batch, head, row, column) if causal else same
+    def is_visible(batch: Tensor, head: Tensor, row: Tensor, column: Tensor) -> Tensor:
+        same_sequence = ids[row] == ids[column]
+        return same_sequence & flex.is_causal(batch, head, row, column) if causal else same_sequence
 
-    return flex.block_mask(first, last, seen)
+    return flex.block_mask(first, last, is_visible)

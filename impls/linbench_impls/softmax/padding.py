@@ -1,4 +1,4 @@
-"""Padding of keys: how long each sequence is, and which keys are padding."""
+"""Padding of keys: the length of each sequence, and the mask of keys that are not padding."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 def lengths(batch: int, tokens: int, share: float) -> list[int]:
-    """Return the tokens of each sequence that are not padding: of every second the last share is."""
+    """Return the unpadded length of each sequence; every second sequence ends with padding."""
     return [tokens - int(tokens * share) * (sequence % 2) for sequence in range(batch)]
 
 
 @lru_cache(maxsize=1)
-def visible(batch: int, tokens: int, share: float, device: torch.device) -> Tensor:
-    """Return the keys that are not padding, [B, T], bool; made once a shape, by the first call of a case."""
+def visible_keys(batch: int, tokens: int, share: float, device: torch.device) -> Tensor:
+    """Return the mask of keys that are not padding, [B, T], bool; cached for a case."""
     import torch
 
     ends = torch.tensor(lengths(batch, tokens, share), device=device)

@@ -1,4 +1,4 @@
-"""The exact results of softmax attention at a sample of positions, in memory O(T)."""
+"""The expected values of softmax attention at sampled positions, in O(T) memory."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ SLICE_BYTES = 2**29
 
 
 def sampled_positions(tokens: int, seed: int, device: torch.device) -> Tensor:
-    """Return sorted positions along T: the first, the last, and some drawn from the seed."""
+    """Return sorted positions along T: the first, the last, and random ones from the seed."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randint(0, tokens, (POSITIONS - 2,), generator=generator)
-    positions: Tensor = torch.cat([drawn, torch.tensor([0, tokens - 1])]).unique()
+    samples = torch.randint(0, tokens, (POSITIONS - 2,), generator=generator)
+    positions: Tensor = torch.cat([samples, torch.tensor([0, tokens - 1])]).unique()
     return positions.to(device)
 
 
 def sampled_output(case: Case, inputs: Inputs, positions: Tensor) -> dict[str, Expected]:
-    """Return o at the sampled rows (the one row, in decode), and the cache at the sampled slots."""
+    """Return o at the sampled rows (the only row in decode), and the cache at the sampled slots."""
     import torch
 
     q, k, v = (inputs.tensors[name] for name in "qkv")
@@ -38,17 +38,17 @@ def sampled_output(case: Case, inputs: Inputs, positions: Tensor) -> dict[str, E
             k, v = (torch.cat([cache[:, :-1], x], 1) for cache, x in zip(inputs.state, (k, v), strict=True))
             positions = torch.cat([positions, positions.new_tensor([case.T])])
         last = torch.tensor([[k.shape[1] - 1]], device=q.device)
-        found = {"o": Expected(_rows(q[:, -1:], k, v, torch.zeros_like(last), last))}
+        expected = {"o": Expected(_rows(q[:, -1:], k, v, torch.zeros_like(last), last))}
     else:
-        o = _rows(q[:, positions], k, v, *seen(case, positions))
-        found = {"o": Expected(o, (slice(None), positions))}
+        o = _rows(q[:, positions], k, v, *visible_range(case, positions))
+        expected = {"o": Expected(o, (slice(None), positions))}
     if case.mode == "prefill" or inputs.state is not None:
         slots = (slice(None), positions)
-        found |= {
+        expected |= {
             "k_cache": Expected(k[slots].double(), slots),
             "v_cache": Expected(v[slots].double(), slots),
         }
-    return found
+    return expected
 
 
 def sampled_gradients(case: Case, inputs: Inputs, positions: Tensor, group: int) -> dict[str, Expected]:
@@ -66,17 +66,17 @@ def sampled_gradients(case: Case, inputs: Inputs, positions: Tensor, group: int)
     queries = inputs.tensors["q"][rows].double().requires_grad_()
     k, v, upstream = inputs.tensors["k"], inputs.tensors["v"], inputs.upstream
     outputs, gradients = [], []
-    for head in range(case.H):  # a head at a time: the graph holds the scores of the sampled rows
-        some = (slice(None), slice(None), slice(head, head + 1))
-        o = _rows(queries[some], k[some], v[some], *seen(case, positions))
+    for head in range(case.H):  # one head at a time: the graph holds the scores of the sampled rows
+        heads = (slice(None), slice(None), slice(head, head + 1))
+        o = _rows(queries[heads], k[heads], v[heads], *visible_range(case, positions))
         outputs.append(o.detach())
-        gradients.append(torch.autograd.grad(o, queries, upstream[rows][some])[0])
+        gradients.append(torch.autograd.grad(o, queries, upstream[rows][heads])[0])
     dq = torch.stack(gradients).sum(0)
     shares = []
     for head in range(case.H - group, case.H):
-        one = (case.B - 1, slice(None), head)
-        q_one, k_one, v_one, do = (x[one].double() for x in (inputs.tensors["q"], k, v, upstream))
-        shares.append(_key_gradients(case, q_one, k_one, v_one, do, positions))
+        index = (case.B - 1, slice(None), head)
+        q_h, k_h, v_h, do = (x[index].double() for x in (inputs.tensors["q"], k, v, upstream))
+        shares.append(_key_gradients(case, q_h, k_h, v_h, do, positions))
     dk, dv = (torch.stack(parts).sum(0) for parts in zip(*shares, strict=True))
     keys = (case.B - 1, positions, case.H // group - 1)
     return {
@@ -87,21 +87,21 @@ def sampled_gradients(case: Case, inputs: Inputs, positions: Tensor, group: int)
     }
 
 
-def seen(case: Case, at: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the first and the last key that rows of each sequence of the batch see, [B or 1, R] each."""
+def visible_range(case: Case, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the first and the last key that rows of each sequence see, [B or 1, R] each."""
     import torch
 
-    edges = varlen.starts(case.T, varlen.count(case), at.device, torch.int64)
-    owner = torch.searchsorted(edges, at, right=True) - 1
-    first, end = edges[owner][None], edges[owner + 1][None]
+    edges = varlen.starts(case.T, varlen.sequence_count(case), rows.device, torch.int64)
+    ids = torch.searchsorted(edges, rows, right=True) - 1
+    first, end = edges[ids][None], edges[ids + 1][None]
     if case.options.get("causal", True):
-        return first, at[None]
-    ends = torch.tensor(lengths(case.B, case.T, float(case.options.get("padding", 0.0))), device=at.device)
+        return first, rows[None]
+    ends = torch.tensor(lengths(case.B, case.T, float(case.options.get("padding", 0.0))), device=rows.device)
     return first, torch.minimum(end, ends[:, None]) - 1
 
 
 def _rows(q: Tensor, k: Tensor, v: Tensor, first: Tensor, last: Tensor) -> Tensor:
-    """Return rows of o that see the keys from first to last, [B or 1, R]; q: [B, R, H, K]; by a few heads."""
+    """Return rows of o over the keys from first to last, [B or 1, R]; q: [B, R, H, K]; heads in slices."""
     import torch
 
     batch, tokens, heads, _ = k.shape
@@ -109,15 +109,15 @@ def _rows(q: Tensor, k: Tensor, v: Tensor, first: Tensor, last: Tensor) -> Tenso
     hidden = _hidden(torch.arange(tokens, device=q.device), first, last)[:, None]  # [B or 1, 1, R, T]
     parts = []
     for start in range(0, heads, width):
-        some = slice(start, start + width)
-        scores = torch.einsum("brhk,buhk->bhru", q[:, :, some].double(), k[:, :, some].double())
+        part = slice(start, start + width)
+        scores = torch.einsum("brhk,buhk->bhru", q[:, :, part].double(), k[:, :, part].double())
         weights = (scores / math.sqrt(q.shape[-1])).masked_fill(hidden, -math.inf).softmax(-1)
-        parts.append(torch.einsum("bhru,buhv->brhv", weights, v[:, :, some].double()))
+        parts.append(torch.einsum("bhru,buhv->brhv", weights, v[:, :, part].double()))
     return torch.cat(parts, 2)
 
 
 def _hidden(keys: Tensor, first: Tensor, last: Tensor) -> Tensor:
-    """Return which keys lie before the first or after the last that a row sees, [..., R, keys]."""
+    """Return the mask of keys before the first or after the last that a row sees, [..., R, keys]."""
     return (keys < first[..., None]) | (keys > last[..., None])
 
 
@@ -128,20 +128,20 @@ def _key_gradients(
     import torch
 
     scale = 1 / math.sqrt(q.shape[-1])
-    some_k, some_v = k[positions], v[positions]
-    dk, dv = torch.zeros_like(some_k), torch.zeros_like(some_v)
+    sampled_k, sampled_v = k[positions], v[positions]
+    dk, dv = torch.zeros_like(sampled_k), torch.zeros_like(sampled_v)
     for rows in _row_blocks(q.shape[0]):
-        at = torch.arange(rows.start, rows.stop, device=q.device)
-        first, last = (edge[-1] for edge in seen(case, at))
+        row_positions = torch.arange(rows.start, rows.stop, device=q.device)
+        first, last = (edge[-1] for edge in visible_range(case, row_positions))
         stop = int(last.max()) + 1
         scores = q[rows] @ k[:stop].T * scale
         scores.masked_fill_(_hidden(torch.arange(stop, device=q.device), first, last), -math.inf)
         total = scores.logsumexp(-1, keepdim=True)
         o = (scores - total).exp_() @ v[:stop]
         hidden = _hidden(positions, first, last)
-        weights = (q[rows] @ some_k.T * scale - total).exp().masked_fill(hidden, 0.0)
+        weights = (q[rows] @ sampled_k.T * scale - total).exp().masked_fill(hidden, 0.0)
         dv += weights.T @ do[rows]
-        slopes = weights * (do[rows] @ some_v.T - (do[rows] * o).sum(-1, keepdim=True))
+        slopes = weights * (do[rows] @ sampled_v.T - (do[rows] * o).sum(-1, keepdim=True))
         dk += slopes.T @ q[rows] * scale
     return dk, dv
 

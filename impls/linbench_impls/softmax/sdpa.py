@@ -1,4 +1,4 @@
-"""softmax/flash, efficient, cudnn and math: torch's scaled_dot_product_attention, each backend forced."""
+"""softmax/flash, efficient, cudnn and math: torch's scaled_dot_product_attention with a forced backend."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from linbench import Case
 from linbench_impls.adapters.sdpa import BACKENDS, Backend, attend, score_bytes
-from linbench_impls.softmax.padding import visible
-from linbench_impls.toolkit.cache import cache_of
+from linbench_impls.softmax.padding import visible_keys
+from linbench_impls.toolkit.cache import new_cache
 from linbench_impls.toolkit.flops import pairs
 from linbench_impls.toolkit.register import Form, register
-from linbench_impls.toolkit.varlen import mask
+from linbench_impls.toolkit.varlen import sequence_mask
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,20 +21,22 @@ MASKED = ("padding", "varlen")
 
 
 def form(backend: Backend) -> Form:
-    """Return the form of a backend, which is asked for a mask where keys are padded or sequences packed."""
+    """Return the form of a backend, which gets a mask for padding and varlen sequences."""
 
     def unsupported_reason(case: Case) -> str | None:
         masked = [option for option in MASKED if option in case.options]
         reason = backend.mask_unsupported_reason(case) if masked else None
-        return backend.restriction(case) if reason is None else f"{reason}, so it cannot do {masked[0]}"
+        return (
+            backend.restriction(case) if reason is None else f"{reason}, so it does not support {masked[0]}"
+        )
 
     def flops(case: Case) -> float:
-        """Return the operations; a fused backend does the causal half, unless by a mask."""
+        """Return the operations; a fused backend computes only the causal half, except with a mask."""
         if case.mode == "decode":
             return pairs(case, case.T + 1)
         masked = case.options.keys() & MASKED  # then every pair is computed
         halved = backend.fused and case.options.get("causal", True) and not masked
-        return backend.whole_flops(case) / (2 if halved else 1)
+        return backend.full_flops(case) / (2 if halved else 1)
 
     def fwd(
         q: Tensor,
@@ -46,18 +48,18 @@ def form(backend: Backend) -> Form:
         padding: float = 0.0,
         varlen: int = 1,
     ) -> Tensor:
-        tokens, seen = q.shape[2], None
+        tokens, mask = q.shape[2], None
         if varlen > 1:
-            seen = mask(tokens, varlen, causal, q.device)
+            mask = sequence_mask(tokens, varlen, causal, q.device)
         elif padding:
-            seen = visible(q.shape[0], tokens, padding, q.device)[:, None, None]
-        return attend(backend, q, k, v, causal=causal and seen is None, group=group, seen=seen)
+            mask = visible_keys(q.shape[0], tokens, padding, q.device)[:, None, None]
+        return attend(backend, q, k, v, causal=causal and mask is None, group=group, mask=mask)
 
-    fwd.__doc__ = f"torch's scaled_dot_product_attention, {backend.name} forced."
+    fwd.__doc__ = f"torch's scaled_dot_product_attention with the {backend.name} backend."
 
     def prefill(q: Tensor, k: Tensor, v: Tensor, *, group: int = 1) -> tuple[Tensor, State]:
         o = attend(backend, q, k, v, causal=True, group=group)
-        return o, (cache_of(k, k.shape[2]), cache_of(v, v.shape[2]))
+        return o, (new_cache(k, k.shape[2]), new_cache(v, v.shape[2]))
 
     def decode(q: Tensor, k: Tensor, v: Tensor, *, group: int = 1, state: State) -> tuple[Tensor, State]:
         keys, values = state

@@ -1,4 +1,4 @@
-"""softmax/varlen: torch's varlen_attn, its flash-attn on varlen sequences."""
+"""softmax/varlen: torch's varlen_attn, its flash-attn for varlen sequences."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ torch_flash = Flash("torch.nn.attention.varlen", (8, 0))
 
 
 def unsupported_reason(case: Case) -> str | None:
-    """Return why torch's varlen_attn cannot take a case: it takes one row, and is young."""
+    """Return why torch's varlen_attn does not support a case: it needs one row and a recent torch."""
     reason = torch_flash.unsupported_reason(case)
     if reason is None and case.B > 1:
-        return f"takes one row of tokens, B = 1, not {case.B}"
+        return f"supports one row of tokens, B = 1, not {case.B}"
     if reason is None:
         from torch.nn.attention.varlen import varlen_attn
 
         if "window_size" not in inspect.signature(varlen_attn).parameters:
-            return "needs a torch whose varlen_attn takes a window_size"
+            return "needs a newer torch, whose varlen_attn has the parameter window_size"
     return reason
 
 
@@ -49,4 +49,4 @@ def varlen(
         window_size=(-1, 0 if causal else -1),
         enable_gqa=group > 1,
     )
-    return cast("Tensor", o)[None]  # it returns more only where it is asked to
+    return cast("Tensor", o)[None]  # without return_aux it returns one tensor

@@ -1,1 +1,1 @@
-"""T2R: a learned projection under relu (Kasai et al. 2021)."""
+"""T2R: features from a learned projection and a ReLU (Kasai et al. 2021)."""

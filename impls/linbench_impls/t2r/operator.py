@@ -1,4 +1,4 @@
-"""Operator t2r: relu features of a learned projection."""
+"""Operator t2r: ReLU features of a learned projection."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from linbench import TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench_impls.families.features.map import FeatureMap, features
-from linbench_impls.families.features.operator import FeatureMapped, fan_in
+from linbench_impls.families.features.operator import FeatureMapOperator, fan_in
 from linbench_impls.toolkit.recurrence import QKV
 from linbench_impls.toolkit.spec import SizedSpec
 
@@ -22,16 +22,16 @@ def phi(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
 
 
 @operator
-class T2R(FeatureMapped):
+class T2R(FeatureMapOperator):
     """Features of T2R.
 
-    phi(x) = relu(W x + b); W: [H, M, K] and b: [H, M], normal of variance 1 / K and 1 / M: weights that have
-    not been trained to be like softmax, so that the error of the approximation is that of a random map. The
-    rest as in `FeatureMapped`.
+    phi(x) = relu(W x + b); W: [H, M, K] and b: [H, M], normal with variance 1 / K and 1 / M. The weights are
+    not trained to approximate softmax, so the approximation error is that of a random map. Otherwise as in
+    `FeatureMapOperator`.
     """
 
     name = "t2r"
-    title = "Linear attention with relu features of a learned projection"
+    title = "Linear attention with ReLU features of a learned projection"
     source = "Kasai et al. 2021, Finetuning Pretrained Transformers into RNNs, arXiv:2103.13076"
     inputs = (
         *QKV,
@@ -43,7 +43,7 @@ class T2R(FeatureMapped):
     def draw(
         self, spec: TensorSpec, shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]
     ) -> Tensor:
-        """Return random q, k and v, and the weights."""
+        """Return random q, k and v, and weights."""
         if spec.name in ("w", "b"):
             return fan_in(shape, generator)
         return super().draw(spec, shape, generator, options)

@@ -1,1 +1,1 @@
-"""What any operator may be made of: chunks, scans, transitions, costs, and how a form is registered."""
+"""Shared parts of operators: chunks, scans, transitions, costs, and the registration of a form."""

@@ -1,4 +1,4 @@
-"""Cached: what is common to operators whose state is a cache of keys and values, its last slot free."""
+"""Base class of operators whose state is a key/value cache with one free slot at the end."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ State = tuple["Tensor", ...]
 
 
 def cache_specs(axis: str, size: Callable[[Case], int]) -> tuple[SizedSpec, SizedSpec]:
-    """Return the state of a cache of keys and values, one axis of which has a size of its own, as L or H."""
+    """Return the specs of a key/value cache in which the size of one axis, L or H, depends on the case."""
     return SizedSpec("k_cache", "BLHK", sizes={axis: size}), SizedSpec("v_cache", "BLHV", sizes={axis: size})
 
 
-def cache_of(x: Tensor, kept: int) -> Tensor:
-    """Return a copy of the last keys or values of x [B, H, T, D], with one slot to spare."""
-    cache = x.new_empty(*x.shape[:2], kept + 1, x.shape[3])
-    cache[:, :, :kept] = x[:, :, x.shape[2] - kept :]
+def new_cache(x: Tensor, tokens: int) -> Tensor:
+    """Return a cache with a copy of the last keys or values of x [B, H, T, D] and one free slot."""
+    cache = x.new_empty(*x.shape[:2], tokens + 1, x.shape[3])
+    cache[:, :, :tokens] = x[:, :, x.shape[2] - tokens :]
     return cache
 
 
-class Cached(Operator):
-    """An operator with a cache of keys and values in the case's dtype; decode writes into the last slot."""
+class CacheOperator(Operator):
+    """An operator with a key/value cache in the case's dtype; decode writes into the last slot."""
 
     def draw_state(self, case: Case, generator: Generator) -> State:
-        """Return a cache of random tokens in the case's dtype, its last slot NaN until it is written."""
+        """Return a cache of random tokens in the case's dtype, with NaN in the last slot."""
         import torch
 
         caches = tuple(part.to(getattr(torch, case.dtype)) for part in super().draw_state(case, generator))
@@ -47,9 +47,9 @@ class Cached(Operator):
         """Return output and cache, computed in the dtype of the inputs."""
         return self.reference(tensors, state, options)
 
-    def restore(self, live: Sequence[Tensor], kept: Sequence[Tensor]) -> None:
-        """Empty the last slot of the cache; a step writes no other."""
-        del kept
+    def restore(self, live: Sequence[Tensor], original: Sequence[Tensor]) -> None:
+        """Clear the last slot of the cache, the only one that a step writes."""
+        del original
         for cache in live:
             cache[:, -1] = math.nan
 
@@ -57,27 +57,29 @@ class Cached(Operator):
         """Return the bytes of the cache."""
         return case.item_bytes * sum(math.prod(spec.shape(case, 1)) for spec in self.state)
 
-    def fewest_bytes(self, case: Case) -> int:
-        """Return the bytes of what comes and goes: of a cache, prefill fills and decode reads all but a slot.
+    def least_bytes(self, case: Case) -> int:
+        """Return the least memory traffic: prefill fills and decode reads all slots of a cache but the last.
 
-        Decode writes that one, and finds nothing in it.
+        Decode writes the last slot without reading it.
         """
-        moved = self.input_bytes(case) + self.output_bytes(case)
+        traffic = self.input_bytes(case) + self.output_bytes(case)
         if self.takes_state(case):
-            return moved - self.state_bytes(case)
+            return traffic - self.state_bytes(case)
         slots = self.state[0].shape(case, 1)[1]
-        return moved - (self.state_bytes(case) // slots if case.mode == "prefill" else 0)
+        return traffic - (self.state_bytes(case) // slots if case.mode == "prefill" else 0)
 
     def expected(self, case: Case, inputs: Inputs) -> dict[str, Expected]:
-        """Return the exact results: of a cache what prefill has to write.
+        """Return the expected values; those of a cache cover only the slots that prefill has to write.
 
-        At T = 1 o is v, so that dq and dk are zero and named as such.
+        At T = 1 o is v, so dq and dk are zero and get a `zero_rms`.
         """
-        found = super().expected(case, inputs)
+        expected = super().expected(case, inputs)
         if case.T == 1:
-            found |= {name: replace(found[name], zero_rms=1.0) for name in found.keys() & {"dq", "dk"}}
+            expected |= {
+                name: replace(expected[name], zero_rms=1.0) for name in expected.keys() & {"dq", "dk"}
+            }
         if case.mode == "prefill":
-            written = (slice(None), slice(0, self.state[0].shape(case, 1)[1] - 1))
+            slots = (slice(None), slice(0, self.state[0].shape(case, 1)[1] - 1))
             for name in ("k_cache", "v_cache"):
-                found[name] = Expected(found[name].value[written], written)
-        return found
+                expected[name] = Expected(expected[name].value[slots], slots)
+        return expected

@@ -1,4 +1,4 @@
-"""Chunks of a sequence: how it is cut, and products whose weights are exponents of differences of gates."""
+"""Splitting of a sequence into chunks, and products weighted by exponents of differences of gates."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def cut(tensors: tuple[Tensor, ...], size: int) -> Iterator[Tensor]:
-    """Yield each tensor [B, H, T, D] as chunks [B, H, N, C, D], zeros after the last token."""
+def split_into_chunks(tensors: tuple[Tensor, ...], size: int) -> Iterator[Tensor]:
+    """Yield each tensor [B, H, T, D] as chunks [B, H, N, C, D], padded with zeros after the last token."""
     import torch.nn.functional as F
 
     for x in tensors:
         yield F.pad(x, (0, 0, 0, -x.shape[2] % size)).unflatten(2, (-1, size))
 
 
-def joined(x: Tensor, tokens: int) -> Tensor:
-    """Return chunks [B, H, N, C, D] as a sequence of T tokens, [B, H, T, D]."""
+def join_chunks(x: Tensor, tokens: int) -> Tensor:
+    """Return the sequence [B, H, T, D] of chunks [B, H, N, C, D], without padding."""
     return x.flatten(2, 3)[:, :, :tokens]
 
 
 def products(x: Tensor, y: Tensor, cx: Tensor, cy: Tensor, diagonal: int = 0) -> Tensor:
     """Return P_ts = sum_d x_td y_sd exp(cx_td - cy_sd) for s <= t + diagonal, else 0; [..., C, C].
 
-    The exponent is taken of the difference, which is never above 0 for running sums of log-decays, so that
-    nothing overflows whatever the gates are. One gate a token costs C x C exponents, one for each d
-    C x C x D of them.
+    The exponent is computed from the difference, which is never above 0 for running sums of log-decays, so
+    nothing overflows, whatever the gates are. One gate per token costs C x C exponents, one gate per
+    dimension d costs C x C x D.
 
     Args:
         x: [..., C, D].
         y: [..., C, D].
-        cx: Running sum of log-decays up to where x stands, [..., C, 1] or [..., C, D].
-        cy: The same of y.
-        diagonal: 0: a token sees itself; -1: it sees those before it.
+        cx: Running sum of log-decays up to the position of x, [..., C, 1] or [..., C, D].
+        cy: Running sum of log-decays up to the position of y, in the same shape.
+        diagonal: 0: a token sees itself and the tokens before it; -1: only the tokens before it.
     """
     import torch
 

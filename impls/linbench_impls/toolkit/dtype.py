@@ -1,4 +1,4 @@
-"""The dtype in which exponents, sums and states are kept."""
+"""The dtype of exponents, sums and states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The C++ kernels of linbench_kernels for the CPU: what they take, and what they do."""
+"""The C++ kernels of linbench_kernels for the CPU: the cases they support, and their operations."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ base_needs = needs(device="cpu", dtypes=("float32",))
 
 
 def unsupported_reason(case: Case) -> str | None:
-    """Return why the kernels cannot take a case: its device or dtype, or no compiler."""
+    """Return why the kernels do not support a case: its device, its dtype, or a missing compiler."""
     reason = base_needs(case)
     if reason is not None:
         return reason
-    from linbench_kernels.cpu.compile import unsupported_reason as compiler_why_not
+    from linbench_kernels.cpu.compile import unsupported_reason as compiler_reason
 
-    return compiler_why_not()
+    return compiler_reason()
 
 
 def flops(case: Case, final: bool) -> float:
-    """Return the operations of the kernels' products, as this CPU's vectors and threads cut them up.
+    """Return the operations of the kernels' products, with the tiling for this CPU's vectors and threads.
 
     Args:
-        case: Where.
-        final: Whether the state after the last token is made too.
+        case: The case.
+        final: Whether the kernels also compute the state after the last token.
     """
     from linbench_kernels.cpu.work import attention_flops, decode_flops
 

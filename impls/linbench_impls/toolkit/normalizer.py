@@ -1,8 +1,8 @@
-"""Linear attention divided by its normaliser, in torch: the parallel, the chunked and the recurrent form.
+"""Normalised linear attention in torch: the parallel, the chunked and the recurrent form.
 
     S_t = S_{t-1} + k_t v_t^T        z_t = z_{t-1} + k_t        o_t = S_t^T q_t / (q_t . z_t + 1e-6)
 
-q and k are features, phi(q) and phi(k), of M numbers each. z is what S would have of a value always 1.
+q and k are features, phi(q) and phi(k), of dimension M. z is the column of S for a value that is always 1.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ EPSILON = 1e-6
 def parallel(q: Tensor, k: Tensor, v: Tensor, normalize: bool, state: State | None = None) -> Tensor:
     """Return tril(Q K^T) V, rows normalised, [B, H, T, V]; quadratic in T.
 
-    Scores are kept in the input dtype, their row sums in float32 (float64 for float64).
+    Scores are in the input dtype, their row sums in float32 (float64 for float64).
 
     Args:
         q: [B, H, T, M].
         k: [B, H, T, M].
         v: [B, H, T, V].
-        normalize: Divide row t by q_t . z_t + 1e-6.
+        normalize: Whether to divide row t by q_t . z_t + 1e-6.
         state: S and z before the first token, or None for zero.
     """
-    exact = accumulation_dtype(q)
+    accumulation = accumulation_dtype(q)
     scores = (q @ k.transpose(-1, -2)).tril()  # [B, H, T, T]
     o = scores @ v
     if state is not None:
-        o = o + q.to(exact) @ state[0].to(exact)
+        o = o + q.to(accumulation) @ state[0].to(accumulation)
     if normalize:
-        rows = scores.sum(-1, keepdim=True, dtype=exact)
+        rows = scores.sum(-1, keepdim=True, dtype=accumulation)
         if state is not None:
-            rows = rows + q.to(exact) @ state[1][..., None].to(exact)
+            rows = rows + q.to(accumulation) @ state[1][..., None].to(accumulation)
         o = o / (rows + EPSILON)
     return o.to(v.dtype)
 
@@ -54,53 +54,53 @@ def last_state(k: Tensor, v: Tensor, state: State | None = None) -> State:
         v: [B, H, T, V].
         state: S and z before the first token, or None for zero.
     """
-    exact = accumulation_dtype(k)
-    S, z = k.transpose(-1, -2).to(exact) @ v.to(exact), k.sum(-2, dtype=exact)
+    accumulation = accumulation_dtype(k)
+    S, z = k.transpose(-1, -2).to(accumulation) @ v.to(accumulation), k.sum(-2, dtype=accumulation)
     return (S, z) if state is None else (S + state[0], z + state[1])
 
 
 def chunked(q: Tensor, k: Tensor, v: Tensor, state: State | None, size: int = 0) -> tuple[Tensor, State]:
-    """Return output and last state chunk after chunk, in the dtype of the inputs; O(T) time and memory.
+    """Return output and last state chunk by chunk, in the dtype of the inputs; O(T) time and memory.
 
     Args:
         q: [B, H, T, M].
         k: [B, H, T, M].
         v: [B, H, T, V].
         state: S and z before the first token, or None for zero.
-        size: Tokens of a chunk; 0 for the usual.
+        size: Tokens per chunk; 0 for the default.
     """
     no_gate = q.new_zeros(*q.shape[:3], 1)
-    o, both = transition.diagonal(q, k, with_one(v), no_gate, joint(state), size)
-    return divided(o), apart(both)
+    o, joint = transition.diagonal(q, k, append_one(v), no_gate, join_state(state), size)
+    return divide_by_last(o), split_state(joint)
 
 
 def recurrent(q: Tensor, k: Tensor, v: Tensor, state: State | None) -> tuple[Tensor, State]:
-    """Return output and last state one step a token; arguments are those of `chunked`."""
+    """Return output and last state, one step per token; the arguments are those of `chunked`."""
     no_gate = q.new_zeros(*q.shape[:3], 1)
-    q, k, v, no_gate = (x.movedim(2, 0) for x in (q, k, with_one(v), no_gate))
-    o, both = transition.recurrent(q, k, v, no_gate, joint(state))
-    return divided(o).movedim(0, 2), apart(both)
+    q, k, v, no_gate = (x.movedim(2, 0) for x in (q, k, append_one(v), no_gate))
+    o, joint = transition.recurrent(q, k, v, no_gate, join_state(state))
+    return divide_by_last(o).movedim(0, 2), split_state(joint)
 
 
-def with_one(v: Tensor) -> Tensor:
-    """Return values with a 1 behind each."""
+def append_one(v: Tensor) -> Tensor:
+    """Return values with a 1 appended to each."""
     import torch.nn.functional as F
 
     return F.pad(v, (0, 1), value=1.0)
 
 
-def divided(o: Tensor) -> Tensor:
-    """Return all but the last number of each row, divided by that plus 1e-6."""
+def divide_by_last(o: Tensor) -> Tensor:
+    """Return all but the last number of each row, divided by the last number plus 1e-6."""
     return o[..., :-1] / (o[..., -1:] + EPSILON)
 
 
-def joint(state: State | None) -> Tensor | None:
+def join_state(state: State | None) -> Tensor | None:
     """Return S and z as one tensor, [B, H, M, V + 1]."""
     import torch
 
     return None if state is None else torch.cat([state[0], state[1][..., None]], -1)
 
 
-def apart(both: Tensor) -> State:
+def split_state(joint: Tensor) -> State:
     """Return S and z."""
-    return both[..., :-1], both[..., -1]
+    return joint[..., :-1], joint[..., -1]

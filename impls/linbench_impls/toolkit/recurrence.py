@@ -1,4 +1,4 @@
-"""Recurrence: what is common to operators that carry a state from token to token; reference and costs."""
+"""Base class of operators that carry a state from token to token: reference and costs."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ State = tuple["Tensor", ...]
 
 QKV: tuple[TensorSpec, ...] = (TensorSpec("q", "BTHK"), TensorSpec("k", "BTHK"), TensorSpec("v", "BTHV"))
 INITIAL_STATE = Option(
-    False, (True, False), "start fwd, fwd_bwd and prefill from a given state", of_inputs=True
+    False, (True, False), "start fwd, fwd_bwd and prefill from an initial state", of_inputs=True
 )
 GATES = Option(
-    "typical", ("typical", "near_one", "near_zero"), "how much of the state a step keeps", of_inputs=True
+    "typical", ("typical", "near_one", "near_zero"), "share of the state that a step keeps", of_inputs=True
 )
 
 
 class Recurrence(Operator):
-    """An operator with a state that one token after the other advances.
+    """An operator with a state that is updated token by token.
 
-    A subclass gives `step`, the definition, and `chunked`, by which the reference computes long sequences; a
-    test holds them to each other in float64.
+    A subclass defines `step`, the definition, and `chunked`, with which the reference computes long
+    sequences; a test compares the two in float64.
     """
 
     state: ClassVar[tuple[TensorSpec, ...]] = (TensorSpec("S", "BHKV"),)
@@ -39,7 +39,7 @@ class Recurrence(Operator):
 
     @abstractmethod
     def step(self, state: State, token: Mapping[str, Tensor]) -> tuple[Tensor, State]:
-        """Return the output of one token, [B, H, V], and the state after it; inputs without their T axis."""
+        """Return the output of one token, [B, H, V], and the state after it; inputs have no T axis."""
 
     @abstractmethod
     def least_flops(self, case: Case) -> float:
@@ -48,7 +48,7 @@ class Recurrence(Operator):
     def reference(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
     ) -> tuple[Tensor, State]:
-        """Return output and final state chunk after chunk, the state carried from one to the next."""
+        """Return output and final state chunk by chunk, the state carried from one to the next."""
         del options
         in_layout = [with_heads_first(tensors[spec.name], spec) for spec in self.inputs]
         o, final = self.chunked(*in_layout, state=state)
@@ -57,7 +57,7 @@ class Recurrence(Operator):
     def recurrence(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
     ) -> tuple[Tensor, State]:
-        """Return output and final state token by token, as the definition says."""
+        """Return output and final state token by token, by the definition."""
         import torch
 
         del options
@@ -78,11 +78,11 @@ class Recurrence(Operator):
         return (v.new_zeros(k.shape[0], *k.shape[2:], v.shape[-1]),)
 
     def cost(self, case: Case) -> Cost:
-        """Return the least work, gates not counted, and every input and output once."""
+        """Return the least operations, without those of gates, and the bytes of every input and output."""
         return Cost(float(self.least_flops(case)), self.input_bytes(case) + self.output_bytes(case))
 
     def scaled_state(self, case: Case, generator: Generator, variance: Tensor) -> State:
-        """Return a normal S of a variance [H] or [H, K], which is capped at that of T tokens added up."""
+        """Return a normal S of a variance [H] or [H, K], which is limited to that of a sum of T tokens."""
         from linbench.core.operator import magnitude
 
         (S,) = super().draw_state(case, generator)
@@ -91,19 +91,19 @@ class Recurrence(Operator):
 
 
 def with_heads_first(x: Tensor, spec: TensorSpec) -> Tensor:
-    """Return a canonical tensor with its heads before its tokens, where it has both."""
+    """Return a canonical tensor with its heads before its tokens, if it has both axes."""
     return x.transpose(1, 2) if spec.axes.startswith("BTH") else x
 
 
 def keys_of_unit_length(x: Tensor) -> Tensor:
-    """Return keys of length 1, as the delta rule takes them."""
+    """Return keys of length 1, for the delta rule."""
     import torch.nn.functional as F
 
     return F.normalize(x, dim=-1)
 
 
 def gate_shift(options: Mapping[str, Scalar], shifts: Sequence[float]) -> float:
-    """Return the shift of a kind of gates, of those for typical, near_one and near_zero."""
+    """Return the shift for the `gates` option; `shifts` are those for typical, near_one and near_zero."""
     return dict(zip(GATES.allowed, shifts, strict=True))[options["gates"]]
 
 

@@ -1,4 +1,4 @@
-"""Form: a way to compute that is written apart from any operator, and how an operator is given one."""
+"""Form: a way to compute, independent of any operator, and its registration for an operator."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 State = tuple["Tensor", ...]
-Carried = Callable[..., tuple["Tensor", State]]
-"""carried(*inputs, state) -> output, state after the last token; all in one dtype, in one layout."""
+StatefulFunction = Callable[..., tuple["Tensor", State]]
+"""compute(*inputs, state) -> output, state after the last token; all in one dtype and one layout."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """A way to compute: the function of each mode, what it takes and what it costs.
+    """A way to compute: the function of each mode, the cases it supports, and its costs.
 
     Attributes:
         fwd: Returns the output; the first line of its docstring is the implementation's summary.
-        prefill: Returns the output and the state after the last token, or is None.
-        decode: Returns the output of one token and the state after it, or is None.
+        prefill: Returns the output and the state after the last token; None if there is no prefill.
+        decode: Returns the output of one token and the state after it; None if there is no decode.
         layout: Order of the axes, as in `linbench.implementation`.
-        differentiable: Whether autograd reaches the inputs.
-        unsupported_reason: Says in one line why a case cannot be taken, or None.
-        flops: Operations that a call does at a case; the operator's least if not given.
-        extra_bytes: Bytes that it needs at a case beside inputs and outputs; 0 if not given.
-        launches: Tells which kernels of its own it launched, as in `linbench.implementation`.
-        compiled: Compiles its kernels, given the implementation's full name, a case and an architecture.
+        differentiable: Whether autograd computes gradients of the inputs.
+        unsupported_reason: Returns in one line why a case is not supported, or None.
+        flops: Returns the operations of a call at a case; by default the operator's least.
+        extra_bytes: Returns the bytes needed at a case in addition to inputs and outputs; by default 0.
+        launches: Records which of its kernels it launched, as in `linbench.implementation`.
+        compiled: Compiles its kernels for the implementation's full name, a case and an architecture.
     """
 
     fwd: Function
@@ -51,9 +51,9 @@ class Form:
 
 
 def register(operator: str, name: str, form: Form) -> None:
-    """Register a form as an implementation of an operator; the file that says so is its origin."""
+    """Register a form as an implementation of an operator; the calling file is its origin."""
     full_name = f"{operator}/{name}"
-    made = implementation(
+    registered = implementation(
         operator,
         name,
         layout=form.layout,
@@ -64,29 +64,29 @@ def register(operator: str, name: str, form: Form) -> None:
         launches=form.launches,
         compiled=partial(form.compiled, full_name) if form.compiled else None,
     )(form.fwd)
-    made.origin = sys._getframe(1).f_globals.get("__file__", made.origin)
+    registered.origin = sys._getframe(1).f_globals.get("__file__", registered.origin)
     for mode, function in (("prefill", form.prefill), ("decode", form.decode)):
         if function is not None:
-            made.mode(mode)(function)
+            registered.mode(mode)(function)
 
 
-def exact(
-    carried: Carried,
+def float32_form(
+    compute: StatefulFunction,
     *,
     layout: str,
     flops: Callable[[Case], float],
     extra_bytes: Callable[[Case], float],
 ) -> Form:
-    """Return the form of one function, in fwd, prefill and decode, that computes in float32.
+    """Return a form that computes fwd, prefill and decode by one function, in float32.
 
-    It computes in float64 for float64, and keeps its state as it computes; the output is rounded to the dtype
-    of the first input. The function's docstring is the form's.
+    It computes in float64 for float64. The state has the dtype of the computation; the output is rounded to
+    the dtype of the first input. The docstring of the function is that of the form.
     """
 
     def prefill(*tensors: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         dtype = accumulation_dtype(tensors[0])
         before = None if state is None else tuple(x.to(dtype) for x in state)
-        o, after = carried(*(x.to(dtype) for x in tensors), state=before)
+        o, after = compute(*(x.to(dtype) for x in tensors), state=before)
         return o.to(tensors[0].dtype), after
 
     def fwd(*tensors: Tensor, state: State | None = None) -> Tensor:
@@ -95,5 +95,5 @@ def exact(
     def decode(*tensors: Tensor, state: State) -> tuple[Tensor, State]:
         return prefill(*tensors, state=state)
 
-    fwd.__doc__ = carried.__doc__
+    fwd.__doc__ = compute.__doc__
     return Form(fwd, prefill, decode, layout=layout, flops=flops, extra_bytes=extra_bytes)

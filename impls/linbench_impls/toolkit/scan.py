@@ -12,10 +12,10 @@ SCAN_CHUNK = 64
 
 
 def running_maximum(a: Tensor, b: Tensor, first: Tensor) -> Tensor:
-    """Return m_t = max(a_t + m_{t-1}, b_t) of every token, [..., T], in log2(T) steps and O(T) memory.
+    """Return m_t = max(a_t + m_{t-1}, b_t) for every token, [..., T], in log2(T) steps and O(T) memory.
 
-    Steps compose: after (a, b), (a', b') is (a + a', max(a' + b, b')). Nothing is subtracted, so that no
-    digits are lost where a is far below 0. It has no gradient.
+    Steps compose: (a, b) followed by (a', b') is (a + a', max(a' + b, b')). Nothing is subtracted, so no
+    digits are lost where a is far below 0. The result has no gradient.
 
     Args:
         a: [..., T].
@@ -39,9 +39,9 @@ def selective(
 ) -> tuple[Tensor, Tensor]:
     """Return y_t = C_t . h_t and the last state of h_t = exp(dt_t A) * h_{t-1} + dt_t B_t u_t.
 
-    Every chunk is walked at once from zero; the states that they end in are then carried from chunk to chunk,
-    and every chunk is walked again from where it really begins. Weights are exponents of what is never above
-    0. Time and memory are O(T).
+    The first pass scans all chunks in parallel from a zero state. The states at their ends are then carried
+    from chunk to chunk, and the second pass scans all chunks again from their initial states. Exponents are
+    never above 0. Time and memory are O(T).
 
     Args:
         u: [B, H, T, V].
@@ -50,7 +50,7 @@ def selective(
         B: [B, T, K], for all heads.
         C: [B, T, K], for all heads.
         h: The state before the first token, [B, H, K, V], or None for zero.
-        size: Tokens of a chunk.
+        size: Tokens per chunk.
     """
     import torch
     import torch.nn.functional as F
@@ -62,22 +62,22 @@ def selective(
     steps = list(zip(u.unbind(3), dt.unbind(3), B.unbind(2), C.unbind(2), strict=True))
 
     def advance(h: Tensor, u: Tensor, dt: Tensor, B: Tensor) -> Tensor:
-        """Return the states [B, H, N, K, V] of all chunks one token on."""
+        """Return the states [B, H, N, K, V] of all chunks after one more token."""
         new = B[:, None, :, :, None] * (dt * u)[..., None, :]
         return (dt[..., None, :] * A[:, None]).exp() * h + new
 
     ends = u.new_zeros(*u.shape[:3], A.shape[1], A.shape[2])
-    for one_u, one_dt, one_B, _ in steps:
-        ends = advance(ends, one_u, one_dt, one_B)
-    kept = (dt.sum(3)[..., None, :] * A[:, None]).exp()
+    for u_t, dt_t, B_t, _ in steps:
+        ends = advance(ends, u_t, dt_t, B_t)
+    decays = (dt.sum(3)[..., None, :] * A[:, None]).exp()
     h = torch.zeros_like(ends[:, :, 0]) if h is None else h
     before = []
-    for end, factor in zip(ends.unbind(2), kept.unbind(2), strict=True):
+    for end, decay in zip(ends.unbind(2), decays.unbind(2), strict=True):
         before.append(h)
-        h = factor * h + end
+        h = decay * h + end
     states = torch.stack(before, 2)
     rows = []
-    for one_u, one_dt, one_B, one_C in steps:
-        states = advance(states, one_u, one_dt, one_B)
-        rows.append((one_C[:, None, :, None, :] @ states).squeeze(-2))
+    for u_t, dt_t, B_t, C_t in steps:
+        states = advance(states, u_t, dt_t, B_t)
+        rows.append((C_t[:, None, :, None, :] @ states).squeeze(-2))
     return torch.stack(rows, 3).flatten(2, 3)[:, :, :tokens], h

@@ -1,9 +1,9 @@
-"""Recurrences whose transition is diagonal plus low rank (DPLR), chunk by chunk and token by token.
+"""Recurrences with a diagonal plus low-rank transition (DPLR), chunk by chunk and token by token.
 
     S_t = diag(exp g_t) S_{t-1} + b_t (a_t^T S_{t-1}) + k_t v_t^T        o_t = S_t^T q_t
 
 Without a and b it is gated linear attention. The delta rule, S' = G S, S = S' + beta k (v - S'^T k)^T, is
-a = G k, b = -beta k and beta k for k. Every function computes in the dtype that it is given.
+a = G k, b = -beta k, with beta k in place of k. Every function computes in the dtype of its inputs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case
-from linbench_impls.toolkit.chunks import cut, joined, products
+from linbench_impls.toolkit.chunks import join_chunks, products, split_into_chunks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,8 +20,8 @@ SCALAR_CHUNK = 64
 VECTOR_CHUNK = 16
 
 
-def chunk_of(g: Tensor) -> int:
-    """Return the tokens of a chunk: fewer where there is a gate for each dimension of a key."""
+def chunk_size(g: Tensor) -> int:
+    """Return the tokens per chunk: fewer if there is one gate per dimension of a key."""
     return SCALAR_CHUNK if g.shape[-1] == 1 else VECTOR_CHUNK
 
 
@@ -42,23 +42,23 @@ def diagonal(
         v: [B, H, T, V].
         g: Log-decays, never above 0, [B, H, T, 1] or [B, H, T, K].
         S: The state before the first token, [B, H, K, V], or None for zero.
-        size: Tokens of a chunk; 0 for what `chunk_of` says.
+        size: Tokens per chunk; 0 for `chunk_size(g)`.
     """
     import torch
 
     tokens = q.shape[2]
-    q, k, v, g = cut((q, k, v, g), size or chunk_of(g))
+    q, k, v, g = split_into_chunks((q, k, v, g), size or chunk_size(g))
     c = g.cumsum(-2)
     end = c[..., -1:, :]
-    added = (k * (end - c).exp()).transpose(-1, -2) @ v  # [B, H, N, K, V], by each chunk
-    kept = end.exp().transpose(-1, -2)  # [B, H, N, 1 or K, 1]
-    S = torch.zeros_like(added[:, :, 0]) if S is None else S
+    updates = (k * (end - c).exp()).transpose(-1, -2) @ v  # [B, H, N, K, V], of each chunk
+    decays = end.exp().transpose(-1, -2)  # [B, H, N, 1 or K, 1]
+    S = torch.zeros_like(updates[:, :, 0]) if S is None else S
     before = []
-    for one, factor in zip(added.unbind(2), kept.unbind(2), strict=True):
+    for update, decay in zip(updates.unbind(2), decays.unbind(2), strict=True):
         before.append(S)
-        S = factor * S + one
+        S = decay * S + update
     o = products(q, k, c, c) @ v + (q * c.exp()) @ torch.stack(before, 2)
-    return joined(o, tokens), S
+    return join_chunks(o, tokens), S
 
 
 def low_rank(
@@ -71,15 +71,15 @@ def low_rank(
     S: Tensor | None,
     size: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """Return output and last state of the whole recurrence in O(T) time and memory, by the WY form.
+    """Return output and last state of the full recurrence in O(T) time and memory, by the WY form.
 
-    With u_t = S_{t-1}^T a_t, in a chunk whose gates have the running sum c,
+    With u_t = S_{t-1}^T a_t, in a chunk where c is the running sum of the gates,
 
         u_t = S^T (exp(c_{t-1}) a_t) + sum_{s < t} (A^ab_ts u_s + A^ak_ts v_s),
 
-    A^xy_ts = sum_d x_td y_sd exp(c_{t-1,d} - c_sd): a triangular system, solved once for all right sides
-    (the UT transform): U = W S + U0. The state after the chunk is then (diag(exp c_C) + B^T W) S + K^T V +
-    B^T U0, where B and K are decayed to the end of the chunk.
+    A^xy_ts = sum_d x_td y_sd exp(c_{t-1,d} - c_sd): a triangular system, solved once for all right-hand
+    sides (the UT transform): U = W S + U0. The state after the chunk is then (diag(exp c_C) + B^T W) S +
+    K^T V + B^T U0, where B and K are decayed to the end of the chunk.
 
     Args:
         q: [B, H, T, K].
@@ -89,33 +89,35 @@ def low_rank(
         a: [B, H, T, K].
         b: [B, H, T, K].
         S: The state before the first token, [B, H, K, V], or None for zero.
-        size: Tokens of a chunk; 0 for what `chunk_of` says.
+        size: Tokens per chunk; 0 for `chunk_size(g)`.
     """
     import torch
 
     tokens, keys = q.shape[2], q.shape[3]
-    q, k, v, g, a, b = cut((q, k, v, g, a, b), size or chunk_of(g))
+    q, k, v, g, a, b = split_into_chunks((q, k, v, g, a, b), size or chunk_size(g))
     c = g.cumsum(-2)
     end, last = c[..., -1:, :], c - g
     right = torch.cat([a * last.exp(), products(a, k, last, c, -1) @ v], -1)
-    system = -products(a, b, last, c, -1)  # its diagonal is taken for ones
+    system = -products(a, b, last, c, -1)  # the solver treats the diagonal as ones
     W, U0 = torch.linalg.solve_triangular(system, right, upper=False, unitriangular=True).split(
         [keys, v.shape[-1]], -1
     )
-    left = (end - c).exp()
-    B = (b * left).transpose(-1, -2)  # [B, H, N, K, C]
-    added = (k * left).transpose(-1, -2) @ v + B @ U0  # [B, H, N, K, V]
-    moved = B @ W  # [B, H, N, K, K]
-    kept = end.exp().transpose(-1, -2)  # [B, H, N, 1 or K, 1]
-    S = torch.zeros_like(added[:, :, 0]) if S is None else S
+    to_end = (end - c).exp()
+    B = (b * to_end).transpose(-1, -2)  # [B, H, N, K, C]
+    updates = (k * to_end).transpose(-1, -2) @ v + B @ U0  # [B, H, N, K, V]
+    transitions = B @ W  # [B, H, N, K, K]
+    decays = end.exp().transpose(-1, -2)  # [B, H, N, 1 or K, 1]
+    S = torch.zeros_like(updates[:, :, 0]) if S is None else S
     before = []
-    for one, move, factor in zip(added.unbind(2), moved.unbind(2), kept.unbind(2), strict=True):
+    for update, transition, decay in zip(
+        updates.unbind(2), transitions.unbind(2), decays.unbind(2), strict=True
+    ):
         before.append(S)
-        S = factor * S + move @ S + one
+        S = decay * S + transition @ S + update
     states = torch.stack(before, 2)
     U = U0 + W @ states
     o = products(q, k, c, c) @ v + products(q, b, c, c) @ U + (q * c.exp()) @ states
-    return joined(o, tokens), S
+    return join_chunks(o, tokens), S
 
 
 def recurrent(
@@ -126,7 +128,7 @@ def recurrent(
     S: Tensor | None,
     ab: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Return output [T, B, H, V] and last state, one step a token.
+    """Return output [T, B, H, V] and last state, one step per token.
 
     Args:
         q: [T, B, H, K].
@@ -134,7 +136,7 @@ def recurrent(
         v: [T, B, H, V].
         g: Log-decays, [T, B, H, 1] or [T, B, H, K].
         S: The state before the first token, [B, H, K, V], or None for zero.
-        ab: a and b, [T, B, H, K], or None where the transition is diagonal.
+        ab: a and b, [T, B, H, K], or None if the transition is diagonal.
     """
     import torch
 
@@ -150,13 +152,13 @@ def recurrent(
 
 
 def chunk_bytes(case: Case, size: int = SCALAR_CHUNK, matrices: int = 1, gates: int = 1) -> float:
-    """Return the bytes of states, of C x C matrices and of what their gates take, in a chunked form.
+    """Return the bytes of states, of C x C matrices and of their gates in a chunked form.
 
     Args:
-        case: Where.
-        size: Tokens of a chunk.
-        matrices: How many C x C matrices it makes.
-        gates: Log-decays of a token, 1 or K.
+        case: The case.
+        size: Tokens per chunk.
+        matrices: Number of C x C matrices per chunk.
+        gates: Log-decays per token, 1 or K.
     """
     width = max(4, case.item_bytes)
     states = 3 * case.K * (case.V + (case.K if matrices > 1 else 0)) / size
@@ -165,6 +167,6 @@ def chunk_bytes(case: Case, size: int = SCALAR_CHUNK, matrices: int = 1, gates: 
 
 
 def step_bytes(case: Case) -> float:
-    """Return the bytes of the states that backward keeps in the recurrent form, four a token."""
-    kept = 4 * case.tokens * case.H * case.K * case.V if case.mode == "fwd_bwd" else 0
-    return max(4, case.item_bytes) * (kept + 3 * case.tokens * case.H * (case.K + case.V))
+    """Return the bytes of the states saved for backward in the recurrent form, four per token."""
+    states = 4 * case.tokens * case.H * case.K * case.V if case.mode == "fwd_bwd" else 0
+    return max(4, case.item_bytes) * (states + 3 * case.tokens * case.H * (case.K + case.V))

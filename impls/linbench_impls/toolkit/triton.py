@@ -1,4 +1,4 @@
-"""The Triton kernels of linbench_kernels: what they take, and how they are compiled without a device."""
+"""The Triton kernels of linbench_kernels: the cases they support, and compilation without a device."""
 
 from __future__ import annotations
 
@@ -25,40 +25,42 @@ unsupported_reason = needs(
 )
 
 
-def compiled_by(module: str) -> Callable[[str, Case, str], list[Compiled]]:
-    """Return what compiles the kernels of an implementation, by full name, for a case and an architecture.
+def kernel_compiler(module: str) -> Callable[[str, Case, str], list[Compiled]]:
+    """Return a function that compiles the kernels of an implementation for a case and an architecture.
+
+    The implementation is given by its full name.
 
     Args:
-        module: Of linbench_kernels.triton, whose launches are in the module of that name and `_calls`.
+        module: Name of a module of linbench_kernels.triton; its launches are in that name plus `_calls`.
     """
 
-    def compiled(name: str, case: Case, arch: str) -> list[Compiled]:
+    def compile_kernels(name: str, case: Case, arch: str) -> list[Compiled]:
         from linbench_kernels.triton import ahead_of_time
 
         package = "linbench_kernels.triton"
         attention, calls = (import_module(f"{package}.{part}") for part in (module, f"{module}_calls"))
-        made = ahead_of_time.compile_launches(attention, calls, arch, lambda: _call(name, case))
+        kernels = ahead_of_time.compile_launches(attention, calls, arch, lambda: _call(name, case))
         return [
             Compiled(
                 Kernel(
-                    one.name,
-                    one.configuration,
-                    hashlib.sha256(one.cubin).hexdigest()[:16],
-                    one.registers,
-                    one.stack_bytes,
-                    one.shared_bytes,
+                    kernel.name,
+                    kernel.configuration,
+                    hashlib.sha256(kernel.cubin).hexdigest()[:16],
+                    kernel.registers,
+                    kernel.stack_bytes,
+                    kernel.shared_bytes,
                 ),
-                one.threads,
-                one.cubin,
+                kernel.threads,
+                kernel.cubin,
             )
-            for one in made
+            for kernel in kernels
         ]
 
-    return compiled
+    return compile_kernels
 
 
 def _call(name: str, case: Case) -> None:
-    """Call an implementation at a case, on tensors without values."""
+    """Call an implementation at a case, on meta tensors."""
     import torch
 
     implementation = registry.implementation(name)
@@ -66,9 +68,9 @@ def _call(name: str, case: Case) -> None:
     differentiate = case.mode == "fwd_bwd"
     tokens = operator.call_tokens(case)
 
-    def new(shape: tuple[int, ...], dtype: str, wanted: bool) -> Tensor:
-        made = torch.zeros(shape, dtype=getattr(torch, dtype), device="meta")
-        return made.requires_grad_(wanted)
+    def new(shape: tuple[int, ...], dtype: str, requires_grad: bool) -> Tensor:
+        tensor = torch.zeros(shape, dtype=getattr(torch, dtype), device="meta")
+        return tensor.requires_grad_(requires_grad)
 
     tensors = [
         new(spec.shape(case, tokens), spec.dtype(case), differentiate and spec.differentiable)
@@ -82,6 +84,6 @@ def _call(name: str, case: Case) -> None:
     if operator.takes_state(case):
         keywords["state"] = tuple(new(spec.shape(case, 1), "float32", False) for spec in operator.state)
     with torch.set_grad_enabled(differentiate):
-        returned = implementation.function(case.mode)(*tensors, **keywords)
+        output = implementation.function(case.mode)(*tensors, **keywords)
     if differentiate:
-        torch.autograd.grad(returned, [x for x in tensors if x.requires_grad], torch.zeros_like(returned))
+        torch.autograd.grad(output, [x for x in tensors if x.requires_grad], torch.zeros_like(output))

@@ -1,1 +1,1 @@
-"""TransNormer's NormAttention: linear attention under a norm instead of a denominator (Qin et al. 2022)."""
+"""TransNormer's NormAttention: linear attention with a norm instead of a denominator (Qin et al. 2022)."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from linbench import Case
 from linbench_impls.toolkit import flops, normalizer, transition
-from linbench_impls.toolkit.register import exact, register
+from linbench_impls.toolkit.register import float32_form, register
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,21 +30,21 @@ def phi(x: Tensor) -> Tensor:
 
 
 def chunked(q: Tensor, k: Tensor, v: Tensor, *, state: State | None) -> tuple[Tensor, State]:
-    """Chunked form in torch: O(T) time and memory; in float32."""
+    """Chunked form in torch; O(T) time and memory; in float32."""
     no_gate = q.new_zeros(*q.shape[:3], 1)
     o, S = transition.diagonal(phi(q), phi(k), v, no_gate, None if state is None else state[0])
     return rms_norm(o), (S,)
 
 
 def recurrent(q: Tensor, k: Tensor, v: Tensor, *, state: State | None) -> tuple[Tensor, State]:
-    """Recurrent form: one step a token; in float32."""
+    """Recurrent form in torch: one step per token; in float32."""
     no_gate = q.new_zeros(*q.shape[:3], 1)
     o, S = transition.recurrent(phi(q), phi(k), v, no_gate, None if state is None else state[0])
     return rms_norm(o), (S,)
 
 
 def parallel(q: Tensor, k: Tensor, v: Tensor, *, state: State | None) -> tuple[Tensor, State]:
-    """Parallel form: tril(phi(Q) phi(K)^T) V, rows normed; quadratic in T; in float32."""
+    """Parallel form in torch: tril(phi(Q) phi(K)^T) V with an RMS norm; quadratic in T; in float32."""
     q, k = phi(q), phi(k)
     before = None if state is None else (state[0], state[0].new_zeros(state[0].shape[:-1]))
     o = normalizer.parallel(q, k, v, False, before)
@@ -52,39 +52,39 @@ def parallel(q: Tensor, k: Tensor, v: Tensor, *, state: State | None) -> tuple[T
 
 
 def quadratic_flops(case: Case) -> float:
-    """Return the operations of the full products and of the last state; the masked half is computed too."""
+    """Return the operations of the full products, including the masked half, and of the last state."""
     return flops.parallel(case, case.K, case.V) + flops.last_state(case, case.K, case.V)
 
 
 def score_bytes(case: Case) -> float:
-    """Return the bytes of the T x T scores and of what is kept of them."""
+    """Return the bytes of the T x T scores and their saved copies."""
     copies = 4 if case.mode == "fwd_bwd" else 2
     tokens = case.tokens // case.B
     return max(4, case.item_bytes) * case.tokens * case.H * (copies * tokens + 4 * case.K)
 
 
 def chunk_flops(case: Case) -> float:
-    """Return the operations of the chunked form, in the masked half of a chunk too."""
+    """Return the operations of the chunked form, including the masked half of a chunk."""
     return flops.chunked(case, case.K, case.V, transition.SCALAR_CHUNK)
 
 
 def step_flops(case: Case) -> float:
-    """Return the operations of T steps, of one in decode."""
+    """Return the operations of T steps, or of one in decode."""
     return flops.recurrent(case, case.K, case.V)
 
 
 register(
     "transnormer",
     "naive",
-    exact(parallel, layout="BHTD", flops=quadratic_flops, extra_bytes=score_bytes),
+    float32_form(parallel, layout="BHTD", flops=quadratic_flops, extra_bytes=score_bytes),
 )
 register(
     "transnormer",
     "chunk",
-    exact(chunked, layout="BHTD", flops=chunk_flops, extra_bytes=transition.chunk_bytes),
+    float32_form(chunked, layout="BHTD", flops=chunk_flops, extra_bytes=transition.chunk_bytes),
 )
 register(
     "transnormer",
     "recurrent",
-    exact(recurrent, layout="TBHD", flops=step_flops, extra_bytes=transition.step_bytes),
+    float32_form(recurrent, layout="TBHD", flops=step_flops, extra_bytes=transition.step_bytes),
 )

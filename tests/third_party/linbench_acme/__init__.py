@@ -1,3 +1,3 @@
-"""What a stranger installs: one implementation in its least form, and a new operator."""
+"""An example of an external plugin: a minimal implementation, and a new operator."""
 
 from linbench_acme import attention, delta  # noqa: F401

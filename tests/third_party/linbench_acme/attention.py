@@ -1,4 +1,4 @@
-"""An implementation in its least form."""
+"""A minimal implementation."""
 
 import torch.nn.functional as F
 

@@ -1,4 +1,4 @@
-"""An operator with a data-dependent gate, a beta and a delta update, and two ways to compute it."""
+"""An operator with a data-dependent gate, a beta and a delta update, and two implementations."""
 
 import math
 
@@ -16,7 +16,7 @@ class AcmeDelta(Operator):
     """
 
     name = "acme_delta"
-    title = "Delta rule with a scalar gate a head and step"
+    title = "Delta rule with one scalar gate per head and step"
     source = "Yang et al. 2024, Gated Delta Networks, arXiv:2412.06464"
     inputs = (
         TensorSpec("q", "BTHK"),
@@ -28,7 +28,7 @@ class AcmeDelta(Operator):
     state = (TensorSpec("S", "BHKV"),)
 
     def draw(self, spec, shape, generator, options):
-        """Return keys of unit length, log-decays a little below 0 and betas in (0, 1)."""
+        """Return keys of unit length, log-decays slightly below 0 and betas in (0, 1)."""
         x = super().draw(spec, shape, generator, options)
         if spec.name == "k":
             return F.normalize(x, dim=-1)
@@ -50,7 +50,7 @@ class AcmeDelta(Operator):
         return torch.stack(outputs, 1), (S,)
 
     def cost(self, case):
-        """Return the work of the recurrent form."""
+        """Return the cost of the recurrent form."""
         flops = 6 * case.tokens * case.H * case.K * case.V
         return Cost(flops, self.input_bytes(case) + self.output_bytes(case))
 
@@ -59,7 +59,7 @@ class AcmeDelta(Operator):
     "acme_delta", "recurrent", unsupported_reason=needs(dtypes=("float32", "float16", "bfloat16"))
 )
 def recurrent(q, k, v, g, beta):
-    """Token by token, the state in float32."""
+    """Recurrent form: one step per token; the state in float32."""
     return prefill(q, k, v, g, beta)[0]
 
 
@@ -93,7 +93,7 @@ def run(q, k, v, g, beta, state):
 
 @implementation("acme_delta", "undamped")
 def undamped(q, k, v, g, beta):
-    """Wrong on purpose: forgets the gate."""
+    """Wrong on purpose: ignores the gate."""
     return run(
         q, k, v, torch.zeros_like(g), beta, (k.new_zeros(*k[:, 0].shape, v.shape[-1], dtype=torch.float32),)
     )[0]

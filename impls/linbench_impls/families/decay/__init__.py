@@ -1,1 +1,1 @@
-"""Linear attention whose state decays by one factor a head."""
+"""Linear attention with a state that decays by one factor per head."""

@@ -1,4 +1,4 @@
-"""The forms of linear attention with decay in torch, with what each costs."""
+"""The forms of linear attention with decay in torch, and their costs."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from linbench_impls.families.decay import recurrence
 from linbench_impls.families.decay.recurrence import CHUNK, State, steps
 from linbench_impls.toolkit import flops
 from linbench_impls.toolkit.register import Form
-from linbench_impls.toolkit.varlen import each, flops_of_each
+from linbench_impls.toolkit.varlen import map_sequences, sum_flops
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 def score_bytes(case: Case) -> float:
-    """Return the bytes of the T x T scores and weights, and of what is kept of them, in the parallel form."""
+    """Return the bytes of the T x T scores and weights, and of their saved copies, in the parallel form."""
     copies = 4 if case.mode == "fwd_bwd" else 2
     return copies * case.B * case.H * case.T**2 * (case.item_bytes + 4)
 
 
 def quadratic_flops(case: Case) -> float:
-    """Return the operations of the parallel form, the masked half too; of a step in decode."""
+    """Return the operations of the parallel form including the masked half, or of one step in decode."""
     if case.mode == "decode":
         return flops.recurrent(case, case.K, case.V)
     products = flops.parallel(case, case.K, case.V)
@@ -35,21 +35,21 @@ def chunk_bytes(case: Case) -> float:
     return case.tokens * case.H * per_token * (1.5 if case.mode == "fwd_bwd" else 1)
 
 
-@flops_of_each
+@sum_flops
 def chunk_flops(case: Case) -> float:
-    """Return the operations of the chunked form, in the masked half of a chunk too; of a step in decode."""
+    """Return the operations of the chunked form including masked halves, or of one step in decode."""
     if case.mode == "decode":
         return flops.recurrent(case, case.K, case.V)
     return flops.chunked(case, case.K, case.V, CHUNK)
 
 
 def step_bytes(case: Case) -> float:
-    """Return the bytes of the states that backward keeps in the recurrent form, three a token."""
+    """Return the bytes of the states saved for backward in the recurrent form, three per token."""
     return 3 * 4 * case.tokens * case.H * case.K * case.V if case.mode == "fwd_bwd" else 0
 
 
 def parallel(q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State | None = None) -> Tensor:
-    """Parallel form: (Q K^T * weights) V; quadratic in T."""
+    """Parallel form in torch: (Q K^T * weights) V; quadratic in T."""
     return recurrence.parallel(q, k, v, steps(g, q.shape[2]), state)
 
 
@@ -64,9 +64,11 @@ def parallel_prefill(
 def chunk(
     q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, varlen: int = 1, state: State | None = None
 ) -> Tensor:
-    """Chunked form in torch: O(T) time and memory; states in float32; varlen sequences one by one."""
+    """Chunked form in torch; O(T) time and memory; states in float32; varlen sequences one by one."""
     g = steps(g, q.shape[2])
-    return each(lambda q, k, v, g: recurrence.chunked(q, k, v, g, state)[0], (q, k, v, g), varlen, axis=2)
+    return map_sequences(
+        lambda q, k, v, g: recurrence.chunked(q, k, v, g, state)[0], (q, k, v, g), varlen, axis=2
+    )
 
 
 def chunk_prefill(
@@ -77,19 +79,21 @@ def chunk_prefill(
 
 
 def decode(q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State) -> tuple[Tensor, State]:
-    """Return the output of one token and the state after it, by one product for all heads."""
+    """Return the output of one token and the state after it, with one product for all heads."""
     return recurrence.step(q, k, v, steps(g, 1), state)
 
 
-def by_step(
+def recurrent_fwd(
     q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, varlen: int = 1, state: State | None = None
 ) -> Tensor:
-    """Recurrent form: one step a token, the state in float32; varlen sequences one by one."""
+    """Recurrent form in torch: one step per token; the state in float32; varlen sequences one by one."""
     tensors = (q, k, v, tokens_first(g, q))
-    return each(lambda q, k, v, g: recurrence.recurrent(q, k, v, g, state)[0], tensors, varlen, axis=0)
+    return map_sequences(
+        lambda q, k, v, g: recurrence.recurrent(q, k, v, g, state)[0], tensors, varlen, axis=0
+    )
 
 
-def by_step_prefill(
+def recurrent_prefill(
     q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State | None = None
 ) -> tuple[Tensor, State]:
     """Return the output and the state after the last token."""
@@ -97,7 +101,7 @@ def by_step_prefill(
 
 
 def tokens_first(g: Tensor, q: Tensor) -> Tensor:
-    """Return the log-decay of every step, [T, B or 1, H]: g itself, or a view of a constant one, [H]."""
+    """Return the log-decay of every step, [T, B or 1, H]: g itself, or a view of a constant decay, [H]."""
     return steps(g, q.shape[0]).permute(2, 0, 1) if g.dim() == 1 else g
 
 
@@ -111,17 +115,17 @@ def recurrent(gated: bool) -> Form:
     """Return the recurrent form.
 
     Args:
-        gated: Decays are inputs with a gradient, which costs a product with the state.
+        gated: Whether decays are inputs with a gradient, which costs a product with the state.
     """
 
-    @flops_of_each
+    @sum_flops
     def step_flops(case: Case) -> float:
         return flops.recurrent(case, case.K, case.V, gated=gated)
 
     return Form(
-        by_step,
-        by_step_prefill,
-        by_step_prefill,
+        recurrent_fwd,
+        recurrent_prefill,
+        recurrent_prefill,
         layout="TBHD",
         flops=step_flops,
         extra_bytes=step_bytes,

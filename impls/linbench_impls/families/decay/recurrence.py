@@ -3,7 +3,7 @@
     S_t = exp(g_t) S_{t-1} + k_t v_t^T        o_t = K^-1/2 S_t^T q_t
 
 Weights are exponents of differences, exp(c_t - c_s) with c the running sum of g and s <= t, so they are at
-most 1. Exponents and states are float32 (float64 for float64), products in the dtype of the inputs.
+most 1. Exponents and states are float32 (float64 for float64); products are in the dtype of the inputs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from linbench_impls.toolkit.chunks import cut, joined
+from linbench_impls.toolkit.chunks import join_chunks, split_into_chunks
 from linbench_impls.toolkit.dtype import accumulation_dtype
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ CHUNK = 64
 
 
 def steps(g: Tensor, tokens: int) -> Tensor:
-    """Return the log-decay of every step, [B or 1, H, T]: g itself, or a view of a constant one, [H]."""
+    """Return the log-decay of every step, [B or 1, H, T]: g itself, or a view of a constant decay, [H]."""
     return g[None, :, None].expand(1, -1, tokens) if g.dim() == 1 else g
 
 
@@ -58,43 +58,44 @@ def parallel(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State | None) ->
 
 
 def last_state(k: Tensor, v: Tensor, g: Tensor, state: State | None) -> State:
-    """Return S after the last token: one product over all tokens; arguments are those of `parallel`."""
-    exact = accumulation_dtype(k)
+    """Return S after the last token, one product over all tokens; the arguments are those of `parallel`."""
+    accumulation = accumulation_dtype(k)
     c = g.cumsum(-1)
-    left = (c[..., -1:] - c).exp()[..., None]  # what is left of each token at the end
-    S = (k * left).transpose(-1, -2).to(exact) @ v.to(exact)
+    to_end = (c[..., -1:] - c).exp()[..., None]
+    S = (k * to_end).transpose(-1, -2).to(accumulation) @ v.to(accumulation)
     return (S if state is None else S + c[..., -1, None, None].exp() * state[0],)
 
 
 def chunked(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State | None) -> tuple[Tensor, State]:
-    """Return output and last state in O(T) time and memory; arguments are those of `parallel`.
+    """Return output and last state in O(T) time and memory; the arguments are those of `parallel`.
 
-    Within chunks all products are batched; states pass from chunk to chunk in a loop over `unbind`, whose
-    gradient is one `stack`: autograd adds a gradient of full length for every slice, which is quadratic in T.
+    Within chunks all products are batched. States pass from chunk to chunk in a loop over `unbind`, whose
+    gradient is one `stack`; with slices autograd would add a gradient of full length for each, which is
+    quadratic in T.
     """
     import torch
     import torch.nn.functional as F
 
-    tokens, exact, scale = q.shape[2], accumulation_dtype(q), 1 / math.sqrt(q.shape[-1])
-    q, k, v = cut((q, k, v), CHUNK)
+    tokens, accumulation, scale = q.shape[2], accumulation_dtype(q), 1 / math.sqrt(q.shape[-1])
+    q, k, v = split_into_chunks((q, k, v), CHUNK)
     g = F.pad(g, (0, -tokens % CHUNK)).unflatten(2, (-1, CHUNK))  # [B or 1, H, N, C]
     c = g.cumsum(-1)
-    left = (c[..., -1:] - c).exp()[..., None]
-    added = ((k * left).to(k.dtype).transpose(-1, -2) @ v).to(exact)  # [B, H, N, K, V], by each chunk
-    kept = c[..., -1, None, None].exp()  # [B or 1, H, N, 1, 1]
-    S = torch.zeros_like(added[:, :, 0]) if state is None else state[0]
+    to_end = (c[..., -1:] - c).exp()[..., None]
+    updates = ((k * to_end).to(k.dtype).transpose(-1, -2) @ v).to(accumulation)  # [B, H, N, K, V]
+    decays = c[..., -1, None, None].exp()  # [B or 1, H, N, 1, 1]
+    S = torch.zeros_like(updates[:, :, 0]) if state is None else state[0]
     before = []
-    for one, factor in zip(added.unbind(2), kept.unbind(2), strict=True):
+    for update, decay in zip(updates.unbind(2), decays.unbind(2), strict=True):
         before.append(S)
-        S = factor * S + one
+        S = decay * S + update
     scores = (q @ k.transpose(-1, -2)) * (weights(g) * scale)  # [B, H, N, C, C]
     o = scores.to(v.dtype) @ v
     o = o + (scale * c.exp())[..., None] * (q @ torch.stack(before, 2).to(q.dtype))
-    return joined(o.to(v.dtype), tokens), (S,)
+    return join_chunks(o.to(v.dtype), tokens), (S,)
 
 
 def recurrent(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State | None) -> tuple[Tensor, State]:
-    """Return output [T, B, H, V] and last state, one step a token, all in float32.
+    """Return output [T, B, H, V] and last state, one step per token, all in float32.
 
     Args:
         q: [T, B, H, K].
@@ -105,18 +106,18 @@ def recurrent(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State | None) -
     """
     import torch
 
-    exact, dtype = accumulation_dtype(q), v.dtype
-    q, k, v = (x.to(exact) for x in (q, k, v))
+    accumulation, dtype = accumulation_dtype(q), v.dtype
+    q, k, v = (x.to(accumulation) for x in (q, k, v))
     S = k.new_zeros(*k.shape[1:], v.shape[-1]) if state is None else state[0]
     outputs = []
-    for one_q, one_k, one_v, factor in zip(q, k, v, g.exp(), strict=True):
-        S = factor[..., None, None] * S + one_k[..., :, None] * one_v[..., None, :]
-        outputs.append((one_q[..., None, :] @ S).squeeze(-2))
+    for q_t, k_t, v_t, decay in zip(q, k, v, g.exp(), strict=True):
+        S = decay[..., None, None] * S + k_t[..., :, None] * v_t[..., None, :]
+        outputs.append((q_t[..., None, :] @ S).squeeze(-2))
     return (torch.stack(outputs) / math.sqrt(q.shape[-1])).to(dtype), (S,)
 
 
 def step(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: State) -> tuple[Tensor, State]:
-    """Return one token's output and the state after it; arguments are those of `parallel` at T = 1."""
-    exact = accumulation_dtype(q)
-    S = g[..., None].exp() * state[0] + k.to(exact).transpose(-1, -2) * v
-    return (q.to(exact) @ S / math.sqrt(q.shape[-1])).to(v.dtype), (S,)
+    """Return one token's output and the state after it; the arguments are those of `parallel` at T = 1."""
+    accumulation = accumulation_dtype(q)
+    S = g[..., None].exp() * state[0] + k.to(accumulation).transpose(-1, -2) * v
+    return (q.to(accumulation) @ S / math.sqrt(q.shape[-1])).to(v.dtype), (S,)

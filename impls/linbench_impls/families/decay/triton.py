@@ -1,4 +1,4 @@
-"""triton: linear attention with decay by the chunked Triton kernels of linbench_kernels."""
+"""triton: linear attention with decay, computed by the chunked Triton kernels of linbench_kernels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from linbench import Case
 from linbench_impls.toolkit import triton as kernels
 from linbench_impls.toolkit.register import Form, State
-from linbench_impls.toolkit.varlen import cu_seqlens, flops_of_each
+from linbench_impls.toolkit.varlen import cu_seqlens, sum_flops
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 def chunk(
     q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, varlen: int = 1, state: State | None = None
 ) -> Tensor:
-    """Chunked Triton kernels, forward and backward; the state in registers."""
+    """Chunked Triton kernels for forward and backward; the state in registers."""
     from linbench_kernels.triton.decayed_attention import decayed_attention
 
-    before = None if state is None else state[0]
-    return decayed_attention(q, k, v, g, state=before, cu_seqlens=cu_seqlens(q, varlen))
+    initial = None if state is None else state[0]
+    return decayed_attention(q, k, v, g, state=initial, cu_seqlens=cu_seqlens(q, varlen))
 
 
 def prefill(
@@ -34,7 +34,7 @@ def prefill(
 
 
 def decode(q: Tensor, k: Tensor, v: Tensor, g: Tensor, *, state: State) -> tuple[Tensor, State]:
-    """Return the output of one token and the state, advanced in place by one kernel."""
+    """Return the output of one token and the state, updated in place by one kernel."""
     from linbench_kernels.triton.decayed_attention import decayed_attention_decode
 
     o, S = decayed_attention_decode(q, k, v, g, state[0])
@@ -45,12 +45,12 @@ def triton(gated: bool) -> Form:
     """Return the form of the Triton kernels.
 
     Args:
-        gated: Decays are inputs with a gradient, which the kernels then compute too.
+        gated: Whether decays are inputs with a gradient, which the kernels then compute.
     """
 
-    @flops_of_each
+    @sum_flops
     def flops(case: Case) -> float:
-        """Return the operations of the kernels' products, as their tiles on this device have them."""
+        """Return the operations of the kernels' products, with their tiles on this device."""
         import torch
 
         from linbench_kernels.triton.decayed_attention_calls import attention_flops, decode_flops
@@ -64,7 +64,7 @@ def triton(gated: bool) -> Form:
             decay_gradient=gated,
         )
 
-    compiled = kernels.compiled_by("decayed_attention")
+    compiled = kernels.kernel_compiler("decayed_attention")
     return Form(
         chunk, prefill, decode, unsupported_reason=kernels.unsupported_reason, flops=flops, compiled=compiled
     )

@@ -1,1 +1,1 @@
-"""Operators whose transition is diagonal plus low rank (DPLR)."""
+"""Operators with a diagonal plus low-rank transition (DPLR)."""

@@ -1,4 +1,4 @@
-"""DPLR: the base of operators whose transition is diagonal plus low rank: reference, inputs and costs."""
+"""DPLR: base class of operators with a diagonal plus low-rank transition: reference, inputs and costs."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ NEGATIVE = Option(
 class DPLR(Recurrence):
     """An operator with a diagonal plus low-rank transition.
 
-    A subclass gives `parametrization`, `step` and what every operator has.
+    A subclass defines `parametrization`, `step` and the attributes of every operator.
 
     Attributes:
-        parametrization: How the inputs make the recurrence.
+        parametrization: Mapping from the inputs to the recurrence.
     """
 
     parametrization: ClassVar[Parametrization]
 
     def chunked(self, *tensors: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Return output and final state chunk after chunk."""
+        """Return output and final state chunk by chunk."""
         return forms.in_chunks(self.parametrization, *tensors, state=state)
 
 
 class DeltaRule(DPLR):
-    """A state that each token corrects: S_t = S' + beta_t k_t (v_t - S'^T k_t)^T, S' = G_t S_{t-1}.
+    """Each token corrects the state: S_t = S' + beta_t k_t (v_t - S'^T k_t)^T, S' = G_t S_{t-1}.
 
     o_t = K^-1/2 S_t^T q_t, |k_t| = 1 whatever the magnitude; q, k: [B, T, H, K]; v, o: [B, T, H, V]; beta:
-    [B, T, H], a sigmoid of a normal, or twice that; S: [B, H, K, V], float32.
+    [B, T, H], the sigmoid of a normal variable, or twice that; S: [B, H, K, V], float32.
     """
 
     options: ClassVar[Mapping[str, Option]] = {
@@ -67,8 +67,8 @@ class DeltaRule(DPLR):
             return normal(shape, generator).sigmoid() * (2 if options["negative_eigenvalues"] else 1)
         return super().draw(spec, shape, generator, options)
 
-    def gated(self, S: Tensor, token: Mapping[str, Tensor]) -> Tensor:
-        """Return the state as it stands before it is corrected: S itself where there is no gate."""
+    def apply_gate(self, S: Tensor, token: Mapping[str, Tensor]) -> Tensor:
+        """Return the state before its correction, S' = G S: S itself if there is no gate."""
         del token
         return S
 
@@ -77,25 +77,25 @@ class DeltaRule(DPLR):
         import torch
 
         q, k, v, beta = (token[name] for name in ("q", "k", "v", "beta"))
-        S = self.gated(state[0], token)
+        S = self.apply_gate(state[0], token)
         error = v - torch.einsum("bhkv,bhk->bhv", S, k)
         S = S + torch.einsum("bh,bhk,bhv->bhkv", beta, k, error)
         return torch.einsum("bhkv,bhk->bhv", S, q) * q.shape[-1] ** -0.5, (S,)
 
     def least_flops(self, case: Case) -> float:
-        """Return 6KV a token: what the state says of a key, its correction and the readout."""
+        """Return 6KV per token: the state's value for a key, its correction and the readout."""
         return flops.recurrent(case, case.K, case.V, products=3)
 
 
 class GatedDeltaRule(DeltaRule):
-    """A delta rule behind gates g, log-decays <= 0 in float32, drawn as those of simple_gla."""
+    """A delta rule with gates g, log-decays <= 0 in float32, drawn as those of simple_gla."""
 
     options: ClassVar[Mapping[str, Option]] = {**DeltaRule.options, "gates": GATES}
 
     def draw(
         self, spec: TensorSpec, shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]
     ) -> Tensor:
-        """Return random inputs, the gates among them."""
+        """Return random inputs, including the gates."""
         if spec.name == "g":
             return softplus_gates(shape, generator, options)
         return super().draw(spec, shape, generator, options)

@@ -1,4 +1,4 @@
-"""Rule: how an operator's inputs make the recurrence S_t = diag(exp g) S_{t-1} + b (a^T S_{t-1}) + k v^T."""
+"""Parametrizations of the recurrence S_t = diag(exp g) S_{t-1} + b (a^T S_{t-1}) + k v^T by inputs."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Arguments = tuple["Tensor", "Tensor", "Tensor", "Tensor", tuple["Tensor", "Tensor"] | None]
-"""q, k, v, g, and (a, b) or None where the transition is diagonal."""
+"""q, k, v, g, and (a, b), or None if the transition is diagonal."""
 
 
 @dataclass(frozen=True)
 class Parametrization:
-    """How an operator's inputs make the recurrence, and what that says of its cost.
+    """The mapping from an operator's inputs to the recurrence, and the properties that determine its cost.
 
     Attributes:
-        arguments: Takes the operator's inputs in one layout, [..., D], and returns q, which comes out scaled,
-            k, v, the log-decays g, [..., 1] or [..., K], and (a, b).
-        gates: The gates that are inputs: one a "head", one for each dimension of a "key", or None.
-        low_rank: Whether there are a and b.
+        arguments: Accepts the operator's inputs in one layout, [..., D], and returns q with the scale
+            applied, k, v, the log-decays g, [..., 1] or [..., K], and (a, b).
+        gates: Gates that are inputs: one per "head", one per dimension of a "key", or None.
+        low_rank: Whether the transition has a low-rank part, a and b.
     """
 
     arguments: Callable[..., Arguments]
@@ -30,6 +30,6 @@ class Parametrization:
 
 
 def delta_rule(q: Tensor, k: Tensor, v: Tensor, g: Tensor, beta: Tensor) -> Arguments:
-    """Return the delta rule behind gates g [..., 1 or K]: a = exp(g) k, b = -beta k, keys times beta."""
-    written = beta[..., None] * k
-    return q * q.shape[-1] ** -0.5, written, v, g, (g.exp() * k, -written)
+    """Return a delta rule with gates g [..., 1 or K]: beta k, a = exp(g) k, b = -beta k."""
+    scaled_keys = beta[..., None] * k
+    return q * q.shape[-1] ** -0.5, scaled_keys, v, g, (g.exp() * k, -scaled_keys)

@@ -1,1 +1,1 @@
-"""Linear attention with a feature map that stands in for softmax."""
+"""Linear attention with a feature map that approximates softmax."""

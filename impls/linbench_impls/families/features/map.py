@@ -1,4 +1,4 @@
-"""FeatureMap: phi, by which linear attention stands in for softmax, and how many features a case asks for."""
+"""FeatureMap: phi, with which linear attention approximates softmax, and the number of features."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from linbench_impls.toolkit import flops
 if TYPE_CHECKING:
     from torch import Tensor
 
-FEATURES = Option(64, (16, 32, 64, 128, 256), "features of each query and key", of_inputs=True)
+FEATURES = Option(64, (16, 32, 64, 128, 256), "features per query and key", of_inputs=True)
 
 
 def features(case: Case) -> int:
-    """Return how many features a case asks for."""
+    """Return the number of features at a case."""
     return int(case.options.get("features", FEATURES.default))
 
 
 @dataclass(frozen=True)
 class FeatureMap:
-    """A map of queries and keys to M features, by a product with weights.
+    """A map of queries and keys to M features, with a product with weights.
 
     Attributes:
-        phi: phi(x, *parameters), [B, H, T, M], of x [B, H, T, K].
-        per_row: Features that it takes of each row of its weights.
-        learned: Whether its weights have a gradient.
+        phi: Function phi(x, *parameters) from x [B, H, T, K] to features [B, H, T, M].
+        per_row: Number of features per row of the weights.
+        learned: Whether the weights have a gradient.
     """
 
     phi: Callable[..., Tensor]
@@ -35,6 +35,6 @@ class FeatureMap:
     learned: bool = True
 
     def flops(self, case: Case) -> float:
-        """Return the operations of phi(Q) and phi(K): products with the weights of the map."""
-        passes = flops.passes(case) - (not self.learned and flops.differentiated(case))
+        """Return the operations of phi(Q) and phi(K), the products with the weights."""
+        passes = flops.passes(case) - (not self.learned and flops.has_backward(case))
         return 4 * case.tokens * case.H * case.K * (features(case) // self.per_row) * passes

@@ -1,1 +1,1 @@
-"""What operators share whose softmax sees only keys nearby: forms, reference and costs."""
+"""Operators with a local softmax, over nearby keys only: forms, reference and costs."""

@@ -1,9 +1,9 @@
-"""Softmax over keys nearby, in blocks: each block of queries meets at most two blocks of keys.
+"""Softmax over nearby keys, in blocks: each block of queries attends to at most two blocks of keys.
 
     o_t = sum_{u = first(t)}^t softmax_u(q_t . k_u / sqrt(K)) v_u,
 
 first(t) = t - w + 1 in a sliding window of w, w floor(t / w) in blocks on the diagonal. Every function
-computes in the dtype that it is given; time and memory are O(T w).
+computes in the dtype of its inputs; time and memory are O(T w).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from linbench import Case
-from linbench_impls.toolkit.chunks import cut, joined
+from linbench_impls.toolkit.chunks import join_chunks, split_into_chunks
 from linbench_impls.toolkit.flops import pairs
 
 if TYPE_CHECKING:
@@ -23,27 +23,27 @@ State = tuple["Tensor", ...]
 Form = Callable[["Tensor", "Tensor", "Tensor", int], "Tensor"]
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None = None) -> Tensor:
-    """Return softmax attention of q [..., R, K] over k [..., U, K], where `seen`, [..., R, U], is true."""
+def attend(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None = None) -> Tensor:
+    """Return softmax attention of q [..., R, K] over k [..., U, K], where `visible`, [..., R, U], is true."""
     scores = (q * (1 / math.sqrt(q.shape[-1]))) @ k.transpose(-1, -2)
-    if seen is not None:
-        scores = scores.masked_fill(~seen, -math.inf)
+    if visible is not None:
+        scores = scores.masked_fill(~visible, -math.inf)
     return scores.softmax(-1) @ v
 
 
 def sliding(q: Tensor, k: Tensor, v: Tensor, size: int) -> Tensor:
-    """Return attention over the last `size` keys, [B, H, T, V]; a block sees itself and the one before."""
+    """Return attention over the last `size` keys, [B, H, T, V]; a block sees itself and the previous one."""
     import torch
     import torch.nn.functional as F
 
     tokens = q.shape[2]
-    q, k, v = cut((q, k, v), size)
-    both_k, both_v = (torch.cat([F.pad(x, (0, 0, 0, 0, 1, -1)), x], 3) for x in (k, v))
+    q, k, v = split_into_chunks((q, k, v), size)
+    two_k, two_v = (torch.cat([F.pad(x, (0, 0, 0, 0, 1, -1)), x], 3) for x in (k, v))
     row = torch.arange(size, device=q.device)[:, None]
     column = torch.arange(2 * size, device=q.device) - size
-    seen = (column <= row) & (row - column < size)
+    visible = (column <= row) & (row - column < size)
     first = torch.arange(q.shape[2], device=q.device)[:, None, None] == 0
-    return joined(attend(q, both_k, both_v, seen & ~(first & (column < 0))), tokens)
+    return join_chunks(attend(q, two_k, two_v, visible & ~(first & (column < 0))), tokens)
 
 
 def blocks(q: Tensor, k: Tensor, v: Tensor, size: int) -> Tensor:
@@ -51,32 +51,32 @@ def blocks(q: Tensor, k: Tensor, v: Tensor, size: int) -> Tensor:
     import torch
 
     tokens = q.shape[2]
-    q, k, v = cut((q, k, v), size)
-    seen = torch.ones(size, size, dtype=torch.bool, device=q.device).tril()
-    return joined(attend(q, k, v, seen), tokens)
+    q, k, v = split_into_chunks((q, k, v), size)
+    visible = torch.ones(size, size, dtype=torch.bool, device=q.device).tril()
+    return join_chunks(attend(q, k, v, visible), tokens)
 
 
-def whole(q: Tensor, k: Tensor, v: Tensor, first: Tensor) -> Tensor:
-    """Return attention from the whole matrix of scores; first: for each row, the first key it sees, [T]."""
+def full(q: Tensor, k: Tensor, v: Tensor, first: Tensor) -> Tensor:
+    """Return attention from the full matrix of scores; first: the first key that each row sees, [T]."""
     import torch
 
-    at = torch.arange(q.shape[2], device=q.device)
-    return attend(q, k, v, (at <= at[:, None]) & (at >= first[:, None]))
+    keys = torch.arange(q.shape[2], device=q.device)
+    return attend(q, k, v, (keys <= keys[:, None]) & (keys >= first[:, None]))
 
 
 def score_bytes(case: Case) -> float:
-    """Return the bytes of the T x T scores, of the weights, and in backward of their gradients."""
+    """Return the bytes of the T x T scores and weights, and of their gradients in backward."""
     copies = 4 if case.mode == "fwd_bwd" else 2
     return copies * case.B * case.H * case.T**2 * case.item_bytes
 
 
 def quadratic_flops(case: Case) -> float:
-    """Return the operations of the full products; what is masked is computed too."""
+    """Return the operations of the full products, including masked pairs."""
     return pairs(case, case.T**2)
 
 
 def decode(q: Tensor, k: Tensor, v: Tensor, state: State) -> tuple[Tensor, State]:
-    """Return the output of one token, which sees the whole cache, and the cache, advanced in place."""
+    """Return the output of one token, which sees the full cache, and the cache, updated in place."""
     keys, values = state
     keys[:, :, -1:], values[:, :, -1:] = k, v
     return attend(q, keys, values), state

@@ -1,4 +1,4 @@
-"""Local: what is common to operators whose softmax sees only keys nearby; reference, cache, costs."""
+"""Base class of operators with a local softmax, over nearby keys only: reference, cache, costs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from linbench import Case, Cost, TensorSpec
 from linbench.core.case import Scalar
 from linbench_impls.families.local import forms
-from linbench_impls.toolkit.cache import Cached
+from linbench_impls.toolkit.cache import CacheOperator
 from linbench_impls.toolkit.flops import pairs
 from linbench_impls.toolkit.recurrence import QKV
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 State = tuple["Tensor", ...]
 
 
-class Local(Cached):
-    """Softmax over the keys from first(t) to t; the state is a cache of those that the next token sees."""
+class LocalAttention(CacheOperator):
+    """Softmax over the keys from first(t) to t; the state is a cache of the keys that the next token sees."""
 
     complexity = "O(T w)"
     inputs: ClassVar[tuple[TensorSpec, ...]] = QKV
 
     @abstractmethod
     def size(self, options: Mapping[str, Scalar]) -> int:
-        """Return w, of the window or of a block."""
+        """Return w, the tokens of the window or of a block."""
 
     @abstractmethod
-    def first(self, at: Tensor, size: int) -> Tensor:
+    def first(self, rows: Tensor, size: int) -> Tensor:
         """Return the first key that each row sees."""
 
     @abstractmethod
@@ -38,23 +38,23 @@ class Local(Cached):
         """Return the output in O(T w); all [B, H, T, D]."""
 
     @abstractmethod
-    def seen_pairs(self, case: Case) -> float:
-        """Return how many pairs of query and key one call has in each head of each sequence."""
+    def visible_pairs(self, case: Case) -> float:
+        """Return the number of visible query/key pairs of one call in each head of each sequence."""
 
     def reference_head_bytes(self, case: Case) -> int:
-        """Return the bytes of one head's float64 scores, a block of keys before each among them."""
+        """Return the bytes of one head's float64 scores, including the block of keys before each block."""
         return 16 * case.B * case.T * max(case.K, case.V, self.size(self.option_values(case)))
 
     def reference(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
     ) -> tuple[Tensor, State]:
-        """Return output and cache, in blocks."""
+        """Return output and cache, computed in blocks."""
         import torch
 
         q, k, v = (tensors[name].transpose(1, 2) for name in "qkv")
         if state is not None:
             pairs = zip(state, "kv", strict=True)
-            caches = tuple(torch.cat([old[:, :-1], tensors[name]], 1) for old, name in pairs)
+            caches = tuple(torch.cat([cache[:, :-1], tensors[name]], 1) for cache, name in pairs)
             keys, values = (cache.transpose(1, 2) for cache in caches)
             return forms.attend(q, keys, values).transpose(1, 2), caches
         o = self.in_blocks(q, k, v, self.size(options))
@@ -63,7 +63,7 @@ class Local(Cached):
     def recurrence(
         self, tensors: Mapping[str, Tensor], state: State | None, options: Mapping[str, Scalar]
     ) -> tuple[Tensor, State]:
-        """Return output and cache, row by row."""
+        """Return output and cache, computed row by row."""
         import torch
 
         del state
@@ -77,7 +77,7 @@ class Local(Cached):
         return torch.cat(rows, 2).transpose(1, 2), self.caches(tensors, options)
 
     def caches(self, tensors: Mapping[str, Tensor], options: Mapping[str, Scalar]) -> State:
-        """Return the keys and values that the next token sees, and an empty slot."""
+        """Return the keys and values that the next token sees, and a free slot."""
         import torch
         import torch.nn.functional as F
 
@@ -86,5 +86,5 @@ class Local(Cached):
         return tuple(F.pad(tensors[name][:, first:], (0, 0, 0, 0, 0, 1)) for name in "kv")
 
     def cost(self, case: Case) -> Cost:
-        """Return the work of both products at the pairs that are seen."""
-        return Cost(float(pairs(case, self.seen_pairs(case))), self.fewest_bytes(case))
+        """Return the cost of both products at the visible pairs."""
+        return Cost(float(pairs(case, self.visible_pairs(case))), self.least_bytes(case))
