@@ -17,7 +17,7 @@ import triton.language as tl
 from test_contract import call_errors
 from triton.runtime.autotuner import Autotuner
 from triton.runtime.errors import InterpreterError
-from triton_interpreter import OF_OLD_TRITON, mend_bfloat16
+from triton_interpreter import IGNORE_TRITON_WARNINGS, patch_bfloat16
 
 from linbench import Case
 from linbench.core.registry import registry
@@ -27,8 +27,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # there is no device, and torch.compile imports deprecated modules
     import fla.ops  # noqa: F401
 
-mend_bfloat16()
-pytestmark = OF_OLD_TRITON
+patch_bfloat16()
+pytestmark = IGNORE_TRITON_WARNINGS
 registry.load()
 
 

@@ -1,7 +1,7 @@
-"""Compiles Triton kernels for real GPUs, without one, exactly as their launcher would.
+"""Compiles Triton kernels for real GPUs as their launcher would, without a GPU.
 
-The launcher runs on CPU tensors with each launch recorded instead of made; then what was recorded is compiled
-ahead of time, and the cubin is asked for its registers, spills and shared memory.
+The launcher runs on CPU tensors; its launches are recorded but not executed. Each recorded launch is compiled
+ahead of time, and the registers, spills and shared memory are read from the cubin.
 """
 
 import re
@@ -37,7 +37,7 @@ class Launch(NamedTuple):
 
 
 def record(launcher: Callable[[], None]) -> list[Launch]:
-    """Returns what a launcher launches, of each kernel the last with the same constants."""
+    """Returns the launches of a launcher, for each kernel and variant the last one."""
     launches = {}
 
     def run(kernel: Any, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> None:  # noqa: ARG001
@@ -45,21 +45,21 @@ def record(launcher: Callable[[], None]) -> list[Launch]:
         launch = Launch(kernel, dict(zip(kernel.arg_names, args, strict=False)) | kwargs, settings)
         launches[launch.name, *(str(launch.arguments.get(name)) for name in VARIANTS)] = launch
 
-    with pytest.MonkeyPatch.context() as recording:
-        recording.setattr(JITFunction, "run", run)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JITFunction, "run", run)
         launcher()
     return list(launches.values())
 
 
-class Operations(TorchDispatchMode):
-    """Notes what torch itself is asked to do meanwhile."""
+class OperationLog(TorchDispatchMode):
+    """Records the operations of torch within the context."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: list[Any] = []
+        self.operations: list[Any] = []
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.seen.append(function)
+        self.operations.append(function)
         return function(*args, **(kwargs or {}))
 
 
@@ -87,7 +87,7 @@ def compile_launch(launch: Launch, capability: int) -> CompiledKernel:
 
 
 def spills(cubin: bytes, folder: Path) -> int:
-    """Returns the instructions that store to local memory: spilled registers."""
+    """Returns the number of instructions that store to local memory, which are register spills."""
     path = folder / "kernel.cubin"
     path.write_bytes(cubin)
     run = partial(subprocess.run, check=True, capture_output=True, text=True)
@@ -97,14 +97,14 @@ def spills(cubin: bytes, folder: Path) -> int:
     return len(re.findall(r"\bSTL\b", run([BINARIES / "nvdisasm", "-c", path]).stdout))
 
 
-def check(launch: Launch, capability: int, most_spills: int, folder: Path) -> None:
-    """Compiles a launch; fails where it spills more, asks for too much shared memory or lacks a pipeline."""
+def check(launch: Launch, capability: int, max_spills: int, folder: Path) -> None:
+    """Compiles a launch; fails if it spills more, exceeds the shared memory or has no load pipeline."""
     compiled = compile_launch(launch, capability)
     ptx, half = (
         compiled.asm["ptx"],
         any(isinstance(x, torch.Tensor) and x.dtype != torch.float32 for x in launch.arguments.values()),
     )
-    assert spills(compiled.asm["cubin"], folder) <= most_spills, launch.name
+    assert spills(compiled.asm["cubin"], folder) <= max_spills, launch.name
     assert compiled.metadata.shared <= SHARED_MEMORY_BYTES[capability], launch.name
     if half and "CHUNK" in launch.arguments:
         assert ("wgmma.mma_async" if capability >= 90 else "mma.sync") in ptx, launch.name

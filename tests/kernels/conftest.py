@@ -1,4 +1,4 @@
-"""Where the CUDA C++ kernels are compiled and emulated in tests."""
+"""Fixtures to compile and emulate the CUDA C++ kernels."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from linbench_kernels.cuda import linear_attention
 
 @pytest.fixture(scope="module")
 def cubins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.MonkeyPatch]:
-    """An empty cache of cubins."""
+    """Uses an empty cache of cubins."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LINBENCH_CACHE_DIR", str(tmp_path_factory.mktemp("cubins")))
         yield patch
@@ -19,7 +19,7 @@ def cubins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.MonkeyPa
 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
-    """The tensors are small; handing them to more threads takes longer than the work."""
+    """Limits torch to one thread: the tensors are too small to gain from more."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -35,9 +35,9 @@ def emulated_device(tmp_path_factory: pytest.TempPathFactory) -> EmulatedDevice:
 def emulated(
     request: pytest.FixtureRequest, emulated_device: EmulatedDevice, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[EmulatedDevice]:
-    """The launcher on the emulated device of one multiprocessor, where memory not yet written is NaN."""
+    """Runs the launcher on the emulated device with one multiprocessor; uninitialised memory is NaN."""
     emulated_device.schedule = request.param
-    emulated_device.launched.clear()
+    emulated_device.launches.clear()
     monkeypatch.setattr(linear_attention, "launch", emulated_device.launch)
     monkeypatch.setattr(linear_attention, "_require_device", lambda _: None)
     monkeypatch.setattr(linear_attention, "_multiprocessors", lambda _: 1)

@@ -1,4 +1,4 @@
-// Counts the multiply-adds of the C++ kernels on one thread; the compiler reads it before their source.
+// Counts the multiply-adds of the C++ kernels on one thread; included before their source.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-"""The machine instructions of a cubin, by nvdisasm, which comes with Triton."""
+"""The machine instructions of a cubin, disassembled with the nvdisasm of Triton."""
 
 import importlib.util
 import subprocess
@@ -8,7 +8,7 @@ from linbench_kernels.cuda.compile import Cubin
 
 
 def instructions(cubin: Cubin, folder: Path) -> dict[str, str]:
-    """Returns the assembly text of every kernel, by name; `folder` is for a file in between."""
+    """Returns the assembly text of every kernel, by name; `folder` is for a temporary file."""
     spec = importlib.util.find_spec("triton")
     assert spec is not None
     assert spec.origin is not None

@@ -1,13 +1,13 @@
 // Runs CUDA C++ device code on the CPU: every CUDA thread of a block is a fiber; blocks run one after another.
 //
-// A fiber runs until it meets a barrier (__syncthreads) or a warp collective (shuffle, mma.sync, ldmatrix), where it
+// A fiber runs until it reaches a barrier (__syncthreads) or a warp collective (shuffle, mma.sync, ldmatrix), where it
 // waits for its block or warp. Collectives exchange registers in the true fragment layout, so a kernel with a wrong
-// layout is wrong here too. What a GPU may do and a naive emulation would hide is provoked on purpose:
-//   * between barriers a warp runs as far as it can before the next one starts, the lowest first or the highest first:
-//     a missing barrier shows in one of the two orders;
-//   * asynchronous copies land at once or only when waited for: a missing wait, or a buffer reused too early, shows;
-//   * dynamic shared memory starts as NaN and is followed by a guard that must stay untouched;
-//   * a barrier that not all threads reach is reported instead of hanging.
+// layout fails here too. The emulation provokes behaviour of a GPU that a naive emulation would hide:
+//   * between barriers a warp runs as far as possible before the next one starts, in ascending or descending order:
+//     a missing barrier is visible in one of the two orders;
+//   * asynchronous copies complete immediately or only at the wait: missing waits and early reuse of buffers are visible;
+//   * dynamic shared memory is initialised with NaN and followed by a guard that must not change;
+//   * a barrier that not all threads reach is reported and does not hang.
 #pragma once
 
 #include <setjmp.h>
@@ -41,14 +41,14 @@ namespace emulation {
 
 constexpr int WARP = 32, REGISTERS = 8;
 constexpr std::size_t STACK_BYTES = 128 << 10, GUARD_BYTES = 1024;
-constexpr unsigned char POISON = 0xff;  // every float type reads it as NaN
+constexpr unsigned char POISON = 0xff;  // NaN in every float type
 
 struct Copy {
     void* to;
     const void* from;
     std::size_t size;
     bool valid;
-    void land() const { valid ? (void)std::memcpy(to, from, size) : (void)std::memset(to, 0, size); }
+    void complete() const { valid ? (void)std::memcpy(to, from, size) : (void)std::memset(to, 0, size); }
 };
 
 struct Fiber {
@@ -56,11 +56,11 @@ struct Fiber {
     jmp_buf resume;
     std::unique_ptr<char[]> stack{new char[STACK_BYTES]};
     bool started, finished;
-    unsigned collectives;  // how many the thread has joined
+    unsigned collectives;  // number of collectives that the thread has joined
     std::vector<Copy> copies;
 };
 
-// A meeting point of a fixed number of fibers, used again and again.
+// A reusable barrier of a fixed number of fibers.
 struct Rendezvous {
     int expected = 0, arrived = 0;
     unsigned round = 0;
@@ -68,8 +68,8 @@ struct Rendezvous {
 
 struct Warp {
     Rendezvous meeting;
-    // What each lane brought to the current collective, and to the one before: a lane may run ahead by one.
-    std::uint64_t brought[2][WARP][REGISTERS];
+    // The registers of each lane in the current collective and in the previous one: a lane may run ahead by one.
+    std::uint64_t registers[2][WARP][REGISTERS];
 };
 
 inline std::vector<Fiber> fibers;
@@ -81,7 +81,7 @@ inline ucontext_t scheduler_context;
 inline int current;
 inline bool progressed, copies_wait;
 inline const char* problem;
-inline std::int64_t flops;  // of the mma and fmaf of a launch, two for a multiplication and an addition
+inline std::int64_t flops;  // operations of the mma and fmaf of a launch, two per multiply-add
 inline unsigned char* shared_memory;
 inline dim3 thread_index, block_index, grid_size;
 
@@ -108,14 +108,14 @@ inline void start() {
 inline void run(int fiber) {
     current = fiber;
     thread_index = {unsigned(fiber), 0, 0};
-    Fiber& chosen = fibers[fiber];
+    Fiber& state = fibers[fiber];
     if (_setjmp(scheduler) != 0) return;
-    if (chosen.started) _longjmp(chosen.resume, 1);
-    chosen.started = true;
-    setcontext(&chosen.entry);
+    if (state.started) _longjmp(state.resume, 1);
+    state.started = true;
+    setcontext(&state.entry);
 }
 
-// Runs a warp as far as it can get alone, so that warps are as far out of step as barriers let them be.
+// Runs a warp as far as possible on its own, so that warps are as far apart as the barriers allow.
 inline bool run_warp(int warp, bool descending, int& unfinished) {
     const int first = warp * WARP, lanes = std::min(WARP, int(fibers.size()) - first);
     for (bool any_progress = false;; any_progress = true) {
@@ -185,15 +185,15 @@ std::function<void()> with_arguments(void (*kernel)(Parameters...), const std::i
     return with_arguments(kernel, arguments, std::index_sequence_for<Parameters...>{});
 }
 
-// Every lane of the warp brings its registers; all see what all brought.
+// Returns the registers of all lanes of the warp; every lane passes its own.
 template <class... Values>
 inline auto& exchange(Values... values) {
     Warp& warp = warps[current / WARP];
-    auto& brought = warp.brought[fibers[current].collectives++ % 2];
-    std::uint64_t* mine = brought[current % WARP];
-    ((*mine++ = values), ...);
+    auto& registers = warp.registers[fibers[current].collectives++ % 2];
+    std::uint64_t* lane = registers[current % WARP];
+    ((*lane++ = values), ...);
     meet(warp.meeting);
-    return brought;
+    return registers;
 }
 
 inline float from_bf16(std::uint16_t bits) {
@@ -245,7 +245,7 @@ inline void mma(Decode decode, float (&d)[4], const unsigned (&a)[4], unsigned b
     }
 }
 
-// Row `row` of matrix `matrix`, at the address that lane 8 * matrix + row brought.
+// Returns row `row` of matrix `matrix`, at the address that lane 8 * matrix + row passes.
 template <class Lanes>
 inline const std::uint16_t* matrix_row(const Lanes& lanes, int matrix, int row) {
     const std::uint64_t address = lanes[8 * matrix + row][0];
@@ -257,7 +257,7 @@ inline const std::uint16_t* matrix_row(const Lanes& lanes, int matrix, int row) 
 
 extern "C" [[gnu::used]] inline std::int64_t emulated_flops() { return emulation::flops; }
 
-// Defines emulate_<kernel>, which runs a grid and returns null, or what went wrong.
+// Defines emulate_<kernel>, which runs a grid and returns null, or an error message.
 #define EMULATED_KERNEL(kernel)                                                                                     \
     extern "C" const char* emulate_##kernel(const unsigned* grid, int threads, std::size_t shared_bytes,            \
                                             const std::int64_t* arguments, bool descending, bool late_copies) {     \
@@ -322,18 +322,20 @@ inline void load_matrices_transposed(unsigned (&r)[4], const void* row) {
         r[i] = emulation::matrix_row(lanes, i, 2 * pair)[group] |
                unsigned(emulation::matrix_row(lanes, i, 2 * pair + 1)[group]) << 16;
 }
-inline void copy_in_background(const emulation::Copy& copy) {
+inline void copy_asynchronously(const emulation::Copy& copy) {
     if (reinterpret_cast<std::uintptr_t>(copy.to) % copy.size || reinterpret_cast<std::uintptr_t>(copy.from) % copy.size)
         emulation::problem = "an asynchronous copy is not aligned to its size";
     if (emulation::copies_wait) emulation::fibers[emulation::current].copies.push_back(copy);
-    else copy.land();
+    else copy.complete();
 }
-inline void copy_async(void* shared, const void* global, bool valid) { copy_in_background({shared, global, 16, valid}); }
+inline void copy_async(void* shared, const void* global, bool valid) {
+    copy_asynchronously({shared, global, 16, valid});
+}
 inline void copy_number_async(float* shared, const float* global, bool valid) {
-    copy_in_background({shared, global, 4, valid});
+    copy_asynchronously({shared, global, 4, valid});
 }
 inline void wait_for_copies() {
     auto& copies = emulation::fibers[emulation::current].copies;
-    for (const emulation::Copy& copy : copies) copy.land();
+    for (const emulation::Copy& copy : copies) copy.complete();
     copies.clear();
 }

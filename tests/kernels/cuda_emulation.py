@@ -1,4 +1,4 @@
-"""CUDA C++ kernels compiled with g++ and run on the CPU, one fiber a CUDA thread (see cuda_emulation.h)."""
+"""CUDA C++ kernels compiled with g++ and run on the CPU, one fiber per CUDA thread (see cuda_emulation.h)."""
 
 import ctypes
 import hashlib
@@ -13,18 +13,18 @@ HEADER_DIR = Path(__file__).parent
 GXX = shutil.which("g++")
 FLAGS = (
     *("-std=c++20", "-O1", "-march=native", "-fPIC", "-shared", "-DLINBENCH_EMULATION"),
-    # Both of these would take a jump from one fiber to another for an attack.
+    # Both of these features would treat a jump between fibers as an attack.
     *("-U_FORTIFY_SOURCE", "-fcf-protection=none"),
 )
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """What a GPU leaves open and the emulation must choose.
+    """The execution order, which is undefined on a GPU.
 
     Attributes:
-        descending: Between barriers the highest warp runs first, rather than the lowest.
-        late_copies: Asynchronous copies land when they are waited for, rather than at once.
+        descending: Whether the highest warp runs first between barriers, instead of the lowest.
+        late_copies: Whether asynchronous copies complete at the wait, instead of immediately.
     """
 
     descending: bool
@@ -62,9 +62,9 @@ class EmulatedProgram:
         arguments: Sequence[int],
         schedule: Schedule,
     ) -> int:
-        """Runs every block of a grid to its end; arguments are addresses and 64-bit integers.
+        """Runs every block of a grid; arguments are addresses and 64-bit integers.
 
-        Returns the operations of its mma and fmaf.
+        Returns the number of operations of its mma and fmaf.
         """
         run = getattr(self._library, f"emulate_{kernel}")
         run.restype = ctypes.c_char_p

@@ -1,4 +1,4 @@
-"""What the tests of the CUDA C++ kernels of linear attention share: reference, inputs, emulated device."""
+"""Common parts of the tests of the CUDA C++ kernels of linear attention: reference, inputs and emulation."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ needs_cuda_core = pytest.mark.skipif(
     reason="cuda-core is not installed",
 )
 needs_disassembler = pytest.mark.skipif(
-    importlib.util.find_spec("triton") is None, reason="nvdisasm comes with triton, which is not installed"
+    importlib.util.find_spec("triton") is None, reason="triton, which contains nvdisasm, is not installed"
 )
 
 
@@ -41,18 +41,18 @@ def name(variant: Variant) -> str:
     return f"{variant.K}x{variant.V}-{dtype}-{variant.feature_map}-{denominator}"
 
 
-def compiled_for_seconds(variants: Sequence[Variant], kept: Sequence[int]) -> list:
-    """Return a parameter for each variant; those that are not kept are marked `whole`."""
+def slow_variants(variants: Sequence[Variant], in_every_run: Sequence[int]) -> list:
+    """Return one parameter per variant; those whose index is not in `in_every_run` are marked `whole`."""
     return [
-        pytest.param(variant, id=name(variant), marks=() if at in kept else pytest.mark.whole)
-        for at, variant in enumerate(variants)
+        pytest.param(variant, id=name(variant), marks=() if index in in_every_run else pytest.mark.whole)
+        for index, variant in enumerate(variants)
     ]
 
 
 def reference(
     q: Tensor, k: Tensor, v: Tensor, feature_map: str, normalize: bool, state: State | None = None
 ) -> tuple[Tensor, State]:
-    """The recurrence, token by token in float64."""
+    """Returns the results of the recurrence, token by token in float64."""
     q, k, v = PHI[feature_map](q.double()), PHI[feature_map](k.double()), v.double()
     (B, T, H, K), V = q.shape, v.shape[-1]
     S, z = (x.double() for x in state) if state else (q.new_zeros(B, H, K, V), q.new_zeros(B, H, K))
@@ -68,7 +68,7 @@ def reference(
 def inputs(
     B: int, T: int, H: int, K: int, V: int, dtype: torch.dtype, device: str = "cpu"
 ) -> tuple[tuple[Tensor, Tensor, Tensor], State]:
-    """Random q, k, v, and a state such as a sequence before them leaves."""
+    """Returns random q, k, v, and a state as a previous sequence would leave it."""
     random = partial(torch.randn, generator=torch.Generator().manual_seed(T))
     q, k, v = (random(B, T, H, D).to(device, dtype) for D in (K, K, V))
     state = (5 * random(B, H, K, V)).to(device), (10 * random(B, H, K).abs()).to(device)
@@ -81,13 +81,13 @@ def error(actual: Tensor, expected: Tensor) -> float:
 
 
 class EmulatedDevice:
-    """Stands in for the launches of the launcher module, so that its plan is tested with its kernels."""
+    """Replaces the launches of the launcher module, so that its plan is tested together with its kernels."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.programs: dict[Program, EmulatedProgram] = {}
         self.schedule = SCHEDULES[0]
-        self.launched: list[str] = []
+        self.launches: list[str] = []
         self.flops = 0
 
     def launch(
@@ -107,6 +107,7 @@ class EmulatedDevice:
             self.programs[program] = EmulatedProgram(
                 program.source, dict(program.macros), kernels, self.folder
             )
-        words = [x.data_ptr() if isinstance(x, Tensor) else x or 0 for x in arguments]
-        self.flops += self.programs[program].launch(kernel, grid, threads, shared_bytes, words, self.schedule)
-        self.launched.append(kernel.removeprefix("linear_attention_"))
+        values = [x.data_ptr() if isinstance(x, Tensor) else x or 0 for x in arguments]
+        emulated_program = self.programs[program]
+        self.flops += emulated_program.launch(kernel, grid, threads, shared_bytes, values, self.schedule)
+        self.launches.append(kernel.removeprefix("linear_attention_"))

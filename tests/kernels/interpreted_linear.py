@@ -1,4 +1,4 @@
-"""The numbers of the Triton kernels of linear attention against the recurrence in float64.
+"""Compares the results of the Triton kernels of linear attention with the recurrence in float64.
 
 Run by `make test`, which sets TRITON_INTERPRET=1 before Triton is imported.
 """
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from triton_interpreter import OF_OLD_TRITON, mend_bfloat16
+from triton_interpreter import IGNORE_TRITON_WARNINGS, patch_bfloat16
 
 from linbench_kernels.triton import linear_attention_calls as calls
 from linbench_kernels.triton.launch import Plan
@@ -19,8 +19,8 @@ from linbench_kernels.triton.linear_attention import (
     linear_attention_prefill,
 )
 
-mend_bfloat16()
-pytestmark = OF_OLD_TRITON
+patch_bfloat16()
+pytestmark = IGNORE_TRITON_WARNINGS
 
 float32, float16, bfloat16 = torch.float32, torch.float16, torch.bfloat16
 TOLERANCE = {float32: 1e-5, float16: 4e-3, bfloat16: 2e-2}  # of ||x - reference|| / ||reference||
@@ -32,7 +32,7 @@ PHI: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def reference(tensors: list[Tensor], feature_map: str, normalize: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """The recurrence, a step at a time, as it is written."""
+    """Returns the results of the recurrence, step by step."""
     q, k, v, S, z = tensors
     phi, outputs = PHI[feature_map], []
     for t in range(q.shape[1]):
@@ -44,12 +44,12 @@ def reference(tensors: list[Tensor], feature_map: str, normalize: bool) -> tuple
     return torch.stack(outputs, 1), S, z
 
 
-def error(x: Tensor, exact: Tensor) -> float:
-    return float((x.detach().double() - exact.detach()).norm() / exact.detach().norm())
+def error(actual: Tensor, expected: Tensor) -> float:
+    return float((actual.detach().double() - expected.detach()).norm() / expected.detach().norm())
 
 
 def inputs(T: int, K: int, V: int, dtype: torch.dtype, *, positive: bool = False) -> list[Tensor]:
-    """q, k, v and the state S, z; with phi the identity, q and k must be positive for denominators to be."""
+    """Returns q, k, v and the state S, z; with the identity as phi, q and k must be positive."""
     B, H = 1, 2
     generator = torch.Generator().manual_seed(T + K + V)
     q, k = (torch.randn(B, T, H, K, generator=generator) for _ in range(2))
@@ -65,7 +65,7 @@ def gradient(x: Tensor) -> Tensor:
     return x.grad
 
 
-def exactly(tensors: Iterable[Tensor]) -> list[Tensor]:
+def to_float64(tensors: Iterable[Tensor]) -> list[Tensor]:
     return [x.detach().double().requires_grad_() for x in tensors]
 
 
@@ -76,7 +76,7 @@ def _segments(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 
 def check(tensors: list[Tensor], feature_map: str = "elu1", normalize: bool = True) -> None:
-    """Compares outputs, final states and all gradients with the reference; inputs must come out unchanged."""
+    """Compares outputs, final states and all gradients with the reference; inputs must not change."""
     before = [x.detach().clone() for x in tensors]
     *rows, S, z = tensors
     o, final = linear_attention_prefill(*rows, state=(S, z), feature_map=feature_map, normalize=normalize)
@@ -85,7 +85,7 @@ def check(tensors: list[Tensor], feature_map: str = "elu1", normalize: bool = Tr
     upstream = [torch.randn(x.shape, generator=generator).to(x.dtype) for x in results]
     torch.autograd.backward(results, upstream)
 
-    exact = exactly(tensors)
+    exact = to_float64(tensors)
     exact_results = reference(exact, feature_map, normalize)
     torch.autograd.backward(exact_results, [x.double() for x in upstream])
 
@@ -100,7 +100,7 @@ def check(tensors: list[Tensor], feature_map: str = "elu1", normalize: bool = Tr
 @pytest.mark.usefixtures("_segments")
 @pytest.mark.parametrize("dtype", [float32, float16, bfloat16])
 @pytest.mark.parametrize("T", [1, 17, 64, 65, 130])
-def test_any_length(T: int, dtype: torch.dtype) -> None:
+def test_arbitrary_lengths(T: int, dtype: torch.dtype) -> None:
     check(inputs(T, 32, 16, dtype))
 
 
@@ -120,21 +120,21 @@ def test_feature_maps_with_and_without_the_normaliser(feature_map: str, normaliz
 
 def test_without_a_state_and_final_state() -> None:
     *rows, S, z = inputs(70, 16, 16, float32)
-    exact = exactly(rows)
+    exact = to_float64(rows)
     o = linear_attention(*rows)
     o.sum().backward()  # an upstream gradient with strides of zero
     exact_o, _, _ = reference([*exact, torch.zeros_like(S), torch.zeros_like(z)], "elu1", True)
     exact_o.sum().backward()
     assert error(o, exact_o) <= TOLERANCE[float32]
-    # the gradients of q sum to nearly nothing here: sizes against one another, not each against itself
+    # the gradients of q nearly cancel here: compare with the largest gradient instead of each one's own norm
     scale = max(float(gradient(y).norm()) for y in exact)
     assert all(
         float((gradient(x) - gradient(y)).norm()) <= 1e-5 * scale for x, y in zip(rows, exact, strict=True)
     )
 
 
-def test_other_tiles_and_calls_made_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As they come about where tiles are chosen by time."""
+def test_other_tiles_and_repeated_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a call whose tiles are chosen by timing."""
 
     def tune(plan: Plan, kernels: str, which: str, q: Tensor, run: Callable[[Plan], None]) -> Plan:
         del kernels, which, q
@@ -162,8 +162,8 @@ def test_rows_that_are_not_contiguous() -> None:
     check([*views, *rows[3:]])
 
 
-def test_float16_where_states_and_weights_leave_its_range() -> None:
-    """As after a million steps: a state of 1e6 is past 65504, a weight of 1e-8 below the smallest number."""
+def test_states_and_weights_outside_the_range_of_float16() -> None:
+    """As after a million steps: a state of 1e6 is above 65504, a weight of 1e-8 below the smallest number."""
     *rows, S, z = inputs(70, 32, 16, float16)
     check([*rows, *((x.detach() * 1e6).requires_grad_() for x in (S, z))])
 
@@ -171,9 +171,9 @@ def test_float16_where_states_and_weights_leave_its_range() -> None:
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("feature_map", list(PHI))
 @pytest.mark.parametrize("dtype", [float32, float16, bfloat16])
-def test_decode_advances_the_state_in_place(dtype: torch.dtype, feature_map: str, normalize: bool) -> None:
+def test_decode_updates_the_state_in_place(dtype: torch.dtype, feature_map: str, normalize: bool) -> None:
     q, k, v, S, z = (x.detach() for x in inputs(1, 48, 80, dtype, positive=feature_map == "identity"))
-    exact = reference(exactly((q, k, v, S, z)), feature_map, normalize)
+    exact = reference(to_float64((q, k, v, S, z)), feature_map, normalize)
     o, state = linear_attention_decode(q, k, v, (S, z), feature_map=feature_map, normalize=normalize)
     assert state[0] is S
     assert state[1] is z
@@ -183,9 +183,9 @@ def test_decode_advances_the_state_in_place(dtype: torch.dtype, feature_map: str
 
 
 def test_decode_of_a_state_of_several_tiles() -> None:
-    """Programs that shared a head would read a z already updated: the interpreter runs them in turn."""
+    """Several programs per head would read an updated z: the interpreter runs them one after another."""
     q, k, v, S, z = (x.detach() for x in inputs(1, 128, 72, float32))
-    exact = reference(exactly((q, k, v, S, z)), "elu1", True)
+    exact = reference(to_float64((q, k, v, S, z)), "elu1", True)
     o, _ = linear_attention_decode(q, k, v, (S, z))
     assert all(error(x, y) <= TOLERANCE[float32] for x, y in zip((o, S, z), exact, strict=True))
 
@@ -194,65 +194,69 @@ def test_decode_without_a_state_starts_from_zeros() -> None:
     q, k, v, S, z = (x.detach() for x in inputs(1, 16, 32, float32))
     o, state = linear_attention_decode(q, k, v)
     exact = reference(
-        [*exactly((q, k, v)), torch.zeros_like(S).double(), torch.zeros_like(z).double()], "elu1", True
+        [*to_float64((q, k, v)), torch.zeros_like(S).double(), torch.zeros_like(z).double()], "elu1", True
     )
     assert all(error(x, y) <= TOLERANCE[float32] for x, y in zip((o, *state), exact, strict=True))
 
 
-def test_prefill_then_decode_is_one_longer_prefill() -> None:
+def test_prefill_then_decode_matches_one_longer_prefill() -> None:
     q, k, v = (x.detach() for x in inputs(18, 16, 32, float32)[:3])
-    whole, _ = linear_attention_prefill(q, k, v)
+    expected, _ = linear_attention_prefill(q, k, v)
     _, state = linear_attention_prefill(q[:, :17], k[:, :17], v[:, :17])
     last, _ = linear_attention_decode(q[:, 17:], k[:, 17:], v[:, 17:], state)
-    torch.testing.assert_close(last, whole[:, 17:], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(last, expected[:, 17:], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's own doing
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # raised by torch
 @pytest.mark.parametrize("normalize", [True, False])
 def test_torch_compile_keeps_one_graph_and_every_gradient(normalize: bool) -> None:
     *rows, S, z = inputs(17, 16, 32, bfloat16)
 
     def attend() -> Tensor:
         o, final = linear_attention_prefill(*rows, normalize=normalize, state=(S, z))
-        other = linear_attention(*rows, normalize=normalize)
-        return o.float().sum() + final[0].sum() + final[1].sum() + other.float().square().sum()
+        without_state = linear_attention(*rows, normalize=normalize)
+        loss = o.float().sum() + final[0].sum() + final[1].sum()
+        return loss + without_state.float().square().sum()
 
     compiled = torch.compile(attend, backend="aot_eager", fullgraph=True)
-    due, found = (torch.autograd.grad(function(), (*rows, S, z)) for function in (attend, compiled))
-    assert all(map(torch.equal, found, due))
+    expected, actual = (torch.autograd.grad(function(), (*rows, S, z)) for function in (attend, compiled))
+    assert all(map(torch.equal, actual, expected))
 
 
 def test_torch_compile_keeps_decode() -> None:
     q, k, v, S, z = (x.detach() for x in inputs(1, 16, 32, float32))
     compiled = torch.compile(linear_attention_decode, backend="aot_eager", fullgraph=True)
     with torch.no_grad():
-        due, found = (
+        expected, actual = (
             function(q, k, v, (S.clone(), z.clone())) for function in (linear_attention_decode, compiled)
         )
-    assert all(map(torch.equal, (found[0], *found[1]), (due[0], *due[1])))
-    assert not torch.equal(found[1][0], S)
+    assert all(map(torch.equal, (actual[0], *actual[1]), (expected[0], *expected[1])))
+    assert not torch.equal(actual[1][0], S)
 
 
-def bad(**change: Any) -> dict[str, Any]:
+def call_arguments(**change: Any) -> dict[str, Any]:
     return {name: torch.zeros(1, 8, 2, 16) for name in "qkv"} | change
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (bad(feature_map="gelu"), "feature_map is 'gelu'; allowed: elu1, relu, identity"),
-        (bad(k=torch.zeros(1, 8, 2, 32)), r"k \(1, 8, 2, 32\).*allowed: q and k \[B, T, H, K\]"),
-        (bad(v=torch.zeros(1, 8, 2, 8)), "V = 8; allowed: .* from 16 to 256"),
-        (bad(v=torch.zeros(1, 8, 2, 16).half()), "v torch.float16; allowed"),
-        (bad(state=(torch.zeros(1, 2, 16, 8), torch.zeros(1, 2, 16))), r"S \(1, 2, 16, 8\).*allowed: S"),
+        (call_arguments(feature_map="gelu"), "feature_map is 'gelu'; allowed: elu1, relu, identity"),
+        (call_arguments(k=torch.zeros(1, 8, 2, 32)), r"k \(1, 8, 2, 32\).*allowed: q and k \[B, T, H, K\]"),
+        (call_arguments(v=torch.zeros(1, 8, 2, 8)), "V = 8; allowed: .* from 16 to 256"),
+        (call_arguments(v=torch.zeros(1, 8, 2, 16).half()), "v torch.float16; allowed"),
+        (
+            call_arguments(state=(torch.zeros(1, 2, 16, 8), torch.zeros(1, 2, 16))),
+            r"S \(1, 2, 16, 8\).*allowed: S",
+        ),
     ],
 )
-def test_what_is_not_allowed_is_refused_by_name(arguments: dict[str, Any], message: str) -> None:
+def test_errors_name_the_invalid_argument(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         linear_attention(**arguments)
 
 
-def test_decode_refuses_more_than_one_step_a_lost_gradient_and_a_state_it_cannot_update() -> None:
+def test_decode_rejects_several_steps_gradients_and_a_strided_state() -> None:
     q, k, v, S, z = inputs(2, 16, 16, float32)
     with pytest.raises(ValueError, match="T = 2"):
         linear_attention_decode(q, k, v, (S, z))

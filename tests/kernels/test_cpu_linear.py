@@ -1,4 +1,4 @@
-"""The C++ kernels of linear attention: what they compute on every path, refuse, and how they are built."""
+"""The C++ kernels of linear attention: results on every code path, rejected arguments, and compilation."""
 
 import os
 import signal
@@ -17,12 +17,11 @@ from linbench_kernels.cpu.linear_attention import (
 )
 
 PHI = {"elu1": lambda x: torch.nn.functional.elu(x) + 1, "relu": torch.relu, "identity": lambda x: x}
-TOLERANCE = 1e-6  # of ||actual - exact|| / ||exact||
-KEYS = ("q", "k", "v", "S", "z", "log_decay")
+TOLERANCE = 1e-6  # of ||actual - expected|| / ||expected||
 DECAYS = {
     "none": lambda *_: None,
     "constant": lambda _B, _T, H: -torch.linspace(0.01, 0.3, H),
-    "given": lambda B, T, H: -0.3 * torch.rand(B, T, H),
+    "per token": lambda B, T, H: -0.3 * torch.rand(B, T, H),
     "strong": lambda B, T, H: -40 * torch.rand(B, T, H),  # e^-c overflows within a chunk
 }
 WIDE = [name for name in ("AVX512", "AVX2") if name == cpp.variant() or cpp.variant() == "AVX512"]
@@ -32,7 +31,7 @@ pytestmark = pytest.mark.skipif(cpp.compiler() is None, reason="there is no C++ 
 
 @pytest.fixture(params=[*WIDE, "DEFAULT"])
 def variant(request, monkeypatch):
-    """Runs a test on every variant that this CPU has, each built and loaded by its own flags."""
+    """Runs a test on every variant that this CPU supports, each built with its own flags."""
     monkeypatch.setattr(cpp, "variant", lambda: request.param)
     calls._function.cache_clear()
     yield request.param
@@ -44,28 +43,28 @@ every_variant = pytest.mark.usefixtures("variant")
 
 @pytest.fixture
 def threads():
-    """Sets the number of threads of torch, and puts it back."""
+    """Sets the number of threads of torch, and restores it."""
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)
 
 
 def inputs(B: int, T: int, H: int, K: int, V: int, decay: str = "none", with_state: bool = True):
-    """Random inputs by name, and a state such as tokens before them leave."""
+    """Returns random inputs by name, with a state as previous tokens would leave it."""
     torch.manual_seed(T + K)
-    named = {name: torch.randn(B, T, H, D) for name, D in (("q", K), ("k", K), ("v", V))}
+    tensors = {name: torch.randn(B, T, H, D) for name, D in (("q", K), ("k", K), ("v", V))}
     if with_state:
-        named |= {"S": 5 * torch.randn(B, H, K, V), "z": 10 * torch.rand(B, H, K)}
+        tensors |= {"S": 5 * torch.randn(B, H, K, V), "z": 10 * torch.rand(B, H, K)}
     decays = DECAYS[decay](B, T, H)
-    return named if decays is None else named | {"log_decay": decays}
+    return tensors if decays is None else tensors | {"log_decay": decays}
 
 
-def reference(named: dict[str, Tensor], feature_map: str, normalize: bool) -> tuple[Tensor, State]:
-    """The recurrence, token by token."""
-    q, k, v = PHI[feature_map](named["q"]), PHI[feature_map](named["k"]), named["v"]
+def reference(tensors: dict[str, Tensor], feature_map: str, normalize: bool) -> tuple[Tensor, State]:
+    """Returns the results of the recurrence, token by token."""
+    q, k, v = PHI[feature_map](tensors["q"]), PHI[feature_map](tensors["k"]), tensors["v"]
     (B, T, H, K), V = q.shape, v.shape[3]
-    S, z = named.get("S", q.new_zeros(B, H, K, V)), named.get("z", q.new_zeros(B, H, K))
-    decays = named.get("log_decay", q.new_zeros(H)).exp().expand(B, T, H)
+    S, z = tensors.get("S", q.new_zeros(B, H, K, V)), tensors.get("z", q.new_zeros(B, H, K))
+    decays = tensors.get("log_decay", q.new_zeros(H)).exp().expand(B, T, H)
     outputs = []
     for t in range(T):
         decay = decays[:, t, :, None]
@@ -78,49 +77,52 @@ def reference(named: dict[str, Tensor], feature_map: str, normalize: bool) -> tu
     return torch.stack(outputs, 1), (S, z)
 
 
-def arguments(named: dict[str, Tensor]):
-    state = (named["S"], named["z"]) if "S" in named else None
-    return (named["q"], named["k"], named["v"]), {"state": state, "log_decay": named.get("log_decay")}
+def arguments(tensors: dict[str, Tensor]):
+    state = (tensors["S"], tensors["z"]) if "S" in tensors else None
+    return (tensors["q"], tensors["k"], tensors["v"]), {"state": state, "log_decay": tensors.get("log_decay")}
 
 
-def error(actual: Tensor, exact: Tensor) -> float:
-    assert actual.shape == exact.shape
+def error(actual: Tensor, expected: Tensor) -> float:
+    assert actual.shape == expected.shape
     assert actual.dtype == torch.float32
-    return float((actual.detach().double() - exact.detach()).norm() / exact.detach().norm().clamp_min(1e-12))
+    expected = expected.detach()
+    return float((actual.detach().double() - expected).norm() / expected.norm().clamp_min(1e-12))
 
 
-def check(named: dict[str, Tensor], feature_map: str = "elu1", normalize: bool = True) -> None:
-    """Compares outputs, state and the gradient of every input with autograd in float64."""
-    exact = {name: x.detach().double().requires_grad_() for name, x in named.items()}
-    named = {name: x.detach().requires_grad_() for name, x in named.items()}
-    tensors, keywords = arguments(named)
+def check(tensors: dict[str, Tensor], feature_map: str = "elu1", normalize: bool = True) -> None:
+    """Compares outputs, state and the gradient of every input with the float64 reference."""
+    exact = {name: x.detach().double().requires_grad_() for name, x in tensors.items()}
+    tensors = {name: x.detach().requires_grad_() for name, x in tensors.items()}
+    qkv, keywords = arguments(tensors)
     options = {"feature_map": feature_map, "normalize": normalize}
-    o, state = linear_attention_prefill(*tensors, **keywords, **options)
-    due_o, due_state = reference(exact, **options)
-    found, due = (o, *state), (due_o, *due_state)
-    upstream = [torch.randn_like(x) for x in found]
-    gradients = torch.autograd.grad(found, list(named.values()), upstream)
-    due_gradients = torch.autograd.grad(due, list(exact.values()), [x.double() for x in upstream])
-    errors = {name: error(a, e) for name, a, e in zip(("o", "S", "z"), found, due, strict=True)}
-    due_of = dict(zip(exact, due_gradients, strict=True))
-    size = {name: float(due.detach().norm()) for name, due in due_of.items()}
-    terms = {"q": size["v"], "k": size["v"]}  # of the sums that dq and dk are, and in which terms may cancel
-    if normalize and "z" in size:  # dz sums q_t (G_t . o_t) where dS sums q_t G_t^T
-        terms["z"] = size["S"] * float(due_o.detach().norm(dim=-1).mean())
-    terms["log_decay"] = sum(float((exact[name] * due_of[name]).detach().norm()) for name in "qk") + size["v"]
-    for name, gradient in zip(named, gradients, strict=True):
-        gap = float((gradient.double() - due_of[name]).norm())
-        errors[f"d{name}"] = gap / max(size[name] + terms.get(name, 0), 1e-12)
-    errors["dlog_decay"] = errors.get("dlog_decay", 0) / 3  # of some hundred terms
+    o, state = linear_attention_prefill(*qkv, **keywords, **options)
+    expected_o, expected_state = reference(exact, **options)
+    actual, expected = (o, *state), (expected_o, *expected_state)
+    upstream = [torch.randn_like(x) for x in actual]
+    gradients = torch.autograd.grad(actual, list(tensors.values()), upstream)
+    expected_gradients = torch.autograd.grad(expected, list(exact.values()), [x.double() for x in upstream])
+    errors = {name: error(a, e) for name, a, e in zip(("o", "S", "z"), actual, expected, strict=True)}
+    expected_gradient = dict(zip(exact, expected_gradients, strict=True))
+    size = {name: float(gradient.detach().norm()) for name, gradient in expected_gradient.items()}
+    terms = {"q": size["v"], "k": size["v"]}  # of the sums dq and dk, whose terms may cancel
+    if normalize and "z" in size:  # dz sums q_t (G_t . o_t), and dS sums q_t G_t^T
+        terms["z"] = size["S"] * float(expected_o.detach().norm(dim=-1).mean())
+    terms["log_decay"] = (
+        sum(float((exact[name] * expected_gradient[name]).detach().norm()) for name in "qk") + size["v"]
+    )
+    for name, gradient in zip(tensors, gradients, strict=True):
+        difference = float((gradient.double() - expected_gradient[name]).norm())
+        errors[f"d{name}"] = difference / max(size[name] + terms.get(name, 0), 1e-12)
+    errors["dlog_decay"] = errors.get("dlog_decay", 0) / 3  # a sum of some hundred terms
     assert max(errors.values()) <= TOLERANCE, errors
-    alone = linear_attention(*tensors, **keywords, **options)
-    torch.testing.assert_close(alone, o, rtol=0, atol=0)
+    outputs = linear_attention(*qkv, **keywords, **options)
+    torch.testing.assert_close(outputs, o, rtol=0, atol=0)
 
 
 @every_variant
 @pytest.mark.parametrize(("feature_map", "normalize"), [("elu1", True), ("relu", True), ("identity", False)])
 @pytest.mark.parametrize("decay", DECAYS)
-def test_outputs_states_and_every_gradient(feature_map, normalize, decay):
+def test_outputs_states_and_gradients_match_the_reference(feature_map, normalize, decay):
     check(inputs(2, 70, 3, 16, 24, decay), feature_map, normalize)
 
 
@@ -129,13 +131,13 @@ def test_outputs_states_and_every_gradient(feature_map, normalize, decay):
     "shape", [(1, 1, 1, 1, 1), (2, 1, 3, 16, 16), (1, 31, 2, 3, 70), (1, 97, 1, 70, 5), (2, 32, 1, 64, 64)]
 )
 @pytest.mark.parametrize("with_state", [True, False])
-def test_any_sizes(shape, with_state):
+def test_arbitrary_sizes(shape, with_state):
     check(inputs(*shape, with_state=with_state), normalize=False)
     if shape[3] > 1:
         check(inputs(*shape, with_state=with_state))
 
 
-@pytest.mark.parametrize("decay", ["none", "given", "strong"])
+@pytest.mark.parametrize("decay", ["none", "per token", "strong"])
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_segments_and_threads(monkeypatch, threads, decay, count):
     threads(count)
@@ -145,7 +147,7 @@ def test_segments_and_threads(monkeypatch, threads, decay, count):
     check(inputs(2, 230, 2, 16, 20, decay))
 
 
-def test_segments_are_cut_only_where_threads_would_idle():
+def test_segments_are_used_only_if_threads_would_be_idle():
     assert calls.segment_length(4096, 8, 2) == 4096
     assert calls.segment_length(4096, 1, 2) == 1024
     assert calls.segment_length(4096, 1, 64) == calls.MIN_SEGMENT
@@ -154,109 +156,113 @@ def test_segments_are_cut_only_where_threads_would_idle():
 
 @every_variant
 def test_strided_inputs():
-    named = inputs(2, 70, 3, 16, 24, "given")
-    permuted = {name: x.transpose(0, 1).contiguous().transpose(0, 1) for name, x in named.items()}
-    spread = {name: torch.stack([x, x + 1], -1)[..., 0] for name, x in named.items()}
+    tensors = inputs(2, 70, 3, 16, 24, "per token")
+    permuted = {name: x.transpose(0, 1).contiguous().transpose(0, 1) for name, x in tensors.items()}
+    spread = {name: torch.stack([x, x + 1], -1)[..., 0] for name, x in tensors.items()}
     assert not any(x.is_contiguous() for x in (*permuted.values(), *spread.values()))
-    (o, (S, z)), other = (linear_attention_prefill(*x, **y) for x, y in map(arguments, (named, permuted)))
-    third = linear_attention_prefill(*arguments(spread)[0], **arguments(spread)[1])
-    for p, (A, b) in (other, third):
-        assert torch.equal(o, p)
-        assert torch.equal(S, A)
-        assert torch.equal(z, b)
+    (o, (S, z)), *results = (
+        linear_attention_prefill(*qkv, **keywords)
+        for qkv, keywords in map(arguments, (tensors, permuted, spread))
+    )
+    for strided_o, (strided_S, strided_z) in results:
+        assert torch.equal(o, strided_o)
+        assert torch.equal(S, strided_S)
+        assert torch.equal(z, strided_z)
     check(spread)
 
 
 @every_variant
-@pytest.mark.parametrize("decay", ["none", "constant", "given"])
+@pytest.mark.parametrize("decay_kind", ["none", "constant", "per token"])
 @pytest.mark.parametrize("sizes", [(16, 24), (70, 5)])
-def test_decode_goes_on_where_prefill_ends(decay, sizes):
-    named = inputs(2, 9, 3, *sizes, decay)
-    due, (due_S, due_z) = reference({name: x.double() for name, x in named.items()}, "elu1", True)
-    state, decays = (named["S"].clone(), named["z"].clone()), named.get("log_decay")
+def test_decode_continues_from_a_state(decay_kind, sizes):
+    tensors = inputs(2, 9, 3, *sizes, decay_kind)
+    expected, (expected_S, expected_z) = reference(
+        {name: x.double() for name, x in tensors.items()}, "elu1", True
+    )
+    state, decays = (tensors["S"].clone(), tensors["z"].clone()), tensors.get("log_decay")
     for t in range(9):
-        row = [named[name][:, t : t + 1] for name in "qkv"]
-        given = decays if decays is None or decays.dim() == 1 else decays[:, t : t + 1]
+        row = [tensors[name][:, t : t + 1] for name in "qkv"]
+        decay = decays if decays is None or decays.dim() == 1 else decays[:, t : t + 1]
         before = [x.clone() for x in state]
-        fresh, new = linear_attention_decode(*row, state, log_decay=given)
+        expected_in_place, new_state = linear_attention_decode(*row, state, log_decay=decay)
         assert all(map(torch.equal, before, state))
-        o, same = linear_attention_decode(*row, state, log_decay=given, out=state)
-        assert same is state
-        assert torch.equal(o, fresh)
-        assert all(map(torch.equal, state, new))
-        assert error(o[:, 0], due[:, t]) <= TOLERANCE
-    assert max(error(state[0], due_S), error(state[1], due_z)) <= TOLERANCE
+        o, returned_state = linear_attention_decode(*row, state, log_decay=decay, out=state)
+        assert returned_state is state
+        assert torch.equal(o, expected_in_place)
+        assert all(map(torch.equal, state, new_state))
+        assert error(o[:, 0], expected[:, t]) <= TOLERANCE
+    assert max(error(state[0], expected_S), error(state[1], expected_z)) <= TOLERANCE
 
 
 @every_variant
 @pytest.mark.parametrize("shift", [3.0, -4.0, -8.0])
-def test_the_gradient_of_a_decay_is_right_by_its_own_size(shift):
-    """Gates near zero: phi(q) . dphi(q) and phi(k) . dphi(k) are thousands of times their difference."""
-    named = inputs(1, 127, 2, 32, 32, with_state=False)
-    named["log_decay"] = torch.nn.functional.logsigmoid(torch.randn(1, 127, 2) + shift)
-    exact = {name: x.double().requires_grad_() for name, x in named.items()}
-    named = {name: x.requires_grad_() for name, x in named.items()}
-    tensors, keywords = arguments(named)
-    o = linear_attention(*tensors, **keywords, feature_map="identity", normalize=False)
-    due_o, _ = reference(exact, "identity", False)
+def test_the_relative_error_of_the_gradient_of_a_decay(shift):
+    """With gates near zero, phi(q) . dphi(q) and phi(k) . dphi(k) are thousands of times their difference."""
+    tensors = inputs(1, 127, 2, 32, 32, with_state=False)
+    tensors["log_decay"] = torch.nn.functional.logsigmoid(torch.randn(1, 127, 2) + shift)
+    exact = {name: x.double().requires_grad_() for name, x in tensors.items()}
+    tensors = {name: x.requires_grad_() for name, x in tensors.items()}
+    qkv, keywords = arguments(tensors)
+    o = linear_attention(*qkv, **keywords, feature_map="identity", normalize=False)
+    expected_o, _ = reference(exact, "identity", False)
     upstream = torch.randn_like(o)
-    (gradient,) = torch.autograd.grad(o, named["log_decay"], upstream)
-    (due,) = torch.autograd.grad(due_o, exact["log_decay"], upstream.double())
-    assert error(gradient, due) <= 3e-6
+    (gradient,) = torch.autograd.grad(o, tensors["log_decay"], upstream)
+    (expected,) = torch.autograd.grad(expected_o, exact["log_decay"], upstream.double())
+    assert error(gradient, expected) <= 3e-6
 
 
-def test_forgetting_is_exact():
-    named = inputs(1, 50, 2, 16, 16, with_state=False)
+def test_a_decay_of_minus_infinity_clears_the_state():
+    tensors = inputs(1, 50, 2, 16, 16, with_state=False)
     decays = torch.zeros(1, 50, 2)
     decays[:, 20] = -torch.inf
-    o = linear_attention(named["q"], named["k"], named["v"], log_decay=decays)
-    after = linear_attention(*(named[name][:, 20:] for name in "qkv"))
+    o = linear_attention(tensors["q"], tensors["k"], tensors["v"], log_decay=decays)
+    after = linear_attention(*(tensors[name][:, 20:] for name in "qkv"))
     torch.testing.assert_close(o[:, 20:], after)
 
 
 @pytest.mark.parametrize(("feature_map", "normalize"), [("elu1", True), ("elu1", False), ("identity", False)])
 def test_error_at_16k_tokens(feature_map, normalize):
-    named = inputs(1, 16384, 1, 64, 64, with_state=False)
-    q, k, v = (x.double()[0, :, 0].split(256) for x in named.values())
+    tensors = inputs(1, 16384, 1, 64, 64, with_state=False)
+    q, k, v = (x.double()[0, :, 0].split(256) for x in tensors.values())
     S, rows = torch.zeros(64, 65).double(), []
     for query, key, value in zip(map(PHI[feature_map], q), map(PHI[feature_map], k), v, strict=True):
         value = torch.cat([value, torch.ones(256, 1)], 1)  # the last column is the denominator
         rows.append((query @ key.T).tril() @ value + query @ S)
         S = S + key.T @ value
-    exact = torch.cat(rows)
-    exact = exact[:, :-1] / (exact[:, -1:] + 1e-6 if normalize else 1)
-    o = linear_attention(*named.values(), feature_map=feature_map, normalize=normalize)
-    assert error(o[0, :, 0], exact) <= 3e-7
+    sums = torch.cat(rows)
+    expected = sums[:, :-1] / (sums[:, -1:] + 1e-6 if normalize else 1)
+    o = linear_attention(*tensors.values(), feature_map=feature_map, normalize=normalize)
+    assert error(o[0, :, 0], expected) <= 3e-7
 
 
-def test_what_is_not_finite_reaches_later_tokens_of_its_head_only():
-    named = inputs(1, 100, 2, 16, 16, with_state=False)
-    named["k"][0, 42, 0, 3] = torch.nan
-    o = linear_attention(*named.values())
+def test_a_nan_reaches_only_later_tokens_of_its_head():
+    tensors = inputs(1, 100, 2, 16, 16, with_state=False)
+    tensors["k"][0, 42, 0, 3] = torch.nan
+    o = linear_attention(*tensors.values())
     assert o[0, 42:, 0].isnan().all()
     assert o[0, :42, 0].isfinite().all()
     assert o[0, :, 1].isfinite().all()
 
 
-def test_gradients_of_the_state_alone():
-    named = {name: x.requires_grad_() for name, x in inputs(1, 40, 2, 16, 24, "given").items()}
-    exact = {name: x.detach().double().requires_grad_() for name, x in named.items()}
-    tensors, keywords = arguments(named)
-    _, (S, _) = linear_attention_prefill(*tensors, **keywords)
-    _, (due_S, _) = reference(exact, "elu1", True)
+def test_gradients_of_only_the_state():
+    tensors = {name: x.requires_grad_() for name, x in inputs(1, 40, 2, 16, 24, "per token").items()}
+    exact = {name: x.detach().double().requires_grad_() for name, x in tensors.items()}
+    qkv, keywords = arguments(tensors)
+    _, (S, _) = linear_attention_prefill(*qkv, **keywords)
+    _, (expected_S, _) = reference(exact, "elu1", True)
     for name in ("k", "v", "S", "log_decay"):
-        (gradient,) = torch.autograd.grad(S.sum(), named[name], retain_graph=True)
-        (due,) = torch.autograd.grad(due_S.sum(), exact[name], retain_graph=True)
-        assert error(gradient, due) <= 2e-6, name
+        (gradient,) = torch.autograd.grad(S.sum(), tensors[name], retain_graph=True)
+        (expected,) = torch.autograd.grad(expected_S.sum(), exact[name], retain_graph=True)
+        assert error(gradient, expected) <= 2e-6, name
 
 
-@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's own doing
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # raised by torch
 def test_torch_compile_keeps_one_graph():
     def attend(q, k, v, log_decay):
         return linear_attention(2 * q, k, v, log_decay=log_decay).sin()
 
-    named = inputs(1, 70, 2, 16, 16, "given", with_state=False)
-    leaves = [x.requires_grad_() for x in named.values()]
+    tensors = inputs(1, 70, 2, 16, 16, "per token", with_state=False)
+    leaves = [x.requires_grad_() for x in tensors.values()]
     compiled = torch.compile(attend, backend="aot_eager", fullgraph=True)
     results = []
     for function in (attend, compiled):
@@ -265,15 +271,15 @@ def test_torch_compile_keeps_one_graph():
     assert all(map(torch.equal, *results))
 
 
-def test_a_child_of_a_fork_computes_alone():
-    named = inputs(1, 600, 4, 16, 16)
-    tensors, keywords = arguments(named)
-    due = linear_attention(*tensors, **keywords)[0, -1, 0].tolist()  # the parent's threads are there
+def test_a_forked_child_computes_on_one_thread():
+    tensors = inputs(1, 600, 4, 16, 16)
+    qkv, keywords = arguments(tensors)
+    expected = linear_attention(*qkv, **keywords)[0, -1, 0].tolist()  # starts the threads of the parent
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(10)  # or it might wait forever for threads that it does not have
-        os._exit(0 if linear_attention(*tensors, **keywords)[0, -1, 0].tolist() == due else 1)
+        signal.alarm(10)  # otherwise it could wait forever for threads that it does not have
+        os._exit(0 if linear_attention(*qkv, **keywords)[0, -1, 0].tolist() == expected else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
@@ -285,29 +291,29 @@ def test_a_child_of_a_fork_computes_alone():
         ({"q": torch.zeros(1, 5, 2, 16, dtype=torch.float64)}, "q is torch.float64 on cpu; allowed"),
         ({"log_decay": torch.zeros(5)}, r"log_decay is \(5,\); allowed: \(2,\)"),
         ({"state": (torch.zeros(1, 2, 3, 4), torch.zeros(1, 2, 16))}, r"state is S \(1, 2, 3, 4\)"),
-        ({"v": torch.zeros(1, 5, 2, 0)}, "V = 0; allowed: from 1"),
+        ({"v": torch.zeros(1, 5, 2, 0)}, "V = 0; allowed: 1 or more"),
     ],
 )
-def test_refusals_say_what_is_allowed(change, message):
-    named = inputs(1, 5, 2, 16, 16, with_state=False) | change
-    q, k, v = (named.pop(name) for name in "qkv")
+def test_errors_name_the_allowed_values(change, message):
+    tensors = inputs(1, 5, 2, 16, 16, with_state=False) | change
+    q, k, v = (tensors.pop(name) for name in "qkv")
     with pytest.raises(ValueError, match=message):
-        linear_attention(q, k, v, **named)
+        linear_attention(q, k, v, **tensors)
 
 
-def test_decode_refuses_what_it_would_lose():
-    named = inputs(1, 2, 2, 16, 16)
-    q, k, v, S, z = named.values()
-    with pytest.raises(ValueError, match="decode takes T = 1; q has T = 2"):
+def test_decode_rejects_several_tokens_gradients_and_an_invalid_out():
+    tensors = inputs(1, 2, 2, 16, 16)
+    q, k, v, S, z = tensors.values()
+    with pytest.raises(ValueError, match="decode supports only T = 1; q has T = 2"):
         linear_attention_decode(q, k, v, (S, z))
     row = q[:, :1].requires_grad_(), k[:, :1], v[:, :1]
     with pytest.raises(RuntimeError, match="no gradient"):
         linear_attention_decode(*row, (S, z))
-    with torch.no_grad(), pytest.raises(ValueError, match="out is"):
+    with torch.no_grad(), pytest.raises(ValueError, match="out has shapes"):
         linear_attention_decode(*row, (S, z), out=(S.transpose(2, 3), z))
 
 
-def test_without_a_compiler_it_says_what_to_install(monkeypatch, tmp_path):
+def test_without_a_compiler_the_error_names_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("CXX", str(tmp_path / "no-such-compiler"))
     monkeypatch.setenv("LINBENCH_CACHE_DIR", str(tmp_path))
     cpp.load_library.cache_clear()
@@ -316,7 +322,7 @@ def test_without_a_compiler_it_says_what_to_install(monkeypatch, tmp_path):
         cpp.load_library(calls.SOURCE, "DEFAULT")
 
 
-def test_a_refused_source_shows_what_the_compiler_said(monkeypatch, tmp_path):
+def test_a_compile_error_shows_the_output_of_the_compiler(monkeypatch, tmp_path):
     monkeypatch.setenv("LINBENCH_CACHE_DIR", str(tmp_path))
     source = tmp_path / "broken.cpp"
     source.write_text("int broken() { return nothing; }")
@@ -325,7 +331,7 @@ def test_a_refused_source_shows_what_the_compiler_said(monkeypatch, tmp_path):
     assert not list(tmp_path.glob("cpu/*"))
 
 
-def test_four_processes_build_at_once_and_leave_one_library(monkeypatch, tmp_path):
+def test_four_processes_build_concurrently_and_leave_one_library(monkeypatch, tmp_path):
     monkeypatch.setenv("LINBENCH_CACHE_DIR", str(tmp_path))
     source = tmp_path / "answer.cpp"
     source.write_text('extern "C" int answer() { return 42; }')
@@ -336,10 +342,10 @@ def test_four_processes_build_at_once_and_leave_one_library(monkeypatch, tmp_pat
             os._exit(cpp.load_library(source, "DEFAULT").answer())
         children.append(child)
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == 4 * [42]
-    (made,) = tmp_path.glob("cpu/*")
-    stamp = made.stat().st_mtime_ns
+    (library,) = tmp_path.glob("cpu/*")
+    modified_ns = library.stat().st_mtime_ns
     assert cpp.load_library(source, "DEFAULT").answer() == 42
-    assert made.stat().st_mtime_ns == stamp
+    assert library.stat().st_mtime_ns == modified_ns
     source.write_text('extern "C" int answer() { return 43; }')
     cpp.load_library.cache_clear()
     assert cpp.load_library(source, "DEFAULT").answer() == 43

@@ -1,4 +1,4 @@
-"""The gradients of the CUDA C++ kernels of linear attention: what they compile to and what they compute."""
+"""The gradients of the CUDA C++ kernels of linear attention: compilation and results."""
 
 import itertools
 import sys
@@ -13,7 +13,6 @@ from cuda_linear import (
     TOLERANCE,
     EmulatedDevice,
     bfloat16,
-    compiled_for_seconds,
     float16,
     float32,
     inputs,
@@ -22,6 +21,7 @@ from cuda_linear import (
     needs_disassembler,
     needs_gxx,
     reference,
+    slow_variants,
 )
 from torch import Tensor
 
@@ -34,11 +34,13 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 NAMES = ("dq", "dk", "dv", "dS", "dz")
 
 
-def gradients(results: tuple[Tensor, ...], tensors: list[Tensor], of: list[Tensor]) -> dict[str, Tensor]:
-    """The gradients of `tensors` if `of` are those of the results, by name."""
-    grad_outputs = [g.to(x.dtype) for g, x in zip(of, results, strict=False)]
-    found = torch.autograd.grad(results[: len(of)], tensors, grad_outputs, materialize_grads=True)
-    return dict(zip(NAMES, found, strict=False))  # without a state, the first three
+def gradients(
+    results: tuple[Tensor, ...], tensors: list[Tensor], upstream: list[Tensor]
+) -> dict[str, Tensor]:
+    """Returns the gradients of `tensors` by name; `upstream` are the gradients of the results."""
+    grad_outputs = [g.to(x.dtype) for g, x in zip(upstream, results, strict=False)]
+    values = torch.autograd.grad(results[: len(upstream)], tensors, grad_outputs, materialize_grads=True)
+    return dict(zip(NAMES, values, strict=False))  # without a state, the first three
 
 
 def check(
@@ -51,10 +53,10 @@ def check(
     loss_scale: float = 1.0,
     device: str = "cpu",
 ) -> None:
-    """Compares all gradients with those of the recurrence in float64; `size` is of the state."""
+    """Compares all gradients with those of the recurrence in float64; `size` scales the state."""
     qkv, state = inputs(1, T, 2, variant.K, variant.V, variant.dtype, device)
     if variant.feature_map == "identity" and variant.normalize:
-        qkv = (qkv[0].abs(), qkv[1].abs(), qkv[2])  # a denominator of either sign passes through zero
+        qkv = (qkv[0].abs(), qkv[1].abs(), qkv[2])  # denominators of both signs would come close to zero
     tensors = [x.detach().requires_grad_() for x in (*qkv, *(size * x for x in state if with_state))]
     options = {"feature_map": variant.feature_map, "normalize": variant.normalize}
     start = tuple(tensors[3:]) or None
@@ -78,7 +80,7 @@ def check(
     assert max(errors.values()) <= TOLERANCE[variant.dtype], errors
 
 
-# ---- What it compiles to
+# ---- Compilation
 
 HALF = Variant(64, 64, float16, "elu1", True)
 LARGEST = [Variant(128, 128, bfloat16, "elu1", True), Variant(128, 128, float32, "elu1", True)]
@@ -91,7 +93,7 @@ LARGEST = [Variant(128, 128, bfloat16, "elu1", True), Variant(128, 128, float32,
     ids=lambda value: value if isinstance(value, str) else name(value),
 )
 @pytest.mark.usefixtures("cubins")
-def test_compiles_without_spills_within_the_multiprocessor(variant: Variant, arch: str) -> None:
+def test_kernels_compile_without_spills_and_fit_on_a_multiprocessor(variant: Variant, arch: str) -> None:
     kernels = variant.backward.compile(arch).kernels
     assert set(kernels) == {f"linear_attention_{name}" for name in BACKWARD_KERNELS}
     assert {name: kernel.spill_bytes for name, kernel in kernels.items()} == dict.fromkeys(kernels, 0)
@@ -110,7 +112,7 @@ def test_compiles_without_spills_within_the_multiprocessor(variant: Variant, arc
     ids=["float16", "bfloat16"],
 )
 @pytest.mark.usefixtures("cubins")
-def test_every_product_is_on_tensor_cores_and_every_tile_streamed(
+def test_products_use_tensor_cores_and_asynchronous_copies(
     variant: Variant, arch: str, product: str, tmp_path: Path
 ) -> None:
     code = instructions(variant.backward.compile(arch), tmp_path)
@@ -121,7 +123,7 @@ def test_every_product_is_on_tensor_cores_and_every_tile_streamed(
 
 @needs_cuda_core
 @pytest.mark.usefixtures("cubins")
-def test_the_report_has_a_row_a_kernel(
+def test_the_report_has_one_row_per_kernel(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     dims = ("--K", "64", "--dtype", "float16", "--arch", "sm_90")
@@ -135,7 +137,7 @@ def test_the_report_has_a_row_a_kernel(
     monkeypatch.setattr(sys, "argv", ["report", "--K", "8"])
     with pytest.raises(SystemExit):
         report.main()
-    assert "K = 8 and V = 8, and takes multiples of 16 from 16 to 128" in capsys.readouterr().err
+    assert "K = 8 and V = 8; supported: multiples of 16 from 16 to 128" in capsys.readouterr().err
 
 
 def test_all_multiples_of_16_fit() -> None:
@@ -144,7 +146,7 @@ def test_all_multiples_of_16_fit() -> None:
         assert Variant(K, V, dtype, "elu1", True).transposed.shared_bytes <= SHARED_LIMIT["sm_80"]
 
 
-# ---- What it computes, on the CPU
+# ---- Results, on the CPU
 
 EMULATED = [
     Variant(48, 80, float32, "elu1", True),
@@ -159,22 +161,22 @@ EMULATED = [
 
 @needs_gxx
 @pytest.mark.parametrize("T", [17, 64, 130])
-@pytest.mark.parametrize("variant", compiled_for_seconds(EMULATED, kept=(0, 2, 4, 5)))
+@pytest.mark.parametrize("variant", slow_variants(EMULATED, in_every_run=(0, 2, 4, 5)))
 @pytest.mark.usefixtures("emulated")
-def test_gradients_are_those_of_the_recurrence(variant: Variant, T: int) -> None:
+def test_gradients_match_the_recurrence(variant: Variant, T: int) -> None:
     check(variant, T, with_state=T != 64, final=T == 130)
 
 
 @needs_gxx
 @pytest.mark.parametrize("with_state", [False, True])
 @pytest.mark.parametrize("variant", [EMULATED[0], EMULATED[2], EMULATED[4]], ids=name)
-def test_segments_give_what_one_pass_gives(
+def test_segments_match_the_recurrence(
     variant: Variant, with_state: bool, emulated: EmulatedDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cuda, "_multiprocessors", lambda _: 8)
     monkeypatch.setattr(plan, "MIN_SEGMENT", 64)
     check(variant, 130, with_state=with_state, final=with_state)
-    assert emulated.launched == [
+    assert emulated.launches == [
         *("segment_states", "scan", "forward"),
         *("deltas", "segment_states", "scan", "query_gradient"),
         *("segment_adjoints", "scan_adjoints", "key_gradient", "value_gradient"),
@@ -183,17 +185,17 @@ def test_segments_give_what_one_pass_gives(
 
 @needs_gxx
 @pytest.mark.usefixtures("emulated")
-def test_float16_where_states_and_weights_leave_its_range() -> None:
-    """As after a million tokens: a state of 1e6 is past 65504, a weight of 1e-8 below the smallest number.
+def test_states_and_weights_outside_the_range_of_float16() -> None:
+    """As after a million tokens: a state of 1e6 is above 65504, a weight of 1e-8 below the smallest number.
 
-    The loss is scaled, as it is in float16, for the gradients themselves to be within it.
+    The loss is scaled, as usual in float16, so that the gradients themselves are in range.
     """
     check(EMULATED[2], 17, with_state=True, final=False, size=1e6, loss_scale=1e3)
 
 
 @needs_gxx
 @pytest.mark.usefixtures("emulated")
-def test_gradients_of_the_final_state_alone() -> None:
+def test_gradients_of_only_the_final_state() -> None:
     variant = EMULATED[0]
     qkv, _ = inputs(1, 17, 2, variant.K, variant.V, variant.dtype)
     tensors = [x.requires_grad_() for x in qkv]
@@ -221,14 +223,14 @@ def test_strided_inputs_and_an_upstream_gradient_without_strides() -> None:
 
 @needs_gxx
 @pytest.mark.usefixtures("emulated")
-def test_one_number_a_row_is_kept_beside_inputs_and_outputs() -> None:
+def test_only_one_number_per_row_is_saved_besides_inputs_and_outputs() -> None:
     variant = EMULATED[0]
     (q, k, v), _ = inputs(1, 17, 2, variant.K, variant.V, variant.dtype)
-    kept: list[Tensor] = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
+    saved: list[Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: saved.append(x) or x, lambda x: x):
         o = cuda.linear_attention(q.requires_grad_(), k, v)
-    others = [x for x in kept if all(x.data_ptr() != y.data_ptr() for y in (q, k, v, o))]
-    assert [(x.shape, x.dtype) for x in others] == [((1, 2, 17), float32)]
+    extra = [x for x in saved if all(x.data_ptr() != y.data_ptr() for y in (q, k, v, o))]
+    assert [(x.shape, x.dtype) for x in extra] == [((1, 2, 17), float32)]
 
 
 # ---- The same on a GPU

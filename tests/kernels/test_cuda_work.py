@@ -1,8 +1,8 @@
-"""The operations that the CUDA C++ kernels do, counted in the emulation, against what is declared."""
+"""Compares the operations of the CUDA C++ kernels, counted in the emulation, with the declared operations."""
 
 import pytest
 from cuda_linear import SCHEDULES, EmulatedDevice, needs_gxx
-from declared import check, modes, sees_an_error_of_5_percent
+from declared import check, check_sensitivity, modes
 
 from linbench.core.case import Case
 from linbench.core.registry import Registry
@@ -10,7 +10,7 @@ from linbench.measure.call import Call
 from linbench_kernels.cuda import linear_attention as cuda
 from linbench_kernels.cuda import linear_attention_plan as plan
 
-# Variants that the tests of gradients have too, so that both are compiled once.
+# The tests of gradients use the same variants, so they are compiled only once.
 HALF, FULL = Case(1, 128, 1, 128, 32, "bfloat16"), Case(1, 70, 1, 48, 80)
 
 pytestmark = [
@@ -29,21 +29,21 @@ def counter(emulated: EmulatedDevice):
 
 
 @pytest.mark.parametrize("case", [*modes(HALF), *modes(FULL)], ids=str)
-def test_the_kernels_do_what_is_declared(loaded: Registry, case: Case, emulated: EmulatedDevice) -> None:
+def test_operations_match_the_declaration(loaded: Registry, case: Case, emulated: EmulatedDevice) -> None:
     check(loaded, "linear/cuda", case, counter(emulated))
 
 
 @pytest.mark.parametrize("case", modes(HALF)[:2], ids=str)
-def test_segments_do_what_is_declared(
+def test_operations_of_segments_match_the_declaration(
     loaded: Registry, case: Case, emulated: EmulatedDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = loaded.implementation("linear/cuda").flops(case)
+    without_segments = loaded.implementation("linear/cuda").flops(case)
     monkeypatch.setattr(cuda, "segment_length", lambda *_: 64)
     monkeypatch.setattr(plan, "segment_length", lambda *_: 64)
-    assert loaded.implementation("linear/cuda").flops(case) > 1.1 * whole
+    assert loaded.implementation("linear/cuda").flops(case) > 1.1 * without_segments
     check(loaded, "linear/cuda", case, counter(emulated))
 
 
-def test_an_error_of_5_percent_is_seen(loaded: Registry, emulated: EmulatedDevice) -> None:
+def test_an_error_of_5_percent_is_detected(loaded: Registry, emulated: EmulatedDevice) -> None:
     for case in modes(HALF)[2:]:
-        sees_an_error_of_5_percent(loaded, "linear/cuda", case, counter(emulated))
+        check_sensitivity(loaded, "linear/cuda", case, counter(emulated))

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import torch
 import triton
-from ahead_of_time import Launch, Operations, check, compile_launch, record
+from ahead_of_time import Launch, OperationLog, check, compile_launch, record
 from torch import Tensor
 
 from linbench_kernels.triton import decayed_attention as decayed
 from linbench_kernels.triton import decayed_attention_calls as decayed_calls
 from linbench_kernels.triton import linear_attention as linear
 from linbench_kernels.triton import linear_attention_calls as linear_calls
-from linbench_kernels.triton.linear_attention_plan import candidates, most_shared_bytes, tiles
+from linbench_kernels.triton.linear_attention_plan import candidates, max_shared_bytes, tiles
 
 pytestmark = pytest.mark.skipif(
     triton.knobs.runtime.interpret, reason="kernels are interpreted, not compiled"
@@ -44,7 +44,7 @@ DECAYED = {
     "value_gradient",
     "decay_gradient",
 }
-# Stores to local memory; in float32 IEEE products keep whole rows in registers.
+# Stores to local memory; in float32 IEEE products hold whole rows in registers.
 LINEAR_SPILLS = {bfloat16: 0, float32: 4}
 DECAYED_SPILLS = {bfloat16: 0, float32: 40}
 
@@ -60,7 +60,7 @@ def launch_linear(dtype: torch.dtype, size: int) -> None:
 
 
 def launch_decayed(dtype: torch.dtype, size: int) -> None:
-    """Launches forward, backward and decode, segments and state included, with dg and without."""
+    """Launches forward, backward and decode, segments and state included, with and without dg."""
     q, k, v = (torch.zeros(B, T, H, size, dtype=dtype, requires_grad=True) for _ in range(3))
     S = torch.zeros(B, H, size, size, requires_grad=True)
     for log_decay in (torch.zeros(B, T, H, requires_grad=True), torch.zeros(H)):
@@ -71,13 +71,13 @@ def launch_decayed(dtype: torch.dtype, size: int) -> None:
 
 
 def launch_varlen(module: Any, size: int) -> None:
-    """Launches prefill and backward of three varlen sequences whose tensors have no values."""
+    """Launches prefill and backward of three varlen sequences on tensors without values."""
     new = partial(torch.zeros, device="meta", requires_grad=True)
     q, k, v = (new(1, T, H, size, dtype=bfloat16) for _ in range(3))
     S, z = new(3, H, size, size), new(3, H, size)
     cu_seqlens = torch.zeros(4, dtype=torch.int32, device="meta")
     with pytest.raises(RuntimeError, match="meta"):
-        cu_seqlens[0].item()  # as anything that waits for a value would
+        cu_seqlens[0].item()  # like any operation that reads a value
     if module is linear:
         o, final = linear.linear_attention_prefill(q, k, v, state=(S, z), cu_seqlens=cu_seqlens)
         results: tuple[Tensor, ...] = (o, *final)
@@ -89,7 +89,7 @@ def launch_varlen(module: Any, size: int) -> None:
 def record_launches(
     monkeypatch: pytest.MonkeyPatch, capability: int, launch: Callable[[], None], module: Any = linear
 ) -> list[Launch]:
-    """Returns what `launch` launches by a module for CPU tensors, in segments, as for a device."""
+    """Returns the launches of `launch` for CPU tensors, in segments, with the tiles of a device."""
     launcher = linear_calls if module is linear else decayed_calls
     monkeypatch.setattr(module, "_check", lambda *_: None)
     monkeypatch.setattr(launcher, "segment_length", lambda *_: 64)
@@ -138,7 +138,7 @@ def test_attention_with_decay_compiles_within_registers_and_shared_memory(
 
 @pytest.mark.parametrize("size", [64, pytest.param(128, marks=pytest.mark.whole)])
 @pytest.mark.parametrize("module", [linear, decayed])
-def test_kernels_of_varlen_sequences_compile_and_no_value_is_read_on_the_host(
+def test_kernels_of_varlen_sequences_compile_and_the_host_reads_no_value(
     module: Any, size: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     launches = record_launches(monkeypatch, 90, lambda: launch_varlen(module, size), module)
@@ -147,10 +147,10 @@ def test_kernels_of_varlen_sequences_compile_and_no_value_is_read_on_the_host(
         check(launch, 90, 0, tmp_path)
 
 
-def test_tiles_to_try_fit_in_the_shared_memory_that_their_bound_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_candidate_tiles_need_at_most_the_estimated_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = values = max(
         candidates(tiles(128, 128, bfloat16, hopper=True), 128, 2, 227 * 1024),
-        key=lambda tile: most_shared_bytes(tile, 2),
+        key=lambda tile: max_shared_bytes(tile, 2),
     )
     monkeypatch.setattr(linear_calls, "tune", lambda plan, *_: plan._replace(keys=keys, values=values))
     launches = record_launches(monkeypatch, 90, lambda: launch_linear(bfloat16, 128))
@@ -158,36 +158,36 @@ def test_tiles_to_try_fit_in_the_shared_memory_that_their_bound_says(monkeypatch
         if launch.name in ("forward", "query_gradient"):
             assert launch.settings["num_stages"] == keys.num_stages
             needed = compile_launch(launch, 90).metadata.shared
-            assert 100 * 1024 < needed <= most_shared_bytes(keys, 2) <= 227 * 1024
+            assert 100 * 1024 < needed <= max_shared_bytes(keys, 2) <= 227 * 1024
 
 
 @pytest.mark.parametrize("module", [linear, decayed])
-def test_decode_is_one_kernel_and_allocates_its_output_alone(
+def test_decode_is_one_kernel_and_allocates_only_its_output(
     module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So it can be captured in a CUDA graph, and the state stays where it is."""
+    """Therefore a CUDA graph can capture it, and the state is updated in place."""
     monkeypatch.setattr(module, "_check", lambda *_: None)
     q, k, v = (torch.zeros(B, 1, H, 64) for _ in range(3))
     S, z, log_decay = torch.zeros(B, H, 64, 64), torch.zeros(B, H, 64), torch.zeros(H)
 
     def decode() -> None:
-        with Operations() as operations:
+        with OperationLog() as log:
             if module is linear:
                 linear.linear_attention_decode(q, k, v, (S, z))
             else:
                 decayed.decayed_attention_decode(q, k, v, log_decay, S)
-        assert operations.seen == [torch.ops.aten.new_empty.default]
+        assert log.operations == [torch.ops.aten.new_empty.default]
 
     (launch,) = record(decode)
     assert launch.name == "decode"
-    # Warps with copies of z must all have read it before it is stored; the interpreter has no warps.
+    # All warps with copies of z must read it before one stores it; the interpreter has no warps.
     if module is linear:
-        stored = compile_launch(launch, 90).asm["ttir"].partition("barrier")[2]
-        assert stored.count("tt.store") == 3, "z, and a tile of S and of o"
+        after_barrier = compile_launch(launch, 90).asm["ttir"].partition("barrier")[2]
+        assert after_barrier.count("tt.store") == 3, "z, and one tile each of S and o"
 
 
 @pytest.mark.parametrize("attend", [linear.linear_attention, decayed.decayed_attention])
-def test_without_a_gpu_the_error_says_so(attend: Callable[..., Any]) -> None:
+def test_without_a_gpu_the_error_names_the_device(attend: Callable[..., Any]) -> None:
     rows = [torch.zeros(1, 16, 1, 16)] * 3
     gates = [torch.zeros(1)] if attend is decayed.decayed_attention else []
     with pytest.raises(RuntimeError, match="needs a CUDA device; q is on cpu"):

@@ -39,7 +39,7 @@ def kernel_compiler(module: str) -> Callable[[str, Case, str], list[Compiled]]:
 
         package = "linbench_kernels.triton"
         attention, calls = (import_module(f"{package}.{part}") for part in (module, f"{module}_calls"))
-        kernels = ahead_of_time.compiled(attention, calls, arch, lambda: _call(name, case))
+        kernels = ahead_of_time.compile_launches(attention, calls, arch, lambda: _call(name, case))
         return [
             Compiled(
                 Kernel(

@@ -1,1 +1,1 @@
-"""C++ kernels for the CPU, compiled on first use, by the machine's compiler, for its vector instructions."""
+"""C++ kernels for the CPU, compiled on first use by the local compiler for this CPU's vector instructions."""

@@ -1,4 +1,4 @@
-"""Calls of linear_attention.cpp on tensors; forward and backward are operators of torch too."""
+"""Calls linear_attention.cpp on tensors; forward and backward are also registered as torch operators."""
 
 import ctypes
 import os
@@ -14,7 +14,7 @@ from linbench_kernels.cpu import compile as cpp
 
 SOURCE = Path(__file__).with_name("linear_attention.cpp")
 FEATURE_MAPS = ("elu1", "relu", "identity")  # in the order of FeatureMap in problem.h
-MIN_SEGMENT = 256  # tokens; below it summing the states apart outweighs the parallelism gained
+MIN_SEGMENT = 256  # tokens; the extra pass over the states costs more than shorter segments gain
 
 _forked = False
 
@@ -28,14 +28,14 @@ os.register_at_fork(after_in_child=_note_fork)
 
 
 def threads() -> int:
-    """Returns torch's number of threads, or 1 in a child of a fork, whose thread pool has no threads left."""
+    """Returns torch's number of threads, or 1 in a forked child, whose thread pool has no threads."""
     return 1 if _forked else torch.get_num_threads()
 
 
 def segment_length(T: int, heads: int, threads: int) -> int:
-    """Returns the tokens of a segment: all of T unless the heads leave threads idle for long.
+    """Returns the tokens per segment: all of T unless there are too few heads to keep the threads busy.
 
-    Segments compute the state twice, which costs about 0.4 of a forward pass.
+    With segments the state is computed twice, which costs about 0.4 of a forward pass.
     """
     rounds = -(-heads // threads)
     if rounds * threads < 1.5 * heads:
@@ -57,13 +57,13 @@ def forward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Returns o, S and z after the last token, and the reciprocals [B, H, T] of the denominators.
 
-    What is not needed is an empty tensor.
+    A result that is not needed is an empty tensor.
     """
     q, k, v, S, z = _rows(q), _rows(k), _rows(v), _dense(S), _dense(z)
     results = _forward_results(q, k, v, normalize, needs_state, needs_reciprocals)
-    o, *others = results
-    words = _words(q, k, v, o, log_decay, feature_map, normalize)
-    _run("forward", words + _addresses(S, z, *others))
+    o, *rest = results
+    fields = _fields(q, k, v, o, log_decay, feature_map, normalize)
+    _run("forward", fields + _addresses(S, z, *rest))
     return results
 
 
@@ -84,19 +84,20 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Returns the gradients of q, k, v and of the initial S and z, and the products [2, B, H, T].
 
-    The products are phi(q) . dphi(q) and phi(k) . dphi(k), without what a token adds to its own: the gradient
-    of log-decays is made of them. dS and dz are those of the final state. What was not given has an empty
-    gradient.
+    The products are phi(q) . dphi(q) and phi(k) . dphi(k), without the contribution of a token to itself; the
+    gradient of the log-decays is computed from them. dS and dz are the gradients of the final state. The
+    gradient of an argument that is None is empty.
     """
     q, k, v, S, z = _rows(q), _rows(k), _rows(v), _dense(S), _dense(z)
     do, dS, dz = _rows(do), _dense(dS), _dense(dz)
     results = _backward_results(q, k, v, o, log_decay, S, z)
     *rows, first_dS, first_dz, products = results
-    words = _words(q, k, v, o, log_decay, feature_map, normalize) + _addresses(S, z, None, None, reciprocals)
+    fields = _fields(q, k, v, o, log_decay, feature_map, normalize)
+    fields += _addresses(S, z, None, None, reciprocals)
     for x in (do, *rows):
-        words += _strided(x)
-    both = products if products.numel() else (None, None)
-    _run("backward", words + _addresses(dS, dz, first_dS, first_dz, *both))
+        fields += _strided(x)
+    dq_products, dk_products = products if products.numel() else (None, None)
+    _run("backward", fields + _addresses(dS, dz, first_dS, first_dz, dq_products, dk_products))
     return results
 
 
@@ -112,16 +113,16 @@ def decode(
     feature_map: str,
     normalize: bool,
 ) -> Tensor:
-    """Returns o of one token, and writes the state after it, which may be the state before it."""
+    """Returns o of one token, and writes the state after it to new_S and new_z, which may be S and z."""
     q, k, v = _rows(q), _rows(k), _rows(v)
     o = v.new_empty(v.shape)
-    words = _words(q, k, v, o, log_decay, feature_map, normalize)
-    _run("decode", words + _addresses(_dense(S), _dense(z), new_S, new_z))
+    fields = _fields(q, k, v, o, log_decay, feature_map, normalize)
+    _run("decode", fields + _addresses(_dense(S), _dense(z), new_S, new_z))
     return o
 
 
 def _forward_results(q: Tensor, k: Tensor, v: Tensor, *options: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Returns what `forward` returns, not yet computed."""
+    """Returns uninitialised tensors for the results of `forward`."""
     *_, normalize, needs_state, needs_reciprocals = options
     (B, T, H, K), V = k.shape, v.shape[3]
     return (
@@ -142,7 +143,7 @@ def _backward_results(
     z: Tensor | None,
     *_options: Any,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Returns what `backward` returns, not yet computed."""
+    """Returns uninitialised tensors for the results of `backward`."""
     B, T, H, _ = q.shape
     return (
         q.new_empty(q.shape),
@@ -154,19 +155,19 @@ def _backward_results(
     )
 
 
-def _operator(function: Callable[..., Any], fake: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns a function as an operator of torch, for torch.compile; a plain call costs less without."""
+def _register_operator(function: Callable[..., Any], fake: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a function registered as a torch operator, for torch.compile; a direct call costs less."""
     name = f"linbench_kernels::linear_attention_{function.__name__}"
-    made = torch.library.custom_op(name, function, mutates_args=())
-    made.register_fake(fake)
-    return made
+    operator = torch.library.custom_op(name, function, mutates_args=())
+    operator.register_fake(fake)
+    return operator
 
 
-forward_operator = _operator(forward, _forward_results)
-backward_operator = _operator(backward, _backward_results)
+forward_operator = _register_operator(forward, _forward_results)
+backward_operator = _register_operator(backward, _backward_results)
 
 
-def _words(
+def _fields(
     q: Tensor,
     k: Tensor,
     v: Tensor,
@@ -175,31 +176,31 @@ def _words(
     feature_map: str,
     normalize: bool,
 ) -> list[int]:
-    """Returns the first fields of struct Problem, all of which are 64 bits wide."""
+    """Returns the first fields of struct Problem; all fields are 64 bits wide."""
     B, T, H, K = q.shape
     team = threads()
-    words = [B, T, H, K, v.shape[3], FEATURE_MAPS.index(feature_map), normalize, team]
-    words += [segment_length(T, B * H, team), *_strided(q), *_strided(k), *_strided(v), *_strided(o)]
+    fields = [B, T, H, K, v.shape[3], FEATURE_MAPS.index(feature_map), normalize, team]
+    fields += [segment_length(T, B * H, team), *_strided(q), *_strided(k), *_strided(v), *_strided(o)]
     if log_decay is not None and log_decay.dim() == 1:
-        return [*words, log_decay.data_ptr(), 0, 0, log_decay.stride(0)]
-    return words + _strided(log_decay)
+        return [*fields, log_decay.data_ptr(), 0, 0, log_decay.stride(0)]
+    return fields + _strided(log_decay)
 
 
 def _strided(x: Tensor | None) -> list[int]:
     return [0, 0, 0, 0] if x is None else [x.data_ptr(), *x.stride()[:3]]
 
 
-def _addresses(*given: Tensor | None) -> list[int]:
-    """Returns the addresses of dense tensors, zero for none and for an empty one."""
-    return [0 if x is None or x.numel() == 0 else x.data_ptr() for x in given]
+def _addresses(*tensors: Tensor | None) -> list[int]:
+    """Returns the addresses of dense tensors; the address of None and of an empty tensor is 0."""
+    return [0 if x is None or x.numel() == 0 else x.data_ptr() for x in tensors]
 
 
 _Problem = ctypes.c_int64 * 56
 
 
-def _run(name: str, words: list[int]) -> None:
-    """Calls a function of the library; the fields that are not given are null."""
-    if _function(name)(_Problem(*words)):
+def _run(name: str, fields: list[int]) -> None:
+    """Calls a function of the library; the remaining fields of the struct are null."""
+    if _function(name)(_Problem(*fields)):
         raise MemoryError(f"linear_attention_{name} could not allocate its working memory")
 
 

@@ -1,7 +1,7 @@
-"""C++ sources to a shared library for this CPU, with g++ or clang++; no headers but the compiler's own.
+"""Compiles C++ sources to a shared library for this CPU with g++ or clang++; needs no external headers.
 
-A library is kept on disk under a hash of all that it depends on, so that a process compiles only what no
-process before it has. The folder is `$LINBENCH_CACHE_DIR`, or `linbench` in the user's cache folder.
+A library is stored on disk under a hash of all its inputs, so each library is compiled only once.
+The folder is `$LINBENCH_CACHE_DIR`, or `linbench` in the user's cache folder.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 FLAGS = ["-std=c++17", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fPIC", "-shared", "-pthread"]
-VARIANTS = {  # by what torch calls the CPU's vector instructions
+VARIANTS = {  # by torch's name of the CPU's vector instructions
     "AVX512": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"],
     "AVX2": ["-mavx2", "-mfma"],
     "DEFAULT": [],
@@ -27,13 +27,13 @@ COMPILERS = ("g++", "clang++", "c++")
 
 
 def variant() -> str:
-    """Returns the widest variant that this CPU runs; ATEN_CPU_CAPABILITY narrows it, as torch's own."""
-    found = torch.backends.cpu.get_cpu_capability()
-    return found if found in VARIANTS else "DEFAULT"
+    """Returns the widest variant that this CPU supports; ATEN_CPU_CAPABILITY limits it, as in torch."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    return capability if capability in VARIANTS else "DEFAULT"
 
 
 def vector_floats() -> int:
-    """Returns how many floats a vector of that variant has."""
+    """Returns the number of floats in a vector of that variant."""
     return VECTOR_FLOATS[variant()]
 
 
@@ -41,31 +41,31 @@ def compiler() -> list[str] | None:
     """Returns the command of the C++ compiler, `$CXX` or the first of g++, clang++ and c++, or None."""
     names = [os.environ["CXX"]] if os.environ.get("CXX") else COMPILERS
     for name in names:
-        words = shlex.split(name)
-        if shutil.which(words[0]):
-            return words
+        command = shlex.split(name)
+        if shutil.which(command[0]):
+            return command
     return None
 
 
 def unsupported_reason() -> str | None:
-    """Returns None if kernels can be compiled here, else one line that says what to install."""
+    """Returns None if kernels can be compiled on this machine, else one line that names what to install."""
     if compiler() is not None:
         return None
-    sought = os.environ.get("CXX") or ", ".join(COMPILERS)
-    return f"needs a C++ compiler, and found none ({sought}): install g++ or set CXX"
+    candidates = os.environ.get("CXX") or ", ".join(COMPILERS)
+    return f"needs a C++ compiler; none is installed ({candidates}): install g++ or set CXX"
 
 
 @cache
 def load_library(source: Path, variant: str) -> ctypes.CDLL:
-    """Returns the library of a source file, compiled if no process has done so before.
+    """Returns the library of a source file; compiles it if it is not in the cache.
 
     Args:
-        source: The file; it may include the headers beside it.
+        source: The file; it may include the headers in its folder.
         variant: One of `VARIANTS`.
 
     Raises:
-        NotImplementedError: There is no compiler.
-        RuntimeError: The compiler refuses the source; the message holds what it said.
+        NotImplementedError: No compiler is installed.
+        RuntimeError: The compiler rejects the source; the message contains its output.
     """
     command = compiler()
     if command is None:
@@ -78,16 +78,16 @@ def load_library(source: Path, variant: str) -> ctypes.CDLL:
 
 
 def _compile(source: Path, command: list[str], path: Path) -> None:
-    """Writes a library so that another process sees all of it or nothing."""
+    """Compiles a library and moves it into place atomically, so another process never sees a partial file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        made = Path(folder) / path.name
+        library = Path(folder) / path.name
         run = subprocess.run(
-            [*command, str(source), "-o", str(made)], capture_output=True, text=True, check=False
+            [*command, str(source), "-o", str(library)], capture_output=True, text=True, check=False
         )
         if run.returncode:
             raise RuntimeError(f"{shlex.join(command)} {source.name} failed:\n{run.stderr.strip()}")
-        os.replace(made, path)
+        os.replace(library, path)
 
 
 def _key(source: Path, command: list[str], flags: list[str]) -> str:
@@ -98,6 +98,6 @@ def _key(source: Path, command: list[str], flags: list[str]) -> str:
 
 
 def _cache_dir() -> Path:
-    if given := os.environ.get("LINBENCH_CACHE_DIR"):
-        return Path(given) / "cpu"
+    if folder := os.environ.get("LINBENCH_CACHE_DIR"):
+        return Path(folder) / "cpu"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "linbench" / "cpu"

@@ -1,4 +1,4 @@
-// Causal linear attention on the CPU, float32: forward, backward and one step of decoding, for the launcher.
+// Causal linear attention on the CPU in float32: forward, backward and one decode step, called by calls.py.
 #include <algorithm>
 #include <memory>
 
@@ -7,26 +7,26 @@
 
 namespace {
 
-constexpr int64_t GROUP_FLOATS = 64 * 1024;  // of the states of heads that one worker walks together: they stay in L2
+constexpr int64_t GROUP_FLOATS = 64 * 1024;  // total size of the states that one worker processes together: fits in L2
 
-// Returns how many heads a worker walks together, chunk by chunk: rows of neighbours share pages and come in one stream.
-// As many as leave no worker with more heads than it would have anyway.
-int64_t heads_together(int64_t heads, int64_t threads, int64_t state_floats) {
-    const auto rounds = [](int64_t n, int64_t of) { return (n + of - 1) / of; };
+// Returns the number of heads that a worker processes together, chunk by chunk: the rows of neighbouring heads share
+// pages and form one stream. The number is limited so that no worker gets more heads than without grouping.
+int64_t heads_per_group(int64_t heads, int64_t threads, int64_t state_floats) {
+    const auto rounds = [](int64_t n, int64_t size) { return (n + size - 1) / size; };
     int64_t group = std::max<int64_t>(1, std::min(heads, GROUP_FLOATS / state_floats));
     while (group > 1 && rounds(rounds(heads, group), threads) * group > rounds(heads, threads)) group--;
     return group;
 }
 
-// Runs a pass over every head. If T is cut into segments, their states are summed apart first, then scanned.
+// Runs a pass over every head. If T is split into segments, their states are first summed separately, then scanned.
 template <class Recurrence>
 void run(const Problem& p) {
     const int64_t heads = p.B * p.H, segments = (p.T + p.segment - 1) / p.segment, before = segments - 1;
     const int64_t floats = Recurrence::state_floats(p);
-    const int64_t group = before ? 1 : heads_together(heads, p.threads, floats), groups = (heads + group - 1) / group;
+    const int64_t group = before ? 1 : heads_per_group(heads, p.threads, floats), groups = (heads + group - 1) / group;
     std::vector<std::unique_ptr<Recurrence>> workers(std::min(p.threads, groups * segments));
-    for (auto& worker : workers) worker = std::make_unique<Recurrence>(p);  // here, where it may throw
-    Buffer states(workers.size() * group, floats), sums(heads * before, floats);  // of workers, and after segments
+    for (auto& worker : workers) worker = std::make_unique<Recurrence>(p);  // allocated here, where it may throw
+    Buffer states(workers.size() * group, floats), sums(heads * before, floats);  // per worker and per segment
 
     const auto begin = [&](Recurrence& pass, int64_t head, float* state, bool first) {
         std::memset(state, 0, floats * sizeof(float));
@@ -36,14 +36,15 @@ void run(const Problem& p) {
     };
     const auto walk = [&](Recurrence& pass, int64_t head, int64_t count, float* state, int64_t segment, bool outputs,
                           bool advances) {
-        const int64_t place = Recurrence::back_in_time ? before - segment : segment;
-        const int64_t first = place * p.segment, last = std::min(p.T, first + p.segment);
-        for (int64_t done = 0; done < last - first; done += C) {
-            const int64_t tokens = std::min<int64_t>(C, last - first - done);
-            const Span span = Recurrence::back_in_time ? Span{last - 1 - done, tokens, -1} : Span{first + done, tokens, 1};
+        const int64_t index = Recurrence::back_in_time ? before - segment : segment;
+        const int64_t first = index * p.segment, last = std::min(p.T, first + p.segment);
+        for (int64_t offset = 0; offset < last - first; offset += C) {
+            const int64_t tokens = std::min<int64_t>(C, last - first - offset);
+            const Span span =
+                Recurrence::back_in_time ? Span{last - 1 - offset, tokens, -1} : Span{first + offset, tokens, 1};
             for (int64_t i = 0; i < count; i++) {
                 pass.go_to(head + i, state + i * floats);
-                pass.step(span, outputs, advances || done + tokens < last - first);
+                pass.step(span, outputs, advances || offset + tokens < last - first);
             }
         }
     };
@@ -66,7 +67,7 @@ void run(const Problem& p) {
     parallel(p.threads, groups * segments, [&](int64_t worker, int64_t item) {
         Recurrence& pass = *workers[worker];
         const int64_t segment = item % segments, head = item / segments * group, count = std::min(group, heads - head);
-        const bool ends = segment == before && pass.wants_state();
+        const bool ends = segment == before && pass.needs_final_state();
         float* state = segment ? sums.row(head * before + segment - 1) : states.row(worker * group);
         for (int64_t i = 0; segment == 0 && i < count; i++) begin(pass, head + i, state + i * floats, true);
         walk(pass, head, count, state, segment, true, ends);
@@ -100,11 +101,11 @@ extern "C" int linear_attention_backward(const Problem* p) {
     });
 }
 
-// One token: o, and S_out = e^g S_in + phi(k) v^T, which may be S_in, in one walk over the state.
-extern "C" int linear_attention_decode(const Problem* given) {
-    const Problem& p = *given;
+// One token: computes o and S_out = e^g S_in + phi(k) v^T in one pass over the state; S_out may be S_in.
+extern "C" int linear_attention_decode(const Problem* problem) {
+    const Problem& p = *problem;
     return guarded([&] {
-        const int64_t heads = p.B * p.H, enough = 1 + heads * p.K * p.V / 32768, team = std::min(p.threads, enough);
+        const int64_t heads = p.B * p.H, useful = 1 + heads * p.K * p.V / 32768, team = std::min(p.threads, useful);
         Buffer features(2 * team, padded(p.K));
         parallel(team, heads, [&](int64_t worker, int64_t index) {
             const Head head{p, index / p.H, index % p.H};
@@ -123,20 +124,20 @@ extern "C" int linear_attention_decode(const Problem* given) {
 
             const float *v = p.v.row(head.b, 0, head.h), *S = p.S_in + index * p.K * p.V;
             float *o = p.o.row(head.b, 0, head.h), *S_out = p.S_out + index * p.K * p.V;
-            const int64_t whole = p.V / W * W;
-            for_panels(whole, [&](auto vectors, int64_t column) {
+            const int64_t aligned = p.V / W * W;
+            for_panels(aligned, [&](auto vectors, int64_t column) {
                 Vector values[vectors], sums[vectors] = {};
                 for (int j = 0; j < vectors; j++) values[j] = load(v + column + j * W);
                 for (int64_t d = 0; d < p.K; d++)
                     for (int j = 0; j < vectors; j++) {
-                        const int64_t at = d * p.V + column + j * W;
-                        const Vector entry = load(S + at) * decay + TERM(values[j], k.data[d]);
-                        store(S_out + at, entry);
+                        const int64_t offset = d * p.V + column + j * W;
+                        const Vector entry = load(S + offset) * decay + TERM(values[j], k.data[d]);
+                        store(S_out + offset, entry);
                         sums[j] += TERM(entry, q.data[d]);
                     }
                 for (int j = 0; j < vectors; j++) store(o + column + j * W, sums[j] * factor);
             });
-            for (int64_t column = whole; column < p.V; column++) {
+            for (int64_t column = aligned; column < p.V; column++) {
                 float total = 0;
                 for (int64_t d = 0; d < p.K; d++) {
                     const float entry = S[d * p.V + column] * decay + TERM(v[column], k.data[d]);

@@ -27,26 +27,26 @@ def linear_attention(
     """Returns o [B, T, H, V] of causal linear attention, differentiable in every tensor.
 
     S_t = e^(g_t) S_{t-1} + phi(k_t) v_t^T,  z_t = e^(g_t) z_{t-1} + phi(k_t),
-    o_t = S_t^T phi(q_t) / (phi(q_t) . z_t + 1e-6);  g = 0 without `log_decay`, no quotient without
+    o_t = S_t^T phi(q_t) / (phi(q_t) . z_t + 1e-6);  g = 0 without `log_decay`; no denominator without
     `normalize`.
 
-    A head is walked in chunks of C = 16 tokens, its state in cache. Heads run on torch's threads, and so do
-    segments of T where heads are too few: the last bits may depend on the number of threads. All sums are
-    float32; those of the state, over chunks, are Kahan's. The backward keeps q, k, v, o and one number a
-    row. `linbench_kernels.cpu.work` has the operations of either.
+    Each head is processed in chunks of C = 16 tokens with its state in cache. Heads are distributed over
+    torch's threads, and so are segments of T if there are too few heads: the last bits may depend on the
+    number of threads. All sums are float32; the state is a Kahan sum over chunks. The backward pass saves q,
+    k, v, o and one number per row. `linbench_kernels.cpu.work` counts the operations of both passes.
 
     Args:
-        q: [B, T, H, K], float32; any sizes and strides.
-        k: [B, T, H, K].
-        v: [B, T, H, V].
+        q: Queries [B, T, H, K], float32; any sizes and strides.
+        k: Keys [B, T, H, K].
+        v: Values [B, T, H, V].
         feature_map: phi: "elu1" (elu(x) + 1), "relu" or "identity".
-        normalize: whether to divide by the denominator.
-        log_decay: g <= 0: [H], one for each head, or [B, T, H]; -inf forgets.
+        normalize: Whether to divide by the denominator.
+        log_decay: g <= 0: [H], one per head, or [B, T, H]; -inf clears the state.
         state: S [B, H, K, V] and z [B, H, K] before the first token; zeros if None.
 
     Raises:
-        ValueError: a shape, dtype, device or feature map that is not allowed.
-        NotImplementedError: there is no C++ compiler.
+        ValueError: A shape, dtype, device or feature map is not supported.
+        NotImplementedError: No C++ compiler is installed.
 
     Source: Katharopoulos et al., "Transformers are RNNs", ICML 2020; decays: Dao and Gu, "Transformers are
     SSMs", ICML 2024.
@@ -66,9 +66,9 @@ def linear_attention_prefill(
     log_decay: Tensor | None = None,
     state: State | None = None,
 ) -> tuple[Tensor, State]:
-    """Returns o as `linear_attention` does, and the state (S, z) after the last token, differentiable alike.
+    """Returns o as `linear_attention` does, and the state (S, z) after the last token, both differentiable.
 
-    Equation, arguments and errors are those of `linear_attention`.
+    The equation, arguments and errors are those of `linear_attention`.
     """
     _check(q, k, v, feature_map, log_decay, state)
     o, S, z = _apply(q, k, v, log_decay, *(state or (None, None)), feature_map, normalize, True)
@@ -89,35 +89,35 @@ def linear_attention_decode(
     """Returns o [B, 1, H, V] of one more token and the state (S, z) after it; not differentiable.
 
     The equation is that of `linear_attention` with T = 1. The state is read once and written once:
-    8 K (V + 1) bytes and 4 K V FLOP a head.
+    8 K (V + 1) bytes and 4 K V FLOP per head.
 
     Args:
-        q: [B, 1, H, K], float32.
-        k: [B, 1, H, K].
-        v: [B, 1, H, V].
+        q: Query [B, 1, H, K], float32.
+        k: Key [B, 1, H, K].
+        v: Value [B, 1, H, V].
         state: S [B, H, K, V] and z [B, H, K] before the token.
         feature_map: phi: "elu1", "relu" or "identity".
-        normalize: whether to divide by the denominator.
-        log_decay: [H] or [B, 1, H].
-        out: where to write the state after the token, contiguous; `state` itself to advance it in place. New
-            tensors if None.
+        normalize: Whether to divide by the denominator.
+        log_decay: g <= 0: [H] or [B, 1, H].
+        out: Contiguous tensors for the state after the token; pass `state` to update it in place. New tensors
+            if None.
 
     Raises:
-        ValueError: a shape, dtype, device or feature map that is not allowed, or T > 1.
-        RuntimeError: a gradient would be lost.
-        NotImplementedError: there is no C++ compiler.
+        ValueError: A shape, dtype, device or feature map is not supported, or T > 1.
+        RuntimeError: An input requires a gradient.
+        NotImplementedError: No C++ compiler is installed.
     """
     _check(q, k, v, feature_map, log_decay, state)
     if q.shape[1] != 1:
-        raise ValueError(f"decode takes T = 1; q has T = {q.shape[1]}: use linear_attention_prefill.")
+        raise ValueError(f"decode supports only T = 1; q has T = {q.shape[1]}: use linear_attention_prefill.")
     S, z = state
     if torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v, S, z)):
         raise RuntimeError("linear_attention_decode has no gradient; call it under torch.no_grad().")
     if out is None:
         out = torch.empty(S.shape), torch.empty(z.shape)
     elif any(x.shape != y.shape or not x.is_contiguous() for x, y in zip(out, state, strict=True)):
-        given = [tuple(x.shape) for x in out]
-        raise ValueError(f"out is {given}; allowed: contiguous, of the shapes of state.")
+        shapes = [tuple(x.shape) for x in out]
+        raise ValueError(f"out has shapes {shapes}; allowed: contiguous tensors with the shapes of state.")
     return calls.decode(q, k, v, log_decay, S, z, *out, feature_map, normalize), out
 
 
@@ -153,7 +153,7 @@ class _LinearAttention(torch.autograd.Function):
         q, k, v, o, log_decay, S, z, reciprocals, new_S, new_z = ctx.saved_tensors
         run = calls.backward_operator if torch.compiler.is_compiling() else calls.backward
         do = torch.zeros_like(o) if do is None else do
-        if new_S.numel() == 0:  # not asked for: torch.compile makes zeros of their gradients
+        if new_S.numel() == 0:  # not requested: torch.compile passes zeros as their gradients
             dS = dz = None
         elif dS is not None or dz is not None:
             dS, dz = (torch.zeros_like(x) if dx is None else dx for dx, x in ((dS, new_S), (dz, new_z)))
@@ -167,46 +167,46 @@ class _LinearAttention(torch.autograd.Function):
         return *gradients, None, None, None
 
 
-_apply: Callable[..., Any] = _LinearAttention.apply  # torch gives it no type
+_apply: Callable[..., Any] = _LinearAttention.apply  # torch does not annotate it
 
 
 def _decay_gradient(products: Tensor, final: Tensor | None, log_decay: Tensor) -> Tensor:
     """Returns dg_t = sum_{i >= t} (phi(q_i) . dphi(q_i) - phi(k_i) . dphi(k_i)) + dS . S + dz . z.
 
-    Every path from a key to a query or to the final state decays between the two, and each ends once. Paths
-    from a token to itself, which no decay is on, are in neither product: they would cancel, and leave their
-    rounding errors, by far the largest where decays are strong.
+    Every path from a key to a query or to the final state is subject to the decays between the two. The
+    products leave out the path from a token to itself, which has no decay: its two terms would cancel and
+    leave their rounding errors, which are by far the largest under strong decay.
     """
-    through = (products[0].double() - products[1]).flip(2).cumsum(2).flip(2)  # [B, H, T]
+    gradient = (products[0].double() - products[1]).flip(2).cumsum(2).flip(2)  # [B, H, T]
     if final is not None:
-        through = through + final[..., None]
-    through = through.transpose(1, 2) if log_decay.dim() == 3 else through.sum((0, 2))
-    return through.to(log_decay.dtype)
+        gradient = gradient + final[..., None]
+    gradient = gradient.transpose(1, 2) if log_decay.dim() == 3 else gradient.sum((0, 2))
+    return gradient.to(log_decay.dtype)
 
 
 def _check(
     q: Tensor, k: Tensor, v: Tensor, feature_map: str, log_decay: Tensor | None, state: State | None
 ) -> None:
-    """Raises if the arguments are not what `linear_attention` allows."""
+    """Raises if `linear_attention` does not support the arguments."""
     if feature_map not in calls.FEATURE_MAPS:
         raise ValueError(f"feature_map is {feature_map!r}; allowed: {', '.join(calls.FEATURE_MAPS)}.")
     if q.dim() != 4 or q.shape != k.shape or v.dim() != 4 or v.shape[:3] != q.shape[:3]:
-        given = f"q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}"
-        raise ValueError(f"shapes are {given}; allowed: q and k [B, T, H, K], v [B, T, H, V].")
+        shapes = f"q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}"
+        raise ValueError(f"shapes are {shapes}; allowed: q and k [B, T, H, K], v [B, T, H, V].")
     (B, T, H, K), V = q.shape, v.shape[3]
     if min(B, T, H, K, V) < 1:
-        raise ValueError(f"sizes are B = {B}, T = {T}, H = {H}, K = {K}, V = {V}; allowed: from 1.")
+        raise ValueError(f"sizes are B = {B}, T = {T}, H = {H}, K = {K}, V = {V}; allowed: 1 or more.")
     tensors = [("q", q), ("k", k), ("v", v)]
     if state is not None:
         S, z = state
         if S.shape != (B, H, K, V) or z.shape != (B, H, K):
-            given = f"S {tuple(S.shape)}, z {tuple(z.shape)}"
-            raise ValueError(f"state is {given}; allowed: S {(B, H, K, V)}, z {(B, H, K)}.")
+            shapes = f"S {tuple(S.shape)}, z {tuple(z.shape)}"
+            raise ValueError(f"state is {shapes}; allowed: S {(B, H, K, V)}, z {(B, H, K)}.")
         tensors += [("S", S), ("z", z)]
     if log_decay is not None:
         if log_decay.shape not in ((H,), (B, T, H)):
-            given = f"log_decay is {tuple(log_decay.shape)}"
-            raise ValueError(f"{given}; allowed: {(H,)}, one for each head, or {(B, T, H)}.")
+            shape = tuple(log_decay.shape)
+            raise ValueError(f"log_decay is {shape}; allowed: {(H,)}, one per head, or {(B, T, H)}.")
         tensors.append(("log_decay", log_decay))
     for name, x in tensors:
         if x.dtype not in DTYPES or x.device.type != "cpu":

@@ -1,10 +1,11 @@
-// The three passes over a head: outputs, gradient of q, and, back in time, gradients of k and v.
+// The three passes over a head: outputs, gradient of q, and, in reverse order, gradients of k and v.
 //
-// Each gradient is linear attention again, with the roles exchanged. With G = do / denominator and e = -(G . o):
+// Each gradient is again linear attention, with exchanged roles. With G = do / denominator and e = -(G . o):
 //
-//   dphi(q) = LA(G, v, phi(k))    and back in time    dphi(k) = LA(v, G, phi(q)),  dv = LA(phi(k), phi(q), G)
+//   dphi(q) = LA(G, v, phi(k))    and in reverse    dphi(k) = LA(v, G, phi(q)),  dv = LA(phi(k), phi(q), G)
 //
-// The denominator's share of dphi(q) and dphi(k) is one more element of the inner products: 1 after v, e after G.
+// The contribution of the denominator to dphi(q) and dphi(k) is one extra element of the inner products: 1 appended to
+// v, e appended to G.
 #pragma once
 
 #include <cstdlib>
@@ -12,7 +13,7 @@
 
 #include "problem.h"
 
-// A matrix that owns its memory: zeros, aligned to cache lines.
+// A matrix that owns its memory, initialised to zero and aligned to cache lines.
 struct Buffer : Matrix {
     Buffer(int64_t rows, int64_t columns) : Matrix{nullptr, columns} {
         const size_t bytes = (rows * columns * sizeof(float) + 63) / 64 * 64;
@@ -25,13 +26,14 @@ struct Buffer : Matrix {
     ~Buffer() { std::free(data); }
 };
 
-// What the passes share: rows of a chunk, its weights, and a place: a head and its state, a row of floats.
+// Common base of the passes: the rows of a chunk, its weights, the current head and its state, stored as a row of
+// floats.
 //
-// A state is linear in the state before it but for its last vector, which holds the decay from the segment's start.
+// A state is linear in the previous state, except for its last vector, which holds the decay since the segment's start.
 struct Pass {
     const Problem& p;
     Head head;
-    const int64_t K, V, V1;  // floats of a row in whole vectors; V1 has room for one element after v
+    const int64_t K, V, V1;  // row lengths padded to whole vectors; V1 has space for one element after v
     Buffer q, k, scores, decayed, table, start;
     Weights weights;
     float* decay = nullptr;
@@ -62,7 +64,7 @@ protected:
         if (p.normalize) head.prefetch(p.o, span, first, p.V);
     }
 
-    // G = do / denominator, and e = -(G . o) after it; do and 0 if nothing is normalised.
+    // Reads G = do / denominator, followed by e = -(G . o); do and 0 without the normaliser.
     void read_upstream(const Span& span, const Matrix& to) const {
         if (!p.normalize) return head.read(p.do_, span, p.V, to);
         const float* reciprocals = p.reciprocals + head.index() * p.T;
@@ -82,20 +84,20 @@ protected:
         }
     }
 
-    // Where products of this head's rows with their gradients go, one a token, if they are wanted.
+    // Writes the products of this head's rows with their gradients, one per token, if they are requested.
     void write_products(const Span& span, const float* products, float* to) const {
         for (int64_t i = 0; to && i < span.count; i++) to[head.index() * p.T + span.token(i)] = products[i];
     }
 };
 
-// o, the denominators and the final state.
+// Computes o, the denominators and the final state.
 struct Forward : Pass {
     static constexpr bool back_in_time = false;
-    Buffer v, kt, z_added, reciprocals;  // reciprocals: of the denominators, or ones
+    Buffer v, kt, z_sum, reciprocals;  // reciprocals of the denominators, or ones
     State S;  // [K, V]
     float *z = nullptr, *z_errors = nullptr;
 
-    explicit Forward(const Problem& p) : Pass(p), v(C, V), kt(K, C), z_added(1, K), reciprocals(1, C) {
+    explicit Forward(const Problem& p) : Pass(p), v(C, V), kt(K, C), z_sum(1, K), reciprocals(1, C) {
         std::fill_n(reciprocals.data, C, 1.0f);
     }
     static int64_t state_floats(const Problem& p) { return 2 * padded(p.K) * (padded(p.V) + 1) + W; }
@@ -106,7 +108,7 @@ struct Forward : Pass {
         go_to_head(index, z_errors + K);
     }
 
-    bool wants_state() const { return p.S_out; }
+    bool needs_final_state() const { return p.S_out; }
     void read_state() {
         if (!p.S_in) return;
         for (int64_t d = 0; d < p.K; d++) {
@@ -132,7 +134,9 @@ struct Forward : Pass {
             chunk_outputs(
                 q, kt, v, S.sum, p.K, V, span.count, weights, scores, decayed, sums,
                 [&](auto& tile, int64_t first, int64_t column) {
-                    head.write(tile, first, column, p.o, span, p.V, [&](int64_t i, int64_t) { return reciprocals.data[i]; });
+                    head.write(tile, first, column, p.o, span, p.V, [&](int64_t i, int64_t) {
+                        return reciprocals.data[i];
+                    });
                 },
                 [&](int64_t first) {
                     head.prefetch(p.q, span, first, p.K), head.prefetch(p.k, span, first, p.K);
@@ -145,36 +149,36 @@ struct Forward : Pass {
         }
         if (!advances) return;
         const float total = pass_chunk(span);
-        weigh_to_end(v, V, span.count, weights);
+        scale_to_end(v, V, span.count, weights);
         advance(kt, v, p.K, V, span.count, total, S);
         advance_normalizer(total);
     }
 
 private:
-    // phi(k), transposed, and what it adds to z: sum_j weight_nj phi(k_j).
+    // Reads phi(k), transposed, and computes its contribution to z: sum_j weight_nj phi(k_j).
     void read_keys(const Span& span) {
         const float* weight = weights.table.row(span.count - 1);
         head.with_feature_map([&](auto phi) {
             head.read_columns(p.k, span, p.K, kt, phi, [&](int64_t first, int64_t d, const Vector* rows) {
-                Vector added = first ? load(z_added.data + d) : Vector{};
-                UNROLL for (int i = 0; i < W; i++) added += TERM(rows[i], weight[first + i]);
-                store(z_added.data + d, added);
+                Vector sum = first ? load(z_sum.data + d) : Vector{};
+                UNROLL for (int i = 0; i < W; i++) sum += TERM(rows[i], weight[first + i]);
+                store(z_sum.data + d, sum);
             });
         });
     }
 
-    // z <- total z + z_added, by Kahan's sum.
+    // z <- total z + z_sum, a Kahan sum.
     void advance_normalizer(float total) {
         for (int64_t d = 0; d < K; d += W) {
-            const Vector old = load(z + d) * total, added = load(z_added.data + d) + load(z_errors + d) * total;
-            const Vector now = old + added;
-            store(z + d, now);
-            store(z_errors + d, added - (now - old));
+            const Vector old = load(z + d) * total, term = load(z_sum.data + d) + load(z_errors + d) * total;
+            const Vector sum = old + term;
+            store(z + d, sum);
+            store(z_errors + d, term - (sum - old));
         }
     }
 };
 
-// The gradient of q. Its state is S^T, and z after it: [V + 1, K].
+// Computes the gradient of q. Its state is S^T followed by z: [V + 1, K].
 struct Queries : Pass {
     static constexpr bool back_in_time = false;
     Buffer g, vt, products;
@@ -188,7 +192,7 @@ struct Queries : Pass {
         go_to_head(index, state + 2 * V1 * K);
     }
 
-    bool wants_state() const { return false; }
+    bool needs_final_state() const { return false; }
     void write_state() const {}
     void read_state() {
         if (!p.S_in) return;
@@ -223,12 +227,13 @@ struct Queries : Pass {
         }
         if (!advances) return;
         const float total = pass_chunk(span);
-        weigh_to_end(k, K, span.count, weights);
+        scale_to_end(k, K, span.count, weights);
         advance(vt, k, p.V + 1, K, span.count, total, St);
     }
 };
 
-// The gradients of k, v and the initial state. Its state is the gradient of S, transposed, and of z: [V + 1, K].
+// Computes the gradients of k, v and the initial state. Its state is the gradient of S^T followed by that of z: [V + 1,
+// K].
 struct Keys : Pass {
     static constexpr bool back_in_time = true;
     Buffer v, g, qt, gt, dS, products;
@@ -243,7 +248,7 @@ struct Keys : Pass {
         go_to_head(index, state + 2 * V1 * K);
     }
 
-    bool wants_state() const { return p.dS_in; }
+    bool needs_final_state() const { return p.dS_in; }
     void read_state() {
         for (int64_t d = 0; p.dS_out && d < p.K; d++) {
             for (int64_t e = 0; e < p.V; e++) dSt.sum.row(e)[d] = p.dS_out[(head.index() * p.K + d) * p.V + e];
@@ -296,7 +301,7 @@ struct Keys : Pass {
         }
         if (!advances) return;
         const float total = pass_chunk(span);
-        weigh_to_end(q, K, span.count, weights);
+        scale_to_end(q, K, span.count, weights);
         advance(gt, q, p.V + 1, K, span.count, total, dSt);
     }
 };

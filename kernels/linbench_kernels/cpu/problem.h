@@ -1,4 +1,4 @@
-// What the launcher passes, field for field as in linear_attention.py, and rows of its tensors.
+// The arguments that calls.py passes, with the fields in the same order, and access to the rows of its tensors.
 #pragma once
 
 #include "chunk.h"
@@ -16,30 +16,31 @@ struct Problem {
     int64_t feature_map, normalize, threads, segment;  // segment: tokens, a multiple of C unless it is T
     Tensor q, k, v, o;
     Tensor log_decay;         // [B, T, H, 1], or data null
-    const float *S_in, *z_in;  // [B, H, K, V] and [B, H, K], or null for zeros
-    float *S_out, *z_out;      // likewise, or null if not wanted
-    float* reciprocals;        // [B, H, T], of the denominators; null if not wanted
-    // Backward only: gradients of o and of the final state are given, the others are written.
+    const float *S_in, *z_in;  // [B, H, K, V] and [B, H, K]; null for zeros
+    float *S_out, *z_out;      // the same shapes; null if not requested
+    float* reciprocals;        // [B, H, T], of the denominators; null if not requested
+    // Backward only: the gradients of o and of the final state are inputs, the others are outputs.
     Tensor do_, dq, dk, dv;
     const float *dS_out, *dz_out;
     float *dS_in, *dz_in;
-    float *dq_products, *dk_products;  // [B, H, T]: phi(q) . dphi(q) and phi(k) . dphi(k), less a token's own part; or null
+    // [B, H, T]: phi(q) . dphi(q) and phi(k) . dphi(k), without the term of a token with itself; or null.
+    float *dq_products, *dk_products;
 };
 
-// Tokens first, first + step, ...: of a chunk, in the order of the recurrence, which runs back in time if step is -1.
+// The tokens first, first + step, ... of a chunk, in the order of the recurrence, which runs backwards if step is -1.
 struct Span {
     int64_t first, count, step;
     int64_t token(int64_t i) const { return first + i * step; }
 };
 
-// One head of one sequence of the batch.
+// One head of one sequence in the batch.
 struct Head {
     const Problem& problem;
     int64_t b, h;
 
     int64_t index() const { return b * problem.H + h; }
 
-    // Rows of a tensor through a function of a vector, zeros in the padding.
+    // Copies rows of a tensor, mapped by a function of a vector, with zeros in the padding.
     template <class Map>
     INLINE void read(const Tensor& from, const Span& span, int64_t width, const Matrix& to, Map map) const {
         for (int64_t i = 0; i < span.count; i++) {
@@ -53,11 +54,11 @@ struct Head {
         read(from, span, width, to, [](Vector x) { return x; });
     }
 
-    // The same as columns, zeros past the last row. look(first row, first column, rows) sees each block of W by W, where
-    // the last row stands for those after it.
-    template <class Map, class Look>
+    // Copies the same rows as columns, with zeros past the last row. Calls visit(first row, first column, rows) for
+    // each block of W by W; rows past the last one repeat it.
+    template <class Map, class Visit>
     INLINE void read_columns(
-        const Tensor& from, const Span& span, int64_t width, const Matrix& to, Map map, Look look
+        const Tensor& from, const Span& span, int64_t width, const Matrix& to, Map map, Visit visit
     ) const {
         for (int64_t d = 0; d < width; d += W)
             for (int64_t first = 0; first < span.count; first += W) {
@@ -66,7 +67,7 @@ struct Head {
                     const int64_t t = span.token(std::min(first + i, span.count - 1));
                     x[i] = map(load_some(from.row(b, t, h) + d, width - d));
                 }
-                look(first, d, x);
+                visit(first, d, x);
                 transpose(x);
                 UNROLL for (int i = 0; i < W; i++) store(to.row(d + i) + first, first_lanes(x[i], span.count - first));
             }
@@ -83,14 +84,14 @@ struct Head {
             body([](Vector x) { return x; });
     }
 
-    // phi of rows of q or k.
+    // Copies phi of rows of q or k.
     void read_features(const Tensor& from, const Span& span, const Matrix& to) const {
         with_feature_map([&](auto phi) { read(from, span, problem.K, to, phi); });
     }
 
-    // Fetches R rows of the chunk after this one: one head's rows lie too far apart for the CPU to foresee them.
+    // Prefetches R rows of the next chunk: the rows of one head are too far apart for the hardware prefetcher.
     void prefetch(const Tensor& from, const Span& span, int64_t first, int64_t width) const {
-        asm volatile("");  // g++ drops calls of a function that only prefetches
+        asm volatile("");  // g++ removes calls of a function that only prefetches
         for (int64_t i = first; i < first + R; i++) {
             const int64_t t = span.token(C + i);
             if (t < 0 || t >= problem.T) return;
@@ -99,7 +100,7 @@ struct Head {
         }
     }
 
-    // Writes a tile of a chunk's rows, each vector times factor(row, column).
+    // Writes a tile of a chunk's rows, each vector multiplied by factor(row, column).
     template <class Tile, class Factor>
     INLINE void write(
         Tile& tile, int64_t first, int64_t column, const Tensor& to, const Span& span, int64_t width, Factor factor
@@ -117,7 +118,7 @@ struct Head {
             write_by(store_some);
     }
 
-    // Writes dx = phi'(x) dphi. phi' follows from phi: e^x below zero is phi itself.
+    // Writes dx = phi'(x) dphi. phi' is computed from phi: for x < 0, e^x is phi itself.
     template <class Tile>
     INLINE void write_gradient(
         Tile& tile, int64_t first, int64_t column, const Matrix& features, const Tensor& to, const Span& span
@@ -136,7 +137,8 @@ struct Head {
             write_times([=](Vector) { return one; });
     }
 
-    // Decays of a chunk. Back in time a token's decay acts one token later: dS_t = q_t do_t^T + e^g_{t+1} dS_{t+1}.
+    // Reads the decays of a chunk. In reverse order a token's decay applies one token later:
+    // dS_t = q_t do_t^T + e^g_{t+1} dS_{t+1}.
     void read_weights(const Span& span, Weights& weights) const {
         if (!weights.decayed) return;
         float log_decays[C];

@@ -1,19 +1,19 @@
-// Small products in registers, and the two steps of a chunk that are made of them.
+// Small matrix products in registers.
 //
-// A tile is R rows by N vectors of accumulators. For every step of the depth it loads N vectors of the right
-// factor and R single floats of the left one, and does R N multiply-adds, so that loads never bound it. R N + N + 1
-// vectors fit the registers: 16 of them up to AVX2, 32 in AVX-512. Rows of a left factor are contiguous in the
-// depth; the rows of a chunk and of a state are padded to whole tiles, so that no tile is partial.
+// A tile has R rows by N vectors of accumulators. For every step of the depth it loads N vectors of the right factor
+// and R single floats of the left factor, and does R N multiply-adds, so loads are not the bottleneck. R N + N + 1
+// vectors fit in the registers: 16 up to AVX2, 32 with AVX-512. The rows of the left factor are contiguous along the
+// depth; the rows of a chunk and of a state are padded to whole tiles, so no tile is partial.
 #pragma once
 
 #include "vector.h"
 
 constexpr int R = 4;
-constexpr int MOST_VECTORS = W == 16 ? 4 : 3;
+constexpr int MAX_VECTORS = W == 16 ? 4 : 3;
 
 struct Matrix {
     float* data;
-    int64_t ld;  // floats from one row to the next, whole vectors
+    int64_t ld;  // leading dimension in floats, a multiple of W
     float* row(int64_t i) const { return data + i * ld; }
 };
 
@@ -49,8 +49,8 @@ struct Tile {
 template <class Body>
 INLINE void for_panels(int64_t columns, Body body) {
     int64_t first = 0;
-    for (; first + MOST_VECTORS * W <= columns; first += MOST_VECTORS * W)
-        body(std::integral_constant<int, MOST_VECTORS>{}, first);
+    for (; first + MAX_VECTORS * W <= columns; first += MAX_VECTORS * W)
+        body(std::integral_constant<int, MAX_VECTORS>{}, first);
     switch ((columns - first) / W) {
         case 3: body(std::integral_constant<int, 3>{}, first); break;
         case 2: body(std::integral_constant<int, 2>{}, first); break;
@@ -58,7 +58,7 @@ INLINE void for_panels(int64_t columns, Body body) {
     }
 }
 
-// to[j][i] = from[i][j] for i < rows and j < columns, both rounded up to whole blocks of W by W.
+// Sets to[j][i] = from[i][j] for i < rows and j < columns, both rounded up to multiples of W.
 inline void transpose(const Matrix& from, int64_t rows, int64_t columns, const Matrix& to) {
     for (int64_t i = 0; i < rows; i += W)
         for (int64_t j = 0; j < columns; j += W) {

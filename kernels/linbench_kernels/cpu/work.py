@@ -1,7 +1,8 @@
-"""How many operations a call of linear_attention.cpp does: those of its products, as they are cut up.
+"""The number of operations of a call of linear_attention.cpp: those of its tiled products.
 
-A product of [n, depth] and [depth, columns] is 2 n depth columns. Rows are padded to R = 4 and columns to a
-vector of the CPU; of a chunk's scores only the vectors up to the diagonal are computed.
+A product of [n, depth] and [depth, columns] has 2 n depth columns operations. Rows are padded to a multiple
+of R = 4 and columns to whole vectors of the CPU; the scores of a chunk are computed only for vectors up to
+the diagonal.
 """
 
 from linbench_kernels.cpu import calls
@@ -12,20 +13,21 @@ ROWS = 4  # R of products.h
 
 
 def attention_flops(B: int, T: int, H: int, K: int, V: int, *, final: bool, gradient: bool) -> int:
-    """Returns the operations of a forward pass and, if asked for, of the gradients, on this CPU.
+    """Returns the operations of a forward pass and, if requested, of the gradients, on this CPU.
 
-    Per token and head, with c columns of scores (10 to 16, by the vector), about 4 K V + 2 c K + 20 V forward
-    and 10 K V + 2 c (2 V + K) + 20 (2 K + V) more for the gradients. Where threads outnumber heads, T is cut
-    into segments, whose states are summed twice.
+    Per token and head, with c columns of scores (10 to 16, depending on the vector width), the forward pass
+    has about 4 K V + 2 c K + 20 V operations and the gradients add 10 K V + 2 c (2 V + K) + 20 (2 K + V). If
+    there are more threads than heads, T is split into segments, whose states are computed twice.
 
     Args:
-        B: Sequences.
-        T: Tokens of each.
-        H: Heads.
+        B: Number of sequences.
+        T: Tokens per sequence.
+        H: Number of heads.
         K: Columns of q and k.
         V: Columns of v.
-        final: Whether the state after the last token is asked for.
-        gradient: Whether the gradients of q, k and v are; that of an initial state takes one chunk more.
+        final: Whether the state after the last token is computed.
+        gradient: Whether the gradients of q, k and v are computed; that of an initial state takes one more
+            chunk.
     """
     segment = calls.segment_length(T, B * H, calls.threads())
     lengths = [min(segment, T - first) for first in range(0, T, segment)]
@@ -43,30 +45,30 @@ def decode_flops(B: int, H: int, K: int, V: int) -> int:
 
 
 def _outputs(lengths: list[int], depth: int, columns: int) -> int:
-    """Returns the operations of `chunk_outputs` over segments: scores, and their and the state's products."""
+    """Returns the operations of `chunk_outputs` over segments: scores, and products of scores and state."""
     width = cpp.vector_floats()
-    seen = scored = rows = 0
+    visible = scored = rows = 0
     for tokens in lengths:
         for count, times in ((CHUNK, tokens // CHUNK), (tokens % CHUNK, 1)):
             for end in range(ROWS, count + ROWS, ROWS):
-                seen += times * min(end, count)
-                scored += times * _up(end, width)
+                visible += times * min(end, count)
+                scored += times * _round_up(end, width)
                 rows += times
-    return 2 * ROWS * (scored * depth + (seen + rows * depth) * _up(columns, width))
+    return 2 * ROWS * (scored * depth + (visible + rows * depth) * _round_up(columns, width))
 
 
 def _updates(lengths: list[int], depth: int, columns: int, final: bool) -> int:
-    """Returns the operations of `advance` over segments in the order of the walk.
+    """Returns the operations of `advance` over segments in the order of the pass.
 
-    All but the last are summed apart first. In the walk the last chunk of a segment is not added, unless the
-    state after it is asked for.
+    All segments but the last are first summed separately. The main pass does not add the last chunk of a
+    segment to the state, unless the state after it is requested.
     """
     tokens = sum(lengths[:-1]) + sum((length - 1) // CHUNK * CHUNK for length in lengths)
     if final:
         tokens += (lengths[-1] - 1) % CHUNK + 1
-    return 2 * _up(depth, ROWS) * _up(columns, cpp.vector_floats()) * tokens
+    return 2 * _round_up(depth, ROWS) * _round_up(columns, cpp.vector_floats()) * tokens
 
 
-def _up(n: int, step: int) -> int:
+def _round_up(n: int, step: int) -> int:
     """Returns n rounded up to a multiple of a step."""
     return -(-n // step) * step

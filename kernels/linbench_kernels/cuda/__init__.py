@@ -1,1 +1,1 @@
-"""CUDA C++ kernels, compiled on first use for the device at hand; no nvcc and no build step."""
+"""CUDA C++ kernels, compiled on first use for the current device, without nvcc or a build step."""

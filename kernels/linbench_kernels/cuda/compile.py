@@ -1,7 +1,7 @@
-"""CUDA C++ source to a cubin, with NVRTC: no driver, no GPU and no nvcc needed.
+"""Compiles CUDA C++ source to a cubin with NVRTC; needs no driver, GPU or nvcc.
 
-A cubin is kept on disk under a hash of all that it depends on, so that a process compiles only what no
-process before it has. The folder is `$LINBENCH_CACHE_DIR`, or `linbench` in the user's cache folder.
+A cubin is stored on disk under a hash of all its inputs, so each cubin is compiled only once. The folder is
+`$LINBENCH_CACHE_DIR`, or `linbench` in the user's cache folder.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PTXAS_OPTIONS = ["-v"]  # so that the log has each kernel's registers and spills
+PTXAS_OPTIONS = ["-v"]  # prints the registers and spills of each kernel to the log
 STANDARD = "c++17"
 
 _KERNEL_REPORT = re.compile(
@@ -27,12 +27,13 @@ _KERNEL_REPORT = re.compile(
 
 @dataclass(frozen=True)
 class Resources:
-    """What one kernel takes of a multiprocessor.
+    """The resources of a multiprocessor that one kernel uses.
 
     Attributes:
-        registers: 32-bit registers of a thread.
-        spill_bytes: Bytes a thread writes to and reads from local memory because registers ran out.
-        static_shared_bytes: Shared memory declared in the kernel; what a launch asks for comes on top.
+        registers: 32-bit registers per thread.
+        spill_bytes: Bytes per thread written to and read from local memory because of register spills.
+        static_shared_bytes: Shared memory declared in the kernel, without the dynamic shared memory of a
+            launch.
     """
 
     registers: int
@@ -42,14 +43,14 @@ class Resources:
 
 @dataclass(frozen=True)
 class Cubin:
-    """Machine code for one architecture, and what the assembler said about it."""
+    """Machine code for one architecture, and the log of the assembler."""
 
     code: bytes
     log: str
 
     @property
     def kernels(self) -> dict[str, Resources]:
-        """The resources of every kernel, by name, as the assembler reported them."""
+        """The resources of every kernel, by name, from the log of the assembler."""
         return {
             report["kernel"]: Resources(
                 registers=int(report["registers"]),
@@ -61,10 +62,10 @@ class Cubin:
 
 
 def cuda_core() -> Any:
-    """Returns the module cuda.core, which releases before 0.5 call cuda.core.experimental.
+    """Returns the module cuda.core, named cuda.core.experimental in releases before 0.5.
 
     Raises:
-        RuntimeError: It is not installed.
+        RuntimeError: cuda-core is not installed.
     """
     try:
         import cuda.core as core
@@ -79,16 +80,16 @@ def cuda_core() -> Any:
 
 
 def compile_cubin(source: Path, arch: str, defines: Mapping[str, str]) -> Cubin:
-    """Returns the cubin of a source file, from the cache if it was compiled before.
+    """Returns the cubin of a source file; compiles it if it is not in the cache.
 
     Args:
-        source: The file; it may include the headers beside it.
-        arch: The architecture to compile for, such as "sm_90".
+        source: The file; it may include the headers in its folder.
+        arch: The target architecture, such as "sm_90".
         defines: Macros and their values.
 
     Raises:
         RuntimeError: cuda-core is not installed.
-        Exception: NVRTC refuses the source; the message holds its log.
+        Exception: NVRTC rejects the source; the message contains its log.
     """
     core = cuda_core()
     code_path = _cache_dir() / f"{source.stem}-{arch}-{_key(source, arch, defines)}.cubin"
@@ -122,13 +123,13 @@ def _key(source: Path, arch: str, defines: Mapping[str, str]) -> str:
 
 
 def _cache_dir() -> Path:
-    if given := os.environ.get("LINBENCH_CACHE_DIR"):
-        return Path(given) / "cubin"
+    if folder := os.environ.get("LINBENCH_CACHE_DIR"):
+        return Path(folder) / "cubin"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "linbench" / "cubin"
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Writes a file so that another process sees all of it or nothing."""
+    """Writes a file atomically, so another process never sees a partial file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
         file.write(content)

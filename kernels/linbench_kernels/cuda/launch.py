@@ -1,4 +1,4 @@
-"""Launches of kernels that are compiled at first use, on torch's current stream, and a record of them."""
+"""Launches kernels on torch's current stream, compiles them at first use, and records the launches."""
 
 import hashlib
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from linbench_kernels.cuda.compile import Cubin, Resources, compile_cubin, cuda_core
 
-MAX_UNSET_SHARED_BYTES = 48 * 1024  # what a launch may ask for without raising the kernel's limit
+MAX_UNSET_SHARED_BYTES = 48 * 1024  # the largest request that needs no change of the kernel's limit
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class Program:
 
 @dataclass(frozen=True)
 class Launch:
-    """A kernel that was launched.
+    """A launch of a kernel.
 
     Attributes:
-        name: The kernel's.
-        configuration: What it was compiled for, as macros: "DTYPE=BFLOAT16 HEAD_K=64 ...".
-        hash: Of the machine code, 16 hexadecimal digits.
-        resources: What it takes of a multiprocessor.
-        shared_bytes: Shared memory of a block, what the launch asked for included.
+        name: Name of the kernel.
+        configuration: The macros it was compiled with: "DTYPE=BFLOAT16 HEAD_K=64 ...".
+        hash: Hash of the machine code, 16 hexadecimal digits.
+        resources: Registers, spills and static shared memory.
+        shared_bytes: Static and dynamic shared memory per block.
     """
 
     name: str
@@ -47,22 +47,22 @@ class Launch:
     shared_bytes: int
 
 
-_recordings: list[list[Launch]] = []
+_records: list[list[Launch]] = []
 
 
 @contextmanager
 def recorded_launches() -> Iterator[list[Launch]]:
-    """Yields a list to which every launch of these kernels is added meanwhile."""
-    recording: list[Launch] = []
-    _recordings.append(recording)
+    """Yields a list to which every launch of these kernels within the context is added."""
+    launches: list[Launch] = []
+    _records.append(launches)
     try:
-        yield recording
+        yield launches
     finally:
-        _recordings.pop()
+        _records.pop()
 
 
 def describe(kernel: str, program: Program, cubin: Cubin, shared_bytes: int) -> Launch:
-    """Returns what a launch that asks for `shared_bytes` is recorded as."""
+    """Returns the record of a launch with `shared_bytes` of dynamic shared memory."""
     return Launch(
         name=kernel,
         configuration=" ".join(f"{macro}={value}" for macro, value in sorted(program.macros)),
@@ -81,34 +81,34 @@ def launch(
     shared_bytes: int,
     *arguments: Tensor | int | None,
 ) -> None:
-    """Launches a kernel; arguments are 64 bits wide, a missing tensor is null.
+    """Launches a kernel; all arguments are 64 bits wide, and None is passed as a null pointer.
 
-    Once the kernel is loaded, a launch allocates nothing and waits for nothing: a CUDA graph can record it.
+    Once the kernel is loaded, a launch neither allocates nor synchronises, so a CUDA graph can capture it.
     """
     core = cuda_core()
-    words = [x.data_ptr() if isinstance(x, Tensor) else x or 0 for x in arguments]
+    values = [x.data_ptr() if isinstance(x, Tensor) else x or 0 for x in arguments]
     with torch.cuda.device(device):
         core.Device(device.index).set_current()
-        loaded, description = _loaded(kernel, program, device.index, shared_bytes)
-        for recording in _recordings:
-            recording.append(description)
+        function, description = _load(kernel, program, device.index, shared_bytes)
+        for launches in _records:
+            launches.append(description)
         stream = core.Stream.from_handle(torch.cuda.current_stream().cuda_stream)
         config = core.LaunchConfig(grid=grid, block=threads, shmem_size=shared_bytes)
-        core.launch(stream, config, loaded, *words)
+        core.launch(stream, config, function, *values)
 
 
 @cache
-def _loaded(kernel: str, program: Program, device: int, shared_bytes: int) -> tuple[Any, Launch]:
-    """Returns a kernel loaded on a device and allowed the shared memory it asks for, and what it is."""
+def _load(kernel: str, program: Program, device: int, shared_bytes: int) -> tuple[Any, Launch]:
+    """Loads a kernel on a device and raises its shared memory limit; returns it with its description."""
     from cuda.bindings import driver
 
     major, minor = torch.cuda.get_device_capability(device)
     cubin = program.compile(f"sm_{major}{minor}")
-    loaded = cuda_core().ObjectCode.from_cubin(cubin.code).get_kernel(kernel)
+    function = cuda_core().ObjectCode.from_cubin(cubin.code).get_kernel(kernel)
     if shared_bytes > MAX_UNSET_SHARED_BYTES:
         limit = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-        handle = driver.CUkernel(int(loaded._handle))  # older releases have no public `handle`
+        handle = driver.CUkernel(int(function._handle))  # older releases have no public `handle`
         (error,) = driver.cuKernelSetAttribute(limit, shared_bytes, handle, driver.CUdevice(device))
         if error != driver.CUresult.CUDA_SUCCESS:
-            raise RuntimeError(f"{shared_bytes} bytes of shared memory are refused on cuda:{device}: {error}")
-    return loaded, describe(kernel, program, cubin, shared_bytes)
+            raise RuntimeError(f"cuda:{device} does not allow {shared_bytes} bytes of shared memory: {error}")
+    return function, describe(kernel, program, cubin, shared_bytes)

@@ -1,15 +1,15 @@
 """Causal linear attention in CUDA C++: forward, prefill, decode and gradients.
 
-Every combination of K, V, dtype, feature map and normaliser is its own program, compiled on first use for the
-device's architecture, so that the kernel's tiles and loops have constant sizes; the gradients are a second
-program, compiled at the first backward pass.
+Every combination of K, V, dtype, feature map and normaliser is a separate program, compiled on first use for
+the device's architecture, so that the kernel's tiles and loops have constant sizes; the gradients are a
+second program, compiled at the first backward pass.
 
-Why the kernels are written so. A chunk of C tokens needs only the state before it, so all work within a chunk
-is small matrix products, and the state stays on chip: q, k, v are read once, o is written once, and the
-normaliser costs no further traffic. When B H alone cannot fill the device, T is cut into segments: their
-states are summed apart, turned into initial states by a scan, and the segments then run side by side, at the
-price of reading k and v twice. Each gradient is linear attention again (linear_attention_backward.cu), so the
-same code, tuned once, forms all of them.
+Design of the kernels: a chunk of C tokens depends only on the state before it, so all work within a chunk
+consists of small matrix products, and the state stays on chip: q, k, v are read once, o is written once, and
+the normaliser adds no traffic. If B H is too small to fill the device, T is split into segments: their states
+are first summed separately, a scan turns the sums into initial states, and then all segments run in parallel,
+at the cost of reading k and v twice. Each gradient is again linear attention (linear_attention_backward.cu),
+so the same code computes all of them.
 """
 
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def linear_attention(
 
     S_t = S_{t-1} + phi(k_t) v_t^T, z_t = z_{t-1} + phi(k_t), o_t = S_t^T phi(q_t) / (phi(q_t) . z_t + 1e-6).
 
-    For the gradients q, k, v, o and one float32 number a row are kept, and the states are formed again.
+    The backward pass saves q, k, v, o and one float32 number per row, and recomputes the states.
 
     Args:
         q: Queries [B, T, H, K]; float32, float16 or bfloat16.
@@ -56,22 +56,22 @@ def linear_attention(
         v: Values [B, T, H, V].
         feature_map: phi: "elu1" (elu(x) + 1), "relu" or "identity".
         normalize: Whether to divide by the denominator.
-        state: (S [B, H, K, V], z [B, H, K]), float32, to start from; None for zeros.
+        state: Initial state (S [B, H, K, V], z [B, H, K]) in float32; None for zeros.
 
     Returns:
-        o [B, T, H, V] in the dtype of q. Half types multiply phi(q), phi(k), v, the scores and a rounded copy
-        of the state on tensor cores and accumulate in float32; the state and the denominator stay float32.
-        Scores beyond 65504 overflow in float16. float32 uses float32 FMA throughout. The gradients likewise,
-        with g = dL/do and phi(q) over the denominator among the operands.
+        o [B, T, H, V] in the dtype of q. With half types, phi(q), phi(k), v, the scores and a rounded copy of
+        the state are multiplied on tensor cores and accumulated in float32; the state and the denominator
+        stay in float32. Scores above 65504 overflow in float16. float32 uses float32 FMA throughout. The same
+        holds for the gradients, whose operands include g = dL/do and phi(q) divided by the denominator.
 
-        Per token and head, with e the itemsize, C = 64 (half types) or 32, and slices of a head sharing in L2
-        what they read: forward (2 K + 2 V) e bytes and 2 C (K + V) + 4 K V FLOP; backward (8 K + 8 V) e + 24
-        bytes and three times the FLOP. Segments of L tokens add (K + V) e + 16 K (V + 1) / L bytes to the
+        Per token and head, with item size e, C = 64 (half types) or 32, and the slices of a head sharing
+        their inputs in L2: forward (2 K + 2 V) e bytes and 2 C (K + V) + 4 K V FLOP; backward (8 K + 8 V) e +
+        24 bytes and three times the FLOP. Segments of L tokens add (K + V) e + 16 K (V + 1) / L bytes to the
         forward, and about twice that to the backward.
 
     Raises:
         RuntimeError: A tensor is not on a CUDA device.
-        ValueError: Shapes, dtypes or the feature map are not taken.
+        ValueError: The shapes, dtypes or feature map are not supported.
 
     Source: Katharopoulos et al., "Transformers are RNNs", ICML 2020.
     """
@@ -92,7 +92,7 @@ def linear_attention_prefill(
 ) -> tuple[Tensor, State]:
     """Returns the outputs of causal linear attention and the state after the last, differentiable.
 
-    As `linear_attention`; writing the state costs 4 (K V + K) bytes more per head.
+    Like `linear_attention`; writing the state adds 4 (K V + K) bytes per head.
 
     Args:
         q: Queries [B, T, H, K]; float32, float16 or bfloat16.
@@ -100,14 +100,14 @@ def linear_attention_prefill(
         v: Values [B, T, H, V].
         feature_map: phi: "elu1", "relu" or "identity".
         normalize: Whether to divide by the denominator.
-        state: (S, z) to start from; None for zeros.
+        state: Initial state (S, z); None for zeros.
 
     Returns:
         o [B, T, H, V] in the dtype of q, and (S [B, H, K, V], z [B, H, K]) in float32.
 
     Raises:
         RuntimeError: A tensor is not on a CUDA device.
-        ValueError: Shapes, dtypes or the feature map are not taken.
+        ValueError: The shapes, dtypes or feature map are not supported.
 
     Source: Katharopoulos et al., "Transformers are RNNs", ICML 2020.
     """
@@ -120,18 +120,18 @@ def linear_attention_prefill(
 def linear_attention_decode(
     q: Tensor, k: Tensor, v: Tensor, state: State, *, feature_map: str = "elu1", normalize: bool = True
 ) -> tuple[Tensor, State]:
-    """Returns the output of one more token and the state given, which now holds the token; no gradient.
+    """Returns the output of one more token and `state`, which it updates in place; not differentiable.
 
     S <- S + phi(k) v^T, z <- z + phi(k), o = S^T phi(q) / (phi(q) . z + 1e-6).
 
-    The cost is the state's traffic, so one kernel reads it once and writes it once, 16 bytes at a time, in
-    place. Nothing is allocated but o: after a first call, which compiles, a CUDA graph can record it.
+    The cost is the memory traffic of the state: one kernel reads and writes it once, in place, 16 bytes per
+    access. Only o is allocated: after a first call, which compiles, a CUDA graph can capture the kernel.
 
     Args:
         q: Query [B, 1, H, K]; float32, float16 or bfloat16.
         k: Key [B, 1, H, K].
         v: Value [B, 1, H, V].
-        state: (S [B, H, K, V], z [B, H, K]) in float32, contiguous, S from an address divisible by 16.
+        state: (S [B, H, K, V], z [B, H, K]) in float32, contiguous, S aligned to 16 bytes.
         feature_map: phi: "elu1", "relu" or "identity".
         normalize: Whether to divide by the denominator.
 
@@ -141,7 +141,7 @@ def linear_attention_decode(
 
     Raises:
         RuntimeError: A tensor is not on a CUDA device, or a gradient is required.
-        ValueError: Shapes, dtypes or the feature map are not taken, T is not 1, or the state cannot be
+        ValueError: The shapes, dtypes or feature map are not supported, T is not 1, or the state cannot be
             written in place.
 
     Source: Katharopoulos et al., "Transformers are RNNs", ICML 2020.
@@ -149,19 +149,19 @@ def linear_attention_decode(
     variant = _check(q, k, v, feature_map, normalize, state)
     B, T, H, _ = q.shape
     if T != 1:
-        raise ValueError(f"decode takes one token a call, T = 1, and was given T = {T}; use prefill for more")
+        raise ValueError(f"decode supports only T = 1; q has T = {T}: use linear_attention_prefill")
     if torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v, *state)):
         raise RuntimeError("decode writes the state in place and has no gradient: use torch.no_grad()")
     S, z = state
     for name, x in (("S", S), ("z", z)):
         if not x.is_contiguous():
             raise ValueError(
-                f"decode writes the state in place, and {name} has strides {list(x.stride())}: "
-                f"it must be contiguous; pass {name}.contiguous()"
+                f"decode writes the state in place, but {name} has strides {list(x.stride())}; "
+                f"allowed: contiguous; pass {name}.contiguous()"
             )
     if S.data_ptr() % 16:
         raise ValueError(
-            "decode writes the state in place, 16 bytes at a time, and S starts "
+            "decode writes the state in place, 16 bytes per access, but the address of S is "
             f"{S.data_ptr() % 16} bytes past a multiple of 16; pass S.clone()"
         )
     q, k, v = _dense(q), _dense(k), _dense(v)
@@ -194,11 +194,11 @@ class _LinearAttention(torch.autograd.Function):
         inverses = _float32(v, B, H, T) if normalize and any(ctx.needs_input_grad) else None
         S_out, z_out = (_float32(v, B, H, K, variant.V), _float32(v, B, H, K)) if final else (None, None)
 
-        length = _segment_length(q, variant.stored)
+        length = _segment_length(q, variant.untransposed)
         starts = _states(variant, k, v, (S, z), (S_out, z_out), length)
-        ends = (S_out, z_out) if length == T else (None, None)  # else the scan has filled them
+        ends = (S_out, z_out) if length == T else (None, None)  # otherwise the scan has filled them
         tensors = (q, k, v, o, inverses, *starts, *ends)
-        _walk("forward", variant.forward, variant.stored, length, *tensors)
+        _run_pass("forward", variant.forward, variant.untransposed, length, *tensors)
 
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(q, k, v, S, z, o if normalize else None, inverses)
@@ -214,18 +214,18 @@ class _LinearAttention(torch.autograd.Function):
         g = torch.zeros_like(saved.v) if g is None else _dense(g)
         final_dS, final_dz = (None if x is None else _dense(x) for x in (final_dS, final_dz))
         dS, dz = (
-            torch.empty_like(x) if x is not None and wanted else None
-            for x, wanted in zip((saved.S, saved.z), ctx.needs_input_grad[3:5], strict=True)
+            torch.empty_like(x) if x is not None and needed else None
+            for x, needed in zip((saved.S, saved.z), ctx.needs_input_grad[3:5], strict=True)
         )
         dq, dk, dv = _gradients(ctx.variant, saved, g, (final_dS, final_dz), (dS, dz))
         return dq, dk, dv, dS, dz, None, None, None
 
 
-_apply: Callable[..., Any] = _LinearAttention.apply  # torch gives it no type
+_apply: Callable[..., Any] = _LinearAttention.apply  # torch does not annotate it
 
 
 class _Saved(NamedTuple):
-    """What the gradients need of the forward pass; o and 1 / d only if there are denominators d."""
+    """Tensors that the forward pass saves; o and 1 / d only if there are denominators d."""
 
     q: Tensor
     k: Tensor
@@ -243,38 +243,38 @@ def _gradients(
     q, k, v, S, z, o, inverses = saved
     dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
     deltas = None if o is None else _deltas(variant, g, o)
-    stored, transposed, program = variant.stored, variant.transposed, variant.backward
-    length = _segment_length(q, min(stored, transposed, key=lambda tiles: tiles.slices))
+    untransposed, transposed, program = variant.untransposed, variant.transposed, variant.backward
+    length = _segment_length(q, min(untransposed, transposed, key=lambda tiles: tiles.slices))
 
     starts = _states(variant, k, v, (S, z), (None, None), length)
-    _walk("query_gradient", program, transposed, length, q, k, v, g, dq, inverses, deltas, *starts)
+    _run_pass("query_gradient", program, transposed, length, q, k, v, g, dq, inverses, deltas, *starts)
     del starts
 
     (R, r), (R_out, r_out) = final, initial
     if length < q.shape[1]:
         R, r = _per_segment(variant, q, length)
-        _walk("segment_adjoints", program, transposed, length, q, g, inverses, deltas, R, r)
+        _run_pass("segment_adjoints", program, transposed, length, q, g, inverses, deltas, R, r)
         _scan("scan_adjoints", program, (R, r), final, initial)
         R_out, r_out = None, None  # the scan has filled them
-    _walk("key_gradient", program, transposed, length, q, k, v, g, dk, inverses, deltas, R, r, r_out)
-    _walk("value_gradient", program, stored, length, q, k, g, dv, inverses, R, R_out)
+    _run_pass("key_gradient", program, transposed, length, q, k, v, g, dk, inverses, deltas, R, r, r_out)
+    _run_pass("value_gradient", program, untransposed, length, q, k, g, dv, inverses, R, R_out)
     return dq, dk, dv
 
 
 def _states(
     variant: Variant, k: Tensor, v: Tensor, initial: _MaybeState, final: _MaybeState, length: int
 ) -> _MaybeState:
-    """Returns the states that segments start from; if T is cut, fills `final` too."""
+    """Returns the initial states of the segments; with several segments, also fills `final`."""
     if length == k.shape[1]:
         return initial
     sums = _per_segment(variant, k, length)
-    _walk("segment_states", variant.forward, variant.stored, length, k, v, *sums)
+    _run_pass("segment_states", variant.forward, variant.untransposed, length, k, v, *sums)
     _scan("scan", variant.forward, sums, initial, final)
     return sums
 
 
 def _deltas(variant: Variant, g: Tensor, o: Tensor) -> Tensor:
-    """Returns g . o of every row, [B, H, T] in float32."""
+    """Returns g . o for every row, [B, H, T] in float32."""
     B, T, H, _ = g.shape
     deltas = _float32(g, B, H, T)
     grid = (-(-B * T * H * 32 // DELTA_THREADS), 1)
@@ -285,15 +285,15 @@ def _deltas(variant: Variant, g: Tensor, o: Tensor) -> Tensor:
 
 
 def _scan(name: str, program: Program, sums: State, start: _MaybeState, end: _MaybeState) -> None:
-    """Turns what each segment adds into the state it starts from, in place, and fills `end`."""
+    """Replaces the contribution of each segment by its initial state, and fills `end`."""
     B, H, segments, K, V = sums[0].shape
     grid = (B * H, -(-(K * V + K) // SCAN_THREADS))
     kernel = f"linear_attention_{name}"
     launch(kernel, program, sums[0].device, grid, SCAN_THREADS, 0, *sums, *start, *end, segments)
 
 
-def _walk(name: str, program: Program, tiles: Tiles, length: int, *tensors: Tensor | None) -> None:
-    """Launches a kernel that walks over the tokens of each segment; the first tensor is [B, T, H, K]."""
+def _run_pass(name: str, program: Program, tiles: Tiles, length: int, *tensors: Tensor | None) -> None:
+    """Launches a kernel that passes over the tokens of each segment; the first tensor is [B, T, H, K]."""
     first = tensors[0]
     assert first is not None
     B, T, H, _ = first.shape
@@ -303,7 +303,7 @@ def _walk(name: str, program: Program, tiles: Tiles, length: int, *tensors: Tens
 
 
 def _per_segment(variant: Variant, q: Tensor, length: int) -> State:
-    """Returns memory for a state a segment: [B, H, segments, K, V] and [B, H, segments, K]."""
+    """Returns memory for one state per segment: [B, H, segments, K, V] and [B, H, segments, K]."""
     B, T, H, K = q.shape
     segments = -(-T // length)
     return _float32(q, B, H, segments, K, variant.V), _float32(q, B, H, segments, K)
@@ -317,16 +317,16 @@ def _segment_length(q: Tensor, tiles: Tiles) -> int:
 def _check(
     q: Tensor, k: Tensor, v: Tensor, feature_map: str, normalize: bool, state: State | None
 ) -> Variant:
-    """Returns the variant that takes these inputs, or raises with what is wrong with them."""
+    """Returns the variant for these inputs; raises if they are not supported."""
     if feature_map not in FEATURE_MAPS:
-        raise ValueError(f"feature_map was {feature_map!r}, and is one of {', '.join(FEATURE_MAPS)}")
+        raise ValueError(f"feature_map is {feature_map!r}; allowed: {', '.join(FEATURE_MAPS)}")
     if q.dim() != 4 or k.shape != q.shape or v.dim() != 4 or v.shape[:3] != q.shape[:3] or min(q.shape) < 1:
         raise ValueError(
-            f"q {list(q.shape)}, k {list(k.shape)}, v {list(v.shape)}: "
-            "q and k are [B, T, H, K] and v is [B, T, H, V], with no empty axis"
+            f"shapes are q {list(q.shape)}, k {list(k.shape)}, v {list(v.shape)}; "
+            "allowed: q and k [B, T, H, K], v [B, T, H, V], with no empty axis"
         )
     if not q.dtype == k.dtype == v.dtype:
-        raise ValueError(f"q, k, v have one dtype, and were given {q.dtype}, {k.dtype}, {v.dtype}")
+        raise ValueError(f"dtypes are q {q.dtype}, k {k.dtype}, v {v.dtype}; allowed: the same dtype for all")
     B, _, H, K = q.shape
     V = v.shape[-1]
     if reason := unsupported_reason(K, V, q.dtype):
@@ -335,8 +335,8 @@ def _check(
         S, z = state
         if (S.shape, z.shape) != ((B, H, K, V), (B, H, K)) or not S.dtype == z.dtype == torch.float32:
             raise ValueError(
-                f"state (S {list(S.shape)} {S.dtype}, z {list(z.shape)} {z.dtype}): "
-                f"S is {[B, H, K, V]}, z is {[B, H, K]}, both float32"
+                f"state is S {list(S.shape)} {S.dtype}, z {list(z.shape)} {z.dtype}; "
+                f"allowed: S {[B, H, K, V]}, z {[B, H, K]}, both float32"
             )
     tensors = (q, k, v, *(state or ()))
     _require_device(tensors)
@@ -346,12 +346,12 @@ def _check(
 def _require_device(tensors: tuple[Tensor, ...]) -> None:
     devices = {x.device for x in tensors}
     if len(devices) > 1 or tensors[0].device.type != "cuda":
-        given = ", ".join(sorted(str(device) for device in devices))
-        raise RuntimeError(f"the CUDA kernel needs all tensors on one CUDA device, and was given {given}")
+        names = ", ".join(sorted(str(device) for device in devices))
+        raise RuntimeError(f"the CUDA kernel needs all tensors on one CUDA device; they are on {names}")
 
 
 def _dense(x: Tensor) -> Tensor:
-    """Returns x contiguous and aligned to the 16 bytes that one access moves."""
+    """Returns x contiguous and aligned to 16 bytes, the size of one access."""
     x = x.contiguous()
     return x if x.data_ptr() % 16 == 0 else x.clone()
 

@@ -9,14 +9,13 @@
 //
 // and dq = dQ phi'(q), dk = dK phi'(k). So the forward kernel runs three times, with the rows of other tensors as x, y,
 // w (linear_attention_roles.h) and, for dk and dv, from the last chunk to the first; the plan, the tiles and the grid
-// are those in linear_attention.cu. Of the forward pass only q, k, v, o and one float32 number a row, 1 / d, are kept:
-// the states are formed again, and R and r beside them. No sum crosses blocks: the gradients have the same bits each
-// time.
+// are those of linear_attention.cu. The forward pass saves only q, k, v, o and one float32 number per row, 1 / d: the
+// states are recomputed, and R and r with them. No sum crosses blocks, so the gradients are bitwise reproducible.
 //
-// Segments      dq needs the states that segments start from (`segment_states` and `scan` of the forward pass); dk and
+// Segments      dq needs the initial states of the segments (`segment_states` and `scan` of the forward pass); dk and
 //               dv need R, r after each segment: `segment_adjoints`, then `scan_adjoints` from the last to the first,
-//               which starts with the gradient of the final state and ends with that of the initial one.
-// Macros        those of linear_attention.cu, and TRANSPOSED_SHARED_BYTES for R kept [V, K]
+//               which starts with the gradient of the final state and ends with that of the initial state.
+// Macros        those of linear_attention.cu, and TRANSPOSED_SHARED_BYTES for R as [V, K]
 
 #include "linear_attention_tiles.h"
 #if DTYPE == FLOAT32
@@ -31,18 +30,18 @@ static_assert(sizeof(Shared<ValueGradient>) == SHARED_BYTES && sizeof(Shared<Key
 
 constexpr int DELTA_THREADS = 256;
 
-// delta = g . o of every row [B, T, H, V], to [B, H, T]; a warp a row.
+// Computes delta = g . o for every row of [B, T, H, V] into [B, H, T]; one warp per row.
 extern "C" __global__ void __launch_bounds__(DELTA_THREADS, 1)
 linear_attention_deltas(const element* __restrict__ g, const element* __restrict__ o, float* __restrict__ deltas,
                         long long B, long long T, long long H) {
     constexpr int WORDS = V * sizeof(element) / 4;
     const long long row = (long long)blockIdx.x * (DELTA_THREADS / 32) + threadIdx.x / 32;
     if (row >= B * T * H) return;
-    const unsigned *of_g = reinterpret_cast<const unsigned*>(g) + row * WORDS;
-    const unsigned *of_o = reinterpret_cast<const unsigned*>(o) + row * WORDS;
+    const unsigned *g_row = reinterpret_cast<const unsigned*>(g) + row * WORDS;
+    const unsigned *o_row = reinterpret_cast<const unsigned*>(o) + row * WORDS;
     float sum = 0.f;
     for (int i = threadIdx.x % 32; i < WORDS; i += 32) {
-        const float2 x = unpack(of_g[i]), y = unpack(of_o[i]);
+        const float2 x = unpack(g_row[i]), y = unpack(o_row[i]);
         sum = fmaf(x.x, y.x, fmaf(x.y, y.y, sum));
     }
     sum = warp_sum(sum);
@@ -50,7 +49,7 @@ linear_attention_deltas(const element* __restrict__ g, const element* __restrict
     if (threadIdx.x % 32 == 0) deltas[(b * H + h) * T + t] = sum;
 }
 
-// dq of every segment from the states it starts from (zeros if null).
+// Computes dq of every segment from its initial state (zeros if null).
 extern "C" __global__ void __launch_bounds__(QueryGradient::THREADS, QueryGradient::BLOCKS)
 linear_attention_query_gradient(const element* q, const element* k, const element* v, const element* g, element* dq,
                                 float* inverses, const float* deltas, const float* S_in, const float* z_in, long long T,
@@ -60,7 +59,7 @@ linear_attention_query_gradient(const element* q, const element* k, const elemen
     run_segment(*reinterpret_cast<Shared<QueryGradient>*>(memory), segment, S_in, z_in, nullptr, nullptr);
 }
 
-// dk of every segment from R and r after it (zeros if null); r before the first token where asked for.
+// Computes dk of every segment from R and r after it (zeros if null), and r before the first token if requested.
 extern "C" __global__ void __launch_bounds__(KeyGradient::THREADS, KeyGradient::BLOCKS)
 linear_attention_key_gradient(const element* q, const element* k, const element* v, const element* g, element* dk,
                               float* inverses, const float* deltas, const float* R_in, const float* r_in, float* r_out,
@@ -70,7 +69,7 @@ linear_attention_key_gradient(const element* q, const element* k, const element*
     run_segment(*reinterpret_cast<Shared<KeyGradient>*>(memory), segment, R_in, r_in, nullptr, r_out);
 }
 
-// dv of every segment from R after it (zeros if null); R before the first token where asked for.
+// Computes dv of every segment from R after it (zeros if null), and R before the first token if requested.
 extern "C" __global__ void __launch_bounds__(ValueGradient::THREADS, ValueGradient::BLOCKS)
 linear_attention_value_gradient(const element* q, const element* k, const element* g, element* dv, float* inverses,
                                 const float* R_in, float* R_out, long long T, long long H, long long segment_length) {
@@ -79,7 +78,7 @@ linear_attention_value_gradient(const element* q, const element* k, const elemen
     run_segment(*reinterpret_cast<Shared<ValueGradient>*>(memory), segment, R_in, nullptr, R_out, nullptr);
 }
 
-// What every segment alone adds to R [B, H, segments, K, V] and r [B, H, segments, K].
+// Computes the contribution of each segment to R [B, H, segments, K, V] and r [B, H, segments, K].
 extern "C" __global__ void __launch_bounds__(Adjoints::THREADS, Adjoints::BLOCKS)
 linear_attention_segment_adjoints(const element* q, const element* g, float* inverses, const float* deltas, float* R,
                                   float* r, long long T, long long H, long long segment_length) {

@@ -1,11 +1,11 @@
-// float32 with plain FMA: the state in shared memory, every product formed by the whole block.
+// float32 with plain FMA: the state is in shared memory, and the whole block computes each product.
 
 #pragma once
 
 #include "linear_attention_tiles.h"
 
-// sum_i a(row, i) b(i, column) of every element of a ROWS x COLUMNS tile, handed to `store(row, column, sum)`. A thread
-// forms 4 x 4 of them, spread out so that the lanes of a warp read neighbouring columns.
+// Computes sum_i a(row, i) b(i, column) for every element of a ROWS x COLUMNS tile, and calls store(row, column, sum).
+// Each thread computes 4 x 4 elements, spaced so that the lanes of a warp read neighbouring columns.
 template <int ROWS, int COLUMNS, int INNER, int THREADS, class A, class B, class Store>
 __device__ inline void product(A a, B b, Store store) {
     constexpr int ROW_STEP = ROWS / 4, COLUMN_STEP = COLUMNS / 4;
@@ -25,7 +25,7 @@ __device__ inline void product(A a, B b, Store store) {
     }
 }
 
-// Step 3: A = x y^T where the row may see the key; inverse denominators.
+// Step 3: the masked scores A = x y^T, and the inverse denominators.
 template <class Role>
 __device__ inline void score(Shared<Role>& shared, Stage<Role>& stage) {
     constexpr int INNER = Role::INNER, STRIDE = Role::INNER_STRIDE;
@@ -35,12 +35,12 @@ __device__ inline void score(Shared<Role>& shared, Stage<Role>& stage) {
         [&](int i, int column) { return stage.y[column * STRIDE + i]; },
         [&](int row, int column, float sum) {
             if (Role::READS_DELTAS) sum -= stage.deltas[Role::REVERSE ? column : row];
-            const bool seen = Role::REVERSE ? column >= row : column <= row;
-            scores[row * SCORE_STRIDE + column] = seen ? sum : 0.f;
+            const bool visible = Role::REVERSE ? column >= row : column <= row;
+            scores[row * SCORE_STRIDE + column] = visible ? sum : 0.f;
         });
     __syncthreads();
     if (!Role::NORMALIZES) return;
-    static_assert(Role::THREADS == 4 * CHUNK, "a thread takes a quarter of a row");  // four neighbouring lanes share it
+    static_assert(Role::THREADS == 4 * CHUNK, "each thread sums a quarter of a row");  // four neighbours share it
     const int row = threadIdx.x / 4;
     float sum = 0.f;
     for (int i = threadIdx.x % 4; i < CHUNK; i += 4) sum += scores[row * SCORE_STRIDE + i];
@@ -51,7 +51,7 @@ __device__ inline void score(Shared<Role>& shared, Stage<Role>& stage) {
     __syncthreads();
 }
 
-// Step 4: one product over the joined inner axis [x | A] [R ; w].
+// Step 4: one product over the concatenated inner axis [x | A] [R ; w].
 template <class Role>
 __device__ inline void write_output(const Shared<Role>& shared, const Chunk<Role>& chunk,
                                     const Segment<Role>& segment) {
@@ -74,7 +74,7 @@ __device__ inline void write_output(const Shared<Role>& shared, const Chunk<Role
             if (Role::TRANSPOSE) o *= feature_slope(segment.argument[offset]);
             segment.out[offset] = o;
         });
-    __syncthreads();  // R and z are read; now they change
+    __syncthreads();  // all threads have read R and z, which now change
 }
 
 // Step 5: R += y^T w, and z += y, z += w or r -= delta w.

@@ -1,7 +1,7 @@
-// float16 and bfloat16 on tensor cores (mma.sync m16n8k16, float32 accumulators): the state in registers.
+// float16 and bfloat16 on tensor cores (mma.sync m16n8k16, float32 accumulators): the state is in registers.
 //
-// Warp w owns 16 columns of OUTER and keeps R^T there as accumulator fragments. The accumulator layout of R^T is the
-// B-operand layout of R, so x R reads the state from registers and no state ever passes through shared memory.
+// Warp w owns 16 columns of OUTER and holds their part of R^T as accumulator fragments. The accumulator layout of R^T
+// is the B-operand layout of R, so x R reads the state from registers and never moves it through shared memory.
 
 #pragma once
 
@@ -9,15 +9,15 @@
 
 template <class Role>
 using State = float[Role::INNER / 8][4];  // R of this warp's columns
-using Values = unsigned[CHUNK / 16][4];   // w of this warp's columns: B operand of A w; registers 1 and 2 swapped, A
-                                          // operand of w^T y
+using Values = unsigned[CHUNK / 16][4];   // w of this warp's columns: B operand of A w; with registers 1 and 2
+                                          // swapped, A operand of w^T y
 
 __device__ inline void mma(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
     if constexpr (DTYPE == FLOAT16) mma_f16(d, a, b0, b1);
     else mma_bf16(d, a, b0, b1);
 }
 
-// Where a lane finds its part of a fragment: `group` is its row (of eight), `pair` its pair of columns (of four).
+// The part of a fragment that a lane holds: `group` is its row (of eight), `pair` its pair of columns (of four).
 struct Lane {
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4, pair = lane % 4;
     // Rows r0..r0+15, columns c0..c0+15 of a row-major tile: registers in the order (top, left), (bottom, left),
@@ -31,19 +31,19 @@ struct Lane {
     }
 };
 
-// The tiles of keys that a tile of rows looks at: those up to its own, or from its own on.
+// The range of key tiles that a tile of rows uses: up to its own index, or in reverse from its own index on.
 template <class Role>
 __device__ inline int first_key_tile(int row_tile) { return Role::REVERSE ? row_tile : 0; }
 template <class Role>
 __device__ inline int end_of_key_tiles(int row_tile) { return Role::REVERSE ? CHUNK / 16 : row_tile + 1; }
 
-// Step 3: A = x y^T where the row may see the key, 16 rows to a warp, only the tiles on one side of the diagonal;
-// inverse denominators.
+// Step 3: the masked scores A = x y^T, 16 rows per warp, only the tiles on one side of the diagonal; and the inverse
+// denominators.
 template <class Role>
 __device__ inline void score_rows(Shared<Role>& shared, Stage<Role>& stage, const Lane& lane, int row_tile) {
     constexpr int INNER = Role::INNER, STRIDE = Role::INNER_STRIDE;
     unsigned x[INNER / 16][4];
-    float denominator[2] = {};  // of rows group and group + 8: this lane's part
+    float denominator[2] = {};  // this lane's part for rows group and group + 8
 #pragma unroll
     for (int i = 0; i < INNER / 16; ++i) {
         load_matrices(x[i], lane.tile(stage.x, STRIDE, 16 * row_tile, 16 * i));
@@ -90,8 +90,8 @@ __device__ inline void score_rows(Shared<Role>& shared, Stage<Role>& stage, cons
     }
 }
 
-// The factor that brings a warp's state to the upper part of float16, whose largest number is 65504: sums grow and
-// adjoints shrink with T past either end. bfloat16 needs none.
+// Returns the factor that scales a warp's state into the upper range of float16, whose largest number is 65504: with T,
+// sums grow and adjoints shrink beyond the range. bfloat16 needs no factor.
 template <int TILES>
 __device__ inline float scale_to_fit(const float (&state)[TILES][4]) {
     if (DTYPE != FLOAT16) return 1.f;
@@ -102,7 +102,7 @@ __device__ inline float scale_to_fit(const float (&state)[TILES][4]) {
     return BOUND / fmaxf(warp_max(largest), SMALLEST);
 }
 
-// What Role makes of two neighbouring columns of a row of x R + A w.
+// Applies the final operations of Role to two neighbouring columns of a row of x R + A w.
 template <class Role>
 __device__ inline float2 finish(const Shared<Role>& shared, const Stage<Role>& stage, int row, int column,
                                 const element* argument, float2 o) {
@@ -114,16 +114,16 @@ __device__ inline float2 finish(const Shared<Role>& shared, const Stage<Role>& s
         const float delta = stage.deltas[row], inverse = stage.inverses[row];
         o = make_float2((o.x - delta * z[0]) * inverse, (o.y - delta * z[1]) * inverse);
     }
-    const float2 at = unpack(*reinterpret_cast<const unsigned*>(argument));
-    return make_float2(o.x * feature_slope(at.x), o.y * feature_slope(at.y));
+    const float2 x = unpack(*reinterpret_cast<const unsigned*>(argument));
+    return make_float2(o.x * feature_slope(x.x), o.y * feature_slope(x.y));
 }
 
-// Step 4: the output of the warp's 16 columns, all rows of the chunk.
+// Step 4: the output of the warp's 16 columns, for all rows of the chunk.
 template <class Role>
 __device__ inline void write_output(const Shared<Role>& shared, const Chunk<Role>& chunk, const Segment<Role>& segment,
                                     const Lane& lane, const State<Role>& state, const Values& w) {
     float o[CHUNK / 16][2][4] = {};
-    const float scale = scale_to_fit(state), unscale = chunk.scale / scale, of_weights = 1.f / chunk.scale;
+    const float scale = scale_to_fit(state), unscale = chunk.scale / scale, weight_unscale = 1.f / chunk.scale;
 #pragma unroll
     for (int i = 0; i < Role::INNER / 16; ++i) {
         const float(&left)[4] = state[2 * i], (&right)[4] = state[2 * i + 1];
@@ -157,7 +157,7 @@ __device__ inline void write_output(const Shared<Role>& shared, const Chunk<Role
                 const float(&sum)[4] = o[row_tile][n];
                 const float2 out = finish<Role>(
                     shared, chunk.stage, row, column, segment.argument + offset,
-                    make_float2(sum[2 * half] * of_weights, sum[2 * half + 1] * of_weights));
+                    make_float2(sum[2 * half] * weight_unscale, sum[2 * half + 1] * weight_unscale));
                 *reinterpret_cast<unsigned*>(segment.out + offset) = pack(out.x, out.y);
             }
         }
@@ -165,12 +165,12 @@ __device__ inline void write_output(const Shared<Role>& shared, const Chunk<Role
 }
 
 // Step 5: R^T += w^T y for the warp's 16 columns. z of Forward is the state of a value that is always one: every warp
-// takes a share of it, with a fragment of ones in the place of w^T.
+// computes a part of it, with a fragment of ones instead of w^T.
 template <class Role>
 __device__ inline void update_state(Shared<Role>& shared, const Chunk<Role>& chunk, const Lane& lane,
                                     State<Role>& state, const Values& w) {
     const unsigned one = pack(1.f, 1.f), ones[4] = {one, one, one, one};
-    const float of_weights = 1.f / chunk.scale;
+    const float weight_unscale = 1.f / chunk.scale;
 #pragma unroll
     for (int i = 0; i < Role::INNER / 16; ++i) {
         float sum[2][4] = {}, z_sum[2][4] = {};
@@ -188,18 +188,18 @@ __device__ inline void update_state(Shared<Role>& shared, const Chunk<Role>& chu
         }
 #pragma unroll
         for (int n = 0; n < 2; ++n) {
-            for (int j = 0; j < 4; ++j) state[2 * i + n][j] += sum[n][j] * of_weights;
+            for (int j = 0; j < 4; ++j) state[2 * i + n][j] += sum[n][j] * weight_unscale;
             if (owns_z && lane.group == 0)
                 for (int j = 0; j < 2; ++j) shared.z[16 * i + 8 * n + 2 * lane.pair + j] += z_sum[n][j];
         }
     }
 }
 
-// z += w, or r -= delta w, of the warp's 16 columns, which no other warp reads.
+// z += w, or r -= delta w, for the warp's 16 columns, which no other warp reads.
 template <class Role>
 __device__ inline void update_normalizer(Shared<Role>& shared, const Chunk<Role>& chunk, const Lane& lane,
                                          const Values& w) {
-    float sum[2] = {};  // of columns group and group + 8
+    float sum[2] = {};  // for columns group and group + 8
 #pragma unroll
     for (int i = 0; i < CHUNK / 4; ++i) {
         const int token_tile = i / 4, part = i % 4;  // parts 0, 2: tokens 2 pair, 2 pair + 1; 1, 3: eight later

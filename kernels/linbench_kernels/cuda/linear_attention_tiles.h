@@ -1,12 +1,12 @@
-// What the two ways to compute a chunk share: the shared memory, a block's place in the tensors, and the stream of
-// chunks through two stages of shared memory (steps 1 and 2 of the plan in linear_attention.cu).
+// Common parts of the two implementations of a chunk: shared memory, the position of a block in the tensors, and the
+// stream of chunks through two stages of shared memory (steps 1 and 2 of the plan in linear_attention.cu).
 
 #pragma once
 
 #include "linear_attention_roles.h"
 
-// One chunk of the inputs, with what each row has of the normaliser: 1 / d, which Forward forms and gradients are
-// given, and delta.
+// One chunk of the inputs, with two numbers per row for the normaliser: 1 / d, which Forward computes and the gradients
+// read, and delta.
 template <class Role>
 struct Stage {
     element x[CHUNK * Role::INNER_STRIDE];
@@ -21,13 +21,13 @@ struct alignas(16) Shared {
     Stage<Role> stages[2];
     element scores[CHUNK * SCORE_STRIDE];
     float z[Role::INNER > Role::SLICE ? Role::INNER : Role::SLICE];  // or r
-    float maxima[8];                                                 // of the warps
+    float maxima[8];                                                 // one per warp
 #if DTYPE == FLOAT32
     float R[Role::INNER * Role::SLICE];
 #endif
 };
 
-// What a block works on: pointers to its first token, and the distance between tokens.
+// The segment that a block processes: pointers to its first token, and the strides between tokens.
 template <class Role>
 struct Segment {
     const element *x, *y, *w;
@@ -42,7 +42,7 @@ struct Segment {
 
     __device__ Segment(const element* x, const element* y, const element* w, const element* argument, element* out,
                        float* inverses, const float* deltas, long long T, long long H, long long segment_length) {
-        const long long head = blockIdx.x / Role::SLICES, first = blockIdx.y * segment_length, left = T - first;
+        const long long head = blockIdx.x / Role::SLICES, first = blockIdx.y * segment_length, remaining = T - first;
         const long long row = (head / H * T + first) * H + head % H;
         slice = blockIdx.x % Role::SLICES, first_column = slice * Role::SLICE;
         inner_stride = H * Role::INNER, outer_stride = H * Role::OUTER;
@@ -52,20 +52,20 @@ struct Segment {
         this->out = out + row * Role::OUTER + first_column;
         this->inverses = inverses ? inverses + head * T + first : nullptr;
         this->deltas = deltas + head * T + first;
-        tokens = (int)(left < segment_length ? left : segment_length);
+        tokens = (int)(remaining < segment_length ? remaining : segment_length);
         state = head * gridDim.y + blockIdx.y;
     }
 };
 
-// A chunk in shared memory, mapped and ready: tokens first .. first + valid - 1 of the segment.
+// A chunk in shared memory, after the feature map: tokens first .. first + valid - 1 of the segment.
 template <class Role>
 struct Chunk {
     Stage<Role>& stage;
     int first, valid;
-    float scale;  // that WEIGHTS were multiplied by, to be within float16
+    float scale;  // factor that brings WEIGHTS into the range of float16
 };
 
-// Starts the copies of a chunk of rows; rows from `valid` on become zeros.
+// Starts the copies of a chunk of rows; rows from `valid` on are set to zero.
 template <int WIDTH, int THREADS>
 __device__ inline void load_tile(element* tile, const element* rows, long long row_stride, int valid) {
     constexpr int VECTORS = WIDTH / VECTOR;
@@ -77,9 +77,9 @@ __device__ inline void load_tile(element* tile, const element* rows, long long r
 }
 
 template <int THREADS>
-__device__ inline void load_numbers(float* numbers, const float* of_rows, int valid) {
+__device__ inline void load_numbers(float* numbers, const float* source, int valid) {
     for (int i = threadIdx.x; i < CHUNK; i += THREADS)
-        copy_number_async(numbers + i, of_rows + (i < valid ? i : 0), i < valid);
+        copy_number_async(numbers + i, source + (i < valid ? i : 0), i < valid);
 }
 
 template <class Role>
@@ -99,7 +99,7 @@ __device__ inline unsigned map_word(unsigned word, float factor) {
     return pack(feature_map(x.x) * factor, feature_map(x.y) * factor);
 }
 
-// phi in place, times 1 / d and `scale` for WEIGHTS. The zeros that a copy leaves past the last token stay zeros.
+// Applies phi in place, and for WEIGHTS multiplies by 1 / d and `scale`. Rows past the last token remain zero.
 template <class Role, Map MAP, int WIDTH>
 __device__ inline void map_tile(element* tile, const float* inverses, int valid, float scale) {
     constexpr bool DIVIDES = MAP == WEIGHTS && Role::READS_INVERSES;
@@ -116,8 +116,8 @@ __device__ inline void map_tile(element* tile, const float* inverses, int valid,
     }
 }
 
-// The factor that makes the largest of the weights phi(q) / d of a chunk one: they shrink as T grows, past the smallest
-// number of float16. The other types reach as far as float32 and need none.
+// Returns the factor that scales the largest weight phi(q) / d of a chunk to one: the weights shrink as T grows, below
+// the smallest float16 number. The other types have the range of float32 and need no factor.
 template <class Role, int WIDTH>
 __device__ inline float scale_of_weights(const element* tile, const float* inverses, int valid, float* maxima) {
     if constexpr (DTYPE != FLOAT16 || !Role::READS_INVERSES) {
@@ -145,7 +145,7 @@ __device__ inline int first_token(const Segment<Role>& segment, int index) {
     return (Role::REVERSE ? chunks - 1 - index : index) * CHUNK;
 }
 
-// Steps 1 and 2 of the plan: chunk `index` of the walk, mapped and ready; the next one on its way.
+// Steps 1 and 2 of the plan: returns chunk `index` of the pass after the feature map, and starts to copy the next one.
 template <class Role>
 __device__ inline Chunk<Role> next_chunk(Shared<Role>& shared, const Segment<Role>& segment, int index) {
     constexpr int INNER = Role::INNER, SLICE = Role::SLICE;
@@ -154,7 +154,7 @@ __device__ inline Chunk<Role> next_chunk(Shared<Role>& shared, const Segment<Rol
     const int first = first_token(segment, index), valid = segment.tokens - first;
     float scale = 1.f;
     wait_for_copies();
-    __syncthreads();  // all threads' copies have landed, and nobody reads the other stage any more
+    __syncthreads();  // all copies are complete, and no thread still reads the other stage
     if ((index + 1) * CHUNK < segment.tokens)
         load_chunk(shared.stages[(index + 1) % 2], segment, first_token(segment, index + 1));
     if (Role::Y == WEIGHTS) scale = scale_of_weights<Role, INNER>(stage.y, stage.inverses, valid, shared.maxima);
@@ -166,7 +166,7 @@ __device__ inline Chunk<Role> next_chunk(Shared<Role>& shared, const Segment<Rol
     return {stage, first, valid, scale};
 }
 
-// The inverse denominators of a chunk, for the backward pass, if it was asked for them.
+// Writes the inverse denominators of a chunk for the backward pass, if requested.
 template <class Role>
 __device__ inline void store_inverses(const Chunk<Role>& chunk, const Segment<Role>& segment) {
     if (!segment.inverses || segment.slice > 0) return;

@@ -1,7 +1,7 @@
 // The warp-level instructions that the kernels use, and the element types. DTYPE is one of the three below.
 //
-// This is the only seam between a GPU and the CPU emulation of the tests: under LINBENCH_EMULATION the instructions
-// come from cuda_emulation.h, and all that is built on them is the same code.
+// This is the only interface between a GPU and the CPU emulation of the tests: with LINBENCH_EMULATION the instructions
+// come from cuda_emulation.h, and all code that uses them is the same.
 
 #pragma once
 
@@ -35,7 +35,7 @@ __device__ inline float2 unpack_f16(unsigned word) {
 __device__ inline float2 unpack_bf16(unsigned word) {
     return make_float2(__uint_as_float(word << 16), __uint_as_float(word & 0xffff0000u));
 }
-// d[16 x 8] += a[16 x 16] b[16 x 8]; a warp together, operands in the fragment layout of the PTX manual.
+// d[16 x 8] += a[16 x 16] b[16 x 8], for a whole warp, with operands in the fragment layout of the PTX manual.
 #define DEFINE_MMA(type)                                                                                       \
     __device__ inline void mma_##type(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {       \
         asm("mma.sync.aligned.m16n8k16.row.col.f32." #type "." #type ".f32 "                          \
@@ -45,7 +45,7 @@ __device__ inline float2 unpack_bf16(unsigned word) {
     }
 DEFINE_MMA(f16)
 DEFINE_MMA(bf16)
-// Four 8 x 8 matrices of 16-bit elements; lane i gives the address of row i % 8 of matrix i / 8.
+// Loads four 8 x 8 matrices of 16-bit elements; lane i passes the address of row i % 8 of matrix i / 8.
 __device__ inline void load_matrices(unsigned (&r)[4], const void* row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
@@ -56,12 +56,12 @@ __device__ inline void load_matrices_transposed(unsigned (&r)[4], const void* ro
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                  : "r"((unsigned)__cvta_generic_to_shared(row)) : "memory");
 }
-// 16 bytes from global to shared memory in the background; zeros if not `valid`.
+// Copies 16 bytes from global to shared memory asynchronously; writes zeros if not `valid`.
 __device__ inline void copy_async(void* shared, const void* global, bool valid) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
                  :: "r"((unsigned)__cvta_generic_to_shared(shared)), "l"(global), "r"(valid ? 16 : 0) : "memory");
 }
-// One float32 likewise.
+// Copies one float32 in the same way.
 __device__ inline void copy_number_async(float* shared, const float* global, bool valid) {
     asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;"
                  :: "r"((unsigned)__cvta_generic_to_shared(shared)), "l"(global), "r"(valid ? 4 : 0) : "memory");
@@ -72,7 +72,7 @@ __device__ inline void wait_for_copies() { asm volatile("cp.async.wait_all;" :::
 #if DTYPE == FLOAT32
 using element = float;
 #else
-using element = unsigned short;  // the bits
+using element = unsigned short;  // the bit pattern
 #endif
 
 // A word has 32 bits: one float32, or a pair of half-type elements.

@@ -1,1 +1,1 @@
-"""Triton kernels, a module for each mechanism: `from linbench_kernels.triton import linear_attention`."""
+"""Triton kernels, one module per mechanism: `from linbench_kernels.triton import linear_attention`."""

@@ -1,7 +1,7 @@
-"""Kernels of this package compiled for a GPU that is not there, as their launchers would.
+"""Compiles the kernels of this package as their launchers would, without a GPU.
 
-A launcher is called on tensors without values, each launch is noted instead of made, and what was noted is
-compiled for the types, constants and alignments that it has.
+A launcher is called on tensors without values. Its launches are recorded but not executed, and each recorded
+launch is compiled for its types, constants and alignments.
 """
 
 import re
@@ -34,15 +34,15 @@ SETTINGS = ("num_warps", "num_stages")
 
 @dataclass(frozen=True)
 class AheadOfTime:
-    """A kernel as it was compiled.
+    """A compiled kernel.
 
     Attributes:
-        name: The kernel's.
-        configuration: Its settings and constants, as in "num_warps=4 CHUNK=64 ...".
-        threads: Of a block.
-        registers: Of a thread.
-        stack_bytes: Of a thread in local memory: what spills, above all.
-        shared_bytes: Of a block.
+        name: Name of the kernel.
+        configuration: Settings and constants, as in "num_warps=4 CHUNK=64 ...".
+        threads: Threads per block.
+        registers: Registers per thread.
+        stack_bytes: Local memory per thread, mainly register spills.
+        shared_bytes: Shared memory per block.
         cubin: The machine code.
     """
 
@@ -55,46 +55,54 @@ class AheadOfTime:
     cubin: bytes
 
 
-def compiled(
+def compile_launches(
     attention: ModuleType, calls: ModuleType, arch: str, call: Callable[[], object]
 ) -> list[AheadOfTime]:
-    """Returns what a call launches, compiled for an architecture, each configuration of a kernel once.
+    """Returns the kernels that a call launches, compiled for an architecture, one per configuration.
 
     Args:
-        attention: The module whose functions are called.
-        calls: The module of their launches.
-        arch: As in "sm_90".
-        call: Calls them on tensors on the device meta; segments are 512 tokens long.
+        attention: The module with the functions to call.
+        calls: The module with their launches.
+        arch: The architecture, such as "sm_90".
+        call: Calls the functions on meta tensors; segments are 512 tokens long.
 
     Raises:
-        NotImplementedError: Triton interprets kernels here.
+        NotImplementedError: Triton interprets kernels in this process.
     """
     if triton.knobs.runtime.interpret:
-        raise NotImplementedError("Triton interprets kernels here, and compiles none: unset TRITON_INTERPRET")
+        raise NotImplementedError("Triton interprets kernels and compiles none: unset TRITON_INTERPRET")
     capability = int(arch.removeprefix("sm_"))
-    found: dict[tuple[str, str], tuple[Any, dict[str, Any], dict[str, Any]]] = {}
+    launches: dict[tuple[str, str], tuple[Any, dict[str, Any], dict[str, Any]]] = {}
 
-    def note(kernel: Any, *args: Any, **keywords: Any) -> None:
+    def record(kernel: Any, *args: Any, **keywords: Any) -> None:
         settings = {name: keywords[name] for name in SETTINGS if name in keywords}
         arguments = dict(zip(kernel.arg_names, args, strict=False)) | keywords
         constants = {p.name: arguments[p.name] for p in kernel.params if p.is_constexpr}
-        words = " ".join(f"{name}={value}" for name, value in (settings | constants).items())
-        found[kernel.__name__, words] = kernel, arguments, settings
+        configuration = " ".join(f"{name}={value}" for name, value in (settings | constants).items())
+        launches[kernel.__name__, configuration] = kernel, arguments, settings
 
     with ExitStack() as stack:
-        for owner, name, instead in (
-            (attention, "_check", lambda *_, **__: None),  # which asks for a CUDA device
+        for owner, name, replacement in (
+            (attention, "_check", lambda *_, **__: None),  # it requires a CUDA device
             (calls, "segment_length", lambda *_: SEGMENT),
             (calls, "tiles", lambda *sizes, hopper: tiles(*sizes, hopper=hopper and capability >= 90)),
-            (JITFunction, "run", note),
+            (JITFunction, "run", record),
         ):
-            stack.enter_context(patch.object(owner, name, instead))
+            stack.enter_context(patch.object(owner, name, replacement))
         call()
-    return [_compile(name, words, *launch, capability) for (name, words), launch in found.items()]
+    return [
+        _compile(name, configuration, *launch, capability)
+        for (name, configuration), launch in launches.items()
+    ]
 
 
 def _compile(
-    name: str, words: str, kernel: Any, arguments: dict[str, Any], settings: dict[str, Any], capability: int
+    name: str,
+    configuration: str,
+    kernel: Any,
+    arguments: dict[str, Any],
+    settings: dict[str, Any],
+    capability: int,
 ) -> AheadOfTime:
     signature: dict[str, Any] = {}
     constants: dict[str, Any] = {}
@@ -114,21 +122,21 @@ def _compile(
             signature[parameter.name] = "fp32" if isinstance(value, float) else "i32"
     source = ASTSource(kernel, signature, constants, alignments)
     options = {"enable_fp_fusion": True, **settings}
-    made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
-    registers, stack_bytes = _taken(made.asm["cubin"])
-    threads = 32 * made.metadata.num_warps
+    compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+    cubin, metadata = bytes(compiled.asm["cubin"]), compiled.metadata
+    registers, stack_bytes = _resource_usage(cubin)
     return AheadOfTime(
-        name, words, threads, registers, stack_bytes, made.metadata.shared, bytes(made.asm["cubin"])
+        name, configuration, 32 * metadata.num_warps, registers, stack_bytes, metadata.shared, cubin
     )
 
 
-def _taken(cubin: bytes) -> tuple[int, int]:
-    """Returns the registers and the bytes of stack of a thread, as cuobjdump reads them."""
+def _resource_usage(cubin: bytes) -> tuple[int, int]:
+    """Returns the registers and stack bytes per thread, as reported by cuobjdump."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "kernel.cubin"
         file.write_bytes(cubin)
-        told = subprocess.run(
+        usage = subprocess.run(
             [str(CUOBJDUMP), "-res-usage", str(file)], capture_output=True, text=True, check=True
         ).stdout
-    registers, stack = (int(value) for value in re.findall(r"(?:REG|STACK):(\d+)", told)[:2])
+    registers, stack = (int(value) for value in re.findall(r"(?:REG|STACK):(\d+)", usage)[:2])
     return registers, stack

@@ -5,19 +5,19 @@ With W_ts = exp(g_{s+1} + ... + g_t) the decay from step s to step t, and u the 
     dq_t = scale sum_{s <= t} W_ts (u_t . v_s) k_s = scale S_t u_t
     dk_s = R_s v_s        dv_s = R_s^T k_s        R_s = scale sum_{t >= s} W_ts q_t u_t^T
 
-(S_0 enters S and the gradient of S_T enters R, decayed.) dq, dk and dv are again attention with decay, two
-of them run from the end, so each kernel keeps one state and splits its columns over programs.
+(S_0 enters S and the gradient of S_T enters R, decayed.) dq, dk and dv are again attention with decay, dk
+and dv in reverse order, so each kernel has one state and splits its columns over programs.
 
-The gradient of g_t is the inner product of R_t and exp(g_t) S_{t-1}: what flows from the steps before t to
-those from t on. No kernel has both states at every step, but dg of one step follows from that of the next:
+The gradient of g_t is the inner product of R_t and exp(g_t) S_{t-1}, called the flow from the steps before t
+to those from t on. No kernel has both states at every step, but dg_t can be computed from dg_{t+1}:
 
     dg_t = dg_{t+1} + q_t . dq_t - k_t . dk_t        dg_{T+1} = S_T . dS_T
 
-Summed so over all steps, with dq and dk rounded, dg loses its digits: under strong decay the two terms are
-nearly the same number, and under any the error grows with T. So what flows within a chunk is summed from one
-matrix of products, in float32, without its diagonal; what flows between chunks, from the products with the
-states before they are rounded; and sums start afresh every DRIFT steps, with the inner product of the state,
-which query_gradient leaves there, and its gradient.
+This sum over all steps is inaccurate with rounded dq and dk: under strong decay the two terms are nearly
+equal, and under any decay the error grows with T. Therefore the flow within a chunk is summed from one matrix
+of products in float32, without its diagonal; the flow between chunks is computed from the products with the
+states, before they are rounded; and every DRIFT steps the sum restarts from the inner product of the state,
+which query_gradient stores, and its gradient.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
@@ -52,7 +52,7 @@ def query_gradient(
     u,  # [B, T, H, V], the gradient of o
     log_decay,  # [B, T, H] float32
     dq,  # [B, T, H, K] contiguous, written
-    flows,  # [slices, B, H, T] float32, written: flow into t less flow from t within its chunk; or None
+    flows,  # [slices, B, H, T] float32, written: flow into t minus flow from t within its chunk; or None
     borders,  # [B, H, borders, K, V] float32, written: states after every DRIFT steps; or None
     states,  # [B, segments, H, K, V] float32, at the start of each segment; or None for zeros
     q_strides,
@@ -151,9 +151,9 @@ def key_gradient(
     u,  # [B, T, H, V], the gradient of o
     log_decay,  # [B, T, H] float32
     dk,  # [B, T, H, K] contiguous, written
-    flows,  # [slices, B, H, T] float32, updated: less flow from t to later chunks; or None
-    borders,  # [B, H, borders, K, V] float32, as query_gradient leaves them; or None
-    crossings,  # [slices, B, H, borders] float32, written: what flows over each of these borders; or None
+    flows,  # [slices, B, H, T] float32, updated: minus flow from t to later chunks; or None
+    borders,  # [B, H, borders, K, V] float32, from query_gradient; or None
+    crossings,  # [slices, B, H, borders] float32, written: flow across each of these borders; or None
     adjoints,  # [B, segments, H, K, V] float32, at the end of each segment; or None for zeros
     q_strides,
     k_strides,
@@ -181,7 +181,7 @@ def key_gradient(
 ):
     """Writes dk for one slice of K of one segment, last chunk first.
 
-    Its state R^T is the gradient of the state before the steps that it has seen.
+    Its state R^T is the gradient of the state before the processed steps.
     """
     k_slice, item, batch, head = locate(tl.program_id(0), n_slices, n_segments, H)
     sequence, begin, end, start = segment_of(item, batch, T, cu_seqlens, n_sequences, segment_length)
@@ -225,7 +225,7 @@ def key_gradient(
         R_tile, R_scale = operand(R, v_tile.dtype)
         if DECAY_GRADIENT:  # noqa: SIM102 (decided at compile time)
             if (first - begin + CHUNK) % DRIFT == 0 or first + CHUNK >= stop:
-                # with R as the product below rounds it, so that what the last steps add to both cancels
+                # with R rounded as in the product below, so that the contributions of the last steps cancel
                 border = (first - begin) // DRIFT
                 address = borders + border.to(tl.int64) * K * V + state_offsets
                 S = tl.load(address, mask=state_valid, other=0.0)
@@ -323,7 +323,7 @@ def value_gradient(
 
     if initial_dS is not None:
         if cu_seqlens is not None:
-            begin = tl.load(cu_seqlens + sequence)  # again: to keep it through the loop spills a register
+            begin = tl.load(cu_seqlens + sequence)  # reloaded: keeping it through the loop spills a register
         if start == begin:
             index = (sequence * H + head).to(tl.int64)
             tl.store(initial_dS + index * K * V + state_offsets, R, mask=state_valid)
@@ -343,7 +343,7 @@ def decay_gradient(
     n_slices,
     DRIFT: tl.constexpr,
 ):
-    """Writes dg for DRIFT steps: what flows over their end, and the sum of flows from each step on."""
+    """Writes dg for DRIFT steps: the flow across their end plus the sum of flows from each step on."""
     _, border, batch, head = locate(tl.program_id(0), 1, n_borders, H)
     _, _, end, start = segment_of(border, batch, T, cu_seqlens, n_sequences, DRIFT)
     stream = (batch * H + head).to(tl.int64)

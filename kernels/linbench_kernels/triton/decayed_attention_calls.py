@@ -1,4 +1,4 @@
-"""Launches of the kernels with decay: forward, backward and decode, each an operator of torch too."""
+"""Launches of the kernels with decay: forward, backward and decode, also registered as torch operators."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,16 +14,16 @@ from linbench_kernels.triton.autotune import tune
 from linbench_kernels.triton.launch import (
     Plan,
     as_rows,
-    cut,
     device_of,
-    most_segments,
-    stand_in,
+    max_segments,
+    placeholder,
+    split_into_segments,
     strides_of,
 )
 from linbench_kernels.triton.linear_attention_plan import segment_length, tiles
 
-DECODE_SLICE = 32  # columns of V that a program of decode owns
-DRIFT = 256  # steps after which the gradient of decays is summed afresh; a multiple of every chunk
+DECODE_SLICE = 32  # columns of V per program of decode
+DRIFT = 256  # steps after which the sum for the gradient of decays restarts; a multiple of every chunk
 
 
 def forward(
@@ -43,7 +43,7 @@ def forward(
 
         def run(plan: Plan) -> None:
             states = _states(plan, k, v, log_decay, S)
-            constants, slices = plan.over_values()
+            constants, slices = plan.value_slicing()
             forward_kernels.forward[plan.grid(slices)](
                 q, k, v, log_decay, o, states, final_S if final else None,
                 strides_of(q), strides_of(k), strides_of(v), _decay_strides(log_decay), scale,
@@ -66,9 +66,9 @@ def backward(
     scale: float,
     decay_gradient: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Returns the gradients of q, k, v, log_decay and S from u, that of o, and that of the final state.
+    """Returns the gradients of q, k, v, log_decay and S from those of o, u, and of the final state, final_dS.
 
-    Log-decays whose gradient is not asked for, and a state that was not given, have an empty one.
+    The gradient of log_decay is empty if not requested, and that of S if S is None.
     """
     q, k, v, u = as_rows(q), as_rows(k), as_rows(v), as_rows(u)
     S, final_dS = _dense(S), _dense(final_dS)
@@ -84,7 +84,7 @@ def backward(
 
 
 def decode(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor, scale: float) -> Tensor:
-    """Returns o of one step, and advances the state in place."""
+    """Returns o of one step, and updates the state in place."""
     q, k, v = as_rows(q), as_rows(k), as_rows(v)
     B, _, H, K = q.shape
     V = v.shape[3]
@@ -101,18 +101,18 @@ def decode(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor, sc
 def attention_flops(
     B: int, T: int, H: int, K: int, V: int, dtype: torch.dtype, *, gradient: bool, decay_gradient: bool
 ) -> int:
-    """Returns the operations of the products of a forward pass and, if asked for, of the gradients.
+    """Returns the operations of the products of a forward pass and, if requested, of the gradients.
 
-    They are counted as the tiles of the current device have them, with the scores of every slice; that of
-    log-decays takes the scores of the forward pass once more. Decays themselves are not counted.
+    The count is for the tiles of the current device and includes the scores of every slice; the gradient of
+    log-decays computes the scores of the forward pass once more. The decays themselves are not counted.
     """
-    q, v = (stand_in(B, T, H, columns, dtype=dtype) for columns in (K, V))
+    q, v = (placeholder(B, T, H, columns, dtype=dtype) for columns in (K, V))
     plan = _plan(q, v, None)
-    keys, values = plan.over_keys(), plan.over_values()
+    keys, values = plan.key_slicing(), plan.value_slicing()
     flops = plan.flops(values)
     if gradient:
         flops += plan.flops(keys, keys=2 if decay_gradient else 1) + plan.flops(keys) + plan.flops(values)
-    if not plan.segments.whole:
+    if not plan.segments.one_per_sequence:
         flops += (3 if gradient else 1) * plan.flops(values, keys=0, values=0, states=1)
     return flops
 
@@ -132,7 +132,7 @@ def _forward_results(
     scale: float,
     final: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Returns what `forward` returns, not yet computed."""
+    """Returns uninitialised tensors for the results of `forward`."""
     del log_decay, S, scale
     B, _, H, K = k.shape
     sequences = B if cu_seqlens is None else cu_seqlens.shape[0] - 1
@@ -151,7 +151,7 @@ def _backward_results(
     scale: float,
     decay_gradient: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Returns what `backward` returns, not yet computed."""
+    """Returns uninitialised tensors for the results of `backward`."""
     del u, final_dS, cu_seqlens, scale
     dg = _new(q, *(log_decay.shape if decay_gradient else (0,)))
     dS = _new(q, *((0,) if S is None else S.shape))
@@ -159,21 +159,23 @@ def _backward_results(
 
 
 def _decode_results(q: Tensor, _k: Tensor, v: Tensor, *_rest: Any) -> Tensor:
-    """Returns what `decode` returns, not yet computed."""
+    """Returns an uninitialised tensor for the result of `decode`."""
     return q.new_empty(v.shape)
 
 
-def _operator(function: Callable[..., Any], fake: Callable[..., Any], *changed: str) -> Callable[..., Any]:
-    """Returns a function as an operator of torch, which torch.compile keeps whole in its graph."""
+def _register_operator(
+    function: Callable[..., Any], fake: Callable[..., Any], *mutated: str
+) -> Callable[..., Any]:
+    """Returns a function registered as a torch operator, which torch.compile keeps in its graph."""
     name = f"linbench_kernels::decayed_attention_{function.__name__}"
-    made = torch.library.custom_op(name, function, mutates_args=changed)
-    made.register_fake(fake)
-    return made
+    operator = torch.library.custom_op(name, function, mutates_args=mutated)
+    operator.register_fake(fake)
+    return operator
 
 
-forward_operator = _operator(forward, _forward_results)
-backward_operator = _operator(backward, _backward_results)
-decode_operator = _operator(decode, _decode_results, "state")
+forward_operator = _register_operator(forward, _forward_results)
+backward_operator = _register_operator(backward, _backward_results)
+decode_operator = _register_operator(decode, _decode_results, "state")
 
 
 def _launch_backward(
@@ -192,12 +194,12 @@ def _launch_backward(
     dg: Tensor,
     dS: Tensor,
 ) -> None:
-    """Writes the gradients; dg and dS are empty where they are not asked for. That of a constant is a sum."""
+    """Writes the gradients; dg and dS are empty if not requested. For a constant decay dg is a sum."""
     T, H, cu_seqlens, n_sequences, *_ = plan.segments
-    n_borders = most_segments(T, DRIFT, cu_seqlens)
+    n_borders = max_segments(T, DRIFT, cu_seqlens)
     decay = _decay_strides(log_decay)
     strides = (strides_of(q), strides_of(k), strides_of(v), strides_of(u), decay)
-    constants, slices = plan.over_keys()
+    constants, slices = plan.key_slicing()
     constants |= {"DECAY_GRADIENT": dg.numel() > 0, "DRIFT": DRIFT}
     flows = borders = crossings = None
     if dg.numel() > 0:
@@ -225,7 +227,7 @@ def _launch_backward(
         if dg.ndim == 1:
             torch.sum(steps, (0, 1), out=dg)
     del flows, borders, crossings
-    constants, slices = plan.over_values()
+    constants, slices = plan.value_slicing()
     backward_kernels.value_gradient[plan.grid(slices)](
         q, k, u, log_decay, dv, None if S is None else dS, adjoints,
         strides_of(q), strides_of(k), strides_of(u), decay, scale, *plan.segments, slices, **constants,
@@ -234,7 +236,7 @@ def _launch_backward(
 
 def _states(plan: Plan, k: Tensor, v: Tensor, log_decay: Tensor, S: Tensor | None) -> Tensor | None:
     """Returns the states at the start of segments, [B, segments, H, K, V], or None for zeros."""
-    if plan.segments.whole:
+    if plan.segments.one_per_sequence:
         return S
     return _segment_sums(plan, k, v, log_decay, S, scale=1.0, reverse=False)
 
@@ -242,8 +244,8 @@ def _states(plan: Plan, k: Tensor, v: Tensor, log_decay: Tensor, S: Tensor | Non
 def _adjoints(
     plan: Plan, q: Tensor, u: Tensor, log_decay: Tensor, final_dS: Tensor | None, scale: float
 ) -> Tensor | None:
-    """Returns the gradients of the states at the end of segments, of the shape of `_states`, or None."""
-    if plan.segments.whole:
+    """Returns the gradients of the states at the end of segments, shaped like `_states`, or None."""
+    if plan.segments.one_per_sequence:
         return final_dS
     return _segment_sums(plan, q, u, log_decay, final_dS, scale=scale, reverse=True)
 
@@ -258,11 +260,11 @@ def _segment_sums(
     scale: float,
     reverse: bool,
 ) -> Tensor:
-    """Returns `initial` and the sums of x y^T over all segments before (reverse: after) each, decayed."""
+    """Returns the decayed sum of `initial` and x y^T over all segments before (reverse: after) each one."""
     _, H, cu_seqlens, n_sequences, *lengths = plan.segments
     sums = _new(x, plan.B, plan.segments.number, H, plan.K, plan.V)
     totals = _new(x, plan.B, plan.segments.number, H)
-    constants, slices = plan.over_values()
+    constants, slices = plan.value_slicing()
     state_kernels.segment_sums[plan.grid(slices)](
         x, y, log_decay, sums, totals, strides_of(x), strides_of(y), _decay_strides(log_decay), scale,
         *plan.segments, slices, REVERSE=reverse, **constants,
@@ -276,17 +278,17 @@ def _segment_sums(
 
 
 def _plan(q: Tensor, v: Tensor, cu_seqlens: Tensor | None) -> Plan:
-    """Returns the plan of a call on the device of q; segments are a multiple of DRIFT.
+    """Returns the plan of a call on the device of q; the segment length is a multiple of DRIFT.
 
-    Slices of K are of at most 32: with the sums for the gradient of decays, 64 spill registers. Packed
-    sequences are cut as if one of them had every step.
+    Slices of K have at most 32 columns: with the sums for the gradient of decays, 64 columns spill registers.
+    The segment length for varlen sequences is that of one sequence with all steps.
     """
     (B, T, H, K), V, device = q.shape, v.shape[3], device_of(q)
     keys, values = (tiles(*sizes, q.dtype, hopper=device.hopper) for sizes in ((V, K), (K, V)))
     programs = B * H * triton.cdiv(V, values.outer)
     length = triton.cdiv(segment_length(T, programs, device.processors), DRIFT) * DRIFT
     keys = keys._replace(outer=min(keys.outer, 32))
-    return Plan(B, K, V, cut(q, length, cu_seqlens), keys, values, q.dtype)
+    return Plan(B, K, V, split_into_segments(q, length, cu_seqlens), keys, values, q.dtype)
 
 
 def _decay_strides(log_decay: Tensor) -> tuple[int, int, int]:

@@ -1,4 +1,4 @@
-"""Kernels of causal linear attention with decay that give outputs: many steps (forward) and one (decode)."""
+"""Kernels for the outputs of causal linear attention with decay: many steps (forward) and one (decode)."""
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 
@@ -23,7 +23,7 @@ def forward(
     q,  # [B, T, H, K]
     k,  # [B, T, H, K]
     v,  # [B, T, H, V]
-    log_decay,  # [B, T, H] float32; a constant one has strides (0, 0, 1)
+    log_decay,  # [B, T, H] float32; strides (0, 0, 1) for a constant decay
     o,  # [B, T, H, V] contiguous, written
     states,  # [B, segments, H, K, V] float32, at the start of each segment; or None for zeros
     final_state,  # [B, H, K, V] float32, written; or None
@@ -48,12 +48,12 @@ def forward(
 ):
     """Writes o for one slice of V of one segment, chunk by chunk, with the state S^T in registers.
 
-    With c_t the sum of log-decays from the start of the chunk through step t and c the whole chunk's:
+    With c_t the sum of log-decays from the start of the chunk through step t, and c the sum over the chunk:
 
         o_t = scale (sum_{s <= t} exp(c_t - c_s) (q_t . k_s) v_s + exp(c_t) S^T q_t)
         S <- exp(c) S + sum_s exp(c - c_s) k_s v_s^T
 
-    A chunk is summed apart and then added in float32; `linear_attention_forward.forward` says how and why.
+    A chunk is summed separately and then added in float32; see `linear_attention_forward.forward`.
     """
     v_slice, item, batch, head = locate(tl.program_id(0), n_slices, n_segments, H)
     sequence, begin, end, start = segment_of(item, batch, T, cu_seqlens, n_sequences, segment_length)
@@ -124,7 +124,7 @@ def decode(
     BLOCK_K: tl.constexpr,
     BLOCK_V: tl.constexpr,
 ):
-    """Writes o and advances the state by one step, for one slice of V, which no other program touches."""
+    """Writes o and updates the state by one step, for one slice of V, which no other program accesses."""
     n_slices: tl.constexpr = (V + BLOCK_V - 1) // BLOCK_V
     v_slice, _, batch, head = locate(tl.program_id(0), n_slices, 1, H)
     stream = (batch * H + head).to(tl.int64)

@@ -1,4 +1,4 @@
-"""Kernels for what crosses the borders of segments in attention with decay: states, and their gradients."""
+"""Kernels for the states at segment borders in attention with decay, and for their gradients."""
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 
@@ -43,10 +43,10 @@ def segment_sums(
     BLOCK_V: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """Writes what each segment adds to the state after it (REVERSE: to the gradient of the state before it).
+    """Writes each segment's contribution to the state after it (REVERSE: to the gradient before it).
 
-    That is scale sum_t d_t x_t y_t^T, with d_t the decay after step t to the end of the segment (REVERSE:
-    from its start through step t). `totals` is log2 of the decay over the whole segment.
+    It is scale sum_t d_t x_t y_t^T, with d_t the decay after step t to the end of the segment (REVERSE: from
+    its start through step t). `totals` is log2 of the decay over the whole segment.
     """
     v_slice, item, batch, head = locate(tl.program_id(0), n_slices, n_segments, H)
     _, begin, end, start = segment_of(item, batch, T, cu_seqlens, n_sequences, segment_length)
@@ -62,7 +62,7 @@ def segment_sums(
     log_decay = head_rows(log_decay, decay_strides, batch, head)
 
     S = tl.zeros([BLOCK_V, BLOCK_K], tl.float32)
-    whole = 0.0
+    segment_total = 0.0
     n_chunks = tl.cdiv(stop - start, CHUNK)
     for i in range(0, n_chunks):
         first = start + (n_chunks - 1 - i if REVERSE else i) * CHUNK
@@ -72,13 +72,13 @@ def segment_sums(
         y_tile = scale_rows(y_tile, tl.exp2(c) if REVERSE else tl.exp2(total - c))
         S *= tl.exp2(total)
         S += tl.dot(tl.trans(y_tile), x_tile, input_precision=PRECISION, max_num_imprecise_acc=1)
-        whole += total
+        segment_total += total
 
     index = ((batch * n_segments + item) * H + head).to(tl.int64)
     valid = (v_columns < V)[:, None] & (k_columns < K)[None, :]
     tl.store(sums + index * K * V + k_columns[None, :] * V + v_columns[:, None], S * scale, mask=valid)
     if v_slice == 0:
-        tl.store(totals + index, whole)
+        tl.store(totals + index, segment_total)
 
 
 @triton.jit(do_not_specialize=["segment_length", "n_segments"])
@@ -94,7 +94,7 @@ def scan_segments(
     BLOCK: tl.constexpr,
     REVERSE: tl.constexpr,
 ):
-    """Replaces each sum by the decayed `initial` and sums of all segments before (REVERSE: after) it."""
+    """Replaces each sum by the decayed sum of `initial` and all segments before (REVERSE: after) it."""
     n_blocks: tl.constexpr = (SIZE + BLOCK - 1) // BLOCK
     stream = (tl.program_id(0) // n_blocks).to(tl.int64)
     first, number = segments_of(stream // H, cu_seqlens, segment_length, n_segments)

@@ -1,4 +1,4 @@
-"""Device functions of attention with decay: sums of log-decays within a chunk, and the weights they give."""
+"""Device functions of attention with decay: sums of log-decays within a chunk, and the resulting weights."""
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 
@@ -12,8 +12,8 @@ LOG2_E = tl.constexpr(1.4426950408889634)
 def chunk_decay(log_decay, stride, first, rows, n_rows):
     """Returns log2 of the decay from before a chunk through each of its rows, [C], and through its last row.
 
-    `log_decay` is at step 0 of one head, in natural logarithms; a constant one has a stride of 0. Rows past
-    the end of the sequence do not decay.
+    `log_decay` points to step 0 of one head, in natural logarithms; for a constant decay the stride is 0.
+    Rows past the end of the sequence have no decay.
     """
     address = log_decay + first.to(tl.int64) * stride + rows * stride
     c = tl.cumsum(tl.load(address, mask=first + rows < n_rows, other=0.0) * LOG2_E, 0)
@@ -22,18 +22,18 @@ def chunk_decay(log_decay, stride, first, rows, n_rows):
 
 @triton.jit
 def causal_weights(c, rows):
-    """Returns the decay from key to query, [query, key], 0 for keys that come after the query.
+    """Returns the decay from key to query, [query, key], 0 for keys after the query.
 
-    It is a power of the difference: a product of 2^c and 2^-c would overflow within a chunk already at a
-    log-decay of -3 a step, which is far from the strongest in use.
-    The difference has the rounding of c: a weight is right to about 2^-24 |c|, relative.
+    It is a power of the difference: a product of 2^c and 2^-c would overflow within a chunk for log-decays of
+    -3 per step, and much stronger decays are in use. The difference inherits the rounding of c: the relative
+    error of a weight is about 2^-24 |c|.
     """
     return tl.exp2(tl.where(rows[:, None] >= rows[None, :], c[:, None] - c[None, :], float("-inf")))
 
 
 @triton.jit
 def anticausal_weights(c, rows):
-    """Returns `causal_weights` transposed, [key, query], without a transposition."""
+    """Returns the transpose of `causal_weights`, [key, query], computed directly."""
     return tl.exp2(tl.where(rows[:, None] <= rows[None, :], c[None, :] - c[:, None], float("-inf")))
 
 

@@ -3,12 +3,12 @@
 Source: A. Katharopoulos, A. Vyas, N. Pappas and F. Fleuret, "Transformers are RNNs: Fast Autoregressive
 Transformers with Linear Attention", ICML 2020.
 
-Why the kernels are written so. A chunk of C steps needs only the state before it, so all work within a chunk
-is matrix products, and the state [K, V] never leaves the registers of a program: q, k and v are read once and
-o is written once. Where batch and heads alone would leave processors idle, the sequence is cut into segments,
-whose states come from a first pass over k and v. The gradients are the same recurrence, explained in
-linear_attention_backward, and recompute the states they need: only q, k, v, o and one float32 number for each
-row are kept for them.
+Design of the kernels: a chunk of C steps depends only on the state before it, so all work within a chunk
+consists of matrix products, and the state [K, V] stays in the registers of a program: q, k and v are read
+once and o is written once. If batch and heads are too small to fill the device, the sequence is split into
+segments, whose states come from a first pass over k and v. The gradients are the same recurrence
+(linear_attention_backward) and recompute the states: the backward pass saves only q, k, v, o and one float32
+number per row.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from linbench_kernels.triton.launch import check_varlen
 FEATURE_MAPS = ("elu1", "relu", "identity")
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 SIZES = range(16, 257)  # of K and of V
-INTERPRETED: bool = triton.knobs.runtime.interpret  # settled when kernels are decorated
+INTERPRETED: bool = triton.knobs.runtime.interpret  # fixed when the kernels are decorated
 
 State = tuple[Tensor, Tensor]
 """S [B, H, K, V] and z [B, H, K], contiguous float32."""
@@ -51,25 +51,25 @@ def linear_attention(
     Products are in the dtype of q, k and v (float32: IEEE, not TF32) with float32 accumulation; states and
     denominators are float32.
 
-    Cost, per step and head, in bytes (e a number's) and FLOP with chunks of C: forward 2e (K + V) and
-    2C (K + V) + 4KV; backward, if each tensor came once from device memory, e (4K + 4V) and three times the
-    FLOP (it is read once for each gradient, from L2 where that holds it). Segments, for small B H, read k and
+    Cost per step and head, in bytes (item size e) and FLOP with chunks of C: forward 2e (K + V) and
+    2C (K + V) + 4KV; backward, if each tensor is loaded once from device memory, e (4K + 4V) and three times
+    the FLOP (each gradient reads its inputs again, from L2 if they fit). Segments, for small B H, read k and
     v once more.
 
     Args:
-        q: [B, T, H, K], float32, float16 or bfloat16; any T >= 1; 16 <= K, V <= 256.
-        k: [B, T, H, K], of the dtype and device of q.
-        v: [B, T, H, V], likewise.
+        q: Queries [B, T, H, K], float32, float16 or bfloat16; any T >= 1; 16 <= K, V <= 256.
+        k: Keys [B, T, H, K], with the dtype and device of q.
+        v: Values [B, T, H, V], with the dtype and device of q.
         feature_map: "elu1", "relu" or "identity".
-        normalize: whether to divide by the denominator.
+        normalize: Whether to divide by the denominator.
         state: S [B, H, K, V] and z [B, H, K] before the first step, float32; or None for zeros.
-        cu_seqlens: [N + 1], int32, if B = 1 row holds N sequences: sequence i is steps cu_seqlens[i] to
-            cu_seqlens[i + 1], and the states are [N, H, K, V] and [N, H, K]. It must start with 0, end with T
-            and never fall; its values are not checked, since they are read on the device alone.
+        cu_seqlens: [N + 1], int32, for N varlen sequences in a row with B = 1: sequence i has the steps
+            cu_seqlens[i] to cu_seqlens[i + 1], and the states are [N, H, K, V] and [N, H, K]. It must start
+            with 0, end with T and not decrease; its values are not checked, since only the device reads them.
 
     Raises:
-        ValueError: a shape, dtype, device or feature map that is not allowed.
-        RuntimeError: the tensors are not on a CUDA device.
+        ValueError: A shape, dtype, device or feature map is not supported.
+        RuntimeError: The tensors are not on a CUDA device.
     """
     _check(q, k, v, state, feature_map, cu_seqlens)
     S, z = state if state is not None else (None, None)
@@ -87,9 +87,9 @@ def linear_attention_prefill(
     state: State | None = None,
     cu_seqlens: Tensor | None = None,
 ) -> tuple[Tensor, State]:
-    """Returns o as `linear_attention` does, and the state (S, z) after the last step, differentiable alike.
+    """Returns o as `linear_attention` does, and the state (S, z) after the last step, both differentiable.
 
-    Equation, arguments, errors and cost are those of `linear_attention`, plus 4 K (V + 1) bytes a head.
+    The equation, arguments, errors and cost are those of `linear_attention`, plus 4 K (V + 1) bytes per head.
     """
     _check(q, k, v, state, feature_map, cu_seqlens)
     S, z = state if state is not None else (None, None)
@@ -106,31 +106,31 @@ def linear_attention_decode(
     feature_map: str = "elu1",
     normalize: bool = True,
 ) -> tuple[Tensor, State]:
-    """Returns o [B, 1, H, V] of one step and the state, which it advances in place; not differentiable.
+    """Returns o [B, 1, H, V] of one step and the state, which it updates in place; not differentiable.
 
-    The equation is that of `linear_attention` with T = 1, all in float32 but for q, k, v and o themselves. A
-    step reads the state once and writes it once, 8 K (V + 1) bytes and 4 K V FLOP a head: it is bound by
-    memory, and tensor cores would gain nothing. One kernel, which allocates nothing but o, so that a CUDA
-    graph can hold it.
+    The equation is that of `linear_attention` with T = 1, in float32 except for q, k, v and o themselves. A
+    step reads the state once and writes it once, 8 K (V + 1) bytes and 4 K V FLOP per head: it is
+    memory-bound, and tensor cores would not help. It is one kernel that allocates only o, so a CUDA graph can
+    capture it.
 
     Args:
-        q: [B, 1, H, K], float32, float16 or bfloat16.
-        k: [B, 1, H, K], of the dtype and device of q.
-        v: [B, 1, H, V], likewise.
-        state: S [B, H, K, V] and z [B, H, K] before the step, contiguous float32, and after it on return;
-            or None for zeros, and a new state.
+        q: Query [B, 1, H, K], float32, float16 or bfloat16.
+        k: Key [B, 1, H, K], with the dtype and device of q.
+        v: Value [B, 1, H, V], with the dtype and device of q.
+        state: S [B, H, K, V] and z [B, H, K] before the step, contiguous float32, updated in place; None for
+            zeros and a new state.
         feature_map: "elu1", "relu" or "identity".
-        normalize: whether to divide by the denominator.
+        normalize: Whether to divide by the denominator.
 
     Raises:
-        ValueError: a shape, dtype, device or feature map that is not allowed, T > 1, or a state that is not
+        ValueError: A shape, dtype, device or feature map is not supported, T > 1, or the state is not
             contiguous.
-        RuntimeError: the tensors are not on a CUDA device, or a gradient would be lost.
+        RuntimeError: The tensors are not on a CUDA device, or an input requires a gradient.
     """
     _check(q, k, v, state, feature_map)
     B, T, H, K = q.shape
     if T != 1:
-        raise ValueError(f"decode takes T = 1; q has T = {T}: use linear_attention_prefill.")
+        raise ValueError(f"decode supports only T = 1; q has T = {T}: use linear_attention_prefill.")
     if state is None:
         S, z = (
             q.new_zeros(B, H, K, v.shape[3], dtype=torch.float32),
@@ -139,8 +139,8 @@ def linear_attention_decode(
     else:
         S, z = state
     if not (S.is_contiguous() and z.is_contiguous()):
-        given = f"S {S.stride()}, z {z.stride()}"
-        raise ValueError(f"the state's strides are {given}; allowed: contiguous, since it is updated.")
+        strides = f"S {S.stride()}, z {z.stride()}"
+        raise ValueError(f"strides of the state are {strides}; allowed: contiguous, since decode updates it.")
     if torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v, S, z)):
         raise RuntimeError("linear_attention_decode has no gradient; call it under torch.no_grad().")
     run = calls.decode_operator if torch.compiler.is_compiling() else calls.decode
@@ -181,7 +181,7 @@ class _LinearAttention(torch.autograd.Function):
         feature_map, final = ctx.options
         run = calls.backward_operator if torch.compiler.is_compiling() else calls.backward
         g = torch.zeros_like(v) if g is None else g
-        if not final:  # torch.compile makes zeros of the gradients of what was not asked for
+        if not final:  # torch.compile passes zeros as the gradients of results that were not requested
             final_dS = final_dz = None
         dq, dk, dv, dS, dz = run(
             q, k, v, S, z, o, denominators, g, final_dS, final_dz, cu_seqlens, feature_map
@@ -189,7 +189,7 @@ class _LinearAttention(torch.autograd.Function):
         return dq, dk, dv, *((None, None) if S is None else (dS, dz)), None, None, None, None
 
 
-_apply: Callable[..., Any] = _LinearAttention.apply  # torch gives it no type
+_apply: Callable[..., Any] = _LinearAttention.apply  # torch does not annotate it
 
 
 def _check(
@@ -200,12 +200,12 @@ def _check(
     feature_map: str,
     cu_seqlens: Tensor | None = None,
 ) -> None:
-    """Raises if the arguments are not what `linear_attention` allows, or not on a CUDA device."""
+    """Raises if `linear_attention` does not support the arguments, or they are not on a CUDA device."""
     if feature_map not in FEATURE_MAPS:
         raise ValueError(f"feature_map is {feature_map!r}; allowed: {', '.join(FEATURE_MAPS)}.")
     if q.ndim != 4 or q.shape != k.shape or v.ndim != 4 or v.shape[:3] != q.shape[:3]:
-        given = f"q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}"
-        raise ValueError(f"shapes are {given}; allowed: q and k [B, T, H, K], v [B, T, H, V].")
+        shapes = f"q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}"
+        raise ValueError(f"shapes are {shapes}; allowed: q and k [B, T, H, K], v [B, T, H, V].")
     B, T, H, K = q.shape
     V = v.shape[3]
     if min(B, T, H) < 1 or K not in SIZES or V not in SIZES:
@@ -213,16 +213,16 @@ def _check(
         raise ValueError(f"sizes are B = {B}, T = {T}, H = {H}, K = {K}, V = {V}; allowed: {allowed}.")
     if q.dtype not in DTYPES or not q.dtype == k.dtype == v.dtype:
         allowed = ", ".join(str(dtype) for dtype in DTYPES)
-        given = f"q {q.dtype}, k {k.dtype}, v {v.dtype}"
-        raise ValueError(f"dtypes are {given}; allowed: one of {allowed} for all.")
+        dtypes = f"q {q.dtype}, k {k.dtype}, v {v.dtype}"
+        raise ValueError(f"dtypes are {dtypes}; allowed: one of {allowed} for all.")
     N = check_varlen(q, cu_seqlens)
     tensors = (q, k, v, *(state or ()), *(() if cu_seqlens is None else (cu_seqlens,)))
     if state is not None:
         S, z = state
         if S.shape != (N, H, K, V) or z.shape != (N, H, K) or not S.dtype == z.dtype == torch.float32:
-            given = f"S {tuple(S.shape)} {S.dtype}, z {tuple(z.shape)} {z.dtype}"
+            actual = f"S {tuple(S.shape)} {S.dtype}, z {tuple(z.shape)} {z.dtype}"
             allowed = f"S {(N, H, K, V)} and z {(N, H, K)}, torch.float32"
-            raise ValueError(f"state is {given}; allowed: {allowed}.")
+            raise ValueError(f"state is {actual}; allowed: {allowed}.")
     if len({x.device for x in tensors}) > 1:
         raise ValueError(f"tensors are on {[str(x.device) for x in tensors]}; allowed: one device for all.")
     if not q.is_cuda and not INTERPRETED:

@@ -1,6 +1,6 @@
 """Kernels for the gradients of causal linear attention.
 
-Each gradient is again causal linear attention, with other inputs and, for k and v, run from the end. With
+Each gradient is again causal linear attention, with other inputs and, for k and v, in reverse order. With
 Q = phi(q), K = phi(k), g the gradient of o, d the denominators and delta_t = g_t . o_t (d = 1 and delta = 0
 without the normaliser):
 
@@ -8,10 +8,9 @@ without the normaliser):
     dK_s =  sum_{t >= s} (g_t . v_s - delta_t) Q_t / d_t
     dv_s =  sum_{t >= s} (K_s . Q_t / d_t) g_t
 
-so each kernel keeps one state in registers, and splits what that state has as columns over programs: no sum
-crosses programs, nothing is atomic and the gradients are the same bits each time. The scores of dK and dv are
-computed transposed, as products of their own, because to transpose an accumulator costs a trip through shared
-memory.
+so each kernel has one state in registers, and splits the columns of that state over programs: no sum crosses
+programs, there are no atomics, and the gradients are bitwise reproducible. The transposed scores of dK and dv
+are computed by separate products, because transposing an accumulator would go through shared memory.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
@@ -36,7 +35,7 @@ from linbench_kernels.triton.tile import (
 
 @triton.jit
 def load_query(q, stride, denominators, first, rows, columns, stop, K, FEATURE_MAP: tl.constexpr):
-    """Returns phi(q) / d as an operand and its factor; `denominators` is at row 0 of the head, or None."""
+    """Returns phi(q) / d as an operand and its factor; `denominators` points to row 0 of a head, or None."""
     q_tile = load_features(q, stride, first, rows, columns, stop, K, FEATURE_MAP)
     if denominators is not None:
         d = tl.load(denominators + first + rows, mask=first + rows < stop, other=1.0)
@@ -58,7 +57,7 @@ def dot_rows(
     ROWS: tl.constexpr,
     BLOCK_V: tl.constexpr,
 ):
-    """Writes the dot product of each row of x with the same row of y: delta, from g and o."""
+    """Writes the dot product of each row of x with the same row of y; for g and o this is delta."""
     n_blocks = tl.cdiv(T, ROWS)
     _, block, batch, head = locate(tl.program_id(0), 1, n_blocks, H)
     first = block * ROWS
@@ -96,7 +95,7 @@ def segment_adjoints(
     BLOCK_V: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """Writes what a segment adds to the gradient of S, sum Q_t / d_t g_t^T, and z, -sum Q_t / d_t delta_t."""
+    """Writes a segment's part of the gradient of S, sum Q_t / d_t g_t^T, and of z, -sum Q_t / d_t delta_t."""
     v_slice, item, batch, head = locate(tl.program_id(0), n_slices, n_segments, H)
     _, begin, end, start = segment_of(item, batch, T, cu_seqlens, n_sequences, segment_length)
     if cu_seqlens is not None:  # noqa: SIM102 (decided at compile time)
@@ -292,7 +291,7 @@ def key_gradient(
         v_tile = load_rows(v, v_strides[1], first, rows, v_columns, stop, V)  # [C, V]
         g_tile = load_rows(g, g_strides[1], first, rows, v_columns, stop, V)  # [C, V]
 
-        z_term = r  # of the steps after this chunk
+        z_term = r  # from the steps after this chunk
         scores = tl.dot(v_tile, tl.trans(g_tile), input_precision=PRECISION)  # [key, query]
         if delta is not None:
             delta_row = tl.load(delta + first + rows, mask=first + rows < stop, other=0.0)

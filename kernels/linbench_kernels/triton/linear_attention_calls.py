@@ -12,10 +12,17 @@ from linbench_kernels.triton import linear_attention_backward as backward_kernel
 from linbench_kernels.triton import linear_attention_forward as forward_kernels
 from linbench_kernels.triton import linear_attention_state as state_kernels
 from linbench_kernels.triton.autotune import tune
-from linbench_kernels.triton.launch import Plan, as_rows, cut, device_of, stand_in, strides_of
+from linbench_kernels.triton.launch import (
+    Plan,
+    as_rows,
+    device_of,
+    placeholder,
+    split_into_segments,
+    strides_of,
+)
 from linbench_kernels.triton.linear_attention_plan import segment_length, tiles
 
-DECODE_TILE = 8192  # numbers of the state that a program of decode holds at a time, in registers
+DECODE_TILE = 8192  # elements of the state that a program of decode holds in registers at a time
 
 
 def forward(
@@ -32,7 +39,7 @@ def forward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Returns o, S and z after the last step if `final`, and the denominators if a gradient needs them.
 
-    What is not asked for is an empty tensor.
+    A result that is not requested is an empty tensor.
     """
     q, k, v, S, z = as_rows(q), as_rows(k), as_rows(v), _dense(S), _dense(z)
     results = _forward_results(q, k, v, S, z, cu_seqlens, feature_map, normalize, final, gradient)
@@ -41,9 +48,10 @@ def forward(
 
         def run(plan: Plan) -> None:
             states, normalizers = _states(plan, k, v, S, z, feature_map)
-            constants, slices = plan.over_values()
+            constants, slices = plan.value_slicing()
             forward_kernels.forward[plan.grid(slices)](
-                q, k, v, o, _given(denominators), states, normalizers, _given(final_S), _given(final_z),
+                q, k, v, o, _none_if_empty(denominators), states, normalizers,
+                _none_if_empty(final_S), _none_if_empty(final_z),
                 strides_of(q), strides_of(k), strides_of(v), *plan.segments, slices,
                 FEATURE_MAP=feature_map, NORMALIZE=normalize, **constants,
             )  # fmt: skip
@@ -66,9 +74,10 @@ def backward(
     cu_seqlens: Tensor | None,
     feature_map: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Returns the gradients of q, k, v, S and z from g, that of o, and those of the final state.
+    """Returns the gradients of q, k, v, S and z from those of o, g, and of the final state.
 
-    A state that was not given has empty gradients; o and denominators are None without the normaliser.
+    The gradients of S and z are empty if there is no state; o and denominators are None without the
+    normaliser.
     """
     q, k, v, g, S, z = as_rows(q), as_rows(k), as_rows(v), as_rows(g), _dense(S), _dense(z)
     results = _backward_results(q, k, v, S, z)
@@ -87,7 +96,7 @@ def backward(
 def decode(
     q: Tensor, k: Tensor, v: Tensor, S: Tensor, z: Tensor, feature_map: str, normalize: bool
 ) -> Tensor:
-    """Returns o of one step, and advances S and z in place."""
+    """Returns o of one step, and updates S and z in place."""
     q, k, v = as_rows(q), as_rows(k), as_rows(v)
     (B, _, H, K), V = q.shape, v.shape[3]
     o, (block_k, block_v) = q.new_empty(v.shape), _decode_tile(K, V)
@@ -101,15 +110,15 @@ def decode(
 
 
 def attention_flops(B: int, T: int, H: int, K: int, V: int, dtype: torch.dtype, *, gradient: bool) -> int:
-    """Returns the operations of the products of a forward pass and, if asked for, of the gradients.
+    """Returns the operations of the products of a forward pass and, if requested, of the gradients.
 
-    They are counted as the tiles of the current device have them, with the scores of every slice.
+    The count is for the tiles of the current device and includes the scores of every slice.
     """
-    q, v = (stand_in(B, T, H, columns, dtype=dtype) for columns in (K, V))
+    q, v = (placeholder(B, T, H, columns, dtype=dtype) for columns in (K, V))
     plan = _plan(q, v, None)
-    keys, values = plan.over_keys(), plan.over_values()
+    keys, values = plan.key_slicing(), plan.value_slicing()
     flops = plan.flops(values) + (2 * plan.flops(keys) + plan.flops(values) if gradient else 0)
-    if not plan.segments.whole:
+    if not plan.segments.one_per_sequence:
         flops += (3 if gradient else 1) * plan.flops(values, keys=0, values=0, states=1)
     return flops
 
@@ -138,7 +147,7 @@ def _forward_results(
     final: bool,
     gradient: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Returns what `forward` returns, not yet computed."""
+    """Returns uninitialised tensors for the results of `forward`."""
     del S, z, feature_map
     (B, T, H, K), V = k.shape, v.shape[3]
     sequences = B if cu_seqlens is None else cu_seqlens.shape[0] - 1
@@ -153,27 +162,29 @@ def _forward_results(
 def _backward_results(
     q: Tensor, k: Tensor, v: Tensor, S: Tensor | None, z: Tensor | None, *_rest: Any
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Returns what `backward` returns, not yet computed."""
+    """Returns uninitialised tensors for the results of `backward`."""
     dS, dz = (q.new_empty(0 if x is None else x.shape, dtype=torch.float32) for x in (S, z))
     return q.new_empty(q.shape), q.new_empty(k.shape), q.new_empty(v.shape), dS, dz
 
 
 def _decode_results(q: Tensor, _k: Tensor, v: Tensor, *_rest: Any) -> Tensor:
-    """Returns what `decode` returns, not yet computed."""
+    """Returns an uninitialised tensor for the result of `decode`."""
     return q.new_empty(v.shape)
 
 
-def _operator(function: Callable[..., Any], fake: Callable[..., Any], *changed: str) -> Callable[..., Any]:
-    """Returns a function as an operator of torch, which torch.compile keeps whole in its graph."""
+def _register_operator(
+    function: Callable[..., Any], fake: Callable[..., Any], *mutated: str
+) -> Callable[..., Any]:
+    """Returns a function registered as a torch operator, which torch.compile keeps in its graph."""
     name = f"linbench_kernels::triton_linear_attention_{function.__name__}"
-    made = torch.library.custom_op(name, function, mutates_args=changed)
-    made.register_fake(fake)
-    return made
+    operator = torch.library.custom_op(name, function, mutates_args=mutated)
+    operator.register_fake(fake)
+    return operator
 
 
-forward_operator = _operator(forward, _forward_results)
-backward_operator = _operator(backward, _backward_results)
-decode_operator = _operator(decode, _decode_results, "S", "z")
+forward_operator = _register_operator(forward, _forward_results)
+backward_operator = _register_operator(backward, _backward_results)
+decode_operator = _register_operator(decode, _decode_results, "S", "z")
 
 
 def _launch_backward(
@@ -195,10 +206,10 @@ def _launch_backward(
     dS: Tensor,
     dz: Tensor,
 ) -> None:
-    """Writes the gradients of q, k and v, and of S and z if they were given."""
+    """Writes the gradients of q, k and v, and of S and z if there is a state."""
     strides = (strides_of(q), strides_of(k), strides_of(v), strides_of(g))
     delta = None if o is None else _dot_rows(g, o)
-    constants, slices = plan.over_keys()
+    constants, slices = plan.key_slicing()
     states, normalizers = _states(plan, k, v, S, z, feature_map)
     backward_kernels.query_gradient[plan.grid(slices)](
         q, k, v, g, denominators, delta, dq, states, normalizers,
@@ -207,12 +218,12 @@ def _launch_backward(
     del states, normalizers
     adjoints, z_adjoints = _adjoints(plan, q, g, denominators, delta, final_dS, final_dz, feature_map)
     backward_kernels.key_gradient[plan.grid(slices)](
-        q, k, v, g, denominators, delta, dk, _given(dz), adjoints, z_adjoints,
+        q, k, v, g, denominators, delta, dk, _none_if_empty(dz), adjoints, z_adjoints,
         *strides, *plan.segments, slices, FEATURE_MAP=feature_map, **constants,
     )  # fmt: skip
-    constants, slices = plan.over_values()
+    constants, slices = plan.value_slicing()
     backward_kernels.value_gradient[plan.grid(slices)](
-        q, k, g, denominators, dv, _given(dS), adjoints,
+        q, k, g, denominators, dv, _none_if_empty(dS), adjoints,
         strides_of(q), strides_of(k), strides_of(g), *plan.segments, slices,
         FEATURE_MAP=feature_map, **constants,
     )  # fmt: skip
@@ -222,10 +233,10 @@ def _states(
     plan: Plan, k: Tensor, v: Tensor, S: Tensor | None, z: Tensor | None, feature_map: str
 ) -> tuple[Tensor | None, Tensor | None]:
     """Returns states [B, segments, H, K, V] and normalisers at the start of segments, or None for zeros."""
-    if plan.segments.whole:
+    if plan.segments.one_per_sequence:
         return S, z
     states, normalizers = _new_states(plan, k)
-    constants, slices = plan.over_values()
+    constants, slices = plan.value_slicing()
     state_kernels.segment_states[plan.grid(slices)](
         k, v, states, normalizers, strides_of(k), strides_of(v), *plan.segments, slices,
         FEATURE_MAP=feature_map, **constants,
@@ -251,10 +262,10 @@ def _adjoints(
         new_zeros = partial(q.new_zeros, dtype=torch.float32)
         final_dS = new_zeros((N, H, plan.K, plan.V)) if final_dS is None else final_dS.contiguous()
         final_dz = new_zeros((N, H, plan.K)) if final_dz is None else final_dz.contiguous()
-    if plan.segments.whole:
+    if plan.segments.one_per_sequence:
         return final_dS, final_dz
     adjoints, z_adjoints = _new_states(plan, q)
-    constants, slices = plan.over_values()
+    constants, slices = plan.value_slicing()
     backward_kernels.segment_adjoints[plan.grid(slices)](
         q, g, denominators, delta, adjoints, z_adjoints,
         strides_of(q), strides_of(g), *plan.segments, slices, FEATURE_MAP=feature_map, **constants,
@@ -265,13 +276,13 @@ def _adjoints(
 
 
 def _new_states(plan: Plan, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns states and normalisers of all segments, not yet computed."""
+    """Returns uninitialised states and normalisers of all segments."""
     shape = (plan.B, plan.segments.number, plan.segments.H, plan.K)
     return x.new_empty(*shape, plan.V, dtype=torch.float32), x.new_empty(shape, dtype=torch.float32)
 
 
 def _scan(plan: Plan, sums: Tensor, initial: Tensor | None, *, reverse: bool) -> None:
-    """Replaces each segment's sum [B, segments, H, ...] by `initial` and all sums before (after) it."""
+    """Replaces each sum [B, segments, H, ...] by `initial` plus all sums before (reverse: after) it."""
     _, H, cu_seqlens, n_sequences, *lengths = plan.segments
     size, block = sums[0, 0, 0].numel(), 1024
     state_kernels.scan_segments[(n_sequences * H * triton.cdiv(size, block),)](
@@ -291,17 +302,17 @@ def _dot_rows(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _plan(q: Tensor, v: Tensor, cu_seqlens: Tensor | None) -> Plan:
-    """Returns the plan of a call on the device of q; varlen sequences are cut as if one had every step."""
+    """Returns the plan of a call on the device of q; varlen sequences are split as if one had all steps."""
     (B, T, H, K), V, device = q.shape, v.shape[3], device_of(q)
     keys, values = (tiles(*sizes, q.dtype, hopper=device.hopper) for sizes in ((V, K), (K, V)))
     length = segment_length(T, B * H * triton.cdiv(V, values.outer), device.processors)
-    return Plan(B, K, V, cut(q, length, cu_seqlens), keys, values, q.dtype)
+    return Plan(B, K, V, split_into_segments(q, length, cu_seqlens), keys, values, q.dtype)
 
 
 def _dense(x: Tensor | None) -> Tensor | None:
     return None if x is None else x.contiguous()
 
 
-def _given(x: Tensor) -> Tensor | None:
-    """Returns a tensor for a kernel, None for an empty one."""
+def _none_if_empty(x: Tensor) -> Tensor | None:
+    """Returns the tensor, or None if it is empty."""
     return x if x.numel() else None

@@ -1,4 +1,4 @@
-"""Kernels of causal linear attention that give outputs: many steps (forward) and one step (decode)."""
+"""Kernels for the outputs of causal linear attention: many steps (forward) and one step (decode)."""
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 
@@ -19,7 +19,7 @@ from linbench_kernels.triton.tile import (
     sum_rows,
 )
 
-EPSILON = tl.constexpr(1e-6)  # added to the denominator, as Katharopoulos et al. do
+EPSILON = tl.constexpr(1e-6)  # added to the denominator, as in Katharopoulos et al.
 
 
 @triton.jit(do_not_specialize=COUNTS)
@@ -55,11 +55,12 @@ def forward(
     """Writes o for one slice of V of one segment, chunk by chunk, with the state in registers.
 
     Within a chunk: o = tril(phi(Q) phi(K)^T) V + phi(Q) S. The denominator is the row sum of the same scores
-    plus phi(Q) z, so normalising reads nothing more.
+    plus phi(Q) z, so the normaliser reads no further data.
 
-    The state is kept transposed, S^T: phi(K) is then the right operand of both its products, and goes through
-    shared memory once. max_num_imprecise_acc, which otherwise concerns 8-bit floats alone, keeps the compiler
-    from summing a chunk into S on the tensor cores, which truncate: it is summed apart and added in float32.
+    The state is transposed, S^T: phi(K) is then the right operand of both of its products, and passes through
+    shared memory once. max_num_imprecise_acc, which otherwise affects only 8-bit floats, prevents the
+    compiler from accumulating a chunk into S on the tensor cores, which truncate: the chunk is summed
+    separately and added in float32.
     """
     v_slice, item, batch, head = locate(tl.program_id(0), n_slices, n_segments, H)
     sequence, begin, end, start = segment_of(item, batch, T, cu_seqlens, n_sequences, segment_length)
@@ -138,10 +139,10 @@ def decode(
     BLOCK_K: tl.constexpr,
     BLOCK_V: tl.constexpr,
 ):
-    """Writes o and advances the state of one head by one step; the state is read once and written once.
+    """Writes o and updates the state of one head by one step; the state is read once and written once.
 
-    A program owns all of V: every column of o is divided by the same phi(q) . z, so programs that shared a
-    head would read a z that one of them updates.
+    A program owns all of V: every column of o is divided by the same phi(q) . z, so if several programs
+    shared a head, they would read a z that one of them updates.
     """
     _, _, batch, head = locate(tl.program_id(0), 1, 1, H)
     stream = (batch * H + head).to(tl.int64)
@@ -158,7 +159,7 @@ def decode(
     k_row = tl.where(k_valid, feature_map(k_row, FEATURE_MAP), 0.0)
     z = tl.load(normalizer + k_columns, mask=k_valid, other=0.0) + k_row
     d = tl.sum(q_row * z, 0) + EPSILON if NORMALIZE else 1.0
-    tl.debug_barrier()  # z is short: warps hold copies of it, and all must be read before one is stored
+    tl.debug_barrier()  # warps hold copies of the short z: all must read it before one stores it
     tl.store(normalizer + k_columns, z, mask=k_valid)
 
     for first in tl.static_range(0, V, BLOCK_V):

@@ -41,10 +41,10 @@ def segment_states(
     BLOCK_V: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """Writes what each segment adds to the state: sum phi(k_t) v_t^T and sum phi(k_t).
+    """Writes the contribution of each segment to the state: sum phi(k_t) v_t^T and sum phi(k_t).
 
-    One program owns one slice of V. A chunk's product is summed apart and then added in float32, so that the
-    error of a long sum grows with the number of chunks and not with T.
+    One program owns one slice of V. The product of a chunk is summed separately and then added in float32, so
+    the error of a long sum grows with the number of chunks and not with T.
     """
     v_slice, item, batch, head = locate(tl.program_id(0), n_slices, n_segments, H)
     _, begin, end, start = segment_of(item, batch, T, cu_seqlens, n_sequences, segment_length)

@@ -11,7 +11,7 @@ COUNTS = [
     "segment_length",
     "n_segments",
     "n_slices",
-]  # no kernel is compiled for their values
+]  # kernels are not specialised for their values
 
 
 @triton.jit
@@ -23,12 +23,13 @@ def locate(program, n_slices, n_segments, H):
 
 @triton.jit
 def segment_of(item, batch, T, cu_seqlens, n_sequences, segment_length):
-    """Returns the sequence of a segment, where that sequence begins and ends, and where the segment starts.
+    """Returns the sequence of a segment, the begin and end of that sequence, and the start of the segment.
 
-    Without cu_seqlens, a row of the batch is a sequence and item counts its segments. With it, sequences lie
-    packed in one row, sequence i from step cu_seqlens[i] to cu_seqlens[i + 1], and item counts the segments
-    of all, those of sequence i from cu_seqlens[i] // segment_length + i on. That leaves each enough for its
-    steps, and one if it has none; so their number follows from T, and not all have work: see `is_idle`.
+    Without cu_seqlens, each row of the batch is a sequence, and item is the index of its segment. With
+    cu_seqlens, all sequences are in one row, sequence i from step cu_seqlens[i] to cu_seqlens[i + 1], and
+    item counts the segments of all sequences: those of sequence i start at
+    cu_seqlens[i] // segment_length + i. This is enough for the steps of each sequence, and leaves one segment
+    for an empty one; the number of segments depends only on T, and some segments have no work: see `is_idle`.
     """
     if cu_seqlens is None:
         return batch, 0, T, item * segment_length
@@ -37,9 +38,9 @@ def segment_of(item, batch, T, cu_seqlens, n_sequences, segment_length):
         after = n_sequences
         while after - sequence > 1:
             middle = (sequence + after) // 2
-            found = tl.load(cu_seqlens + middle) // segment_length + middle <= item
-            sequence = tl.where(found, middle, sequence)
-            after = tl.where(found, after, middle)
+            reached = tl.load(cu_seqlens + middle) // segment_length + middle <= item
+            sequence = tl.where(reached, middle, sequence)
+            after = tl.where(reached, after, middle)
         begin = tl.load(cu_seqlens + sequence)
         segment = item - first_segment(sequence, begin, cu_seqlens, segment_length)
         return sequence, begin, tl.load(cu_seqlens + sequence + 1), begin + segment * segment_length
@@ -47,7 +48,7 @@ def segment_of(item, batch, T, cu_seqlens, n_sequences, segment_length):
 
 @triton.jit
 def is_idle(begin, end, start):
-    """Returns whether a segment is past its sequence; the first never is, so that a state gets through."""
+    """Returns whether a segment is past its sequence; the first one never is, so it passes on the state."""
     return (start > begin) & (start >= end)
 
 
@@ -62,7 +63,7 @@ def first_segment(sequence, begin, cu_seqlens, segment_length):
 
 @triton.jit
 def segments_of(sequence, cu_seqlens, segment_length, n_segments):
-    """Returns the first segment of a sequence, counted over the batch, and how many have work."""
+    """Returns the first segment of a sequence, counted over the batch, and the number with work."""
     if cu_seqlens is None:
         return sequence * n_segments, n_segments
     else:
@@ -90,7 +91,7 @@ def load_rows(pointer, stride, first, rows, columns, n_rows, n_columns):
 
 @triton.jit
 def store_rows(pointer, stride, first, rows, columns, n_rows, n_columns, tile):
-    """Stores a float32 tile where `load_rows` would read it, rounded to the dtype of the matrix."""
+    """Stores a float32 tile at the address of `load_rows`, rounded to the dtype of the matrix."""
     valid = (first + rows < n_rows)[:, None] & (columns < n_columns)[None, :]
     base = pointer + first.to(tl.int64) * stride
     address = base + rows[:, None] * stride + columns[None, :]
@@ -104,7 +105,7 @@ def feature_map(x, FEATURE_MAP: tl.constexpr):
         wide = x.to(tl.float32)
         return tl.where(wide > 0, wide + 1, tl.exp(wide))
     elif FEATURE_MAP == "relu":
-        return tl.where(x < 0, 0.0, x)  # keeps NaN, which tl.maximum would not
+        return tl.where(x < 0, 0.0, x)  # propagates NaN, unlike tl.maximum
     else:
         return x
 
@@ -113,8 +114,8 @@ def feature_map(x, FEATURE_MAP: tl.constexpr):
 def load_features(pointer, stride, first, rows, columns, n_rows, n_columns, FEATURE_MAP: tl.constexpr):
     """Returns phi of a tile, in the dtype of the matrix; zero in columns, but not rows, outside the matrix.
 
-    Rows need no mask, which would cost a register an element: rows past the end of the sequence meet a zero
-    (of v, of g, of delta or of the causal mask) in every product.
+    Rows need no mask, which would cost one register per element: in every product, rows past the end of the
+    sequence are multiplied by a zero (of v, g, delta or the causal mask).
     """
     x = load_rows(pointer, stride, first, rows, columns, n_rows, n_columns)
     phi = feature_map(x, FEATURE_MAP)
@@ -145,8 +146,8 @@ def feature_slope(x, FEATURE_MAP: tl.constexpr):
 def operand(x, dtype: tl.constexpr):
     """Returns a float32 tile as an operand of dtype for a product, and the factor to multiply the product by.
 
-    A float16 operand is divided by its largest element: states grow with T and weights shrink with it, past
-    the ends of float16 (65504 and 6e-8) at lengths that are in use. The other dtypes reach as far as float32.
+    A float16 operand is divided by its largest element: with T, states grow and weights shrink, beyond the
+    range of float16 (65504 and 6e-8) at practical lengths. The other dtypes have the range of float32.
     """
     if dtype == tl.float16:
         largest = tl.max(tl.abs(x))
