@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
 
-from linbench.analysis.capacity import refuses
+from linbench.analysis.capacity import is_out_of_memory
 from linbench.analysis.ruler import Ruler, log_rulers, multiple_rulers
 from linbench.core.measurement import Measurement
 from linbench.report.roofline import Points, RoofLine
@@ -162,7 +162,7 @@ def figures(rows: Sequence[Measurement], drawn: Drawn, axis: str) -> tuple[Figur
         "throughput": any(row.time and row.case.mode == "decode" for row in rows),
         "state": any(drawn.values["state"].y),
         "approximation": any(row.approximation for row in rows),
-        "reach": any(refuses(row.status, row.cause) for row in rows),
+        "reach": any(is_out_of_memory(row.status, row.cause) for row in rows),
         "pareto": any(row.time and row.errors for row in rows),
         "position": any(drawn.positions.values.y),
         "parts": any(row.memory and (row.memory.output_bytes or row.memory.workspace_bytes) for row in rows),
