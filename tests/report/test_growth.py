@@ -12,17 +12,17 @@ class Linear:
     complexity = "O(T)"
 
 
-def grown(rows, complexity="O(T)"):
+def growths_of(rows, complexity="O(T)"):
     return growths(panels(table(rows))[0], {"linear": complexity})
 
 
-def test_a_claim_that_measures_otherwise_is_broken_in_words():
-    (found,) = grown(sweep("linear/x", lambda x: 1e-6 * x**1.4, spread=0.0))
-    assert found.exponent == "1.40 [1.40, 1.40]"
-    assert found.fitted == "512 to 32,768 (7 values)"
-    assert found.claim == "T^1"
-    assert found.broken == (
-        "linear/x grows as T^1.40 [1.40, 1.40] from T = 512 to 32,768: linear can be had in O(T)."
+def test_a_broken_claim_is_reported_in_a_sentence():
+    (growth,) = growths_of(sweep("linear/x", lambda x: 1e-6 * x**1.4, spread=0.0))
+    assert growth.exponent == "1.40 [1.40, 1.40]"
+    assert growth.fitted == "512 to 32,768 (7 values)"
+    assert growth.claim == "T^1"
+    assert growth.broken == (
+        "linear/x grows as T^1.40 [1.40, 1.40] from T = 512 to 32,768: linear claims O(T)."
     )
 
 
@@ -37,13 +37,13 @@ def test_a_claim_that_measures_otherwise_is_broken_in_words():
         (2.0, "O(T^3.14)", "fwd", False),
     ],
 )
-def test_a_step_of_decoding_may_cost_one_power_less(power, complexity, mode, broken):
+def test_a_decode_step_may_cost_one_power_less(power, complexity, mode, broken):
     rows = sweep("linear/x", lambda x: 1e-6 * x**power, mode=mode)
-    assert bool(grown(rows, complexity)[0].broken) is broken
+    assert bool(growths_of(rows, complexity)[0].broken) is broken
 
 
-def test_without_three_values_or_without_a_claim_nothing_is_said():
-    (few,) = grown(sweep("linear/x", lambda x: x**2 * 1e-9, xs=(512, 1024)))
+def test_without_three_values_or_a_claim_nothing_is_reported():
+    (few,) = growths_of(sweep("linear/x", lambda x: x**2 * 1e-9, xs=(512, 1024)))
     assert (few.exponent, few.fitted, few.broken) == ("too few values", "", "")
     (unknown,) = growths(panels(table(sweep("linear/x", lambda x: x**2 * 1e-9)))[0], {})
     assert (unknown.claim, unknown.broken) == ("", "")
