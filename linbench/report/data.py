@@ -40,7 +40,7 @@ class ReportData:
         baseline: The implementation that speed-ups are relative to; None if nothing was timed.
         verdicts: The results of each panel.
         means: Geometric means of speed-ups.
-        has_heatmap: Whether the page has a table of speed-ups over all shapes.
+        has_heatmap: Whether the page has a table of speed-ups for all shapes.
         filters: The values of each setting that differs between panels, by setting.
         fixed: The settings common to all panels, as one line.
         members: The numbers of the implementations of each operator, for the legend.

@@ -113,7 +113,7 @@ FIGURES: Final = (
     Figure(
         "parts",
         "Memory by purpose",
-        "Peak memory of one call above its inputs, divided by purpose; lower is better.",
+        "Peak memory of one call above its inputs, split by purpose; lower is better.",
         x_title="bytes above the inputs",
     ),
     Figure(

@@ -55,8 +55,9 @@ def growths(panel: Panel, complexities: Mapping[str, str]) -> list[Growth]:
         if claim is not None and fit.contradicts(claim):
             claim_text = f"{complexity}, so T^{claim:g} per decode step" if _is_step(panel) else complexity
             broken = (
-                f"{name} grows as {panel.axis}^{_interval(fit)} from {panel.axis} = {count(fit.first)} to "
-                f"{count(fit.last)}: {operators[name]} claims {claim_text}."
+                f"The time of {name} grows as {panel.axis}^{_interval(fit)} "
+                f"from {panel.axis} = {count(fit.first)} to {count(fit.last)}, "
+                f"but {operators[name]} claims {claim_text}."
             )
         results.append(Growth(name, _interval(fit), fitted, claim_exponent, broken))
     return results

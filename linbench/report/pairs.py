@@ -23,7 +23,8 @@ from linbench.text import format
 RATIO: Final = Figure(
     "ratio",
     "Time of B over time of A",
-    "Above 1, B is slower. Bars: the range that both intervals allow. Filled: suspect; hollow: not suspect.",
+    "Above 1, B is slower. Bars: the range that both intervals allow. Filled: suspect; hollow: no sign of "
+    "a change.",
     y_title="time of B / time of A",
 )
 MISSING: Final = "\u2013"
@@ -163,7 +164,7 @@ def _change(suspicion: Suspicion, text: Callable[[Measurement], str]) -> str:
 def _ratio(suspicion: Suspicion) -> DisplayValue:
     if suspicion.effect is None:
         is_timed = suspicion.a.time and suspicion.b.time
-        return "a time is zero, or the timers differ" if is_timed else "it was not timed in both runs"
+        return "no ratio: a time is zero, or the timers differ" if is_timed else "not timed in both runs"
     return _ratio_value(suspicion), f"{_ratio_text(suspicion)}, {suspicion.answer}"
 
 

@@ -138,11 +138,11 @@ def _point(row: Measurement, useful: float, share: str) -> DisplayValue:
     if (reason := untimed(row)) is not None:
         return reason
     if row.work is None:
-        return "its amount of work was not recorded"
+        return "amount of work not recorded"
     if not share:
-        return "no ceilings were measured for its device and dtype"
+        return "no measured ceilings for this device and dtype"
     if not row.work.fewest_bytes > 0:
-        return "its bytes are zero, which a log axis cannot show"
+        return "zero bytes, which a log axis cannot show"
     return without_interval(useful, f"{share}; {format.rate(useful, 'FLOP/s')} useful")
 
 

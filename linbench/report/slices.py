@@ -112,7 +112,7 @@ def positions(rows: Sequence[Measurement]) -> Positions:
 def _largest(row: Measurement, errors: Sequence[float | None]) -> DisplayValue:
     most = max((error for error in errors if error is not None), default=0.0)
     if not most > 0:
-        return "its error along the sequence was not recorded"
+        return "error along the sequence not recorded"
     return without_interval(most, f"{row.worst_tensor}: at most {format.digits(most)}")
 
 
@@ -136,7 +136,7 @@ def memory_parts(rows: Sequence[Measurement]) -> Parts:
     extra = [_size(memory.extra_bytes if memory else None) for memory in memories]
     summaries = [", ".join(f"{part.title} {part.texts[row]}" for part in parts) for row in range(len(rows))]
     totals: list[DisplayValue] = [
-        "its memory was not recorded"
+        "memory not recorded"
         if memory is None
         else without_interval(memory.extra_bytes, f"{total}: {summary}")
         for memory, total, summary in zip(memories, extra, summaries, strict=True)

@@ -14,8 +14,8 @@ from linbench.core.measurement import Measurement
 from linbench.text import format
 
 Numbers = tuple[float | None, ...]
-NOT_TIMED: Final = "it was not timed"
-ZERO_TIME: Final = "its time is zero, which a log axis cannot show"
+NOT_TIMED: Final = "not timed"
+ZERO_TIME: Final = "the time is zero, which a log axis cannot show"
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def columns(cells: Iterable[DisplayValue], digits: int = 9) -> Values:
         elif 0 < cell[0][0] < math.inf:
             pairs.append(cell)
         else:
-            pairs.append(((math.nan,) * 3, f"it is {cell[1]}, which a log axis cannot show"))
+            pairs.append(((math.nan,) * 3, f"{cell[1]}: a log axis cannot show it"))
     y, low, high = (tuple(rounded(value[end], digits) for value, _ in pairs) for end in range(3))
     texts = tuple(text for _, text in pairs)
     has_intervals = any(end is not None for end in (*low, *high))
@@ -139,7 +139,7 @@ def _time(row: Measurement, value: Value) -> DisplayValue:
 
 def _memory(row: Measurement) -> DisplayValue:
     if row.memory is None:
-        return "its memory was not recorded"
+        return "memory not recorded"
     return without_interval(
         row.memory.extra_bytes, f"{format.size(row.memory.extra_bytes)} ({row.memory.meter})"
     )
@@ -152,21 +152,21 @@ def _throughput(row: Measurement, value: Value) -> DisplayValue:
 
 def _state(row: Measurement) -> DisplayValue:
     if row.memory is None:
-        return "its state was not recorded"
+        return "state not recorded"
     state = row.memory.state_bytes
-    return without_interval(state, format.size(state)) if state else "it has no state"
+    return without_interval(state, format.size(state)) if state else "no state"
 
 
 def _approximation(row: Measurement) -> DisplayValue:
     if not row.approximation:
-        return "it is not an approximation"
+        return "not an approximation"
     distance = max(row.approximation.values())
     return without_interval(distance, format.digits(distance))
 
 
 def _worst(row: Measurement) -> DisplayValue:
     if row.worst_tensor is None:
-        return "its error was not recorded"
+        return "error not recorded"
     return _error(
         row, row.worst_tensor, lambda error, tolerance: error / tolerance if tolerance > 0 else math.inf
     )
@@ -175,8 +175,8 @@ def _worst(row: Measurement) -> DisplayValue:
 def _error(row: Measurement, tensor: str, value: Callable[[float, float], float]) -> DisplayValue:
     error = row.errors.get(tensor)
     if error is None:
-        return f"it has no {tensor}"
+        return f"no {tensor}"
     if error.nonfinite or not math.isfinite(error.rel_l2):
-        return f"{tensor} has {format.count(error.nonfinite)} elements that are not finite"
+        return f"{tensor} has {format.count(error.nonfinite)} non-finite elements"
     text = f"{tensor}: {format.digits(error.rel_l2)}, tolerance {format.digits(error.tolerance)}"
     return without_interval(value(error.rel_l2, error.tolerance), text)

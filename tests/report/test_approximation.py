@@ -17,7 +17,7 @@ def test_an_approximation_is_drawn_and_listed_next_to_the_numerical_error(open_p
     report_page = open_page(render(run_of(rows())))
     (line,) = report_page.figure("approximation")
     assert (line["name"], line["y"]) == ("performer/chunk", [0.125, 0.0625])
-    assert "it is not an approximation" in report_page.page.text_content("#figure-approximation .missing")
+    assert "not an approximation" in report_page.page.text_content("#figure-approximation .missing")
     texts = report_page.rows()
     assert ["approximation 0.125" in text for text in texts] == [True, False, False, False]
     assert report_page.messages == []

@@ -22,7 +22,7 @@ def test_a_broken_claim_is_reported_in_a_sentence():
     assert growth.fitted == "512 to 32,768 (7 values)"
     assert growth.claim == "T^1"
     assert growth.broken == (
-        "linear/x grows as T^1.40 [1.40, 1.40] from T = 512 to 32,768: linear claims O(T)."
+        "The time of linear/x grows as T^1.40 [1.40, 1.40] from T = 512 to 32,768, but linear claims O(T)."
     )
 
 
@@ -52,7 +52,7 @@ def test_without_three_values_or_a_claim_nothing_is_reported():
 def test_the_page_has_the_tables_and_marks_the_broken_claim():
     rows = sweep("linear/square", lambda x: 1e-9 * x**2) + sweep("linear/line", lambda x: 2.5e-6 * x)
     html = render(run_of(rows), operators=[Linear()])
-    assert '<li class="failed">linear/square grows as T^2.00' in html
+    assert '<li class="failed">The time of linear/square grows as T^2.00' in html
     assert html.count("✕ grows faster") == 1
     assert html.count("not contradicted") == 1
     assert '<tr><th scope="row">linear/line</th><td>linear/square</td><td class="value">2,500 [' in dense(

@@ -102,7 +102,7 @@ class TestRoofline:
         assert "40.0% [39.6, 40.4] memory40.0 MFLOP/snot declared4.00 GB/s" in lines[1]
         missing = report_page.page.text_content("#figure-roofline .missing")
         assert "a/failed, oom at T = 1,024: not enough memory" in missing
-        assert "a/old, ok at T = 1,024: its amount of work was not recorded" in missing
+        assert "a/old, ok at T = 1,024: amount of work not recorded" in missing
         label = report_page.page.get_attribute("#figure-roofline .plot", "aria-label")
         assert label.startswith("Roofline at T = 1,024")
 

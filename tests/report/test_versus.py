@@ -101,6 +101,9 @@ class TestText:
         assert "Only in B: 3 rows" in section
         assert section.count('<th scope="row">f/new</th>') == 3
 
+    def test_a_run_without_unmatched_rows_is_listed_with_none(self, a):
+        assert "Only in B: none." in render_versus(a, replace(a, id="20261124-143000-cccc"))
+
     def test_runs_without_a_common_case_are_an_error_with_advice(self, a):
         with pytest.raises(
             UsageError, match="in common; `linbench run --grid long-seq --device cpu` repeats"

@@ -40,7 +40,7 @@ export function textTable(headings, lines) {
 function cell(entry) {
   if (!entry) return make("td", "–", "none");
   const { row, text, reason } = entry;
-  if (row.failed) return make("td", [row.status, text].filter(Boolean).join(" "), "failed");
+  if (row.failed) return make("td", [row.status, text].filter(Boolean).join(", "), "failed");
   if (text) return make("td", text, "value");
   return make("td", row.status === "ok" ? reason : row.status, "none");
 }
