@@ -138,7 +138,7 @@ def _check_one_row_per_point(rows: pd.DataFrame, keys: Sequence[str]) -> None:
             label = "D" if name == "K" and (group["K"] == group["V"]).all() else name
             raise UsageError(
                 f"several rows would be the same point: {label} is {', '.join(values)} there; "
-                f"select one with --where {label}={values[0]}, or separate them with --facet {label}"
+                f"choose with --where {label}={values[0]}, or separate them with --facet {label}"
             )
     raise ValueError("a case was measured twice by one implementation of one run")
 

@@ -214,4 +214,4 @@ def _summary(a: Run, b: Run, shared_rows: Sequence[Suspicion], titles: Sequence[
 def _no_shared_case(a: Run, b: Run) -> str:
     rerun = command(a)
     advice = f"`{rerun}` repeats {a.id}" if rerun else "`linbench show RUN` lists the rows of a run"
-    return f"runs {a.id} and {b.id} have no implementation with a case in common; {advice}"
+    return f"runs {a.id} and {b.id} have no implementation at the same case in common; {advice}"

@@ -100,7 +100,7 @@ MISTAKES = {
     "where": ({"where": {"modus": ["fwd"]}}, "unknown --where 'modus'; did you mean mode"),
     "value": ({"where": {"mode": ["bwd"]}}, "no row has this value; the rows have mode = fwd, fwd_bwd"),
     "twice": ({"facets": ["T"], "where": {"mode": ["fwd"]}}, "T is used twice"),
-    "one point": ({}, "mode is fwd, fwd_bwd there; select one with --where mode=fwd, or separate them with"),
+    "one point": ({}, "mode is fwd, fwd_bwd there; choose with --where mode=fwd, or separate them with"),
     "baseline": ({"y": "speedup", "baseline": "c/z", "facets": ["mode"]}, "unknown --baseline with a time"),
     "baseline of time": ({"baseline": "a/x"}, "--baseline goes with --y speedup, not with --y time"),
     "hue of speedup": ({"y": "speedup", "hue": "mode"}, "leave out --hue mode"),
@@ -118,7 +118,7 @@ def test_a_mistake_is_reported_with_the_allowed_values(name):
 def test_d_stands_for_equal_k_and_v():
     with pytest.raises(UsageError, match="D stands for K = V"):
         chart(table(two_sweeps(K=32, V=64)), facets=["D"])
-    with pytest.raises(UsageError, match="D is 32, 64 there; select one with --where D=32"):
+    with pytest.raises(UsageError, match="D is 32, 64 there; choose with --where D=32"):
         chart(table(two_sweeps(K=32, V=32) + two_sweeps(K=64, V=64)))
     with pytest.raises(UsageError, match="K is 32, 64 there"):
         chart(table(two_sweeps(K=32, V=64) + two_sweeps(K=64, V=64)))
