@@ -1,4 +1,4 @@
-"""Analysis: what a table of measurements says, as pure functions on the frame of `linbench.load`."""
+"""Analysis: conclusions from a table of measurements, as pure functions on the frame of `linbench.load`."""
 
 from linbench.analysis.capacity import Capacity, capacities
 from linbench.analysis.duel import Crossover, Duel, crossovers, duel, duels

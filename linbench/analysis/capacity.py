@@ -1,4 +1,4 @@
-"""Capacity: the largest value of an axis, as T, that an implementation can do before it is out of memory."""
+"""Capacity: the largest value of an axis, such as T, at which an implementation fits in memory."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,14 @@ from linbench.core.measurement import Cause, Status
 
 @dataclass(frozen=True)
 class Capacity:
-    """How far an implementation gets along the axis of a panel.
+    """The range of a panel's axis at which an implementation fits in memory.
 
     Attributes:
         implementation: Its full name.
-        largest: The largest value at which it was ok before it was out of memory; None if it never was ok
-            there.
+        largest: The largest value with status ok below `refused`; None if there is none.
         refused: The smallest value at which it was out of memory, or was skipped because it was predicted to
-            be; None if there is none, so that `largest` is a bound from below only.
-        reason: Why it was refused there; empty if it was not.
+            be; None if there is none, in which case `largest` is only a lower bound.
+        reason: The reason of that row; empty if `refused` is None.
     """
 
     implementation: str
@@ -25,26 +24,26 @@ class Capacity:
     reason: str
 
 
-def refuses(status: str, cause: str | None) -> bool:
+def is_out_of_memory(status: str, cause: str | None) -> bool:
     """Return whether a row was out of memory, or was skipped because it was predicted to be."""
     return status == Status.OOM or cause == Cause.PREDICTED_MEMORY
 
 
 def capacities(panel: Panel) -> tuple[Capacity, ...]:
-    """Return how far each implementation gets before it is out of memory; those never tried are left out."""
-    found = []
+    """Return the capacity of each implementation; those that support no case of the panel are left out."""
+    results = []
     rows = panel.rows[panel.rows["status"] != Status.UNSUPPORTED]
     for name, part in rows.sort_values(panel.axis).groupby("implementation"):
-        out = part[list(map(refuses, part["status"], part["cause"]))]
-        refused = int(out[panel.axis].iloc[0]) if len(out) else None
+        failed_rows = part[list(map(is_out_of_memory, part["status"], part["cause"]))]
+        refused = int(failed_rows[panel.axis].iloc[0]) if len(failed_rows) else None
         ok = part.loc[part["status"] == Status.OK, panel.axis]
-        reached = ok if refused is None else ok[ok < refused]
-        found.append(
+        fitting = ok if refused is None else ok[ok < refused]
+        results.append(
             Capacity(
                 str(name),
-                int(reached.max()) if len(reached) else None,
+                int(fitting.max()) if len(fitting) else None,
                 refused,
-                str(out["reason"].iloc[0]) if len(out) else "",
+                str(failed_rows["reason"].iloc[0]) if len(failed_rows) else "",
             )
         )
-    return tuple(found)
+    return tuple(results)

@@ -1,4 +1,4 @@
-"""Mean: geometric means of speed-ups over the points that every implementation could do."""
+"""Mean: geometric means of speed-ups over the points at which every implementation has a time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from linbench.core.errors import UsageError, unknown
 from linbench.statistics.estimate import Estimate, product, speedup
 
 Point = tuple[int, int]
-"""A panel, by its place in the sequence given, and a value of its axis."""
+"""The index of a panel in the given sequence, and a value of its axis."""
 
 
 @dataclass(frozen=True)
@@ -16,11 +16,11 @@ class Means:
     """Geometric means of speed-ups over the common feasible set.
 
     Attributes:
-        baseline: The implementation that speed-ups are over.
-        points: The common feasible set: where every implementation compared has a time.
-        lost: The other points at which any of them has a time, with those that have none there.
-        speedups: By implementation, the geometric mean of its speed-ups over `points`; empty where there
-            are no points.
+        baseline: The implementation that speed-ups are relative to.
+        points: The common feasible set: the points at which every compared implementation has a time.
+        lost: The implementations without a time, for each point at which only some have a time.
+        speedups: The geometric mean of the speed-ups over `points`, by implementation; empty if there are no
+            points.
     """
 
     baseline: str
@@ -35,36 +35,36 @@ def geometric_means(
     """Return the geometric mean of each implementation's speed-ups over a baseline, with a 95% interval.
 
     (prod_i baseline_i / time_i)^(1/n) over the n points at which the baseline and every implementation have
-    a time, so that none gains by failing where it would have been slow. Points count as independent.
+    a time, so that none gains by failing where it would have been slow. Points are treated as independent.
 
     Args:
-        panels: Where to look; the points of the means are named by them.
-        baseline: The implementation that speed-ups are over.
-        implementations: Those to compare; every one that has a time anywhere if not given.
+        panels: The panels that hold the points.
+        baseline: The implementation that speed-ups are relative to.
+        implementations: The implementations to compare; by default every one that has a time.
 
     Raises:
-        UsageError: The baseline or an implementation was never timed.
+        UsageError: The baseline or an implementation has no time.
     """
-    timed = {name for panel in panels for name in panel.series}
-    names = sorted({baseline, *(timed if implementations is None else implementations)})
+    timed_names = {name for panel in panels for name in panel.series}
+    names = sorted({baseline, *(timed_names if implementations is None else implementations)})
     for name in names:
-        if name not in timed:
+        if name not in timed_names:
             raise (
-                unknown("implementation with a time", name, timed)
-                if timed
-                else UsageError("nothing was timed: there is no mean")
+                unknown("implementation with a time", name, timed_names)
+                if timed_names
+                else UsageError("nothing was timed, so there is no mean")
             )
     points: list[Point] = []
     lost: dict[Point, tuple[str, ...]] = {}
-    for place, panel in enumerate(panels):
+    for index, panel in enumerate(panels):
         for x in panel.xs:
             missing = tuple(name for name in names if x not in panel.series.get(name, {}))
             if not missing:
-                points.append((place, x))
+                points.append((index, x))
             elif len(missing) < len(names):
-                lost[place, x] = missing
+                lost[index, x] = missing
     means = {
-        name: product((_speedup(panels[place], name, baseline, x), 1 / len(points)) for place, x in points)
+        name: product((_speedup(panels[index], name, baseline, x), 1 / len(points)) for index, x in points)
         for name in names
         if points
     }

@@ -1,4 +1,4 @@
-"""Panel: rows of a table of measurements that differ in the implementation and in one axis only."""
+"""Panel: rows of a table of measurements that differ only in the implementation and in one axis."""
 
 import json
 from collections import defaultdict
@@ -17,17 +17,17 @@ FOLLOWERS: Final = {"T": "B", "K": "V"}
 AXES: Final = ("T", "B", "K", "H")
 
 Series = Mapping[int, Estimate]
-"""Times by value of an axis, seconds."""
+"""Times in seconds, by value of an axis."""
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """Rows that differ in the implementation and in one axis only.
+    """Rows that differ only in the implementation and in one axis.
 
     Attributes:
         axis: The axis that varies: T, B, K (with V) or H.
-        settings: What is the same in every row, as text, by name.
-        rows: The rows, failures included, with the index that they have in the table.
+        settings: The settings that all rows share, as text, by name.
+        rows: The rows, including failures, with their index in the table.
     """
 
     axis: str
@@ -36,31 +36,31 @@ class Panel:
 
     @cached_property
     def xs(self) -> list[int]:
-        """The values of the axis that any row has, ascending."""
+        """The values of the axis, ascending."""
         return [int(x) for x in sorted(self.rows[self.axis].unique())]
 
     @cached_property
     def series(self) -> dict[str, dict[int, Estimate]]:
-        """Times by implementation and value of the axis; one of zero has no logarithm and is left out."""
-        found: dict[str, dict[int, Estimate]] = defaultdict(dict)
-        timed = self.rows[(self.rows["status"] == Status.OK) & (self.rows["median_s"] > 0)]
+        """Times by implementation and value of the axis; a time of zero has no logarithm and is left out."""
+        times: dict[str, dict[int, Estimate]] = defaultdict(dict)
+        timed_rows = self.rows[(self.rows["status"] == Status.OK) & (self.rows["median_s"] > 0)]
         columns = ("implementation", self.axis, "median_s", "ci_low_s", "ci_high_s")
-        for name, x, median, low, high in zip(*(timed[column] for column in columns), strict=True):
-            found[name][int(x)] = Estimate(float(median), float(low), float(high))
-        return dict(found)
+        for name, x, median, low, high in zip(*(timed_rows[column] for column in columns), strict=True):
+            times[name][int(x)] = Estimate(float(median), float(low), float(high))
+        return dict(times)
 
 
 def varying_axis(rows: pd.DataFrame) -> str:
     """Return T where T varies, otherwise the axis of B, K and H that varies most, otherwise T."""
-    seen = {axis: rows[axis].nunique() for axis in AXES}
-    if seen["T"] > 1:
+    counts = {axis: rows[axis].nunique() for axis in AXES}
+    if counts["T"] > 1:
         return "T"
-    most = max(seen, key=lambda axis: seen[axis])
-    return most if seen[most] > 1 else "T"
+    most = max(counts, key=lambda axis: counts[axis])
+    return most if counts[most] > 1 else "T"
 
 
 def option_text(name: str, value: Scalar) -> str:
-    """Return an option as one types it: feature_map=relu, normalise=false."""
+    """Return an option in command-line form: feature_map=relu, normalise=false."""
     return f"{name}={str(value).lower() if isinstance(value, bool) else value}"
 
 
@@ -72,61 +72,61 @@ def options_text(options: Mapping[str, Scalar]) -> str:
 def panels(rows: pd.DataFrame) -> tuple[Panel, ...]:
     """Return the rows in panels, in the order in which their settings first appear.
 
-    An operator that was measured with one set of options only is in the panel of every set, so that it
-    can be compared with one that was measured with several. Where B was chosen by T (a constant number
-    of tokens), or V by K, it follows the axis and divides nothing. Runs that measured the same thing are
-    in panels apart.
+    An operator that was measured with a single set of options is in the panel of every set, so that it can be
+    compared with operators that were measured with several. If B is a function of T (a constant number of
+    tokens), or V of K, it follows the axis and does not divide the rows. Runs that measured the same cases
+    are in separate panels.
     """
     if rows.empty:
         return ()
     axis = varying_axis(rows)
     texts = {text: options_text(json.loads(text)) for text in rows["options"].unique()}
     options = rows["options"].map(texts)
-    several = {name for name, part in options.groupby(rows["operator"]) if part.nunique() > 1}
-    every = sorted(set(options[rows["operator"].isin(several)])) or [""]
-    again = bool(rows.duplicated(["implementation", "case_id"]).any())
+    with_several_options = {name for name, part in options.groupby(rows["operator"]) if part.nunique() > 1}
+    option_sets = sorted(set(options[rows["operator"].isin(with_several_options)])) or [""]
+    has_repeats = bool(rows.duplicated(["implementation", "case_id"]).any())
 
-    fixed = _settings(rows, axis, again)
+    fixed = _settings(rows, axis, has_repeats)
     keys = list(zip(*(fixed[name] for name in fixed), strict=True))
     groups: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
     for label, key, operator, text in zip(rows.index, keys, rows["operator"], options, strict=True):
-        for choice in [text] if operator in several else every:
+        for choice in [text] if operator in with_several_options else option_sets:
             groups[*key, choice].append(label)
 
-    found = []
+    results = []
     for key, members in groups.items():
         settings = dict(zip((*fixed, "options"), key, strict=True))
         settings = {name: settings[name] for name in (*_before_options(settings), "options", "seed")}
-        found += _followed(axis, settings, rows.loc[members])
-    return tuple(found)
+        results += _split_by_follower(axis, settings, rows.loc[members])
+    return tuple(results)
 
 
 def tabulate(rows: pd.DataFrame, find: Callable[[Panel], Iterable[Any]]) -> pd.DataFrame:
-    """Return what a function finds in each panel of a table as a frame: the settings, then what was found.
+    """Return the results of a function on each panel of a table as a frame: the settings, then the result.
 
-    `tabulate(frame, crossovers)` has a row a crossover.
+    `tabulate(frame, crossovers)` has one row per crossover.
 
     Args:
         rows: The table.
-        find: A function from a panel to dataclasses, as `crossovers`, `scalings` and `capacities` are.
+        find: A function from a panel to dataclasses, such as `crossovers`, `scalings` or `capacities`.
     """
     return pd.DataFrame(
         [
-            {**panel.settings, "axis": panel.axis, **asdict(one)}
+            {**panel.settings, "axis": panel.axis, **asdict(result)}
             for panel in panels(rows)
-            for one in find(panel)
+            for result in find(panel)
         ]
     )
 
 
-def _settings(rows: pd.DataFrame, axis: str, again: bool) -> dict[str, list[str]]:
-    """Return what a panel holds fixed, by column; the follower of the axis is left blank, to be filled in."""
-    same = [str(k) if k == v else f"{k}/{v}" for k, v in zip(rows["K"], rows["V"], strict=True)]
+def _settings(rows: pd.DataFrame, axis: str, has_repeats: bool) -> dict[str, list[str]]:
+    """Return the fixed settings of each row, by column; the axis's follower is blank, to be filled in."""
+    key_and_value = [str(k) if k == v else f"{k}/{v}" for k, v in zip(rows["K"], rows["V"], strict=True)]
     blank = [""] * len(rows)
-    columns = {"run": list(rows["run"])} if again else {}
+    columns = {"run": list(rows["run"])} if has_repeats else {}
     columns |= {name: list(rows[name]) for name in ("mode", "dtype", "device")}
     columns |= {name: list(map(str, rows[name])) for name in ("B", "T", "H")}
-    columns |= {"V": blank} if axis == "K" else {"K/V": same}
+    columns |= {"V": blank} if axis == "K" else {"K/V": key_and_value}
     columns |= {"B": blank} if axis == "T" else {}
     columns.pop(axis, None)
     return columns | {"seed": list(map(str, rows["seed"]))}
@@ -136,8 +136,8 @@ def _before_options(settings: Mapping[str, str]) -> list[str]:
     return [name for name in settings if name not in ("options", "seed")]
 
 
-def _followed(axis: str, settings: dict[str, str], members: pd.DataFrame) -> list[Panel]:
-    """Return the rows of one group as one panel, or as one a value of what might follow the axis."""
+def _split_by_follower(axis: str, settings: dict[str, str], members: pd.DataFrame) -> list[Panel]:
+    """Return the rows of one group as one panel, or as one panel per value of the axis's follower."""
     follower = FOLLOWERS.get(axis)
     if follower is None:
         return [Panel(axis, settings, members)]

@@ -1,4 +1,4 @@
-"""Pareto: the rows of a table that no other beats in everything that counts."""
+"""Pareto: the rows of a table that no other row dominates."""
 
 from collections.abc import Sequence
 
@@ -8,32 +8,32 @@ import pandas as pd
 
 
 def pareto_front(rows: pd.DataFrame, costs: Sequence[str] = ("median_s", "rel_l2")) -> pd.DataFrame:
-    """Return the rows that no other row is as good as in every cost and better than in one.
+    """Return the Pareto front: the rows that no other row dominates.
 
-    Rows of which a cost is missing or not finite, as those of failures are, neither stand in the front nor
-    beat any. Rows with equal costs stand or fall together. Compare like with like: give the rows of one
-    panel at one value of its axis.
+    A row dominates another if it is at least as good in every cost and better in one. A row with a missing or
+    non-finite cost, such as a failure, is not in the front and dominates none. Rows with equal costs are
+    either all in the front or none is. The rows should be comparable: those of one panel at one value of its
+    axis.
 
     Args:
         rows: The table.
-        costs: Columns of which less is better.
+        costs: Columns in which less is better.
     """
     values = rows[list(costs)].to_numpy("float64", na_value=np.nan)
-    kept = rows.iloc[front(values)]
-    return kept.sort_values(list(costs))
+    return rows.iloc[front(values)].sort_values(list(costs))
 
 
 def front(costs: npt.NDArray[np.float64]) -> list[int]:
-    """Return the places of the points that no other is as good as in every cost and better than in one.
+    """Return the indices of the points that no other point dominates; see `pareto_front`.
 
     Args:
-        costs: A line a point, a column a cost, of which less is better. A point with one that is not finite
-            counts as none.
+        costs: One row per point and one column per cost; less is better. Points with a non-finite cost are
+            ignored.
     """
     finite = np.isfinite(costs).all(axis=1)
-    every = costs[finite]
+    candidates = costs[finite]
     return [
-        int(place)
-        for place in np.flatnonzero(finite)
-        if not ((every <= costs[place]).all(axis=1) & (every < costs[place]).any(axis=1)).any()
+        int(index)
+        for index in np.flatnonzero(finite)
+        if not ((candidates <= costs[index]).all(axis=1) & (candidates < costs[index]).any(axis=1)).any()
     ]

@@ -1,4 +1,4 @@
-"""Quantity: what can be set against an axis, and its values in the rows of a table, with their intervals."""
+"""Quantity: a metric to plot against an axis, and its values in the rows of a table, with their intervals."""
 
 import math
 from collections.abc import Hashable, Sequence
@@ -18,12 +18,12 @@ NONE: Final = (math.nan, math.nan, math.nan)
 
 @dataclass(frozen=True)
 class Quantity:
-    """What can be plotted against an axis.
+    """A metric that can be plotted against an axis.
 
     Attributes:
-        column: Its column in the table of points, unit included; _low and _high stand beside it.
-        title: What it is, for a label.
-        less_is_better: Whether the best value is the least one.
+        column: Its column in the table of points, unit included; _low and _high hold its interval.
+        title: Its name, for a label.
+        less_is_better: Whether lower values are better.
     """
 
     column: str
@@ -41,21 +41,21 @@ QUANTITIES: Final = {
 
 
 def values(
-    rows: pd.DataFrame, name: str, beside: Sequence[str] = (), baseline: str | None = None
+    rows: pd.DataFrame, name: str, key_columns: Sequence[str] = (), baseline: str | None = None
 ) -> list[Value]:
-    """Return a quantity of each row with the ends of its interval; NaN where there is none.
+    """Return the quantity of each row with the ends of its interval; NaN where there is none.
 
     Args:
         rows: A table of measurements.
         name: One of `QUANTITIES`.
-        beside: Columns that are the same in a row and in the one that its speed-up is over.
-        baseline: The implementation that speed-ups are over; its own are 1, without an interval.
+        key_columns: Columns in which a row and the row of its baseline are equal.
+        baseline: The implementation that speed-ups are relative to; its own are 1, without an interval.
     """
     if name in ("memory", "error"):
         column = rows["extra_bytes" if name == "memory" else "rel_l2"].astype("Float64")
         ok = rows["status"] == Status.OK
-        plain = column.where(ok).to_numpy("float64", na_value=math.nan)
-        return [(value, math.nan, math.nan) for value in plain]
+        numbers = column.where(ok).to_numpy("float64", na_value=math.nan)
+        return [(value, math.nan, math.nan) for value in numbers]
     times = [
         Estimate(*triple) if triple[0] > 0 else None
         for triple in zip(rows["median_s"], rows["ci_low_s"], rows["ci_high_s"], strict=True)
@@ -69,27 +69,27 @@ def values(
             else NONE
             for time, tokens in zip(times, rows["tokens"], strict=True)
         ]
-    places = list(zip(*(rows[column] for column in beside), strict=True))
-    return _speedups(times, list(rows["implementation"]), places, baseline)
+    keys = list(zip(*(rows[column] for column in key_columns), strict=True))
+    return _speedups(times, list(rows["implementation"]), keys, baseline)
 
 
 def _speedups(
     times: Sequence[Estimate | None],
     names: Sequence[str],
-    places: Sequence[tuple[Hashable, ...]],
+    keys: Sequence[tuple[Hashable, ...]],
     baseline: str | None,
 ) -> list[Value]:
-    """Return the speed-up of each time over that of the baseline in the same place."""
-    every = list(zip(places, names, times, strict=True))
-    against = {place: time for place, name, time in every if name == baseline and time}
-    found = []
-    for place, name, time in every:
-        other = against.get(place)
-        if time is None or other is None:
-            found.append(NONE)
+    """Return the speed-up of each time relative to the baseline's time with the same key."""
+    entries = list(zip(keys, names, times, strict=True))
+    baseline_times = {key: time for key, name, time in entries if name == baseline and time}
+    speedups = []
+    for key, name, time in entries:
+        baseline_time = baseline_times.get(key)
+        if time is None or baseline_time is None:
+            speedups.append(NONE)
         elif name == baseline:
-            found.append((1.0, math.nan, math.nan))
+            speedups.append((1.0, math.nan, math.nan))
         else:
-            ratio = speedup(time, other)
-            found.append((ratio.value, ratio.low, ratio.high))
-    return found
+            ratio = speedup(time, baseline_time)
+            speedups.append((ratio.value, ratio.low, ratio.high))
+    return speedups

@@ -1,4 +1,4 @@
-"""Ruler: the ticks that an axis may have, from fine to coarse, with the texts beside them."""
+"""Ruler: the candidate ticks of an axis, from fine to coarse, with their labels."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -8,13 +8,13 @@ from typing import Final
 from linbench.text.format import trimmed
 
 Text = Callable[[float], str]
-"""What makes a text of a value."""
+"""A function that formats a value."""
 
 EVEN_STEPS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 MOST_EVEN_TICKS: Final = 1000
 MOST_MULTIPLES: Final = 10
 POWERS: Final = (1, 2, 5, 10, 20)
-LARGEST_POWER: Final = 300  # of ten, that a float holds with room to spare
+LARGEST_POWER: Final = 300  # power of ten, well within the range of a float
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Ruler:
 
     Attributes:
         ticks: Their values, ascending.
-        texts: What stands beside each.
+        texts: The label of each tick.
     """
 
     ticks: tuple[float, ...]
@@ -31,10 +31,10 @@ class Ruler:
 
 
 def log_rulers(values: Iterable[float], text: Text, base: int = 10) -> tuple[Ruler, ...]:
-    """Return rulers for a log axis over all positive values and a power beyond, none if there is no value.
+    """Return rulers for a log axis over all positive values and one power beyond; none without such a value.
 
-    Of base 10 the finest has 1, 2 and 5 times each power; the others have every first, second, fifth, tenth
-    and twentieth power.
+    In base 10 the finest ruler has 1, 2 and 5 times each power; the others have every first, second, fifth,
+    tenth and twentieth power.
     """
     positive = [value for value in values if 0 < value < math.inf]
     if not positive:
@@ -42,28 +42,28 @@ def log_rulers(values: Iterable[float], text: Text, base: int = 10) -> tuple[Rul
     most = math.floor(LARGEST_POWER / math.log10(base))
     low = max(-most, math.floor(math.log(min(positive), base)) - 1)
     high = min(most, math.ceil(math.log(max(positive), base)) + 1)
-    found = [_powers(low, high, step, base, (1,), text) for step in POWERS]
+    rulers = [_powers(low, high, step, base, (1,), text) for step in POWERS]
     if base == 10:
-        found.insert(0, _powers(low, high, 1, base, (1, 2, 5), text))
-    return tuple(found)
+        rulers.insert(0, _powers(low, high, 1, base, (1, 2, 5), text))
+    return tuple(rulers)
 
 
 def even_rulers(values: Iterable[float], text: Text) -> tuple[Ruler, ...]:
-    """Return rulers with even steps around positive values that lie close to each other."""
+    """Return rulers with even steps around positive values that are close to each other."""
     positive = [value for value in values if 0 < value < math.inf]
     if not positive:
         return ()
-    found = []
+    rulers = []
     for step in EVEN_STEPS:
         first, last = math.floor(min(positive) / step), math.ceil(max(positive) / step)
         if last - first <= MOST_EVEN_TICKS:
             ticks = [round(place * step, 2) for place in range(max(1, first), last + 1)]
-            found.append(_ruler(ticks, text))
-    return tuple(found)
+            rulers.append(_ruler(ticks, text))
+    return tuple(rulers)
 
 
 def multiple_rulers(most: float, text: Text) -> tuple[Ruler, ...]:
-    """Return rulers from zero in steps of 1, 2, 4 and so on, until a few of them reach a value."""
+    """Return rulers from zero in steps of 1, 2, 4 and so on, until ten steps reach a value."""
     steps = (2**power for power in range(max(0, math.ceil(math.log2(max(1.0, most)))) + 1))
     return tuple(_ruler([place * step for place in range(MOST_MULTIPLES + 1)], text) for step in steps)
 

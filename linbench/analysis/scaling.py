@@ -1,4 +1,4 @@
-"""Scaling: the exponent with which time grows, and whether a claimed one is contradicted."""
+"""Scaling: the exponent with which time grows, and whether it contradicts a claimed exponent."""
 
 import math
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ CLAIMS: Final = {"O(1)": 0.0, "O(T)": 1.0, "O(T log T)": 1.0, "O(T^2)": 2.0}
 
 @dataclass(frozen=True)
 class Scaling:
-    """How the time of an implementation grows along an axis, with a 95% interval; see `scaling`.
+    """The growth of an implementation's time along an axis, with a 95% interval; see `scaling`.
 
     Attributes:
         implementation: Its full name.
         exponent: p in time = c x^p.
         low: Low end of the interval.
         high: High end of the interval.
-        first: The smallest value of the axis that was fitted.
-        last: The largest.
-        points: How many values were fitted.
+        first: The smallest value of the axis in the fit.
+        last: The largest value of the axis in the fit.
+        points: The number of values in the fit.
     """
 
     implementation: str
@@ -36,57 +36,57 @@ class Scaling:
     points: int
 
     def contradicts(self, claim: float) -> bool:
-        """Return whether time grows faster than x^claim: the whole interval lies more than 0.1 above it.
+        """Return whether time grows faster than x^claim: the whole interval is more than 0.1 above the claim.
 
-        The margin leaves room for caches and clocks, which bend the line of an algorithm that keeps its
-        claim. Slower growth contradicts nothing: a fixed cost makes every exponent smaller.
+        The margin allows for caches and clocks, which bend the line of an algorithm that meets its claim.
+        Slower growth contradicts nothing: a fixed cost makes every exponent smaller.
         """
         return self.low > claim + MARGIN
 
 
 def scaling(implementation: str, times: Series) -> Scaling | None:
-    """Return the exponent of a power law through the times at the largest values; None if none holds there.
+    """Return the exponent of a power law through the times at the largest values; None if none fits there.
 
-    log time = log c + p log x by least squares over the most values, counted from the largest, at which every
-    median lies within 5%, or within its interval, of the line; three at least. (Short calls are left out so:
-    their fixed cost bends the line.) As p is a weighted sum of the logs of the times, its interval is
-    recovered from theirs (`product`); it covers noise, and not what bends within the 5%.
+    log time = log c + p log x by least squares over as many values as possible, from the largest down, such
+    that every median is within 5%, or within its interval, of the line; at least three. (This excludes short
+    calls, whose fixed cost bends the line.) As p is a weighted sum of the logs of the times, its interval
+    follows from theirs (`product`); it covers noise, but not curvature within the 5%.
     """
     xs = sorted(times)
     for start in range(len(xs) - LEAST_POINTS + 1):
-        fitted = xs[start:]
-        logs = [math.log(x) for x in fitted]
-        middle = math.fsum(logs) / len(logs)
-        spread = math.fsum((log - middle) ** 2 for log in logs)
-        factors = [(times[x], (log - middle) / spread) for x, log in zip(fitted, logs, strict=True)]
+        fitted_xs = xs[start:]
+        logs = [math.log(x) for x in fitted_xs]
+        mean_log = math.fsum(logs) / len(logs)
+        spread = math.fsum((log - mean_log) ** 2 for log in logs)
+        factors = [(times[x], (log - mean_log) / spread) for x, log in zip(fitted_xs, logs, strict=True)]
         slope = math.fsum(power * math.log(time.value) for time, power in factors)
-        height = math.fsum(math.log(times[x].value) for x in fitted) / len(fitted)
-        lines = [height + slope * (log - middle) for log in logs]
-        if all(_near(times[x], line) for x, line in zip(fitted, lines, strict=True)):
-            grown = product(factors)
+        height = math.fsum(math.log(times[x].value) for x in fitted_xs) / len(fitted_xs)
+        lines = [height + slope * (log - mean_log) for log in logs]
+        if all(_is_near(times[x], line) for x, line in zip(fitted_xs, lines, strict=True)):
+            growth = product(factors)
             return Scaling(
                 implementation,
                 slope,
-                math.log(grown.low) if grown.low > 0 else -math.inf,
-                math.log(grown.high),
-                fitted[0],
-                fitted[-1],
-                len(fitted),
+                math.log(growth.low) if growth.low > 0 else -math.inf,
+                math.log(growth.high),
+                fitted_xs[0],
+                fitted_xs[-1],
+                len(fitted_xs),
             )
     return None
 
 
 def scalings(panel: Panel) -> tuple[Scaling, ...]:
-    """Return the exponent of each implementation of a panel that has one."""
-    found = (scaling(name, times) for name, times in sorted(panel.series.items()))
-    return tuple(one for one in found if one is not None)
+    """Return the exponent of each implementation of a panel for which a power law fits."""
+    fits = (scaling(name, times) for name, times in sorted(panel.series.items()))
+    return tuple(fit for fit in fits if fit is not None)
 
 
 def claimed_exponent(complexity: str) -> float | None:
-    """Return the exponent of T that a complexity as O(T) names, or None for one that is not known."""
+    """Return the exponent of T in a complexity such as O(T), or None for an unknown complexity."""
     return CLAIMS.get(complexity)
 
 
-def _near(time: Estimate, line: float) -> bool:
-    off = line - math.log(time.value)
-    return -max(BEND, time.below) <= off <= max(BEND, time.above)
+def _is_near(time: Estimate, line: float) -> bool:
+    deviation = line - math.log(time.value)
+    return -max(BEND, time.below) <= deviation <= max(BEND, time.above)

@@ -88,11 +88,11 @@ def _told(run: Run, db: str) -> list[AnnotatedProfile]:
     """Return the stored profiles of a run's cases, with what they say and where their traces lie."""
     from linbench.profiling.artifact import Artifacts
     from linbench.profiling.diagnosis import diagnose
-    from linbench.report.profiled import chosen
+    from linbench.report.profiled import select_profiles
     from linbench.store.profiles import Profiles
 
     told = []
-    for profile in chosen(run, Profiles(db).of_run(run.id)):
+    for profile in select_profiles(run, Profiles(db).of_run(run.id)):
         trace = Artifacts(db).path(profile.artifacts.get("trace", ""))
         said = diagnose(profile.breakdown, profile.tool, profile.case.device) if profile.breakdown else ()
         told.append(AnnotatedProfile(profile, tuple(said), str(trace) if trace.is_file() else ""))

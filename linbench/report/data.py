@@ -1,4 +1,4 @@
-"""Data: all that the page of a run says, made once of the run and of what the store knows beside."""
+"""Data: the content of the page of a run, computed from the run and from related data of the store."""
 
 from __future__ import annotations
 
@@ -27,32 +27,32 @@ from linbench.store.exchange.csv import records
 from linbench.store.table import frame
 
 MANY: Final = 12
-"""More lines than this are told apart badly: a figure then begins with one an operator."""
+"""More lines than this are hard to distinguish: a figure then shows one line per operator at first."""
 
 
 @dataclass(frozen=True)
 class ReportData:
-    """What the page of a run says.
+    """The content of the page of a run.
 
     Attributes:
-        summary: The head of the page, and what an index of reports says of it.
-        doubts: What lowers trust in the run, a sentence each.
-        baseline: What speed-ups are over; None if nothing was timed.
-        verdicts: What was found of each panel.
+        summary: The head of the page, also shown in an index of reports.
+        doubts: The reasons to distrust the run, one sentence each.
+        baseline: The implementation that speed-ups are relative to; None if nothing was timed.
+        verdicts: The results of each panel.
         means: Geometric means of speed-ups.
-        has_heatmap: Whether speed-ups over all shapes are a figure.
-        filters: By setting that differs between panels, its values.
-        fixed: What is the same in every panel, as one line.
-        members: By operator, the numbers of its implementations, for the legend.
-        has_many: Whether figures begin with one implementation an operator.
-        unmeasured: The device whose ceilings are still to be measured; empty if there is none.
-        constants: What is the same in every row, as one line.
-        statuses: How any row ended.
+        has_heatmap: Whether the page has a table of speed-ups for all shapes.
+        filters: The values of each setting that differs between panels, by setting.
+        fixed: The settings common to all panels, as one line.
+        members: The numbers of the implementations of each operator, for the legend.
+        has_many: Whether figures show only one implementation per operator at first.
+        unmeasured: A device without measured ceilings; empty if there is none.
+        constants: The columns common to all rows, as one line.
+        statuses: The statuses of the rows.
         facts: The environment, the timers and the plan.
-        history: What earlier runs found.
-        profiles: Where the time of a call goes.
-        drawing: What the script draws from.
-        csv: The rows as a CSV file has them, the head first.
+        history: The results of earlier runs.
+        profiles: The profiles of the run's cases.
+        drawing: The data that the script draws.
+        csv: The rows as lines of a CSV file, the header first.
     """
 
     summary: Summary
@@ -83,16 +83,16 @@ def report_data(
     operators: Sequence[Operator] = (),
     profiles: Sequence[AnnotatedProfile] = (),
 ) -> ReportData:
-    """Return what the page of a run says; see `linbench.report.page.render` for its arguments."""
+    """Return the content of the page of a run; see `linbench.report.page.render` for the arguments."""
     rows = frame([run])
-    found = panels(rows)
+    run_panels = panels(rows)
     names = implementations(run.measurements)
-    chosen = baseline if baseline in names else default_baseline(found)
+    reference = baseline if baseline in names else default_baseline(run_panels)
     differing = varying(run.measurements)
-    settings = _settings(found)
-    known = {operator.name: operator for operator in operators}
-    drawn = drawing(run, rows, found, names, chosen, differing)
-    cores, profiled = run.environment.host.cores, [told.profile for told in profiles]
+    settings = _settings(run_panels)
+    operator_by_name = {operator.name: operator for operator in operators}
+    plot_data = drawing(run, rows, run_panels, names, reference, differing)
+    cores, raw_profiles = run.environment.host.cores, [annotated.profile for annotated in profiles]
     return ReportData(
         summary=Summary(
             run=run.id,
@@ -102,11 +102,13 @@ def report_data(
             machine=machine(run.environment),
             command=command(run) or "",
         ),
-        doubts=tuple(words.doubts(run, found)),
-        baseline=chosen,
-        verdicts=tuple(panel_verdict(panel, chosen, known, cores, profiled) for panel in found),
-        means=tuple(means(found, chosen)),
-        has_heatmap=chosen is not None and any(len(group.panels) > 1 for group in drawn.heat),
+        doubts=tuple(words.doubts(run, run_panels)),
+        baseline=reference,
+        verdicts=tuple(
+            panel_verdict(panel, reference, operator_by_name, cores, raw_profiles) for panel in run_panels
+        ),
+        means=tuple(means(run_panels, reference)),
+        has_heatmap=reference is not None and any(len(group.panels) > 1 for group in plot_data.heat),
         filters={name: texts for name, texts in settings.items() if len(texts) > 1},
         fixed=words.label({name: texts[0] for name, texts in settings.items() if len(texts) == 1}),
         members=_members(names),
@@ -117,31 +119,31 @@ def report_data(
         facts=facts(run),
         history=history(run, series, baselines or {}),
         profiles=tuple(sections(run, profiles)),
-        drawing=drawn,
+        drawing=plot_data,
         csv=records(rows),
     )
 
 
 def _members(names: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Return by operator the numbers of its implementations."""
-    found: dict[str, tuple[int, ...]] = {}
+    """Return the numbers of the implementations of each operator."""
+    members: dict[str, tuple[int, ...]] = {}
     for number in sorted(range(len(names)), key=lambda number: names[number]):
         operator = names[number].partition("/")[0]
-        found[operator] = (*found.get(operator, ()), number)
-    return found
+        members[operator] = (*members.get(operator, ()), number)
+    return members
 
 
-def _settings(found: Sequence[Panel]) -> dict[str, tuple[str, ...]]:
+def _settings(run_panels: Sequence[Panel]) -> dict[str, tuple[str, ...]]:
     """Return the values of each setting over all panels, in the order in which they appear."""
     values: dict[str, dict[str, None]] = {}
-    for panel in found:
+    for panel in run_panels:
         for name, text in panel.settings.items():
             values.setdefault(name, {})[text] = None
     return {name: tuple(texts) for name, texts in values.items()}
 
 
 def _constants(rows: Sequence[Measurement], differing: Sequence[str]) -> str:
-    """Return the columns of the cases that are the same in every row, with their value."""
+    """Return the columns of the cases that are equal in all rows, with their value."""
     if not rows:
         return ""
     texts = {name: case_text(rows[0].case, name) for name in CASE_COLUMNS if name not in differing}

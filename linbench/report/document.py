@@ -1,4 +1,4 @@
-"""Document: what our pages with figures are made of: one HTML file that needs no network."""
+"""Document: the frame of the pages with figures: one HTML file that needs no network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from linbench.analysis.palette import DARK, LIGHT
 from linbench.report import html
-from linbench.report.modules import joined
+from linbench.report.modules import join_modules
 from linbench.report.summary import Summary
 from linbench.text import format
 from linbench.text.script import compressed
@@ -19,16 +19,16 @@ from linbench.text.script import compressed
 def document(
     template: str, entry: str, summary: Summary, elements: Mapping[str, object], report: object
 ) -> str:
-    """Return a template filled in, with plotly, our script and the data that it draws from inside.
+    """Return a rendered template that contains plotly, the script of the page and the data of that script.
 
     Args:
-        template: Its file; it includes head.html.j2 and scripts.html.j2.
-        entry: The module with which the script begins.
-        summary: What the page says of itself.
-        elements: What the script reads, by the id of its element.
-        report: What the template fills in.
+        template: Name of the template file; it includes head.html.j2 and scripts.html.j2.
+        entry: The entry module of the script.
+        summary: The description of the page.
+        elements: The data that the script reads, by element id.
+        report: The content of the template.
     """
-    plotly, script = get_plotlyjs(), joined(entry)
+    plotly, script = get_plotlyjs(), join_modules(entry)
     return html.template(template).render(
         summary=summary,
         record=json.dumps(vars(summary)),
@@ -38,6 +38,6 @@ def document(
         css=html.asset("page.css"),
         plotly=Markup(plotly),
         script=Markup(script),
-        hashes=[html.hashed(plotly), html.hashed(script)],
+        hashes=[html.script_hash(plotly), html.script_hash(script)],
         format=format,
     )

@@ -1,4 +1,4 @@
-"""Facts: what is known of where and how a run was measured, as people read it."""
+"""Facts: the environment and the settings of a run, formatted for people."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from linbench.text import format
 
 
 def title(run: Run) -> str:
-    """Return what was measured: the name of the grid, or that its axes were typed."""
+    """Return the title of a run: the name of its grid, or that its axes were given on the command line."""
     name = run.plan.grid.name
-    return "Axes as typed" if name == "axes" else name or "Run"
+    return "Axes from the command line" if name == "axes" else name or "Run"
 
 
 def command(run: Run) -> str | None:
-    """Return the command that makes the run again; None for a run that no command began."""
+    """Return the command that repeats the run; None for a run that was not started by a command."""
     return shlex.join(run.plan.command) if run.plan.command else None
 
 
 def tally(rows: Sequence[Measurement]) -> str:
-    """Return how many rows there are and how many ended how: 3 rows · 2 ok · 1 oom."""
-    counted = Counter(str(row.status) for row in rows)
-    parts = [f"{format.count(number)} {status}" for status, number in counted.most_common()]
+    """Return the number of rows, and of rows per status: 3 rows · 2 ok · 1 oom."""
+    counts = Counter(str(row.status) for row in rows)
+    parts = [f"{format.count(number)} {status}" for status, number in counts.most_common()]
     return " · ".join([format.plural(len(rows), "row"), *parts])
 
 
 def machine(environment: Environment) -> str:
-    """Return the machine in one line: its processor, GPUs, torch and commit, as far as they are known."""
+    """Return the machine in one line: processor, GPUs, torch and commit, where known."""
     host, torch = environment.host, environment.libraries.get("torch")
     gpus = Counter(gpu.name for gpu in environment.gpus)
     parts = [
@@ -51,19 +51,19 @@ def facts(run: Run) -> list[tuple[str, list[tuple[str, str]]]]:
     timers = Counter(row.time.timer for row in run.measurements if row.time)
     meters = Counter(row.memory.meter for row in run.measurements if row.memory)
     about = {"started": run.created_at, "finished": run.finished_at or "no"} | {
-        name: [f"{text} ({format.plural(number, 'row')})" for text, number in sorted(counted.items())]
-        for name, counted in (("timer", timers), ("memory meter", meters))
+        name: [f"{text} ({format.plural(number, 'row')})" for text, number in sorted(counts.items())]
+        for name, counts in (("timer", timers), ("memory meter", meters))
     }
     sections: dict[str, Any] = {"measured": about}
-    plain: dict[str, Any] = {}
+    scalars: dict[str, Any] = {}
     for name, value in encode(run.environment).items():
         if isinstance(value, Mapping):
             sections[name] = value
         elif isinstance(value, list) and value and all(isinstance(part, Mapping) for part in value):
             sections |= {f"{name} {number}": part for number, part in enumerate(value)}
         else:
-            plain[name] = value
-    sections |= {"other": plain, "plan": encode(run.plan)}
+            scalars[name] = value
+    sections |= {"other": scalars, "plan": encode(run.plan)}
     return [(title, lines) for title, part in sections.items() if (lines := list(_lines(part, "")))]
 
 
@@ -79,7 +79,7 @@ def _lines(part: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
 
 
 def _text(value: Any) -> str:
-    """Return a value of the environment as people read it."""
+    """Return a value of the environment, formatted for people."""
     if value is None or value in ([], {}, ""):
         return "none"
     if isinstance(value, bool):

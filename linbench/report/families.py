@@ -1,4 +1,4 @@
-"""Families: the implementations of one operator as one line, for a page on which there are several."""
+"""Families: one line per operator, for a page with several operators."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from linbench.text import format
 
 @dataclass(frozen=True)
 class Family:
-    """What a panel has of one operator, by the fastest implementation where the operator got furthest.
+    """One operator of a panel, represented by its fastest implementation at the largest timed value.
 
     Attributes:
-        operator: Its name.
-        kind: What it is to softmax or to a recurrence; empty if it is not known.
-        complexity: What it claims of the time in T; empty if it is not known.
-        implementation: The fastest at `at`; empty where nothing of the operator was timed.
-        at: The largest value of the axis at which one of them has a time, as text.
-        time: Its time there, with the interval.
-        exponent: p in time = c x^p over the axis, with its interval; empty where none fits.
-        error: Its worst error there as a share of the tolerance.
-        memory: Its memory there above the inputs.
-        state: Bytes of the state that it is given or returns there; empty in a mode without one.
-        failed: How many of the operator's rows in the panel failed.
+        operator: The name of the operator.
+        kind: The kind of the operator, such as exact recurrence; empty if unknown.
+        complexity: The operator's claimed complexity in T; empty if unknown.
+        implementation: The fastest implementation at `at`; empty if no implementation was timed.
+        at: The largest value of the axis at which any implementation has a time, as text.
+        time: The time of `implementation` at `at`, with its interval.
+        exponent: p in time = c x^p over the axis, with its interval; empty if no power law fits.
+        error: The worst error at `at`, as a share of the tolerance.
+        memory: The memory above the inputs at `at`.
+        state: The size of the state that the call reads or returns at `at`; empty in a mode without one.
+        failed: The number of the operator's rows in the panel that failed.
     """
 
     operator: str
@@ -46,7 +46,7 @@ class Family:
 
 
 def families(panel: Panel, operators: Mapping[str, Operator]) -> list[Family]:
-    """Return a line for each operator of a panel, by name; none where the panel has one operator only."""
+    """Return one line per operator of a panel, by name; none if the panel has only one operator."""
     names = sorted(panel.rows["operator"].unique())
     if len(names) < 2:
         return []
@@ -55,23 +55,25 @@ def families(panel: Panel, operators: Mapping[str, Operator]) -> list[Family]:
 
 
 def fastest(panel: Panel) -> dict[str, str]:
-    """Return by operator the implementation that is fastest at the largest value at which any has a time."""
+    """Return each operator's fastest implementation at the largest value at which any of them has a time."""
     rows = panel.rows[(panel.rows["status"] == Status.OK) & panel.rows["median_s"].notna()]
-    found = {}
+    leaders = {}
     for name, part in rows.groupby("operator"):
-        furthest = part[part[panel.axis] == part[panel.axis].max()]
-        found[str(name)] = str(furthest.loc[furthest["median_s"].idxmin(), "implementation"])
-    return found
+        longest = part[part[panel.axis] == part[panel.axis].max()]
+        leaders[str(name)] = str(longest.loc[longest["median_s"].idxmin(), "implementation"])
+    return leaders
 
 
 def _family(panel: Panel, name: str, operator: Operator | None, leader: str | None) -> Family:
-    own = panel.rows[panel.rows["operator"] == name]
+    rows = panel.rows[panel.rows["operator"] == name]
     kind, complexity = (operator.kind, operator.complexity) if operator else ("", "")
-    failed = int(own["status"].isin(FAILURES).sum())
+    failed = int(rows["status"].isin(FAILURES).sum())
     if leader is None:
         return Family(name, kind, complexity, "", "", "", "", "", "", "", failed)
-    timed = own[(own["implementation"] == leader) & (own["status"] == Status.OK) & own["median_s"].notna()]
-    last = timed.loc[timed[panel.axis].idxmax()]
+    timed_rows = rows[
+        (rows["implementation"] == leader) & (rows["status"] == Status.OK) & rows["median_s"].notna()
+    ]
+    last = timed_rows.loc[timed_rows[panel.axis].idxmax()]
     fit = scaling(leader, panel.series.get(leader, {}))
     return Family(
         operator=name,

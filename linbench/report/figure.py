@@ -1,4 +1,4 @@
-"""Figure: what the page has to draw, with its words and the ticks that its axes may have."""
+"""Figure: the figures of a page, with their texts and the candidate ticks of their axes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
 
-from linbench.analysis.capacity import refuses
+from linbench.analysis.capacity import is_out_of_memory
 from linbench.analysis.ruler import Ruler, log_rulers, multiple_rulers
 from linbench.core.measurement import Measurement
 from linbench.report.roofline import Points, RoofLine
@@ -29,13 +29,13 @@ class Figure:
     """One figure.
 
     Attributes:
-        id: Its name in the page.
-        title: What it shows.
-        note: How to read it.
-        x_title: What stands along it; the axis of the run if empty.
-        y_title: What stands beside it.
-        x_rulers: Ticks that x may have, from fine to coarse; none where they are the values of the axis.
-        y_rulers: Ticks that y may have.
+        id: The identifier of the figure in the page.
+        title: The title.
+        note: The caption.
+        x_title: The title of the x axis; that of the run's axis if empty.
+        y_title: The title of the y axis.
+        x_rulers: Candidate ticks of x, from fine to coarse; none if they are the values of the run's axis.
+        y_rulers: Candidate ticks of y.
     """
 
     id: str
@@ -57,88 +57,88 @@ FIGURES: Final = (
     Figure(
         "memory",
         "Memory",
-        "Most bytes that one call holds above its inputs; lower is better.",
+        "Peak memory of one call above its inputs; lower is better.",
         y_title="peak memory above the inputs",
     ),
     Figure(
         "speedup",
         "Speed-up",
-        "Time of the baseline over time, with its 95% interval; above 1 is faster.",
+        "Time of the baseline over the time of the implementation, with its 95% interval; above 1 is faster.",
         y_title="speed-up over the baseline",
     ),
     Figure(
         "error",
         "Error",
-        "Distance from the float64 reference; the dashed line is what the data type allows.",
+        "Error against the float64 reference; the dashed line is the tolerance of the data type.",
         y_title="relative L2 error",
     ),
     Figure(
         "throughput",
         "Throughput",
-        "Tokens that one call takes in, over its time; a step of decoding takes one a sequence.",
-        y_title="tokens a second",
+        "Tokens processed per second; a decode step processes one token per sequence. Higher is better.",
+        y_title="tokens per second",
     ),
     Figure(
         "state",
         "State",
-        "Bytes of the recurrent state or cache that a call is given or returns; lower is better.",
-        y_title="bytes of the state",
+        "Size of the recurrent state or KV cache that a call reads or returns; lower is better.",
+        y_title="size of the state",
     ),
     Figure(
         "approximation",
         "Approximation",
-        "Distance of the operator's exact output from that of the operator it approximates, on the "
-        "same inputs: what no implementation of it can undo.",
+        "Distance between the operator's exact output and that of the operator that it approximates, on "
+        "the same inputs. It is independent of the implementation.",
         y_title="relative L2 distance",
     ),
     Figure(
         "reach",
-        "Reach before out of memory",
-        "The largest that fits; \u2715 where memory was not enough, \u25b8 where it always was.",
+        "Largest size that fits in memory",
+        "The bar ends at the largest size that fits; \u2715 out of memory, \u25b8 never out of memory.",
     ),
     Figure(
         "pareto",
         "Error against time",
-        "Lower left is better; no other is both as quick and as exact as those on the dotted line.",
+        "Lower left is better; the dotted line is the Pareto front.",
         x_title="time of one call",
         y_title="relative L2 error",
     ),
     Figure(
         "position",
         "Error along the sequence",
-        "Error of the worst tensor in stretches of equal length, from the first token to the last.",
+        "Error of the worst tensor in segments of equal length, from the first token to the last.",
         x_title="token",
-        y_title="relative L2 error of a stretch",
+        y_title="relative L2 error of a segment",
     ),
     Figure(
         "parts",
-        "Memory in parts",
-        "What the most bytes that one call holds above its inputs are made of; lower is better.",
+        "Memory by purpose",
+        "Peak memory of one call above its inputs, split by purpose; lower is better.",
         x_title="bytes above the inputs",
     ),
     Figure(
         "roofline",
         "Roofline",
-        "Work over the fewest bytes, under the ceilings that were measured. A marker is the useful "
-        "work; the small one at the end of its line is all that the algorithm does, useful or not.",
-        x_title="operations a byte, FLOP/B",
-        y_title="operations a second, FLOP/s",
+        "Throughput against arithmetic intensity, under the measured ceilings. A large marker is the useful "
+        "work; the small marker at the end of its line is the work of the algorithm, useful or not.",
+        x_title="arithmetic intensity, FLOP/B",
+        y_title="throughput, FLOP/s",
     ),
 )
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """What there is to draw of a run's rows.
+class PlotData:
+    """The data of a run's rows that figures show.
 
     Attributes:
-        values: By figure, what those along the axis show of each row.
-        errors: By tensor, the error of each row.
+        values: The values of each row in the figures along the axis, by figure.
+        errors: The error of each row, by tensor.
         positions: Errors along T.
-        parts: Memory in parts.
-        points: Work under the roofs.
-        roofs: The roofs, by device and type as in "cpu float32".
-        speedups: The least and the greatest end of any speed-up's interval; none without a speed-up.
+        parts: Memory by purpose.
+        points: The rows as points of the roofline.
+        roofs: The roofs, by device and dtype, such as "cpu float32".
+        speedups: The ends of the intervals of all speed-ups; none without a speed-up.
     """
 
     values: Mapping[str, Values]
@@ -150,25 +150,25 @@ class Drawn:
     speedups: tuple[float, ...]
 
 
-def figures(rows: Sequence[Measurement], drawn: Drawn, axis: str) -> tuple[Figure, ...]:
-    """Return the figures for which some row has anything to draw; the first four always.
+def figures(rows: Sequence[Measurement], plot_data: PlotData, axis: str) -> tuple[Figure, ...]:
+    """Return the figures for which some row has data; the first four always.
 
     Args:
         rows: The rows.
-        drawn: What there is to draw of them.
-        axis: What stands along most of them.
+        plot_data: The data of the rows.
+        axis: The x axis of most figures.
     """
-    some = {
+    has_data = {
         "throughput": any(row.time and row.case.mode == "decode" for row in rows),
-        "state": any(drawn.values["state"].y),
+        "state": any(plot_data.values["state"].y),
         "approximation": any(row.approximation for row in rows),
-        "reach": any(refuses(row.status, row.cause) for row in rows),
+        "reach": any(is_out_of_memory(row.status, row.cause) for row in rows),
         "pareto": any(row.time and row.errors for row in rows),
-        "position": any(drawn.positions.values.y),
+        "position": any(plot_data.positions.values.y),
         "parts": any(row.memory and (row.memory.output_bytes or row.memory.workspace_bytes) for row in rows),
-        "roofline": any(drawn.points.values.y),
+        "roofline": any(plot_data.points.values.y),
     }
-    rulers = _rulers(drawn)
+    rulers = _rulers(plot_data)
     return tuple(
         replace(
             figure,
@@ -177,37 +177,37 @@ def figures(rows: Sequence[Measurement], drawn: Drawn, axis: str) -> tuple[Figur
             y_rulers=rulers[figure.id][1],
         )
         for figure in FIGURES
-        if some.get(figure.id, True)
+        if has_data.get(figure.id, True)
     )
 
 
-def _rulers(drawn: Drawn) -> dict[str, tuple[Rulers, Rulers]]:
-    """Return by figure the rulers of x and of y."""
-    values, points = drawn.values, drawn.points
-    errors = [(*each.values.y, *each.tolerance) for each in drawn.errors.values()]
-    lines = [line for roof in drawn.roofs.values() for line in roof]
-    of_time = log_rulers(_ends(values["time"]), format.seconds)
-    of_error = log_rulers(_known(*errors), format.digits)
-    most = max(_known(drawn.parts.values.y), default=1.0)
+def _rulers(plot_data: PlotData) -> dict[str, tuple[Rulers, Rulers]]:
+    """Return the rulers of x and of y, by figure."""
+    values, points = plot_data.values, plot_data.points
+    errors = [(*error.values.y, *error.tolerance) for error in plot_data.errors.values()]
+    lines = [line for roof in plot_data.roofs.values() for line in roof]
+    time_rulers = log_rulers(_ends(values["time"]), format.seconds)
+    error_rulers = log_rulers(_present(*errors), format.digits)
+    most = max(_present(plot_data.parts.values.y), default=1.0)
     return {
-        "time": ((), of_time),
+        "time": ((), time_rulers),
         "memory": ((), log_rulers(_ends(values["memory"]), format.size, base=2)),
-        "speedup": ((), log_rulers(drawn.speedups, format.ratio)),
-        "error": ((), of_error),
+        "speedup": ((), log_rulers(plot_data.speedups, format.ratio)),
+        "error": ((), error_rulers),
         "throughput": ((), log_rulers(_ends(values["throughput"]), format.rate)),
         "state": ((), log_rulers(_ends(values["state"]), format.size, base=2)),
         "approximation": ((), log_rulers(_ends(values["approximation"]), format.digits)),
         "reach": ((), ()),
-        "pareto": (of_time, of_error),
-        "position": ((), log_rulers(_known(*drawn.positions.along), format.digits)),
+        "pareto": (time_rulers, error_rulers),
+        "position": ((), log_rulers(_present(*plot_data.positions.along), format.digits)),
         "parts": (multiple_rulers(most, format.size), ()),
         "roofline": (
             log_rulers(
-                _known(points.intensity, points.algorithmic_intensity, [line.x[1] for line in lines]),
+                _present(points.intensity, points.algorithmic_intensity, [line.x[1] for line in lines]),
                 format.digits,
             ),
             log_rulers(
-                _known(points.values.y, points.algorithmic, [line.y[1] for line in lines]), format.rate
+                _present(points.values.y, points.algorithmic, [line.y[1] for line in lines]), format.rate
             ),
         ),
     }
@@ -217,5 +217,5 @@ def _ends(values: Values) -> Iterable[float]:
     return ends(values.y, values.low, values.high)
 
 
-def _known(*numbers: Iterable[float | None]) -> list[float]:
+def _present(*numbers: Iterable[float | None]) -> list[float]:
     return [number for number in chain(*numbers) if number is not None]

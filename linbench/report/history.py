@@ -1,4 +1,4 @@
-"""History: what earlier runs of a store found of a run's cases, as small charts."""
+"""History: the results of earlier runs of a store at a run's cases, as small charts."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Dot:
     """One run in a chart.
 
     Attributes:
-        x: From the left, in the chart's units.
-        y: From the top.
-        text: What the run found.
-        baseline: Whether the run has a name.
+        x: The distance from the left, in the chart's units.
+        y: The distance from the top.
+        text: The result of the run.
+        baseline: Whether the run is a named baseline.
     """
 
     x: float
@@ -37,16 +37,16 @@ class Dot:
 
 @dataclass(frozen=True)
 class Chart:
-    """The time of one implementation at one case over the calibration op's, run after run.
+    """The time of one implementation at one case, relative to the calibration op, for each run.
 
     Attributes:
         title: The implementation and the case.
-        machine: Where all of the runs were made.
+        machine: The machine of all runs.
         dots: The runs, the earliest first.
-        steps: Where lines stand between the runs around a change, from the left.
-        sentences: What the chart shows.
-        width: Of the chart, in its units.
-        height: Of the chart.
+        steps: The x position of each detected change, between two runs.
+        sentences: The description of the chart.
+        width: The width of the chart, in its units.
+        height: The height of the chart.
     """
 
     title: str
@@ -60,28 +60,30 @@ class Chart:
 
 @dataclass(frozen=True)
 class History:
-    """The charts of a run, those with a change first, and how many were left out."""
+    """The charts of a run, those with a change first, and the number of charts left out."""
 
     charts: tuple[Chart, ...]
     left_out: int
 
 
 def history(run: Run, series: Sequence[Series], baselines: Mapping[str, str]) -> History:
-    """Return what earlier runs found of a run's cases.
+    """Return the results of earlier runs at a run's cases.
 
     Args:
-        run: The run of the report; what was begun after it is not shown.
-        series: Of its cases, as `linbench.compare.history.series_of` makes them.
-        baselines: Runs by their names.
+        run: The run of the report; later runs are not shown.
+        series: The series of its cases, from `linbench.compare.history.series_of`.
+        baselines: The ids of named runs, by name.
     """
-    ours = [up_to for one in series if (up_to := one.until(run.id)) is not None and len(up_to.points) > 1]
-    ours.sort(key=lambda one: (not one.changes, -abs(_last(one))))
-    charts = tuple(_chart(one, baselines) for one in ours[:MOST_CHARTS])
-    return History(charts, len(ours) - len(charts))
+    series_of_run = [
+        part for item in series if (part := item.until(run.id)) is not None and len(part.points) > 1
+    ]
+    series_of_run.sort(key=lambda item: (not item.changes, -abs(_last_change(item))))
+    charts = tuple(_chart(item, baselines) for item in series_of_run[:MOST_CHARTS])
+    return History(charts, len(series_of_run) - len(charts))
 
 
-def _last(series: Series) -> float:
-    """Return how much longer the last run took than the median of those before, relative."""
+def _last_change(series: Series) -> float:
+    """Return the relative change of the last run against the median of the earlier runs."""
     values = series.values
     return expm1(values[-1] - median(values[:-1]))
 
@@ -89,12 +91,12 @@ def _last(series: Series) -> float:
 def _chart(series: Series, baselines: Mapping[str, str]) -> Chart:
     values = series.values
     low, high = min(values), max(values)
-    run_of: dict[str, list[str]] = {}
+    names_of: dict[str, list[str]] = {}
     for name, run in baselines.items():
-        run_of.setdefault(run, []).append(name)
+        names_of.setdefault(run, []).append(name)
 
-    def x(place: float) -> float:
-        return round(MARGIN + (WIDTH - 2 * MARGIN) * place / (len(values) - 1), 1)
+    def x(index: float) -> float:
+        return round(MARGIN + (WIDTH - 2 * MARGIN) * index / (len(values) - 1), 1)
 
     def y(value: float) -> float:
         return round(
@@ -103,32 +105,34 @@ def _chart(series: Series, baselines: Mapping[str, str]) -> Chart:
 
     dots = tuple(
         Dot(
-            x(place),
+            x(index),
             y(value),
-            f"{point.run} {' '.join(run_of.get(point.run, ()))}: {format.seconds(point.median_s)}, "
-            f"{exp(value):.4g} of the calibration op",
-            point.run in run_of,
+            f"{point.run} {' '.join(names_of.get(point.run, ()))}: {format.seconds(point.median_s)}, "
+            f"{exp(value):.4g} \u00d7 the calibration op",
+            point.run in names_of,
         )
-        for place, (point, value) in enumerate(zip(series.points, values, strict=True))
+        for index, (point, value) in enumerate(zip(series.points, values, strict=True))
     )
     return Chart(
         f"{series.implementation} {series.case}",
         f"{series.machine}, timer {series.timer}",
         dots,
         tuple(x(change.index - 0.5) for change in series.changes),
-        tuple(_sentences(series, run_of)),
+        tuple(_sentences(series, names_of)),
     )
 
 
-def _sentences(series: Series, run_of: Mapping[str, Sequence[str]]) -> list[str]:
+def _sentences(series: Series, names_of: Mapping[str, Sequence[str]]) -> list[str]:
     earlier = format.plural(len(series.points) - 1, "earlier run")
-    found = [f"{_last(series):+.1%} against the median of {earlier}."]
+    sentences = [f"{_last_change(series):+.1%} against the median of {earlier}."]
     for point, value in zip(series.points[:-1], series.values, strict=False):
-        found += [
-            f"{expm1(series.values[-1] - value):+.1%} against {name}." for name in run_of.get(point.run, ())
+        sentences += [
+            f"{expm1(series.values[-1] - value):+.1%} against {name}." for name in names_of.get(point.run, ())
         ]
     for change in series.changes:
         before, after = series.points[change.index - 1], series.points[change.index]
-        found.append(f"{change.size:+.1%} between {before.run} and {after.run}.")
-    found.append(f"From bottom to top the chart spans {expm1(max(series.values) - min(series.values)):.1%}.")
-    return found
+        sentences.append(f"{change.size:+.1%} between {before.run} and {after.run}.")
+    sentences.append(
+        f"The vertical range of the chart is {expm1(max(series.values) - min(series.values)):.1%}."
+    )
+    return sentences

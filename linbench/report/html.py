@@ -1,4 +1,4 @@
-"""HTML: templates, styles, scripts and data of a page, so that nothing stored becomes markup or code."""
+"""HTML: templates and styles of a page, escaped so that no stored text becomes markup or code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 
 class _Loader(PackageLoader):
-    """Reads templates without the indentation of their lines, which a long table would repeat."""
+    """Loads templates without the indentation of their lines, which a long table would repeat."""
 
     def get_source(
         self, environment: Environment, template: str
@@ -23,7 +23,7 @@ class _Loader(PackageLoader):
 
 
 def template(name: str) -> Template:
-    """Return a template of the report; whatever is filled in is escaped, and nothing may be left out."""
+    """Return a template of the report; values are escaped, and a missing value is an error."""
     return Environment(
         loader=_Loader("linbench.report"),
         autoescape=True,
@@ -34,10 +34,10 @@ def template(name: str) -> Template:
 
 
 def asset(name: str) -> Markup:
-    """Return a style sheet or a script of the report as it stands."""
+    """Return a style sheet of the report, unchanged."""
     return Markup(files("linbench.report").joinpath("templates", name).read_text(encoding="utf-8"))
 
 
-def hashed(script: str) -> str:
-    """Return the hash by which a page's policy allows a script."""
+def script_hash(script: str) -> str:
+    """Return the hash with which a page's content security policy allows a script."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

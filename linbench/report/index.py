@@ -1,4 +1,4 @@
-"""Index: a page that lists the reports of a folder, from what each says of itself."""
+"""Index: a page that lists the reports of a folder, from the summary in each."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ HEAD_CHARACTERS: Final = 16384
 
 @dataclass(frozen=True)
 class Entry(Summary):
-    """A report, as it speaks of itself.
+    """A report, with its summary.
 
     Attributes:
-        file: Its name in the folder.
+        file: The file name of the report.
     """
 
     file: str
@@ -31,27 +31,27 @@ class _Head(HTMLParser):
     record = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        if tag == "meta" and found.get("name") == "linbench-report":
-            self.record = found.get("content") or ""
+        attributes = dict(attrs)
+        if tag == "meta" and attributes.get("name") == "linbench-report":
+            self.record = attributes.get("content") or ""
 
 
 def entries(folder: Path) -> list[Entry]:
-    """Return the reports of a folder, the latest run first; a page that is none of ours is left out."""
-    found = []
+    """Return the reports of a folder, the latest run first; other pages are left out."""
+    reports = []
     for path in folder.glob("*.html"):
         try:
             with path.open(encoding="utf-8") as file:
                 head = _Head()
                 head.feed(file.read(HEAD_CHARACTERS))
             record = json.loads(head.record or "{}")
-            said = {field.name: str(record[field.name]) for field in fields(Summary)}
-            found.append(Entry(**said, file=path.name))
+            summary = {field.name: str(record[field.name]) for field in fields(Summary)}
+            reports.append(Entry(**summary, file=path.name))
         except (OSError, ValueError, KeyError, TypeError):
             continue
-    return sorted(found, key=lambda entry: (entry.created_at, entry.file), reverse=True)
+    return sorted(reports, key=lambda entry: (entry.created_at, entry.file), reverse=True)
 
 
-def render_index(found: Iterable[Entry]) -> str:
+def render_index(reports: Iterable[Entry]) -> str:
     """Return the index as one HTML page without a script."""
-    return html.template("index.html.j2").render(entries=list(found), css=html.asset("page.css"))
+    return html.template("index.html.j2").render(entries=list(reports), css=html.asset("page.css"))

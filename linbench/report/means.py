@@ -1,4 +1,4 @@
-"""Means: geometric means of speed-ups, with the points over which they were taken, in words."""
+"""Means: geometric means of speed-ups and the points that they include, as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from linbench.analysis.panel import Panel
 from linbench.report import words
 from linbench.text.format import count, listing, plural, ratio_interval
 
-ALIKE = ("mode", "dtype", "device", "options")
+SHARED_SETTINGS = ("mode", "dtype", "device", "options")
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,12 @@ class Mean:
     """Geometric means of speed-ups over the panels of one mode, dtype, device and set of options.
 
     Attributes:
-        label: What the panels have in common.
-        baseline: What the speed-ups are over.
-        speedups: Implementations, the fastest first, with the mean and its interval as text.
-        over: How many points the mean is over, or why there is none, a sentence.
-        points: The points, a line a panel.
-        lost: Who has no time at how many of the other points, a sentence each.
+        label: The settings that the panels share.
+        baseline: The implementation that the speed-ups are relative to.
+        speedups: The implementations, the fastest first, with the mean and its interval as text.
+        over: One sentence on the number of points of the mean, or on why there is none.
+        points: The points, one line per panel.
+        lost: The number of excluded points at which an implementation has no time, one sentence each.
     """
 
     label: str
@@ -35,19 +35,19 @@ class Mean:
     lost: tuple[str, ...]
 
 
-def alike(found: Sequence[Panel]) -> list[list[Panel]]:
-    """Return the panels in groups that differ in shapes only."""
+def groups_of_shapes(run_panels: Sequence[Panel]) -> list[list[Panel]]:
+    """Return the panels in groups that differ only in shapes."""
     groups: dict[tuple[str, ...], list[Panel]] = defaultdict(list)
-    for panel in found:
-        groups[tuple(panel.settings[name] for name in ALIKE)].append(panel)
+    for panel in run_panels:
+        groups[tuple(panel.settings[name] for name in SHARED_SETTINGS)].append(panel)
     return list(groups.values())
 
 
-def means(found: Sequence[Panel], baseline: str | None) -> list[Mean]:
-    """Return the means of each group of panels in which the baseline and another have a time."""
+def means(run_panels: Sequence[Panel], baseline: str | None) -> list[Mean]:
+    """Return the means of each group of panels with times of the baseline and of another implementation."""
     return [
         _mean(group, baseline)
-        for group in alike(found)
+        for group in groups_of_shapes(run_panels)
         if baseline is not None
         and any(baseline in panel.series for panel in group)
         and len({name for panel in group for name in panel.series}) > 1
@@ -55,30 +55,30 @@ def means(found: Sequence[Panel], baseline: str | None) -> list[Mean]:
 
 
 def _mean(group: Sequence[Panel], baseline: str) -> Mean:
-    taken = geometric_means(group, baseline)
+    result = geometric_means(group, baseline)
     names = {name for panel in group for name in panel.series}
     axis = group[0].axis
     by_panel: dict[int, list[str]] = defaultdict(list)
-    for place, x in taken.points:
-        by_panel[place].append(count(x))
-    absent = Counter(name for missing in taken.lost.values() for name in missing)
-    total = len(taken.points) + len(taken.lost)
-    every = f"all {len(names)} have a time"
+    for index, x in result.points:
+        by_panel[index].append(count(x))
+    absent = Counter(name for missing in result.lost.values() for name in missing)
+    total = len(result.points) + len(result.lost)
+    condition = f"all {len(names)} implementations have a time"
     over = (
-        f"Over the {plural(len(taken.points), 'point')} of {count(total)} at which {every}."
-        if taken.points
-        else f"There is none: {every} at no point."
+        f"Mean over {len(result.points):,} of {plural(total, 'point')}, at which {condition}."
+        if result.points
+        else f"No mean: there is no point at which {condition}."
     )
-    ranked = sorted(taken.speedups.items(), key=lambda item: -item[1].value)
+    ranking = sorted(result.speedups.items(), key=lambda item: -item[1].value)
     return Mean(
-        label=words.label({name: group[0].settings[name] for name in ALIKE}),
+        label=words.label({name: group[0].settings[name] for name in SHARED_SETTINGS}),
         baseline=baseline,
-        speedups=tuple((name, ratio_interval(one.value, one.low, one.high)) for name, one in ranked),
+        speedups=tuple((name, ratio_interval(mean.value, mean.low, mean.high)) for name, mean in ranking),
         over=over,
         points=tuple(
-            f"{words.label(group[place].settings)}: {axis} = {listing(xs)}" for place, xs in by_panel.items()
+            f"{words.label(group[index].settings)}: {axis} = {listing(xs)}" for index, xs in by_panel.items()
         ),
         lost=tuple(
-            f"{name} has no time at {plural(number, 'point')}" for name, number in absent.most_common()
+            f"{name} has no time at {plural(number, 'point')}." for name, number in absent.most_common()
         ),
     )

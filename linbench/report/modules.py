@@ -1,4 +1,4 @@
-"""Modules: the ES modules of a page as one script, since a page that is one file can import none."""
+"""Modules: the ES modules of a page joined into one script, since a single file cannot import modules."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ IMPORT: Final = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', re.MULT
 EXPORT: Final = re.compile(r"^export ((?:async )?function|const) (\w+)", re.MULTILINE)
 
 
-def joined(entry: str) -> str:
-    """Return a module and all that it imports, each once, in a scope of its own, after what it imports.
+def join_modules(entry: str) -> str:
+    """Return a module and its imports as one script: each module once, in its own scope, after its imports.
 
     Args:
-        entry: Name of the module, without its ending.
+        entry: Name of the module, without its suffix.
 
     Raises:
-        ValueError: Modules import each other in a circle or what there is not, or one has an import or export
-            that is not `import { a, b } from "./name.js";`, `export function` or `export const`.
+        ValueError: Modules import each other in a cycle, a name is not exported, or an import or export is
+            not of the form `import { a, b } from "./name.js";`, `export function` or `export const`.
     """
-    found: dict[str, str] = {}
-    _join(entry, found, ())
-    return "".join(found.values())
+    scripts: dict[str, str] = {}
+    _join(entry, scripts, ())
+    return "".join(scripts.values())
 
 
-def _join(name: str, found: dict[str, str], above: tuple[str, ...]) -> None:
-    if name in above:
-        raise ValueError(f"modules import each other: {' from '.join((*above, name))}")
-    if name in found:
+def _join(name: str, scripts: dict[str, str], importers: tuple[str, ...]) -> None:
+    if name in importers:
+        raise ValueError(f"modules import each other: {' from '.join((*importers, name))}")
+    if name in scripts:
         return
-    text = _read(name)
-    for names, other in IMPORT.findall(text):
-        _join(other, found, (*above, name))
-        if missing := set(re.findall(r"\w+", names)) - set(_exported(_read(other))):
-            raise ValueError(f"{name}.js: {other}.js exports no {', '.join(sorted(missing))}")
+    text = _read_module(name)
+    for names, module in IMPORT.findall(text):
+        _join(module, scripts, (*importers, name))
+        if missing := set(re.findall(r"\w+", names)) - set(_exports(_read_module(module))):
+            raise ValueError(f"{name}.js: {module}.js exports no {', '.join(sorted(missing))}")
     body = EXPORT.sub(r"\1 \2", IMPORT.sub(r"const \1 = $\2;", text))
-    if left := re.search(r"^(?:import|export)\b.*", body, re.MULTILINE):
-        raise ValueError(f"{name}.js: a page cannot join {left[0]}")
-    found[name] = (
-        f"const ${name} = await (async () => {{\n{body}return {{ {', '.join(_exported(text))} }};\n}})();\n"
+    if unsupported := re.search(r"^(?:import|export)\b.*", body, re.MULTILINE):
+        raise ValueError(f"{name}.js: unsupported import or export: {unsupported[0]}")
+    scripts[name] = (
+        f"const ${name} = await (async () => {{\n{body}return {{ {', '.join(_exports(text))} }};\n}})();\n"
     )
 
 
-def _read(name: str) -> str:
+def _read_module(name: str) -> str:
     return files("linbench.report").joinpath("scripts", f"{name}.js").read_text(encoding="utf-8")
 
 
-def _exported(text: str) -> list[str]:
+def _exports(text: str) -> list[str]:
     return [name for _, name in EXPORT.findall(text)]

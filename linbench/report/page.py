@@ -1,4 +1,4 @@
-"""The page: one HTML file that holds a run, its analysis and its figures, and needs no network."""
+"""The page: one HTML file with a run, its analysis and its figures; it needs no network."""
 
 from __future__ import annotations
 
@@ -25,13 +25,12 @@ def render(
 
     Args:
         run: The run, with its measurements.
-        baseline: The implementation that speed-ups are over; by default the one with the most times and,
-            of several, the one that is fastest where the panels begin. A name that the run does not have
-            counts as none.
-        series: What the store's runs found of its cases.
-        baselines: Runs of the store by their names.
-        operators: Those whose complexity is known.
-        profiles: Of its cases, one for each implementation and case.
+        baseline: The implementation that speed-ups are relative to; by default, and if the run does not have
+            it, the one with the most times (ties go to the fastest at the smallest values of the axis).
+        series: The series of the run's cases over the runs of the store.
+        baselines: The ids of named runs of the store, by name.
+        operators: The operators whose complexity is known.
+        profiles: Profiles of the run's cases, one for each implementation and case.
     """
     report = report_data(run, baseline, series, baselines, operators, profiles)
     elements = {"data": report.drawing, "csv": report.csv}

@@ -1,4 +1,4 @@
-"""Pairs: the rows that two runs share, A's beside B's, as a page draws and lists them."""
+"""Pairs: the rows that two runs share, with both results, for the figures and the table of a page."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from linbench.report.drawing import AxisText, Rows, axis_texts
 from linbench.report.figure import AXES, Figure
 from linbench.report.style import Style, styles
 from linbench.report.table import Column, Listing, time_text
-from linbench.report.values import NOT_TIMED, Shown, Values, columns, ends, plain
+from linbench.report.values import NOT_TIMED, DisplayValue, Values, columns, ends, without_interval
 from linbench.text import format
 
 RATIO: Final = Figure(
     "ratio",
     "Time of B over time of A",
-    "Above 1 B takes longer; with what both intervals allow. Filled: suspect; hollow: no sign.",
+    "Above 1, B is slower. Bars: the range that both intervals allow. Filled: suspect; hollow: no sign of "
+    "a change.",
     y_title="time of B / time of A",
 )
 MISSING: Final = "\u2013"
-BOTH: Final = Figure(
-    "both",
-    "Time of both",
-    "A dashed and hollow, B solid; median of one call with its 95% interval; lower is better.",
+TIMES: Final = Figure(
+    "times",
+    "Times of A and B",
+    "A dashed and hollow, B solid. Median of one call with its 95% interval; lower is better.",
     y_title="time of one call",
 )
 
@@ -41,8 +42,8 @@ class Side:
 
     Attributes:
         name: A or B.
-        values: What is drawn of each pair.
-        flags: What lowers trust in each row.
+        values: The time of the side in each pair.
+        flags: The flags of each row.
     """
 
     name: str
@@ -52,12 +53,12 @@ class Side:
 
 @dataclass(frozen=True)
 class PairPanel:
-    """Pairs that differ in the implementation and in the axis.
+    """Pairs that differ only in the implementation and in the axis.
 
     Attributes:
-        label: What is the same in all of them, as one line.
-        rows: Their numbers.
-        xs: Values of the axis, ascending.
+        label: The settings that the pairs share, as one line.
+        rows: The numbers of the pairs.
+        xs: The values of the axis, ascending.
     """
 
     label: str
@@ -67,20 +68,20 @@ class PairPanel:
 
 @dataclass(frozen=True)
 class Pairs:
-    """What the script of a page of two runs draws from; a pair is named by its number.
+    """The data that the script of a page of two runs draws; a pair is identified by its number.
 
     Attributes:
-        axis: What stands along the figures.
-        axis_texts: By value of the axis, how it is written.
-        implementations: How each is drawn.
-        figures: What there is to draw.
-        rows: What every figure and list needs of each pair.
-        panels: Which pairs are shown at a time.
+        axis: The x axis of the figures.
+        axis_texts: The text of each value of the axis.
+        implementations: The style of each implementation.
+        figures: The figures of the page.
+        rows: The columns that every figure and list uses.
+        panels: The panels.
         ratio: The time of B over that of A.
-        suspect: Whether the ratio is a sign of a change.
-        both: Where a pair has a time.
+        suspect: Whether the ratio suggests a change.
+        times: The longer of the two times, where both sides have one.
         sides: A and B.
-        listing: The pairs as they are listed, the largest ratio first.
+        listing: The table of pairs, the largest ratio first.
     """
 
     axis: str
@@ -91,27 +92,27 @@ class Pairs:
     panels: tuple[PairPanel, ...]
     ratio: Values
     suspect: tuple[bool, ...]
-    both: Values
+    times: Values
     sides: tuple[Side, Side]
     listing: Listing
 
 
-def pairs(found: Sequence[Suspicion], shown: Sequence[Panel]) -> Pairs:
-    """Return what the script of a page of two runs draws from.
+def pairs(suspicions: Sequence[Suspicion], pair_panels: Sequence[Panel]) -> Pairs:
+    """Return the data that the script of a page of two runs draws.
 
     Args:
-        found: What the rows that both have say, in the order of the panels' table.
-        shown: The panels of their cases.
+        suspicions: The comparisons of the shared rows, in the order of the panels' table.
+        pair_panels: The panels of their cases.
     """
-    axis = shown[0].axis
-    names = sorted({each.b.implementation for each in found})
-    ratio = columns(map(_ratio, found))
-    a, b = (_side(name, [getattr(each, name.lower()) for each in found]) for name in "AB")
+    axis = pair_panels[0].axis
+    names = sorted({suspicion.b.implementation for suspicion in suspicions})
+    ratio = columns(map(_ratio, suspicions))
+    a, b = (_side(name, [getattr(suspicion, name.lower()) for suspicion in suspicions]) for name in "AB")
     ratios = [1.0, *ends(ratio.y, ratio.low, ratio.high)]
-    times = [end for side in (a, b) for end in ends(side.values.y, side.values.low, side.values.high)]
+    time_ends = [end for side in (a, b) for end in ends(side.values.y, side.values.low, side.values.high)]
     return Pairs(
         axis=axis,
-        axis_texts=axis_texts(x for panel in shown for x in panel.xs),
+        axis_texts=axis_texts(x for panel in pair_panels for x in panel.xs),
         implementations=styles(names),
         figures=(
             replace(
@@ -119,79 +120,76 @@ def pairs(found: Sequence[Suspicion], shown: Sequence[Panel]) -> Pairs:
                 x_title=AXES[axis],
                 y_rulers=(*even_rulers(ratios, format.ratio), *log_rulers(ratios, format.ratio)),
             ),
-            replace(BOTH, x_title=AXES[axis], y_rulers=log_rulers(times, format.seconds)),
+            replace(TIMES, x_title=AXES[axis], y_rulers=log_rulers(time_ends, format.seconds)),
         ),
-        rows=_rows(found, names, axis),
+        rows=_rows(suspicions, names, axis),
         panels=tuple(
             PairPanel(words.label(panel.settings), tuple(map(int, panel.rows.index)), tuple(panel.xs))
-            for panel in shown
+            for panel in pair_panels
         ),
         ratio=ratio,
-        suspect=tuple(each.answer == "suspect" for each in found),
-        both=columns(map(_both, found)),
+        suspect=tuple(suspicion.answer == "suspect" for suspicion in suspicions),
+        times=columns(map(_times, suspicions)),
         sides=(a, b),
-        listing=_listing(found),
+        listing=_listing(suspicions),
     )
 
 
-def _rows(found: Sequence[Suspicion], names: Sequence[str], axis: str) -> Rows:
+def _rows(suspicions: Sequence[Suspicion], names: Sequence[str], axis: str) -> Rows:
     return Rows(
-        implementation=tuple(names.index(each.b.implementation) for each in found),
-        x=tuple(getattr(each.b.case, axis) for each in found),
-        status=tuple(_change(each, lambda row: str(row.status)) for each in found),
-        reason=tuple("; ".join(_of_both(each, _reasons)) for each in found),
-        flags=tuple(tuple(_of_both(each, lambda row: row.flags)) for each in found),
-        failed=tuple(bool({each.a.status, each.b.status} & FAILURES) for each in found),
+        implementation=tuple(names.index(suspicion.b.implementation) for suspicion in suspicions),
+        x=tuple(getattr(suspicion.b.case, axis) for suspicion in suspicions),
+        status=tuple(_change(suspicion, lambda row: str(row.status)) for suspicion in suspicions),
+        reason=tuple("; ".join(_texts_of_sides(suspicion, _reasons)) for suspicion in suspicions),
+        flags=tuple(tuple(_texts_of_sides(suspicion, lambda row: row.flags)) for suspicion in suspicions),
+        failed=tuple(bool({suspicion.a.status, suspicion.b.status} & FAILURES) for suspicion in suspicions),
     )
 
 
-def _of_both(found: Suspicion, texts: Callable[[Measurement], Sequence[str]]) -> list[str]:
-    """Return texts of both sides, each after the name of its side."""
-    return [f"{name} {text}" for name, row in (("A", found.a), ("B", found.b)) for text in texts(row)]
+def _texts_of_sides(suspicion: Suspicion, texts: Callable[[Measurement], Sequence[str]]) -> list[str]:
+    """Return texts of both sides, each prefixed with the name of its side."""
+    return [f"{name} {text}" for name, row in (("A", suspicion.a), ("B", suspicion.b)) for text in texts(row)]
 
 
 def _reasons(row: Measurement) -> list[str]:
     return [f"{row.status}: {row.reason}"] if row.reason else []
 
 
-def _change(found: Suspicion, text: Callable[[Measurement], str]) -> str:
-    """Return what is said of both sides: one text if they say the same."""
-    one, other = text(found.a), text(found.b)
-    return one if one == other else f"{one or MISSING} \u2192 {other or MISSING}"
+def _change(suspicion: Suspicion, text: Callable[[Measurement], str]) -> str:
+    """Return the texts of both sides as one text; a single text if they are equal."""
+    a, b = text(suspicion.a), text(suspicion.b)
+    return a if a == b else f"{a or MISSING} \u2192 {b or MISSING}"
 
 
-def _ratio(found: Suspicion) -> Shown:
-    if found.effect is None:
-        is_timed = found.a.time and found.b.time
-        return (
-            "its times are zero, or were taken with different timers"
-            if is_timed
-            else "it was not timed in both"
-        )
-    return _ratio_value(found), f"{_ratio_text(found)}, {found.answer}"
+def _ratio(suspicion: Suspicion) -> DisplayValue:
+    if suspicion.effect is None:
+        is_timed = suspicion.a.time and suspicion.b.time
+        return "no ratio: a time is zero, or the timers differ" if is_timed else "not timed in both runs"
+    return _ratio_value(suspicion), f"{_ratio_text(suspicion)}, {suspicion.answer}"
 
 
-def _ratio_value(found: Suspicion) -> Value:
+def _ratio_value(suspicion: Suspicion) -> Value:
     value, low, high = (
-        math.nan if change is None else 1 + change for change in (found.effect, found.low, found.high)
+        math.nan if change is None else 1 + change
+        for change in (suspicion.effect, suspicion.low, suspicion.high)
     )
     return value, low, high
 
 
-def _ratio_text(found: Suspicion) -> str:
-    return "" if found.effect is None else format.ratio_interval(*_ratio_value(found))
+def _ratio_text(suspicion: Suspicion) -> str:
+    return "" if suspicion.effect is None else format.ratio_interval(*_ratio_value(suspicion))
 
 
-def _both(found: Suspicion) -> Shown:
-    timed = [(name, row) for name, row in (("A", found.a), ("B", found.b)) if row.time]
-    text = ", ".join(f"{name} {time_text(row)}" for name, row in timed)
-    if len(timed) < 2 or {found.a.status, found.b.status} & FAILURES:
+def _times(suspicion: Suspicion) -> DisplayValue:
+    timed_sides = [(name, row) for name, row in (("A", suspicion.a), ("B", suspicion.b)) if row.time]
+    text = ", ".join(f"{name} {time_text(row)}" for name, row in timed_sides)
+    if len(timed_sides) < 2 or {suspicion.a.status, suspicion.b.status} & FAILURES:
         return text or NOT_TIMED
-    return plain(max(row.time.median_s for _, row in timed if row.time), text)
+    return without_interval(max(row.time.median_s for _, row in timed_sides if row.time), text)
 
 
 def _side(name: str, rows: Sequence[Measurement]) -> Side:
-    shown: list[Shown] = [
+    cells: list[DisplayValue] = [
         (
             (row.time.median_s, row.time.ci_low_s, row.time.ci_high_s),
             f"{name}: {time_text(row)}, n = {row.time.n}",
@@ -200,7 +198,7 @@ def _side(name: str, rows: Sequence[Measurement]) -> Side:
         else NOT_TIMED
         for row in rows
     ]
-    return Side(name, columns(shown), tuple(row.flags for row in rows))
+    return Side(name, columns(cells), tuple(row.flags for row in rows))
 
 
 def _memory(row: Measurement) -> str:
@@ -214,32 +212,39 @@ def _error(row: Measurement) -> str:
     return f"{row.worst_tensor} {format.digits(error) if math.isfinite(error) else 'not finite'}"
 
 
-def _listing(found: Sequence[Suspicion]) -> Listing:
-    """Return the pairs as they are listed."""
+def _listing(suspicions: Sequence[Suspicion]) -> Listing:
+    """Return the table of pairs."""
 
     def column(heading: str, kind: str, text: Callable[[Suspicion], str]) -> Column:
-        return Column(heading, kind, tuple(map(text, found)))
+        return Column(heading, kind, tuple(map(text, suspicions)))
 
-    cases = {case: number for number, case in enumerate(dict.fromkeys(each.b.case for each in found))}
+    cases = {
+        case: number
+        for number, case in enumerate(dict.fromkeys(suspicion.b.case for suspicion in suspicions))
+    }
     return Listing(
         columns=(
-            column("Implementation", "name", lambda each: each.b.implementation),
-            column("Case", "value", lambda each: str(each.b.case)),
-            column("B / A [allowed]", "value", _ratio_text),
-            column("Says", "plain", lambda each: each.answer),
-            column("Time A [95%]", "value", lambda each: time_text(each.a)),
-            column("Time B [95%]", "value", lambda each: time_text(each.b)),
-            column("Memory", "value", lambda each: _change(each, _memory)),
-            column("Worst error", "value", lambda each: _change(each, _error)),
-            column("Flags", "flags", lambda each: ", ".join(_of_both(each, lambda row: row.flags))),
-            column("Status", "status", lambda each: _change(each, lambda row: str(row.status))),
-            column("Reason", "reason", lambda each: "; ".join(_of_both(each, _reasons))),
+            column("Implementation", "name", lambda suspicion: suspicion.b.implementation),
+            column("Case", "value", lambda suspicion: str(suspicion.b.case)),
+            column("Time B / time A [range]", "value", _ratio_text),
+            column("Result", "plain", lambda suspicion: suspicion.answer),
+            column("Time A [95% CI]", "value", lambda suspicion: time_text(suspicion.a)),
+            column("Time B [95% CI]", "value", lambda suspicion: time_text(suspicion.b)),
+            column("Memory", "value", lambda suspicion: _change(suspicion, _memory)),
+            column("Worst error", "value", lambda suspicion: _change(suspicion, _error)),
+            column(
+                "Flags",
+                "flags",
+                lambda suspicion: ", ".join(_texts_of_sides(suspicion, lambda row: row.flags)),
+            ),
+            column("Status", "status", lambda suspicion: _change(suspicion, lambda row: str(row.status))),
+            column("Reason", "reason", lambda suspicion: "; ".join(_texts_of_sides(suspicion, _reasons))),
         ),
         search=tuple(map(str, cases)),
-        row_case=tuple(cases[each.b.case] for each in found),
-        order=tuple(sorted(range(len(found)), key=lambda number: -_rank(found[number]))),
+        row_case=tuple(cases[suspicion.b.case] for suspicion in suspicions),
+        order=tuple(sorted(range(len(suspicions)), key=lambda number: -_rank(suspicions[number]))),
     )
 
 
-def _rank(found: Suspicion) -> float:
-    return -1.0 if found.effect is None else 1 + found.effect
+def _rank(suspicion: Suspicion) -> float:
+    return -1.0 if suspicion.effect is None else 1 + suspicion.effect

@@ -1,4 +1,4 @@
-"""Panel: the rows that figures show at a time, and what was found of them: speed-ups, fronts, reach."""
+"""Panel: the rows that figures show at a time, with their speed-ups, Pareto fronts and capacities."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from linbench.analysis.quantity import values
 from linbench.core.measurement import Status
 from linbench.report import words
 from linbench.report.families import fastest
-from linbench.report.means import ALIKE
+from linbench.report.means import SHARED_SETTINGS
 from linbench.report.slices import fronts
 from linbench.report.values import Errors, Numbers, rounded
 from linbench.text import format
 
 MOST_BASELINES: Final = 24
-"""Over so many implementations a page holds speed-ups at most: their number is that of rows times this."""
+"""The maximum number of baselines of a page: it holds this many speed-ups per row."""
 
 STRONGEST: Final = 4
-"""Heat beyond this is not told apart: a speed-up of 4, or a quarter."""
+"""The strongest shade of the heatmap, for a speed-up of at least 4 or at most a quarter."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Speedups:
     Attributes:
         y: The speed-up; None where there is none.
         low: Low ends of the intervals.
-        high: High ends.
-        ratio: The speed-up in words.
-        interval: Its interval in words.
-        heat: Twice its binary logarithm, whole, from -4 to 4; None where there is no speed-up.
+        high: High ends of the intervals.
+        ratio: The speed-up as text.
+        interval: The interval as text.
+        heat: Twice the binary logarithm of the speed-up, rounded, from -4 to 4; None where there is none.
     """
 
     y: Numbers
@@ -49,15 +49,15 @@ class Speedups:
 
 @dataclass(frozen=True)
 class Reach:
-    """How far an implementation gets along the axis before it is out of memory.
+    """The capacity of an implementation, as a bar and as a line of a table.
 
     Attributes:
-        implementation: Its number.
-        largest: The largest value at which it was ok; None if there is none.
-        refused: The smallest at which it was out of memory, or predicted to be; None if there is none.
-        end: What stands at the end of its bar.
-        text: All of it in words.
-        cells: The largest, the refused and the reason, for a table.
+        implementation: The number of the implementation.
+        largest: The largest value of the axis with status ok; None if there is none.
+        refused: The smallest value at which it was out of memory, or predicted to be; None if there is none.
+        end: The label at the end of the bar.
+        text: The description of the bar.
+        cells: `largest`, `refused` and the reason, for a table.
     """
 
     implementation: int
@@ -69,20 +69,20 @@ class Reach:
 
 
 @dataclass(frozen=True)
-class ShownPanel:
-    """Rows that differ in the implementation and in the axis.
+class PanelView:
+    """Rows that differ only in the implementation and in the axis.
 
     Attributes:
-        label: What is the same in all of them, as one line.
-        settings: The same, by name.
-        rows: Their numbers in the run.
-        xs: Values of the axis, ascending.
-        at: The one with which figures of one value begin: the last at which most were timed.
-        fastest: Numbers of the implementations of which each is the fastest of its operator.
-        tensors: Those whose error is known.
-        speedups: By number of the baseline, where it has a time here.
-        fronts: By tensor, rows that no other is as quick and as exact as; the quickest first.
-        reach: How far each implementation gets, the least far first.
+        label: The settings that the rows share, as one line.
+        settings: The settings that the rows share, by name.
+        rows: The numbers of the rows in the run.
+        xs: The values of the axis, ascending.
+        at: The initial value of figures at a single value: the largest at which most rows were timed.
+        fastest: The numbers of the fastest implementation of each operator.
+        tensors: The tensors with a known error.
+        speedups: The speed-ups, by number of the baseline, for baselines with a time in this panel.
+        fronts: The rows of the Pareto front of time and error, by tensor; the fastest first.
+        reach: The capacity of each implementation, ascending.
     """
 
     label: str
@@ -99,14 +99,14 @@ class ShownPanel:
 
 @dataclass(frozen=True)
 class HeatGroup:
-    """Panels that differ in shapes only, which one table of speed-ups shows.
+    """Panels that differ only in shapes, which share one table of speed-ups.
 
     Attributes:
-        label: What is the same in all of them.
-        corner: What stands at the head of its first column.
-        panels: Their numbers.
-        shapes: What tells each apart.
-        xs: Values of the axis, ascending.
+        label: The settings that the panels share.
+        corner: The heading of the first column.
+        panels: The numbers of the panels.
+        shapes: The shape of each panel.
+        xs: The values of the axis, ascending.
     """
 
     label: str
@@ -116,33 +116,33 @@ class HeatGroup:
     xs: tuple[int, ...]
 
 
-def baselines(found: Sequence[Panel], names: Sequence[str], chosen: str | None) -> tuple[int, ...]:
-    """Return the implementations that speed-ups can be over, by number.
+def baselines(run_panels: Sequence[Panel], names: Sequence[str], initial: str | None) -> tuple[int, ...]:
+    """Return the numbers of the implementations that can be the baseline of speed-ups.
 
-    All of them where they are few; otherwise the one that was chosen, each that is the fastest of its
-    operator in a panel, and those with the most times.
+    All of them if they are few; otherwise the initial baseline, the fastest implementation of each operator
+    in each panel, and those with the most times.
 
     Args:
-        found: The panels.
+        run_panels: The panels.
         names: The implementations of the run, by number.
-        chosen: What speed-ups begin with.
+        initial: The initial baseline.
     """
-    leading = {name for panel in found for name in fastest(panel).values()}
-    times = Counter(name for panel in found for name, series in panel.series.items() for _ in series)
-    ranked = sorted(names, key=lambda name: (name != chosen, name not in leading, -times[name]))
-    return tuple(sorted(names.index(name) for name in ranked[:MOST_BASELINES]))
+    leaders = {name for panel in run_panels for name in fastest(panel).values()}
+    times = Counter(name for panel in run_panels for name, series in panel.series.items() for _ in series)
+    ranking = sorted(names, key=lambda name: (name != initial, name not in leaders, -times[name]))
+    return tuple(sorted(names.index(name) for name in ranking[:MOST_BASELINES]))
 
 
-def shown_panel(
-    panel: Panel, names: Sequence[str], over: Sequence[int], errors: Mapping[str, Errors]
-) -> ShownPanel:
-    """Return a panel as figures show it.
+def panel_view(
+    panel: Panel, names: Sequence[str], baseline_numbers: Sequence[int], errors: Mapping[str, Errors]
+) -> PanelView:
+    """Return the data of a panel that figures show.
 
     Args:
         panel: The panel.
         names: The implementations of the run, by number.
-        over: Those that speed-ups can be over.
-        errors: By tensor, of every row of the run.
+        baseline_numbers: The numbers of the available baselines.
+        errors: The errors of every row of the run, by tensor.
     """
     numbers = tuple(int(number) for number in panel.rows.index)
     tensors = tuple(
@@ -150,35 +150,37 @@ def shown_panel(
         for tensor, error in errors.items()
         if tensor and any(error.tolerance[n] is not None for n in numbers)
     )
-    timed = Counter(panel.rows.loc[panel.rows["status"] == Status.OK, panel.axis])
-    most = max(timed.values(), default=0)
-    return ShownPanel(
+    timed_counts = Counter(panel.rows.loc[panel.rows["status"] == Status.OK, panel.axis])
+    most = max(timed_counts.values(), default=0)
+    return PanelView(
         label=words.label(panel.settings),
         settings=panel.settings,
         rows=numbers,
         xs=tuple(panel.xs),
-        at=max(x for x in panel.xs if timed[x] == most),
+        at=max(x for x in panel.xs if timed_counts[x] == most),
         fastest=tuple(names.index(name) for name in fastest(panel).values()),
         tensors=tensors,
         speedups={
-            number: _speedups(panel, names[number]) for number in over if names[number] in panel.series
+            number: _speedups(panel, names[number])
+            for number in baseline_numbers
+            if names[number] in panel.series
         },
         fronts=fronts(panel, {tensor: errors[tensor] for tensor in ("", *tensors)}),
         reach=_reach(panel, names),
     )
 
 
-def heat_groups(groups: Sequence[Sequence[Panel]], found: Sequence[Panel]) -> tuple[HeatGroup, ...]:
-    """Return the groups of panels that differ in shapes only, as the tables of speed-ups show them."""
-    number = {id(panel): place for place, panel in enumerate(found)}
-    return tuple(_heat_group(group, [number[id(panel)] for panel in group]) for group in groups)
+def heat_groups(groups: Sequence[Sequence[Panel]], run_panels: Sequence[Panel]) -> tuple[HeatGroup, ...]:
+    """Return the groups of panels that differ only in shapes, one per table of speed-ups."""
+    numbers = {id(panel): number for number, panel in enumerate(run_panels)}
+    return tuple(_heat_group(group, [numbers[id(panel)] for panel in group]) for group in groups)
 
 
 def _heat_group(group: Sequence[Panel], numbers: Sequence[int]) -> HeatGroup:
     first = group[0].settings
     varying = [name for name in first if len({panel.settings[name] for panel in group}) > 1]
     return HeatGroup(
-        label=" · ".join(first[name] for name in ALIKE if first[name]),
+        label=" · ".join(first[name] for name in SHARED_SETTINGS if first[name]),
         corner=f"{', '.join(varying)} \\ {group[0].axis}",
         panels=tuple(numbers),
         shapes=tuple(
@@ -189,10 +191,10 @@ def _heat_group(group: Sequence[Panel], numbers: Sequence[int]) -> HeatGroup:
 
 
 def _speedups(panel: Panel, baseline: str) -> Speedups:
-    found = values(panel.rows, "speedup", (panel.axis,), baseline)
-    y, low, high = zip(*found, strict=True)
-    # A baseline is 1 times as fast as itself, for certain.
-    ends = [(value, value) if math.isnan(one) else (one, other) for value, one, other in found]
+    ratios = values(panel.rows, "speedup", (panel.axis,), baseline)
+    y, low, high = zip(*ratios, strict=True)
+    # The speed-up of a baseline over itself is exactly 1.
+    ends = [(value, value) if math.isnan(start) else (start, end) for value, start, end in ratios]
     return Speedups(
         tuple(map(rounded, y)),
         tuple(map(rounded, low)),
@@ -210,17 +212,21 @@ def _heat(ratio: float) -> int | None:
 
 
 def _reach(panel: Panel, names: Sequence[str]) -> tuple[Reach, ...]:
-    known = [one for one in capacities(panel) if (one.largest or one.refused) is not None]
-    known.sort(key=lambda one: (one.largest or 0, math.inf if one.refused is None else one.refused))
-    return tuple(_reached(one, panel.axis, names.index(one.implementation)) for one in known)
+    limits = [
+        capacity for capacity in capacities(panel) if (capacity.largest or capacity.refused) is not None
+    ]
+    limits.sort(key=lambda limit: (limit.largest or 0, math.inf if limit.refused is None else limit.refused))
+    return tuple(_reach_of(limit, panel.axis, names.index(limit.implementation)) for limit in limits)
 
 
-def _reached(one: Capacity, axis: str, number: int) -> Reach:
-    largest = "none" if one.largest is None else format.count(one.largest)
-    if one.refused is None:
-        end = f"\u2265 {format.short_count(one.largest or 0)}"
-        text, refused = f"never out of memory here, ok up to {largest}", "never here"
+def _reach_of(capacity: Capacity, axis: str, number: int) -> Reach:
+    largest = "none" if capacity.largest is None else format.count(capacity.largest)
+    if capacity.refused is None:
+        end = f"\u2265 {format.short_count(capacity.largest or 0)}"
+        text, refused = f"never out of memory in this panel, ok up to {largest}", "never"
     else:
-        end, refused = f"\u00a0{format.short_count(one.refused)}", format.count(one.refused)
-        text = f"not at {axis} = {refused}: {one.reason}"
-    return Reach(number, one.largest, one.refused, end, text, (largest, refused, one.reason or "\u2013"))
+        end, refused = f"\u00a0{format.short_count(capacity.refused)}", format.count(capacity.refused)
+        text = f"out of memory at {axis} = {refused}: {capacity.reason}"
+    return Reach(
+        number, capacity.largest, capacity.refused, end, text, (largest, refused, capacity.reason or "\u2013")
+    )

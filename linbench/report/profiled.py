@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Final
 
 from linbench.core.profile import Line, Profile
+from linbench.core.provenance import Code
 from linbench.core.run import Run
 from linbench.text import format
 
@@ -19,12 +20,12 @@ COMMIT_DIGITS: Final = 10
 
 @dataclass(frozen=True)
 class AnnotatedProfile:
-    """A stored profile, and what is known of it beside.
+    """A stored profile with its diagnosis and its trace.
 
     Attributes:
         profile: The profile.
-        sentences: What its times say, a sentence each.
-        trace: Where its trace lies; empty if it is not there.
+        sentences: The diagnosis of its times, one sentence each.
+        trace: The path of its trace; empty if there is none.
     """
 
     profile: Profile
@@ -38,8 +39,8 @@ class Phase:
 
     Attributes:
         name: fwd, bwd, prefill or decode.
-        share: Of the time of the call.
-        lines: The longest lines: what, kind, calls, time and share; what is left is one line.
+        share: The share of the time of the call.
+        lines: The longest lines, each with name, kind, calls, self time and share; the rest is one line.
     """
 
     name: str
@@ -53,10 +54,10 @@ class Section:
 
     Attributes:
         title: The implementation and the case.
-        about: Its number, when it was taken, and whether at the commit of the run.
-        phases: Where the time went, phase after phase.
-        sentences: What that says.
-        trace: Where the trace lies; empty if it is not there.
+        about: The number of the profile, its date, and its commit relative to that of the run.
+        phases: The breakdown of the time, by phase.
+        sentences: The diagnosis.
+        trace: The path of the trace; empty if there is none.
     """
 
     title: str
@@ -66,50 +67,60 @@ class Section:
     trace: str
 
 
-def chosen(run: Run, found: Sequence[Profile]) -> list[Profile]:
-    """Return one profile for each implementation and case of a run that has any with times.
+def select_profiles(run: Run, profiles: Sequence[Profile]) -> list[Profile]:
+    """Return one profile with times for each implementation and case of a run, where there is any.
 
-    One that was taken at the commit of the run is preferred, and of several the last.
+    Profiles at the commit of the run are preferred, and among them the last.
 
     Args:
         run: The run.
-        found: Profiles, the earliest first.
+        profiles: Profiles, the earliest first.
     """
 
-    def is_same(profile: Profile) -> bool:
-        ours, its = (one.environment.code_of(profile.implementation) for one in (run, profile))
-        return ours is not None and its is not None and ours.commit is not None and its.commit == ours.commit
+    def has_same_commit(profile: Profile) -> bool:
+        of_run, of_profile = _codes(run, profile)
+        if of_run is None or of_profile is None or of_run.commit is None:
+            return False
+        return of_profile.commit == of_run.commit
 
-    timed = [profile for profile in found if profile.breakdown is not None]
-    best = {(one.implementation, one.case.id): one for one in sorted(timed, key=is_same)}  # the last of a key
+    candidates = sorted(
+        (profile for profile in profiles if profile.breakdown is not None), key=has_same_commit
+    )
+    best = {(profile.implementation, profile.case.id): profile for profile in candidates}  # the last of a key
     keys = [(row.implementation, row.case.id) for row in run.measurements]
     return [best[key] for key in dict.fromkeys(keys) if key in best]
 
 
 def sections(run: Run, profiles: Sequence[AnnotatedProfile]) -> list[Section]:
-    """Return the profiles of a run as they stand in its report, at most 24."""
+    """Return the sections of the profiles of a run, at most 24."""
     return [
         Section(
-            f"{told.profile.implementation} {told.profile.case}",
-            _about(run, told.profile),
-            tuple(_phases(told.profile)),
-            told.sentences,
-            told.trace,
+            f"{annotated.profile.implementation} {annotated.profile.case}",
+            _about(run, annotated.profile),
+            tuple(_phases(annotated.profile)),
+            annotated.sentences,
+            annotated.trace,
         )
-        for told in profiles[:MOST_PROFILES]
+        for annotated in profiles[:MOST_PROFILES]
     ]
 
 
+def _codes(run: Run, profile: Profile) -> tuple[Code | None, Code | None]:
+    """Return the code of a profile's implementation in the run and in the profile."""
+    name = profile.implementation
+    return run.environment.code_of(name), profile.environment.code_of(name)
+
+
 def _about(run: Run, profile: Profile) -> str:
-    ours, its = (one.environment.code_of(profile.implementation) for one in (run, profile))
+    of_run, of_profile = _codes(run, profile)
     at = f"profile {profile.id} of {profile.profiled_at}"
-    if ours is None or its is None or ours.commit is None or its.commit is None:
-        return f"{at}; it is not known whether its code is that of this run"
-    short = its.commit[:COMMIT_DIGITS]
-    changed = ", with uncommitted changes on one side or both" if ours.dirty or its.dirty else ""
-    if ours.commit == its.commit:
-        return f"{at}, at the commit of this run, {short}{changed}"
-    return f"{at}, at commit {short}, where this run is of {ours.commit[:COMMIT_DIGITS]}{changed}"
+    if of_run is None or of_profile is None or of_run.commit is None or of_profile.commit is None:
+        return f"{at}; it is unknown whether it measured the code of this run"
+    short = of_profile.commit[:COMMIT_DIGITS]
+    changed = ", with uncommitted changes on one side or both" if of_run.dirty or of_profile.dirty else ""
+    if of_run.commit == of_profile.commit:
+        return f"{at}, at the commit of this run ({short}){changed}"
+    return f"{at}, at commit {short}, but this run is at {of_run.commit[:COMMIT_DIGITS]}{changed}"
 
 
 def _phases(profile: Profile) -> list[Phase]:
@@ -119,14 +130,14 @@ def _phases(profile: Profile) -> list[Phase]:
         share = f"{self_s / wall_s:.1%}" if wall_s else ""
         return name[:MOST_NAME], kind, format.digits(calls), format.seconds(self_s), share
 
-    def phase(name: str, own: Sequence[Line]) -> Phase:
-        shown, rest = own[:MOST_LINES], own[MOST_LINES:]
-        texts = [text(line.name, str(line.kind), line.calls, line.self_s) for line in shown]
+    def phase(name: str, lines_of_phase: Sequence[Line]) -> Phase:
+        longest, rest = lines_of_phase[:MOST_LINES], lines_of_phase[MOST_LINES:]
+        texts = [text(line.name, str(line.kind), line.calls, line.self_s) for line in longest]
         if rest:
             calls, self_s = sum(line.calls for line in rest), sum(line.self_s for line in rest)
             texts.append(text(format.plural(len(rest), "further line"), "", calls, self_s))
-        total_s = sum(line.self_s for line in own)
+        total_s = sum(line.self_s for line in lines_of_phase)
         return Phase(name, f"{total_s / wall_s:.0%}" if wall_s else "", tuple(texts))
 
     ordered = sorted(lines, key=lambda line: line.phase != "fwd")  # stable: bwd after fwd, longest first
-    return [phase(name, list(own)) for name, own in groupby(ordered, key=lambda line: line.phase)]
+    return [phase(name, list(group)) for name, group in groupby(ordered, key=lambda line: line.phase)]

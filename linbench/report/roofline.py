@@ -1,4 +1,4 @@
-"""Roofline: a machine's ceilings as lines, and each row's work under them."""
+"""Roofline: a machine's ceilings as lines, and each row as a point under them."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from linbench.analysis.speed_of_light import speed_of_light
 from linbench.core.measurement import Measurement
 from linbench.core.roof import Level, Roof, Roofs, roofs_of
 from linbench.core.run import Run
-from linbench.report.values import Numbers, Shown, Values, columns, plain, rounded, untimed
+from linbench.report.values import DisplayValue, Numbers, Values, columns, rounded, untimed, without_interval
 from linbench.text import format
 
 REACH: Final = 1e6
-"""How far the line of a roof goes on beyond the ridges on both sides: to the edge of any figure."""
+"""The factor by which a roof extends beyond the ridge points: to the edge of any figure."""
 
 
 @dataclass(frozen=True)
 class RoofLine:
-    """The roof of a level of the memory.
+    """The roof of one level of the memory hierarchy.
 
     Attributes:
-        name: Of the level, as L2 or memory.
-        text: Its rates in words.
-        x: Operations a byte: far left, where operations begin to bound, and far right.
-        y: Operations a second at these.
+        name: The name of the level, such as L2 or memory.
+        text: The rates of the roof as text.
+        x: Arithmetic intensities in FLOP/B: far left, the ridge point, and far right.
+        y: The roof at these intensities, in FLOP/s.
     """
 
     name: str
@@ -41,23 +41,23 @@ class Points:
     """Each row under the roofs, in columns.
 
     Attributes:
-        values: Useful operations a second, with the share of the speed of light in words.
-        intensity: Useful operations a byte.
-        algorithmic: Operations a second of the algorithm; None where it declares none.
-        algorithmic_intensity: Operations of the algorithm a byte.
-        light: The share of the speed of light, as 50.0% [45.5, 55.6] compute; empty where it is not known.
-        useful_text: Useful operations a second in words.
-        algorithmic_text: Those of the algorithm.
-        bytes_text: The fewest bytes a second.
-        intensity_text: Useful operations a byte.
-        fewest_text: The fewest bytes.
+        values: Useful operations per second, with the share of the speed of light as text.
+        intensity: Useful operations per byte.
+        algorithmic: Operations of the algorithm per second; None if it declares none.
+        algorithmic_intensity: Operations of the algorithm per byte.
+        share_text: The share of the speed of light, such as 50.0% [45.5, 55.6] compute; empty if unknown.
+        useful_text: Useful operations per second, as text.
+        algorithmic_text: Operations of the algorithm per second, as text.
+        bytes_text: The fewest bytes per second, as text.
+        intensity_text: Useful operations per byte, as text.
+        fewest_text: The fewest bytes, as text.
     """
 
     values: Values
     intensity: Numbers
     algorithmic: Numbers
     algorithmic_intensity: Numbers
-    light: tuple[str, ...]
+    share_text: tuple[str, ...]
     useful_text: tuple[str, ...]
     algorithmic_text: tuple[str, ...]
     bytes_text: tuple[str, ...]
@@ -66,87 +66,88 @@ class Points:
 
 
 def roofs_of_run(run: Run) -> Roofs:
-    """Return the roofs under which a run has timed rows with their work; none if there were no ceilings."""
+    """Return the roofs of the run's timed rows with an amount of work; none without measured ceilings."""
     roofs = roofs_of(run.environment.ceilings.entries)
     kinds = {(row.case.device, row.case.dtype) for row in run.measurements if row.time and row.work}
     return {kind: roof for kind, roof in roofs.items() if kind in kinds}
 
 
 def unmeasured(run: Run) -> str:
-    """Return the device of timed rows on which no ceilings had been measured; empty if there is none."""
+    """Return a device of timed rows without measured ceilings; empty if there is none."""
     roofs = roofs_of(run.environment.ceilings.entries)
-    timed = (row.case for row in run.measurements if row.time)
-    return next((case.device for case in timed if (case.device, case.dtype) not in roofs), "")
+    timed_cases = (row.case for row in run.measurements if row.time)
+    return next((case.device for case in timed_cases if (case.device, case.dtype) not in roofs), "")
 
 
 def roof_lines(roof: Roof) -> tuple[RoofLine, ...]:
-    """Return the line of each level: bytes at the level's rate, until operations bound."""
+    """Return the roof of each level: bound by the level's bandwidth, then by compute."""
     ridges = [roof.flops_per_s / level.bytes_per_s for level in roof.levels]
-    left, right = min(ridges) / REACH, max(ridges) * REACH
-    return tuple(_line(roof, level, left, right) for level in roof.levels)
+    least, most = min(ridges) / REACH, max(ridges) * REACH
+    return tuple(_line(roof, level, least, most) for level in roof.levels)
 
 
-def _line(roof: Roof, level: Level, left: float, right: float) -> RoofLine:
+def _line(roof: Roof, level: Level, least: float, most: float) -> RoofLine:
     flops = roof.flops_per_s
     rates = format.rate(level.bytes_per_s, "B/s"), format.rate(flops, "FLOP/s")
     return RoofLine(
         level.name,
-        f"{level.name}: {rates[0]}, until {rates[1]} bound",
-        (left, flops / level.bytes_per_s, right),
-        (left * level.bytes_per_s, flops, flops),
+        f"{level.name}: {rates[0]}, bound by {rates[1]} beyond the ridge point",
+        (least, flops / level.bytes_per_s, most),
+        (least * level.bytes_per_s, flops, flops),
     )
 
 
 def points(rows: tuple[Measurement, ...], table: pd.DataFrame) -> Points:
-    """Return each row under the roofs.
+    """Return each row as a point under the roofs.
 
     Args:
         rows: The rows.
-        table: The same as a frame.
+        table: The rows as a frame.
     """
-    found = table.join(speed_of_light(table))
-    light = [_light(*each) for each in found[["share", "share_low", "share_high", "limit"]].itertuples(False)]
-    useful, algorithmic, moved = (
-        list(found[name].astype("float64"))
+    rated = table.join(speed_of_light(table))
+    share_columns = rated[["share", "share_low", "share_high", "limit"]]
+    shares = [_share_text(*values) for values in share_columns.itertuples(False)]
+    useful, algorithmic, byte_rates = (
+        list(rated[name].astype("float64"))
         for name in ("useful_flops_per_s", "algorithmic_flops_per_s", "bytes_per_s")
     )
-    fewest = list(found["fewest_bytes"].astype("Float64").to_numpy("float64", na_value=math.nan))
-    intensity = [_over(rate, other) for rate, other in zip(useful, moved, strict=True)]
+    fewest = list(rated["fewest_bytes"].astype("Float64").to_numpy("float64", na_value=math.nan))
+    intensity = [_divide(*rates) for rates in zip(useful, byte_rates, strict=True)]
     return Points(
-        values=columns(map(_point, rows, useful, light)),
+        values=columns(map(_point, rows, useful, shares)),
         intensity=tuple(map(rounded, intensity)),
         algorithmic=tuple(rounded(rate) if rate > 0 else None for rate in algorithmic),
         algorithmic_intensity=tuple(
-            rounded(_over(rate, other)) if rate > 0 else None
-            for rate, other in zip(algorithmic, moved, strict=True)
+            rounded(_divide(rate, byte_rate)) if rate > 0 else None
+            for rate, byte_rate in zip(algorithmic, byte_rates, strict=True)
         ),
-        light=tuple(light),
+        share_text=tuple(shares),
         useful_text=tuple(_text(rate, "FLOP/s") for rate in useful),
         algorithmic_text=tuple(_text(rate, "FLOP/s", "not declared") for rate in algorithmic),
-        bytes_text=tuple(_text(rate, "B/s") for rate in moved),
-        intensity_text=tuple("" if math.isnan(each) else format.digits(each) for each in intensity),
-        fewest_text=tuple("" if math.isnan(each) else format.size(each) for each in fewest),
+        bytes_text=tuple(_text(rate, "B/s") for rate in byte_rates),
+        intensity_text=tuple("" if math.isnan(value) else format.digits(value) for value in intensity),
+        fewest_text=tuple("" if math.isnan(size) else format.size(size) for size in fewest),
     )
 
 
-def _light(share: float, low: float, high: float, limit: str) -> str:
+def _share_text(share: float, low: float, high: float, limit: str) -> str:
     return "" if math.isnan(share) else f"{format.share_interval(share, low, high)} {limit}"
 
 
-def _point(row: Measurement, useful: float, light: str) -> Shown:
-    if (why := untimed(row)) is not None:
-        return why
+def _point(row: Measurement, useful: float, share: str) -> DisplayValue:
+    if (reason := untimed(row)) is not None:
+        return reason
     if row.work is None:
-        return "its work was not recorded"
-    if not light:
-        return "no ceilings had been measured for it"
+        return "amount of work not recorded"
+    if not share:
+        return "no measured ceilings for this device and dtype"
     if not row.work.fewest_bytes > 0:
-        return "its bytes are zero, which a log axis cannot show"
-    return plain(useful, f"{light}; {format.rate(useful, 'FLOP/s')} useful")
+        return "zero bytes, which a log axis cannot show"
+    return without_interval(useful, f"{share}; {format.rate(useful, 'FLOP/s')} useful")
 
 
-def _over(rate: float, other: float) -> float:
-    return rate / other if other > 0 else math.nan
+def _divide(rate: float, byte_rate: float) -> float:
+    return rate / byte_rate if byte_rate > 0 else math.nan
 
 
 def _text(rate: float, unit: str, missing: str = "") -> str:

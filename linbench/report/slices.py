@@ -1,4 +1,4 @@
-"""Slices: what the figures of one value of the axis show: error along T, memory in parts, the front."""
+"""Slices: the data of figures at one value of the axis: error along T, memory by purpose, Pareto front."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import numpy as np
 from linbench.analysis.panel import Panel
 from linbench.analysis.pareto import front
 from linbench.core.measurement import Measurement
-from linbench.report.values import Errors, Numbers, Shown, Values, columns, plain, rounded
+from linbench.report.values import DisplayValue, Errors, Numbers, Values, columns, rounded, without_interval
 from linbench.text import format
 
 PARTS: Final = (
     ("output", "outputs", ""),
-    ("saved", "kept for backward", "/"),
+    ("saved", "saved for backward", "/"),
     ("workspace", "workspace", "x"),
 )
 """Name, title and pattern of each part of the memory."""
 
 
 @dataclass(frozen=True)
-class Stretches:
-    """Where the errors along T of some rows lie.
+class Segments:
+    """A division of T into segments of equal length.
 
     Attributes:
-        middles: Of each stretch, tokens.
-        texts: Its first and last token.
+        middles: The middle of each segment, in tokens.
+        texts: The first and last token of each segment.
     """
 
     middles: tuple[float, ...]
@@ -40,20 +40,20 @@ class Positions:
     """The error of the worst tensor along T.
 
     Attributes:
-        values: The largest of each row.
+        values: The largest error of each row.
         tensor: The worst tensor of each row.
-        along: By row, the error of each stretch.
-        texts: The same in words.
-        stretches: Every division of T that a row has.
-        divided: Number of the row's division.
+        along: The error of each segment, by row.
+        texts: The error of each segment as text, by row.
+        segments: Every division of T in the rows.
+        division: The number of each row's division.
     """
 
     values: Values
     tensor: tuple[str, ...]
     along: tuple[Numbers, ...]
     texts: tuple[tuple[str, ...], ...]
-    stretches: tuple[Stretches, ...]
-    divided: tuple[int, ...]
+    segments: tuple[Segments, ...]
+    division: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ class Part:
     """One part of the memory.
 
     Attributes:
-        title: What it is.
-        pattern: Of its bar, as plotly names it.
-        bytes: In each row.
-        texts: The same in words.
+        title: The title of the part.
+        pattern: The fill pattern of its bar, in plotly's terms.
+        bytes: The size of the part in each row.
+        texts: The size of the part in each row, as text.
     """
 
     title: str
@@ -75,13 +75,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Parts:
-    """What the memory of each row is made of.
+    """The memory of each row, by purpose.
 
     Attributes:
-        values: All above the inputs.
-        extra: The same, in words.
-        state: The state that is given or returned, in words.
-        parts: Each of the parts.
+        values: The total above the inputs.
+        extra: The total above the inputs, as text.
+        state: The state that the call reads or returns, as text.
+        parts: The parts.
     """
 
     values: Values
@@ -98,65 +98,71 @@ def positions(rows: Sequence[Measurement]) -> Positions:
     return Positions(
         values=columns(map(_largest, rows, along)),
         tensor=tuple(row.worst_tensor or "" for row in rows),
-        along=tuple(tuple(None if one is None else rounded(one, 3) for one in errors) for errors in along),
-        texts=tuple(
-            tuple("\u2013" if one is None else format.digits(one) for one in errors) for errors in along
+        along=tuple(
+            tuple(None if error is None else rounded(error, 3) for error in errors) for errors in along
         ),
-        stretches=tuple(_stretches(*division) for division in numbers),
-        divided=tuple(numbers[division] for division in divisions),
+        texts=tuple(
+            tuple("\u2013" if error is None else format.digits(error) for error in errors) for errors in along
+        ),
+        segments=tuple(_segments(*division) for division in numbers),
+        division=tuple(numbers[division] for division in divisions),
     )
 
 
-def _largest(row: Measurement, errors: Sequence[float | None]) -> Shown:
+def _largest(row: Measurement, errors: Sequence[float | None]) -> DisplayValue:
     most = max((error for error in errors if error is not None), default=0.0)
     if not most > 0:
-        return "its error by position was not recorded"
-    return plain(most, f"{row.worst_tensor}: at most {format.digits(most)}")
+        return "error along the sequence not recorded"
+    return without_interval(most, f"{row.worst_tensor}: at most {format.digits(most)}")
 
 
-def _stretches(tokens: int, parts: int) -> Stretches:
-    ends = [(place * tokens // parts + 1, (place + 1) * tokens // parts) for place in range(parts)]
-    return Stretches(
+def _segments(tokens: int, parts: int) -> Segments:
+    ends = [(index * tokens // parts + 1, (index + 1) * tokens // parts) for index in range(parts)]
+    return Segments(
         tuple((first + last) / 2 for first, last in ends),
         tuple(f"{format.count(first)} to {format.count(last)}" for first, last in ends),
     )
 
 
 def memory_parts(rows: Sequence[Measurement]) -> Parts:
-    """Return what the memory of each row is made of."""
+    """Return the memory of each row, by purpose."""
     memories = [row.memory for row in rows]
     parts = []
     for name, title, pattern in PARTS:
-        held: list[int | None] = [getattr(one, f"{name}_bytes") if one else None for one in memories]
-        parts.append(Part(title, pattern, tuple(held), tuple(map(_size, held))))
-    extra = [_size(one.extra_bytes if one else None) for one in memories]
-    named = [", ".join(f"{part.title} {part.texts[row]}" for part in parts) for row in range(len(rows))]
-    shown: list[Shown] = [
-        "its memory was not recorded" if one is None else plain(one.extra_bytes, f"{whole}: {split}")
-        for one, whole, split in zip(memories, extra, named, strict=True)
+        sizes: list[int | None] = [
+            getattr(memory, f"{name}_bytes") if memory else None for memory in memories
+        ]
+        parts.append(Part(title, pattern, tuple(sizes), tuple(map(_size, sizes))))
+    extra = [_size(memory.extra_bytes if memory else None) for memory in memories]
+    summaries = [", ".join(f"{part.title} {part.texts[row]}" for part in parts) for row in range(len(rows))]
+    totals: list[DisplayValue] = [
+        "memory not recorded"
+        if memory is None
+        else without_interval(memory.extra_bytes, f"{total}: {summary}")
+        for memory, total, summary in zip(memories, extra, summaries, strict=True)
     ]
-    state = [_size(one.state_bytes if one else None) for one in memories]
-    return Parts(columns(shown), tuple(extra), tuple(state), tuple(parts))
+    state = [_size(memory.state_bytes if memory else None) for memory in memories]
+    return Parts(columns(totals), tuple(extra), tuple(state), tuple(parts))
 
 
 def fronts(panel: Panel, errors: Mapping[str, Errors]) -> dict[str, tuple[int, ...]]:
-    """Return by tensor the rows of a panel that no other row at the same value is as quick and as exact as.
+    """Return the Pareto front of time and error at each value of a panel's axis, by tensor.
 
     Args:
         panel: The panel.
-        errors: By tensor, of every row of the table.
+        errors: The errors of every row of the table, by tensor.
     """
     numbers = panel.rows.index.to_numpy()
-    quickest = panel.rows["median_s"].to_dict()
+    row_times = panel.rows["median_s"].to_dict()
     times = panel.rows["median_s"].where(panel.rows["median_s"] > 0).to_numpy("float64", na_value=np.nan)
-    places = panel.rows.groupby(panel.axis).indices
-    found = {}
+    groups = panel.rows.groupby(panel.axis).indices
+    results = {}
     for tensor, error in errors.items():
-        every = np.array([error.values.y[number] for number in numbers], dtype="float64")
-        costs = np.column_stack((times, every))
-        on = [int(numbers[own[place]]) for own in places.values() for place in front(costs[own])]
-        found[tensor] = tuple(sorted(on, key=quickest.__getitem__))
-    return found
+        values = np.array([error.values.y[number] for number in numbers], dtype="float64")
+        costs = np.column_stack((times, values))
+        members = [int(numbers[group[index]]) for group in groups.values() for index in front(costs[group])]
+        results[tensor] = tuple(sorted(members, key=row_times.__getitem__))
+    return results
 
 
 def _size(value: int | None) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 from linbench.analysis.palette import LIGHT
 from linbench.core.measurement import Measurement
 
-# Plotly's name of a marker, and its outline for the legend in a box from -6 to 6.
+# The name of a marker in plotly, and its outline for the legend in a box from -6 to 6.
 MARKERS: Final = (
     ("circle", "M5,0A5,5 0 1 1 -5,0A5,5 0 1 1 5,0Z"),
     ("square", "M-4.5,-4.5H4.5V4.5H-4.5Z"),
@@ -29,16 +29,16 @@ DASHES: Final = ("solid", "dot", "dashdot")
 
 @dataclass(frozen=True)
 class Style:
-    """How an implementation is drawn.
+    """The style of an implementation in figures.
 
     Attributes:
-        name: Its full name.
-        quoted: The name as a shell takes it.
+        name: The full name of the implementation.
+        quoted: The name, quoted for a shell.
         operator: The first part of the name.
-        colour: Number of its colour in the palette.
-        dash: Of its line, as plotly names it.
-        marker: As plotly names it.
-        outline: Of the marker, for the legend.
+        colour: The number of its colour in the palette.
+        dash: The dash of its line, in plotly's terms.
+        marker: The marker, in plotly's terms.
+        outline: The outline of the marker, for the legend.
     """
 
     name: str
@@ -67,6 +67,6 @@ def styles(names: Iterable[str]) -> tuple[Style, ...]:
 
 
 def implementations(rows: Sequence[Measurement]) -> list[str]:
-    """Return the implementations by name; those never timed come last, after the clearest colours."""
-    timed = {row.implementation for row in rows if row.time}
-    return sorted({row.implementation for row in rows}, key=lambda name: (name not in timed, name))
+    """Return the implementations by name; untimed ones come last and get the less distinct colours."""
+    timed_names = {row.implementation for row in rows if row.time}
+    return sorted({row.implementation for row in rows}, key=lambda name: (name not in timed_names, name))

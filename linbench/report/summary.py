@@ -1,4 +1,4 @@
-"""Summary: what a report says of itself, for its head and for an index of reports."""
+"""Summary: the description of a report, for its head and for an index of reports."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Summary:
-    """What a report says of itself.
+    """The description of a report.
 
     Attributes:
-        run: The id of its run.
-        title: What was measured.
-        created_at: When the run began, ISO 8601 in UTC.
-        tally: How many rows ended how.
-        machine: Where it ran.
-        command: What makes the run again; empty if no command began it.
+        run: The id of the run.
+        title: The title of the report.
+        created_at: The start of the run, ISO 8601 in UTC.
+        tally: The number of rows per status.
+        machine: The machine of the run.
+        command: The command that repeats the run; empty if it was not started by a command.
     """
 
     run: str

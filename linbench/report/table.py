@@ -1,4 +1,4 @@
-"""Table: the rows as a page lists them, a column of texts each, and how each is measured again."""
+"""Table: the table of rows of a page, as columns of texts, and the command that reruns each row."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Column:
     """A column of a table, as texts.
 
     Attributes:
-        heading: What stands above it.
-        kind: How its cells look: name, number, value, status, reason or plain.
-        texts: A cell a row.
+        heading: The heading.
+        kind: The look of its cells: name, number, value, status, reason or plain.
+        texts: The text of each row.
     """
 
     heading: str
@@ -32,13 +32,13 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """What a column of the table of rows has in a row.
+class ColumnDefinition:
+    """The definition of a column of the table of rows.
 
     Attributes:
-        heading: What stands above it.
-        kind: How it looks; see `Column`.
-        text: What it says of a row.
+        heading: The heading.
+        kind: The look of its cells; see `Column`.
+        text: The function that returns the text of a row.
     """
 
     heading: str
@@ -48,13 +48,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Listing:
-    """Rows as a page lists them.
+    """The table of rows of a page.
 
     Attributes:
-        columns: What is said of each row.
-        search: By case, what its rows are found by beside their words, as in T=1024 mode=decode.
-        row_case: Number of each row's case.
-        order: The rows as they are listed.
+        columns: The columns.
+        search: The additional search text of each case, such as T=1024 mode=decode.
+        row_case: The number of each row's case.
+        order: The numbers of the rows, in the order of the table.
     """
 
     columns: tuple[Column, ...]
@@ -65,11 +65,11 @@ class Listing:
 
 @dataclass(frozen=True)
 class Commands:
-    """How rows are measured again.
+    """The commands that rerun rows.
 
     Attributes:
-        rerun: How each command begins.
-        arguments: By case, what `linbench run` takes to measure it.
+        rerun: The beginning of each command.
+        arguments: The arguments of `linbench run` for each case.
     """
 
     rerun: str
@@ -86,12 +86,12 @@ def varying(rows: Sequence[Measurement]) -> tuple[str, ...]:
 
 
 def case_text(case: Case, name: str) -> str:
-    """Return a column of a case as one types it."""
+    """Return a column of a case in command-line form."""
     return options_text(case.options) if name == "options" else str(getattr(case, name))
 
 
 def arguments(case: Case) -> str:
-    """Return what `linbench run` takes to measure a case."""
+    """Return the arguments of `linbench run` that measure a case."""
     shape = " ".join(f"--{axis} {getattr(case, axis)}" for axis in ("T", "B", "H", "K", "V"))
     kind = f"--dtype {case.dtype} --mode {case.mode} --device {case.device}"
     options = "".join(
@@ -102,37 +102,41 @@ def arguments(case: Case) -> str:
 
 
 def listing(
-    rows: Sequence[Measurement], cases: Mapping[Case, int], differing: Sequence[str], light: Sequence[str]
+    rows: Sequence[Measurement], cases: Mapping[Case, int], differing: Sequence[str], shares: Sequence[str]
 ) -> Listing:
-    """Return rows as a page lists them.
+    """Return the table of rows.
 
     Args:
         rows: The rows.
-        cases: Their cases, numbered.
+        cases: The number of each case.
         differing: The columns of the cases that differ between rows.
-        light: The share of the speed of light of each; empty if no ceilings had been measured.
+        shares: The share of the speed of light of each row; empty without measured ceilings.
     """
-    first = (NAME, *map(_case_cell, differing), STATUS, TIME, SAMPLES)
-    shares = (Column("Of the speed of light [95%]", "value", tuple(light)),) if light else ()
+    first = (NAME, *map(_case_column, differing), STATUS, TIME, SAMPLES)
+    share_columns = (Column("Share of speed of light [95% CI]", "value", tuple(shares)),) if shares else ()
     last = (MEMORY, ERROR, FLAGS, REASON)
     return Listing(
-        columns=(*(_column(cell, rows) for cell in first), *shares, *(_column(cell, rows) for cell in last)),
+        columns=(
+            *(_column(definition, rows) for definition in first),
+            *share_columns,
+            *(_column(definition, rows) for definition in last),
+        ),
         search=tuple(" ".join(f"{name}={case_text(case, name)}" for name in differing) for case in cases),
         row_case=tuple(cases[row.case] for row in rows),
         order=tuple(range(len(rows))),
     )
 
 
-def _column(cell: Cell, rows: Sequence[Measurement]) -> Column:
-    return Column(cell.heading, cell.kind, tuple(map(cell.text, rows)))
+def _column(definition: ColumnDefinition, rows: Sequence[Measurement]) -> Column:
+    return Column(definition.heading, definition.kind, tuple(map(definition.text, rows)))
 
 
-def _case_cell(name: str) -> Cell:
+def _case_column(name: str) -> ColumnDefinition:
     def text(row: Measurement) -> str:
         value = getattr(row.case, name)
         return format.count(value) if isinstance(value, int) else case_text(row.case, name)
 
-    return Cell(name, "number" if name in "BTHKV" or name == "seed" else "plain", text)
+    return ColumnDefinition(name, "number" if name in "BTHKV" or name == "seed" else "plain", text)
 
 
 def time_text(row: Measurement) -> str:
@@ -150,17 +154,19 @@ def _error(row: Measurement) -> str:
         return ""
     error = row.errors[row.worst_tensor]
     is_bad = error.nonfinite or not math.isfinite(error.rel_l2)
-    value = f"{format.count(error.nonfinite)} not finite" if is_bad else format.digits(error.rel_l2)
-    further = max(row.approximation.values(), default=None)
-    beside = "" if further is None else f", approximation {format.digits(further)}"
-    return f"{row.worst_tensor} {value} ({format.digits(error.tolerance)}){beside}"
+    value = f"{format.count(error.nonfinite)} non-finite" if is_bad else format.digits(error.rel_l2)
+    distance = max(row.approximation.values(), default=None)
+    approximation = "" if distance is None else f", approximation {format.digits(distance)}"
+    return f"{row.worst_tensor} {value} ({format.digits(error.tolerance)}){approximation}"
 
 
-NAME: Final = Cell("Implementation", "name", lambda row: row.implementation)
-STATUS: Final = Cell("Status", "status", lambda row: str(row.status))
-TIME: Final = Cell("Time [95%]", "value", time_text)
-SAMPLES: Final = Cell("n", "number", lambda row: format.count(row.time.n) if row.time else "")
-MEMORY: Final = Cell("Extra memory", "number", _memory)
-ERROR: Final = Cell("Worst error (tolerance)", "value", _error)
-FLAGS: Final = Cell("Flags", "plain", lambda row: ", ".join(row.flags))
-REASON: Final = Cell("Reason", "reason", lambda row: row.reason or "")
+NAME: Final = ColumnDefinition("Implementation", "name", lambda row: row.implementation)
+STATUS: Final = ColumnDefinition("Status", "status", lambda row: str(row.status))
+TIME: Final = ColumnDefinition("Time [95% CI]", "value", time_text)
+SAMPLES: Final = ColumnDefinition(
+    "Samples", "number", lambda row: format.count(row.time.n) if row.time else ""
+)
+MEMORY: Final = ColumnDefinition("Memory above inputs", "number", _memory)
+ERROR: Final = ColumnDefinition("Worst error (tolerance)", "value", _error)
+FLAGS: Final = ColumnDefinition("Flags", "plain", lambda row: ", ".join(row.flags))
+REASON: Final = ColumnDefinition("Reason", "reason", lambda row: row.reason or "")

@@ -1,4 +1,4 @@
-"""Verdict: what was found of each panel, as the first section of the page tells it."""
+"""Verdict: the results of each panel, for the first section of the page."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from linbench.text import format
 
 @dataclass(frozen=True)
 class VerdictRow:
-    """Who is fastest at one value of the axis, in words.
+    """The fastest implementation at one value of the axis, as text.
 
     Attributes:
-        x: The value.
-        fastest: The implementation; empty where nothing was timed.
+        x: The value of the axis.
+        fastest: The fastest implementation; empty where nothing was timed.
         time: Its time with the interval.
-        over: Its speed-up over the baseline, or why there is none.
-        level: Others whose interval overlaps that of the fastest.
-        failed: Those that failed, with their status.
+        over: Its speed-up over the baseline, or the reason why there is none.
+        level: The other implementations whose interval overlaps that of the fastest.
+        failed: The implementations that failed, with their status.
     """
 
     x: str
@@ -41,17 +41,17 @@ class VerdictRow:
 
 @dataclass(frozen=True)
 class PanelVerdict:
-    """What was found of a panel.
+    """The results of a panel.
 
     Attributes:
-        label: The panel.
-        findings: Who is fastest where, and who overtakes whom.
-        rows: A line a value of the axis.
-        families: A line an operator, where there are several.
-        crossovers: Where the lead changes.
-        growths: How times grow; none with one value of the axis.
-        broken: A sentence for each that grows faster than its operator claims.
-        waiting: How much of their time the calls waited.
+        label: The settings of the panel.
+        findings: The findings as sentences.
+        rows: One line per value of the axis.
+        families: One line per operator, if there are several.
+        crossovers: The crossovers.
+        growths: The growth of times; none with a single value of the axis.
+        broken: One sentence per implementation whose time grows faster than its operator claims.
+        waiting: Sentences on the share of their time that calls waited.
     """
 
     label: str
@@ -71,38 +71,38 @@ def panel_verdict(
     cores: int,
     profiles: Sequence[Profile],
 ) -> PanelVerdict:
-    """Return what was found of a panel.
+    """Return the results of a panel.
 
     Args:
         panel: The panel.
-        baseline: What speed-ups are over.
-        operators: Those whose complexity is known, by name.
-        cores: Processors that the run might use.
-        profiles: Of cases of the run.
+        baseline: The implementation that speed-ups are relative to.
+        operators: The operators whose complexity is known, by name.
+        cores: The number of processor cores available to the run.
+        profiles: Profiles of the run's cases.
     """
     ranking = {winner.x: winner for winner in winners(panel, baseline)}
     failed = words.failures(panel)
-    grown = growths(panel, {name: operator.complexity for name, operator in operators.items()})
+    growth_of_panel = growths(panel, {name: operator.complexity for name, operator in operators.items()})
     return PanelVerdict(
         label=words.label(panel.settings),
         findings=words.findings(panel, baseline),
         rows=tuple(_row(x, ranking.get(x), baseline, failed.get(x, [])) for x in panel.xs),
         families=tuple(families(panel, operators)),
         crossovers=crossovers(panel),
-        growths=tuple(grown) if len(panel.xs) > 1 else (),
-        broken=tuple(growth.broken for growth in grown if growth.broken),
+        growths=tuple(growth_of_panel) if len(panel.xs) > 1 else (),
+        broken=tuple(growth.broken for growth in growth_of_panel if growth.broken),
         waiting=waiting(panel, cores, profiles),
     )
 
 
-def _row(x: int, found: Winner | None, baseline: str | None, failures: Sequence[str]) -> VerdictRow:
+def _row(x: int, winner: Winner | None, baseline: str | None, failures: Sequence[str]) -> VerdictRow:
     at, failed = format.count(x), ", ".join(failures)
-    if found is None:
+    if winner is None:
         return VerdictRow(at, "", "", "", "", failed)
-    over = "baseline has no time"
-    if found.fastest == baseline:
+    over = "the baseline has no time"
+    if winner.fastest == baseline:
         over = "the baseline"
-    elif found.speedup:
-        over = format.ratio_interval(found.speedup.value, found.speedup.low, found.speedup.high)
-    time = format.seconds_interval(found.time.value, found.time.low, found.time.high)
-    return VerdictRow(at, found.fastest, time, over, ", ".join(found.level), failed)
+    elif winner.speedup:
+        over = format.ratio_interval(winner.speedup.value, winner.speedup.low, winner.speedup.high)
+    time = format.seconds_interval(winner.time.value, winner.time.low, winner.time.high)
+    return VerdictRow(at, winner.fastest, time, over, ", ".join(winner.level), failed)

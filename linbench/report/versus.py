@@ -1,4 +1,4 @@
-"""Versus: two stored runs side by side on one page, which can raise a suspicion and prove nothing."""
+"""Versus: two stored runs side by side on one page, which can suggest a change but not prove it."""
 
 from __future__ import annotations
 
@@ -24,45 +24,46 @@ from linbench.store.table import frame
 from linbench.text.format import count, plural, ratio
 
 NO_PROOF: Final = (
-    "Stored runs prove nothing: their processes met other minutes, and identical code differs by more than "
-    "the intervals say. A row is suspect at the most; linbench compare measures both sides in turns."
+    "Two stored runs cannot prove a change: they ran at different times, and even identical code differs "
+    "between runs by more than the intervals. Rows are at most suspect; to measure both sides in "
+    "alternation, use linbench compare."
 )
 OTHER_MACHINE: Final = (
-    "The runs come from different processors, GPUs or drivers: a ratio tells machines apart as well as code."
+    "The runs are from different processors, GPUs or drivers: a ratio can be due to the machine or the code."
 )
 Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class OneRun:
+class RunSide:
     """One of the two runs.
 
     Attributes:
         name: A or B.
-        run: Its id.
-        created_at: When it began, ISO 8601 in UTC.
-        machine: Where it ran.
-        alone: The rows that the other has not.
+        run: The id of the run.
+        created_at: The start of the run, ISO 8601 in UTC.
+        machine: The machine of the run.
+        unmatched: The rows without a counterpart in the other run.
     """
 
     name: str
     run: str
     created_at: str
     machine: str
-    alone: tuple[AloneRow, ...]
+    unmatched: tuple[UnmatchedRow, ...]
 
 
 @dataclass(frozen=True)
-class AloneRow:
-    """A row that one run has and the other has not.
+class UnmatchedRow:
+    """A row without a counterpart in the other run.
 
     Attributes:
-        implementation: Its full name.
-        case: What was measured.
-        status: How it ended.
-        failed: Whether it counts as a failure.
-        time: Its time with the interval; empty if it has none.
-        reason: Why it has none.
+        implementation: The full name of the implementation.
+        case: The case, as text.
+        status: The status of the row.
+        failed: Whether the row counts as a failure.
+        time: The time with its interval; empty if there is none.
+        reason: The reason why there is no time.
     """
 
     implementation: str
@@ -75,21 +76,21 @@ class AloneRow:
 
 @dataclass(frozen=True)
 class VersusData:
-    """What the page of two runs says.
+    """The content of the page of two runs.
 
     Attributes:
-        summary: What an index of reports says of the page.
-        title: The head of the page.
+        summary: The entry of the page in an index of reports.
+        title: The heading of the page.
         runs: A and B.
-        doubts: What lowers trust in the comparison, and in each run.
-        findings: How the rows that both have compare, a sentence each.
-        differences: What is known otherwise of A than of B: its title, its name, and the text of each.
-        drawing: What the script draws from.
+        doubts: The reasons to distrust the comparison or a run, one sentence each.
+        findings: The comparison of the shared rows, one sentence each.
+        differences: The recorded facts that differ: section, name, text of A and text of B.
+        drawing: The data that the script draws.
     """
 
     summary: Summary
     title: str
-    runs: tuple[OneRun, OneRun]
+    runs: tuple[RunSide, RunSide]
     doubts: tuple[str, ...]
     findings: tuple[str, ...]
     differences: tuple[tuple[str, str, str, str], ...]
@@ -97,7 +98,7 @@ class VersusData:
 
 
 def render_versus(a: Run, b: Run) -> str:
-    """Return two runs side by side as one HTML page: what differs, and every row that both have.
+    """Return two runs side by side as one HTML page: their differences, and every shared row.
 
     Args:
         a: The first run, with its measurements.
@@ -111,47 +112,47 @@ def render_versus(a: Run, b: Run) -> str:
 
 
 def versus_data(a: Run, b: Run) -> VersusData:
-    """Return what the page of two runs says; see `render_versus`."""
-    found = list(suspicions(a, b, force=True))
-    if not found:
-        raise UsageError(_nothing_shared(a, b))
-    shared = {_key(each.b) for each in found}
-    shown = panels(frame([replace(b, measurements=tuple(each.b for each in found))]))
+    """Return the content of the page of two runs; see `render_versus`."""
+    shared_rows = list(suspicions(a, b, force=True))
+    if not shared_rows:
+        raise UsageError(_no_shared_case(a, b))
+    shared_keys = {_key(suspicion.b) for suspicion in shared_rows}
+    pair_panels = panels(frame([replace(b, measurements=tuple(suspicion.b for suspicion in shared_rows))]))
     titles = list(dict.fromkeys((title(a), title(b))))
     return VersusData(
-        summary=_summary(a, b, found, titles),
+        summary=_summary(a, b, shared_rows, titles),
         title=f"A and B: {' and '.join(titles)}",
-        runs=(_one_run("A", a, shared), _one_run("B", b, shared)),
+        runs=(_side("A", a, shared_keys), _side("B", b, shared_keys)),
         doubts=tuple(_doubts(a, b)),
-        findings=tuple(_findings(found)),
+        findings=tuple(_findings(shared_rows)),
         differences=tuple(differences(a, b)),
-        drawing=pairs(found, shown),
+        drawing=pairs(shared_rows, pair_panels),
     )
 
 
-def _one_run(name: str, run: Run, shared: Set[Key]) -> OneRun:
-    alone = (row for row in run.measurements if _key(row) not in shared)
-    return OneRun(name, run.id, run.created_at, machine(run.environment), tuple(map(_alone, alone)))
+def _side(name: str, run: Run, shared_keys: Set[Key]) -> RunSide:
+    unmatched = (row for row in run.measurements if _key(row) not in shared_keys)
+    return RunSide(name, run.id, run.created_at, machine(run.environment), tuple(map(_unmatched, unmatched)))
 
 
-def _alone(row: Measurement) -> AloneRow:
+def _unmatched(row: Measurement) -> UnmatchedRow:
     failed, reason = row.status in FAILURES, row.reason or "not timed"
-    return AloneRow(row.implementation, str(row.case), str(row.status), failed, time_text(row), reason)
+    return UnmatchedRow(row.implementation, str(row.case), str(row.status), failed, time_text(row), reason)
 
 
 def differences(a: Run, b: Run) -> list[tuple[str, str, str, str]]:
-    """Return what is known otherwise of A than of B: its title, its name, and the text of each."""
-    one, other = _known(a), _known(b)
-    keys = dict.fromkeys((*one, *other))
-    texts = ((*key, one.get(key, "none"), other.get(key, "none")) for key in keys)
-    return [found for found in texts if found[2] != found[3]]
+    """Return the recorded facts that differ between A and B: section, name, text of A and text of B."""
+    facts_a, facts_b = _flat_facts(a), _flat_facts(b)
+    keys = dict.fromkeys((*facts_a, *facts_b))
+    entries = ((*key, facts_a.get(key, "none"), facts_b.get(key, "none")) for key in keys)
+    return [entry for entry in entries if entry[2] != entry[3]]
 
 
-def _known(run: Run) -> dict[Key, str]:
-    """Return each fact of a run by title and name, its flags among them."""
+def _flat_facts(run: Run) -> dict[Key, str]:
+    """Return the facts of a run, including its flags, by section and name."""
     flags = Counter(flag for row in run.measurements for flag in row.flags)
-    known = {(name, line): text for name, lines in facts(run) for line, text in lines}
-    return known | {("flags", name): plural(number, "row") for name, number in sorted(flags.items())}
+    texts = {(name, line): text for name, lines in facts(run) for line, text in lines}
+    return texts | {("flags", name): plural(number, "row") for name, number in sorted(flags.items())}
 
 
 def _key(row: Measurement) -> Key:
@@ -159,60 +160,58 @@ def _key(row: Measurement) -> Key:
 
 
 def _doubts(a: Run, b: Run) -> list[str]:
-    """Return what lowers trust in the comparison, and in each run."""
-    own = [
+    """Return the reasons to distrust the comparison or a run, one sentence each."""
+    run_doubts = [
         f"{name}: {doubt}"
         for name, run in (("A", a), ("B", b))
         for doubt in words.doubts(run, panels(frame([run])))
     ]
-    return [NO_PROOF, *([OTHER_MACHINE] if other_machine(a, b) else []), *own]
+    return [NO_PROOF, *([OTHER_MACHINE] if other_machine(a, b) else []), *run_doubts]
 
 
-def _findings(found: Sequence[Suspicion]) -> list[str]:
-    """Return how the rows that both have compare, in sentences; the first is the headline."""
-    suspect = [each for each in found if each.suspect]
-    slower = sum(each.effect is not None and each.effect > 0 for each in suspect)
-    faster = sum(each.effect is not None and each.effect < 0 for each in suspect)
-    ended = len(suspect) - slower - faster
-    said = [
-        f"{plural(len(found), 'row')} compared, {count(len(suspect))} suspect: "
-        f"{count(slower)} slower in B, {count(faster)} faster, {count(ended)} ended otherwise."
+def _findings(shared_rows: Sequence[Suspicion]) -> list[str]:
+    """Return the comparison of the shared rows, in sentences; the first is the headline."""
+    suspect = [suspicion for suspicion in shared_rows if suspicion.suspect]
+    slower = sum(suspicion.effect is not None and suspicion.effect > 0 for suspicion in suspect)
+    faster = sum(suspicion.effect is not None and suspicion.effect < 0 for suspicion in suspect)
+    changed_status = len(suspect) - slower - faster
+    sentences = [
+        f"{plural(len(shared_rows), 'row')} compared, {count(len(suspect))} suspect: "
+        f"{count(slower)} slower in B, {count(faster)} faster, {count(changed_status)} with another status."
     ]
-    ratios = [1 + each.effect for each in found if each.effect is not None]
+    ratios = [1 + suspicion.effect for suspicion in shared_rows if suspicion.effect is not None]
     if ratios:
         ends = f"{ratio(min(ratios))} to {ratio(max(ratios))}"
-        said.append(f"B takes {ends} the time of A, in the middle {ratio(median(ratios))}.")
-    if ended:
-        said += [
-            f"{each.b.implementation} {each.b.case}: {each.a.status} in A, {each.b.status} in B."
-            for each in suspect
-            if each.effect is None
+        sentences.append(f"B takes {ends} the time of A; the median is {ratio(median(ratios))}.")
+    if changed_status:
+        sentences += [
+            f"{row.b.implementation} {row.b.case}: {row.a.status} in A, {row.b.status} in B."
+            for row in suspect
+            if row.effect is None
         ]
-    timed = [each for each in found if each.a.time and each.b.time]
-    if without := sum(each.effect is None for each in timed):
-        said.append(
-            f"{plural(without, 'row')} timed in both without a ratio: another timer, or a time of zero."
+    timed_rows = [suspicion for suspicion in shared_rows if suspicion.a.time and suspicion.b.time]
+    if without := sum(suspicion.effect is None for suspicion in timed_rows):
+        sentences.append(
+            f"{plural(without, 'row')} timed in both runs without a ratio: timers differ or a time is 0."
         )
-    return said
+    return sentences
 
 
-def _summary(a: Run, b: Run, found: Sequence[Suspicion], titles: Sequence[str]) -> Summary:
-    """Return what an index of reports says of the page."""
+def _summary(a: Run, b: Run, shared_rows: Sequence[Suspicion], titles: Sequence[str]) -> Summary:
+    """Return the entry of the page in an index of reports."""
     machines = dict.fromkeys((machine(a.environment), machine(b.environment)))
-    suspect = sum(each.suspect for each in found)
+    suspect = sum(suspicion.suspect for suspicion in shared_rows)
     return Summary(
         run=f"{a.id} and {b.id}",
         title=f"Two runs of {' and '.join(titles)}",
         created_at=max(a.created_at, b.created_at),
-        tally=f"{plural(len(found), 'row')} compared · {count(suspect)} suspect",
+        tally=f"{plural(len(shared_rows), 'row')} compared · {count(suspect)} suspect",
         machine=" and ".join(machines),
         command=shlex.join(("linbench", "report", "--compare", a.id, b.id)),
     )
 
 
-def _nothing_shared(a: Run, b: Run) -> str:
-    again = command(a)
-    advice = (
-        f"`{again}` measures again what {a.id} has" if again else "`linbench show RUN` lists what each has"
-    )
+def _no_shared_case(a: Run, b: Run) -> str:
+    rerun = command(a)
+    advice = f"`{rerun}` repeats {a.id}" if rerun else "`linbench show RUN` lists the rows of a run"
     return f"runs {a.id} and {b.id} have no implementation at the same case in common; {advice}"

@@ -1,4 +1,4 @@
-"""Waiting: how much of its time a call worked, in sentences."""
+"""Waiting: the share of its time that a call waits, in sentences."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from linbench.text.format import count, plural
 
 @dataclass(frozen=True)
 class Waiting:
-    """What there is to say of a panel.
+    """The sentences on a panel.
 
     Attributes:
-        bound: On calls that wait for the host.
-        others: On all others.
+        bound: Sentences on host-bound calls.
+        others: Sentences on all other calls.
     """
 
     bound: tuple[str, ...]
@@ -25,29 +25,29 @@ class Waiting:
 
 
 def waiting(panel: Panel, cores: int, profiles: Sequence[Profile]) -> Waiting:
-    """Return what part of their time the calls of a panel waited, a sentence each.
+    """Return sentences on the share of their time that the calls of a panel wait.
 
-    By the rows: launch gaps on CUDA, and how many cores were busy on the CPU, at the least and at the
-    greatest value of the axis at which it is known. By profiles: the share of Python and the dispatcher, or
-    of gaps.
+    From the rows: launch gaps on CUDA, or the number of busy cores on the CPU, at the smallest and largest
+    known value of the axis. From profiles: the share of Python and the dispatcher, or of
+    launch gaps.
 
     Args:
         panel: The panel.
-        cores: Processors that the run might use.
-        profiles: Of cases of the run.
+        cores: The number of processor cores available to the run.
+        profiles: Profiles of the run's cases.
     """
     rows = panel.rows.join(occupation(panel.rows)).sort_values(panel.axis)
     bound: list[str] = []
     others: list[str] = []
-    for name, own in rows.groupby("implementation"):
-        xs = [int(x) for x in own[panel.axis]]
+    for name, part in rows.groupby("implementation"):
+        xs = [int(x) for x in part[panel.axis]]
         gaps, busy = (
-            {x: float(value) for x, value in zip(xs, own[column], strict=True) if value >= 0}
+            {x: float(value) for x, value in zip(xs, part[column], strict=True) if value >= 0}
             for column in ("gaps", "busy_cores")
         )
         if gaps:
-            place = bound if max(gaps.values()) > HOST_BOUND else others
-            place.append(_gaps(str(name), panel.axis, gaps))
+            sentences = bound if max(gaps.values()) > HOST_BOUND else others
+            sentences.append(_gaps(str(name), panel.axis, gaps))
         if busy:
             others.append(_busy(str(name), panel.axis, busy, cores))
     keys = {*zip(rows["implementation"], rows["case_id"], strict=True)}
@@ -60,22 +60,22 @@ def waiting(panel: Panel, cores: int, profiles: Sequence[Profile]) -> Waiting:
     return Waiting(tuple(bound), tuple(others))
 
 
-def _gaps(name: str, axis: str, found: Mapping[int, float]) -> str:
+def _gaps(name: str, axis: str, values: Mapping[int, float]) -> str:
     """Return "62% of the time of a/x at T = 128 is launch gaps, 4% at T = 4,096."."""
-    (first, share), *rest = _ends(found)
+    (first, share), *rest = _ends(values)
     later = "".join(f", {value:.0%} at {axis} = {count(x)}" for x, value in rest)
     return f"{share:.0%} of the time of {name} at {axis} = {count(first)} is launch gaps{later}."
 
 
-def _busy(name: str, axis: str, found: Mapping[int, float], cores: int) -> str:
+def _busy(name: str, axis: str, values: Mapping[int, float], cores: int) -> str:
     """Return "a/x keeps 1.0 of 2 cores busy at T = 128, 1.9 at T = 4,096."."""
-    (first, busy), *rest = _ends(found)
+    (first, busy), *rest = _ends(values)
     later = "".join(f", {value:.1f} at {axis} = {count(x)}" for x, value in rest)
     return f"{name} keeps {busy:.1f} of {plural(cores, 'core')} busy at {axis} = {count(first)}{later}."
 
 
-def _ends(found: Mapping[int, float]) -> list[tuple[int, float]]:
-    pairs = list(found.items())
+def _ends(values: Mapping[int, float]) -> list[tuple[int, float]]:
+    pairs = list(values.items())
     return [pairs[0], *pairs[1:][-1:]]
 
 

@@ -1,4 +1,4 @@
-"""What the analysis found, in sentences."""
+"""Words: the results of the analysis, in sentences."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,12 +17,12 @@ from linbench.text.format import count, digits, listing, plural
 
 @dataclass(frozen=True)
 class Findings:
-    """What there is to say about a panel.
+    """The findings of a panel.
 
     Attributes:
-        headline: Who is fastest where, in one sentence.
-        against: Each implementation against the baseline, and who overtakes whom in the lead.
-        others: The remaining crossovers.
+        headline: The fastest implementation over the axis, in one sentence.
+        against: Sentences on each implementation against the baseline, and on crossovers of the fastest.
+        others: Sentences on the remaining crossovers.
     """
 
     headline: str
@@ -45,120 +45,127 @@ def label(settings: Mapping[str, str]) -> str:
 
 
 def doubts(run: Run, panels: Sequence[Panel]) -> list[str]:
-    """Return what lowers trust in a run, a sentence each; none if nothing does."""
+    """Return the reasons to distrust a run, one sentence each."""
     rows = run.measurements
-    found = []
+    sentences = []
     if run.finished_at is None:
-        found.append("The run did not finish: what is here is what it measured before it stopped.")
+        sentences.append(
+            "The run did not finish: this page has only the rows that it measured before it stopped."
+        )
     if failed := [row for row in rows if row.status in FAILURES]:
         statuses = Counter(row.status for row in failed)
-        found.append(f"{len(failed):,} of {plural(len(rows), 'row')} failed: {_tally(statuses)}.")
+        sentences.append(f"{len(failed):,} of {plural(len(rows), 'row')} failed: {_tally(statuses)}.")
     if flagged := [row for row in rows if row.flags]:
         flags = Counter(flag for row in flagged for flag in row.flags)
-        found.append(f"{plural(len(flagged), 'row')} flagged: {_tally(flags)}.")
-    if wavering := sorted({row.implementation for row in rows if row.deterministic is False}):
-        found.append(f"Other bits for the same inputs: {listing(wavering)}.")
+        sentences.append(f"{plural(len(flagged), 'row')} flagged: {_tally(flags)}.")
+    if nondeterministic := sorted({row.implementation for row in rows if row.deterministic is False}):
+        sentences.append(
+            f"Not deterministic (different bits for the same inputs): {listing(nondeterministic)}."
+        )
     if few := sum(1 for row in rows if row.time and row.time.n < SAMPLES_FOR_95):
-        found.append(
+        sentences.append(
             f"{plural(few, 'row')} with fewer than {SAMPLES_FOR_95} samples: "
-            "there the interval is their range and covers less than 95%."
+            "their interval is the range of the samples and covers less than 95%."
         )
     if any(panel.rows["timer"].nunique() > 1 for panel in panels):
-        found.append("Rows that are set side by side were taken with different timers.")
+        sentences.append("Some panels compare times of different timers.")
     if any(panel.rows["memory_meter"].nunique() > 1 for panel in panels):
-        found.append(
-            "Memory that is set side by side was read in different ways (rss is coarser than allocator)."
-        )
+        sentences.append("Some panels compare memory of different meters (rss is coarser than allocator).")
     if any(code.dirty for code in run.environment.measured_code):
-        found.append("The working tree had uncommitted changes: the commit does not name the code that ran.")
-    if any(row.time for row in rows) and run.plan.settings.processes == 1:
-        found.append(
-            "Each row comes from one process: its interval leaves out what changes from process to process."
+        sentences.append(
+            "The working tree had uncommitted changes: the commit does not identify the measured code."
         )
-    return found
+    if any(row.time for row in rows) and run.plan.settings.processes == 1:
+        sentences.append(
+            "Each row is from a single process: its interval excludes the variation between processes."
+        )
+    return sentences
 
 
 def findings(panel: Panel, baseline: str | None) -> Findings:
-    """Return what there is to say about a panel, against a baseline."""
+    """Return the findings of a panel, against a baseline."""
     ranking = winners(panel, baseline)
-    leaders = {verdict.fastest for verdict in ranking}
+    leaders = {winner.fastest for winner in ranking}
     pairs = duels(panel)
-    own = [_facing(pair, baseline) for pair in pairs if baseline in (pair.first, pair.second)]
+    baseline_pairs = [
+        _baseline_first(pair, baseline) for pair in pairs if baseline in (pair.first, pair.second)
+    ]
     rest = [pair for pair in pairs if baseline not in (pair.first, pair.second)]
-    against = [_crossing(point, panel.axis) for pair in own for point in pair.crossovers]
+    against = [_crossing(point, panel.axis) for pair in baseline_pairs for point in pair.crossovers]
     others: list[str] = []
     for pair in rest:
-        place = against if {pair.first, pair.second} <= leaders else others
-        place += [_crossing(point, panel.axis) for point in pair.crossovers]
+        sentences = against if {pair.first, pair.second} <= leaders else others
+        sentences += [_crossing(point, panel.axis) for point in pair.crossovers]
     if baseline is not None:
-        against += _uncrossed(own, panel, baseline)
+        against += _without_crossover(baseline_pairs, panel, baseline)
     return Findings(headline(ranking, panel.axis), tuple(against), tuple(others))
 
 
 def headline(ranking: Sequence[Winner], axis: str) -> str:
-    """Return who is fastest where: a is fastest up to T = 2,048, b from 4,096."""
+    """Return the fastest implementation over the axis: a is fastest up to T = 2,048, b from 4,096."""
     if not ranking:
         return "Nothing was timed."
-    stretches = [
-        (name, [verdict.x for verdict in group]) for name, group in groupby(ranking, lambda v: v.fastest)
+    ranges = [
+        (name, [winner.x for winner in group])
+        for name, group in groupby(ranking, lambda winner: winner.fastest)
     ]
-    if len(stretches) == 1:
-        name, xs = stretches[0]
+    if len(ranges) == 1:
+        name, xs = ranges[0]
         where = f"at {axis} = {count(xs[0])}" if len(xs) == 1 else f"at every {axis}"
         text = f"{name} is fastest {where}"
     else:
-        parts = [f"{stretches[0][0]} is fastest up to {axis} = {count(stretches[0][1][-1])}"]
-        parts += [f"{name} from {count(xs[0])}" for name, xs in stretches[1:]]
+        parts = [f"{ranges[0][0]} is fastest up to {axis} = {count(ranges[0][1][-1])}"]
+        parts += [f"{name} from {count(xs[0])}" for name, xs in ranges[1:]]
         text = ", ".join(parts)
-    if level := [count(verdict.x) for verdict in ranking if verdict.level]:
-        text += f"; not clearly at {axis} = {listing(level)}"
+    if level := [count(winner.x) for winner in ranking if winner.level]:
+        text += f"; intervals overlap at {axis} = {listing(level)}"
     return f"{text}."
 
 
 def failures(panel: Panel) -> dict[int, list[str]]:
-    """Return by value of the axis the implementations that failed there, with the status: a (oom)."""
+    """Return the implementations that failed at each value of the axis, with the status: a (oom)."""
     failed = panel.rows[panel.rows["status"].isin(FAILURES)]
-    found: dict[int, list[str]] = {}
+    names: dict[int, list[str]] = {}
     for x, name, status in zip(failed[panel.axis], failed["implementation"], failed["status"], strict=True):
-        found.setdefault(int(x), []).append(f"{name} ({status})")
-    return found
+        names.setdefault(int(x), []).append(f"{name} ({status})")
+    return names
 
 
 def _crossing(point: Crossover, axis: str) -> str:
     return (
         f"{point.faster} overtakes {point.slower} at {axis} = {digits(point.at)} "
-        f"[{digits(point.low)}, {digits(point.high)}], between the measured "
+        f"[{digits(point.low)}, {digits(point.high)}], between the measured values "
         f"{count(point.after)} and {count(point.before)}."
     )
 
 
-def _uncrossed(pairs: Sequence[Duel], panel: Panel, baseline: str) -> list[str]:
-    """Return the sentences on those that never cross the baseline, and those never timed beside it."""
+def _without_crossover(pairs: Sequence[Duel], panel: Panel, baseline: str) -> list[str]:
+    """Return sentences on implementations that never cross the baseline, or share no value with it."""
     faster = [pair.second for pair in pairs if not pair.first_wins and not pair.level]
     slower = [pair.second for pair in pairs if not pair.second_wins and not pair.level]
-    found = []
+    sentences = []
     if faster:
-        found.append(f"Faster than {baseline} wherever both were timed: {listing(faster)}.")
+        sentences.append(f"Faster than {baseline} wherever both were timed: {listing(faster)}.")
     if slower:
-        found.append(f"Slower than {baseline} wherever both were timed: {listing(slower)}.")
-    found += [
+        sentences.append(f"Slower than {baseline} wherever both were timed: {listing(slower)}.")
+    sentences += [
         f"No clear crossover between {pair.second} and {baseline}: "
         f"their intervals overlap at {panel.axis} = {listing([count(x) for x in pair.level])}."
         for pair in pairs
         if pair.level and not pair.crossovers
     ]
-    met = {pair.second for pair in pairs} | {baseline}
-    if alone := sorted({*panel.rows["implementation"]} - met):
-        found.append(f"Never timed beside {baseline}: {listing(alone)}.")
-    return found
+    paired = {pair.second for pair in pairs} | {baseline}
+    if unpaired := sorted({*panel.rows["implementation"]} - paired):
+        sentences.append(f"Not timed at any {panel.axis} at which {baseline} was timed: {listing(unpaired)}.")
+    return sentences
 
 
-def _facing(pair: Duel, baseline: str | None) -> Duel:
-    """Return a duel with the baseline as its first."""
+def _baseline_first(pair: Duel, baseline: str | None) -> Duel:
+    """Return a duel with the baseline as its first implementation."""
     if pair.first == baseline:
         return pair
     return Duel(pair.second, pair.first, pair.second_wins, pair.first_wins, pair.level, pair.crossovers)
 
 
-def _tally(counted: Mapping[Any, int]) -> str:
-    return listing([f"{number:,} {name}" for name, number in sorted(counted.items())])
+def _tally(counts: Mapping[Any, int]) -> str:
+    return listing([f"{number:,} {name}" for name, number in sorted(counts.items())])

@@ -6,16 +6,16 @@ from linbench.core.measurement import Cause, Status
 PREDICTED = "predicted to need 17.2 GiB; 8.0 GiB may be used"
 
 
-def found(*rows):
-    return {one.implementation: one for one in capacities(panels(table(rows))[0])}
+def capacities_of(*rows):
+    return {capacity.implementation: capacity for capacity in capacities(panels(table(rows))[0])}
 
 
-def test_the_largest_length_before_it_is_out_of_memory():
+def test_the_capacity_is_the_largest_length_below_the_first_out_of_memory():
     rows = [*sweep("a/x", lambda _: 1, (1, 2, 4)), row("a/x", T=8, status=Status.OOM, reason="full")]
-    assert found(*rows) == {"a/x": Capacity("a/x", 4, 8, "full")}
+    assert capacities_of(*rows) == {"a/x": Capacity("a/x", 4, 8, "full")}
 
 
-def test_one_that_is_predicted_not_to_fit_counts_and_other_failures_do_not():
+def test_predicted_out_of_memory_counts_and_other_failures_do_not():
     rows = [
         *sweep("a/x", lambda _: 1, (1, 2)),
         row("a/x", T=4, status=Status.TIMEOUT),
@@ -23,14 +23,17 @@ def test_one_that_is_predicted_not_to_fit_counts_and_other_failures_do_not():
         *sweep("b/y", lambda _: 1, (1, 2, 4)),
         row("b/y", T=8, status=Status.SKIPPED, reason=PREDICTED, cause=Cause.PREDICTED_MEMORY),
     ]
-    assert found(*rows) == {"a/x": Capacity("a/x", 2, None, ""), "b/y": Capacity("b/y", 4, 8, PREDICTED)}
+    assert capacities_of(*rows) == {
+        "a/x": Capacity("a/x", 2, None, ""),
+        "b/y": Capacity("b/y", 4, 8, PREDICTED),
+    }
 
 
-def test_a_length_that_fits_beyond_one_that_did_not_is_not_counted():
+def test_a_fitting_length_above_one_out_of_memory_is_ignored():
     rows = [row("a/x", T=1), row("a/x", T=2, status=Status.OOM, reason="full"), row("a/x", T=4)]
-    assert found(*rows) == {"a/x": Capacity("a/x", 1, 2, "full")}
+    assert capacities_of(*rows) == {"a/x": Capacity("a/x", 1, 2, "full")}
 
 
-def test_one_that_never_fits_and_one_that_was_never_tried():
+def test_no_fitting_length_has_no_capacity_and_unsupported_rows_are_left_out():
     rows = [row("a/x", T=1, status=Status.OOM, reason="full"), row("b/y", T=1, status=Status.UNSUPPORTED)]
-    assert found(*rows) == {"a/x": Capacity("a/x", None, 1, "full")}
+    assert capacities_of(*rows) == {"a/x": Capacity("a/x", None, 1, "full")}

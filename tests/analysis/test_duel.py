@@ -12,30 +12,30 @@ from linbench.statistics.interval import process_interval
 class TestDuel:
     def test_a_crossover_is_where_the_lines_meet(self):
         (panel,) = panels(table(quadratic_and_linear()))
-        found = duel(panel, "a/quadratic", "b/linear")
-        (point,) = found.crossovers
+        result = duel(panel, "a/quadratic", "b/linear")
+        (point,) = result.crossovers
         assert (point.faster, point.slower) == ("b/linear", "a/quadratic")
         assert point.at == pytest.approx(2500, rel=1e-9)
         assert (point.after, point.before) == (2048, 4096)
-        assert found.first_wins == (512, 1024, 2048)
-        assert found.second_wins == (4096, 8192, 16384, 32768)
+        assert result.first_wins == (512, 1024, 2048)
+        assert result.second_wins == (4096, 8192, 16384, 32768)
 
-    def test_it_is_the_same_from_the_other_side(self):
+    def test_it_is_symmetric(self):
         (panel,) = panels(table(quadratic_and_linear()))
         assert (
             duel(panel, "b/linear", "a/quadratic").crossovers
             == duel(panel, "a/quadratic", "b/linear").crossovers
         )
 
-    def test_none_is_claimed_where_one_side_overlaps(self):
+    def test_none_is_claimed_where_the_intervals_overlap_on_one_side(self):
         """At 4,096, the last value, the medians have crossed but the intervals touch."""
         rows = sweep("a/quadratic", lambda x: 1e-9 * x**2, LENGTHS[:4], spread=0.4)
         rows += sweep("b/linear", lambda x: 2.5e-6 * x, LENGTHS[:4], spread=0.4)
         (panel,) = panels(table(rows))
-        found = duel(panel, "a/quadratic", "b/linear")
+        result = duel(panel, "a/quadratic", "b/linear")
         assert panel.series["b/linear"][4096].value < panel.series["a/quadratic"][4096].value
-        assert found.crossovers == ()
-        assert found.level == (2048, 4096)
+        assert result.crossovers == ()
+        assert result.level == (2048, 4096)
 
     def test_the_bracket_spans_values_that_are_level(self):
         rows = sweep("a/quadratic", lambda x: 1e-9 * x**2, spread=0.4)
@@ -47,19 +47,19 @@ class TestDuel:
     def test_a_lead_that_changes_twice_is_two_crossovers(self):
         cost = dict(zip(LENGTHS, (1, 1, 9, 9, 9, 1, 1), strict=True))
         rows = sweep("a/x", lambda x: cost[x] * 1e-3) + sweep("b/y", lambda _: 3e-3)
-        found = duel(panels(table(rows))[0], "a/x", "b/y").crossovers
-        assert [(point.faster, point.after, point.before) for point in found] == [
+        points = duel(panels(table(rows))[0], "a/x", "b/y").crossovers
+        assert [(point.faster, point.after, point.before) for point in points] == [
             ("b/y", 1024, 2048),
             ("a/x", 8192, 16384),
         ]
 
-    def test_only_values_that_both_have_count(self):
+    def test_only_common_values_count(self):
         rows = sweep("a/x", lambda _: 1e-3, (512, 1024)) + sweep("b/y", lambda _: 2e-3, (1024, 2048))
         rows.append(row("a/x", T=2048, status=Status.OOM))
         (panel,) = panels(table(rows))
         assert duel(panel, "a/x", "b/y").first_wins == (1024,)
 
-    def test_those_that_never_meet_have_none(self):
+    def test_implementations_without_a_common_value_have_no_duel(self):
         assert (
             duels(panels(table(sweep("a/x", lambda _: 1, (1, 2)) + sweep("b/y", lambda _: 1, (4, 8))))[0])
             == ()
@@ -93,19 +93,19 @@ class TestInterval:
         assert point.after < point.low < 2048 < 4096 < point.high < point.before
 
     def test_it_covers_the_true_crossover_in_95_percent_or_more(self):
-        """Five processes a point that differ by 5%; the true curves meet at 1,500."""
+        """Five processes per point that differ by 5%; the true curves meet at 1,500."""
         chance, covered, claimed, tries = random.Random(5), 0, 0, 400
         xs = (256, 512, 1024, 2048, 4096, 8192)
 
-        def sampled(true):
+        def sample(true):
             medians = sorted(true * math.exp(chance.gauss(0, 0.05)) for _ in range(5))
             return Estimate(medians[2], *process_interval(medians))
 
         for _ in range(tries):
             panel = Panel("T", {}, None)
             panel.__dict__["series"] = {
-                "a/quadratic": {x: sampled(1e-9 * x**2) for x in xs},
-                "b/linear": {x: sampled(1.5e-6 * x) for x in xs},
+                "a/quadratic": {x: sample(1e-9 * x**2) for x in xs},
+                "b/linear": {x: sample(1.5e-6 * x) for x in xs},
             }
             points = crossovers(panel)
             claimed += len(points)

@@ -15,7 +15,7 @@ def test_a_log_ruler_has_1_2_and_5_then_each_power_then_fewer():
 def test_bytes_have_powers_of_two_only():
     finest, *_ = log_rulers([1024, 2**20], format.size, base=2)
     assert finest.texts[:3] == ("512 B", "1 KiB", "2 KiB")
-    assert all(value == 2 * other for other, value in zip(finest.ticks, finest.ticks[1:], strict=False))
+    assert all(upper == 2 * lower for lower, upper in zip(finest.ticks, finest.ticks[1:], strict=False))
 
 
 def test_ratios_close_to_each_other_have_even_steps():

@@ -17,31 +17,31 @@ def times(cost, spread=0.01, xs=XS):
 
 
 def test_a_power_law_has_its_exponent_over_every_length():
-    found = scaling("a/x", times(lambda x: 3e-9 * x**1.4))
-    assert found.exponent == pytest.approx(1.4)
-    assert (found.first, found.last, found.points) == (256, 8192, 6)
+    result = scaling("a/x", times(lambda x: 3e-9 * x**1.4))
+    assert result.exponent == pytest.approx(1.4)
+    assert (result.first, result.last, result.points) == (256, 8192, 6)
 
 
 def test_its_interval_is_that_of_a_weighted_sum():
-    found = scaling("a/x", times(lambda x: 1e-6 * x, spread=0.03))
+    result = scaling("a/x", times(lambda x: 1e-6 * x, spread=0.03))
     spread = sum((math.log(x) - sum(map(math.log, XS)) / 6) ** 2 for x in XS)
-    assert found.high - 1 == pytest.approx(0.03 / math.sqrt(spread))
-    assert 1 - found.low == pytest.approx(0.03 / math.sqrt(spread))
+    assert result.high - 1 == pytest.approx(0.03 / math.sqrt(spread))
+    assert 1 - result.low == pytest.approx(0.03 / math.sqrt(spread))
 
 
-def test_a_fixed_cost_that_bends_the_line_is_left_out():
-    found = scaling("a/x", times(lambda x: 1e-3 + 1e-6 * x, spread=0.001))
-    assert found.first > 256
-    assert found.last == 8192
+def test_lengths_at_which_a_fixed_cost_bends_the_line_are_excluded():
+    result = scaling("a/x", times(lambda x: 1e-3 + 1e-6 * x, spread=0.001))
+    assert result.first > 256
+    assert result.last == 8192
     straight = scaling("a/x", times(lambda x: 1e-3 + 1e-6 * x, spread=0.001, xs=XS[-3:]))
-    assert found.exponent <= straight.exponent < 1
+    assert result.exponent <= straight.exponent < 1
 
 
-def test_wide_intervals_let_a_bent_line_pass():
+def test_wide_intervals_accept_a_bent_line():
     assert scaling("a/x", times(lambda x: 1e-3 + 1e-6 * x, spread=2)).first == 256
 
 
-def test_where_no_power_law_holds_there_is_no_exponent():
+def test_without_a_power_law_there_is_no_exponent():
     jumps = dict(zip(XS, (1, 9, 1, 9, 1, 9), strict=True))
     assert scaling("a/x", times(lambda x: jumps[x])) is None
     assert scaling("a/x", times(lambda x: x, xs=XS[:2])) is None
@@ -49,7 +49,7 @@ def test_where_no_power_law_holds_there_is_no_exponent():
     assert scaling("a/x", {}) is None
 
 
-def test_a_claim_is_contradicted_only_from_above_and_clearly():
+def test_a_claim_is_contradicted_only_by_clearly_faster_growth():
     assert scaling("a/x", times(lambda x: x**1.4)).contradicts(1)
     assert not scaling("a/x", times(lambda x: x**1.05)).contradicts(1)
     assert not scaling("a/x", times(lambda x: x**1.4, spread=1)).contradicts(1)
@@ -61,24 +61,24 @@ def test_a_complexity_names_an_exponent():
 
 
 def test_it_covers_the_true_exponent_in_95_percent_or_more():
-    """Five processes a point that differ by 2%."""
+    """Five processes per point that differ by 2%."""
     chance, covered, tries = random.Random(2), 0, 500
 
-    def sampled(true):
+    def sample(true):
         medians = sorted(true * math.exp(chance.gauss(0, 0.02)) for _ in range(5))
         return Estimate(medians[2], *process_interval(medians))
 
     for _ in range(tries):
-        found = scaling("a/x", {x: sampled(1e-9 * x**1.3) for x in XS})
-        covered += found.low <= 1.3 <= found.high
+        result = scaling("a/x", {x: sample(1e-9 * x**1.3) for x in XS})
+        covered += result.low <= 1.3 <= result.high
     assert 0.94 <= covered / tries < 1
 
 
-def test_failures_are_no_points_and_every_implementation_has_its_own():
+def test_failures_are_excluded_and_every_implementation_has_its_own_exponent():
     rows = sweep("a/x", lambda x: x**2, XS[:4]) + sweep("b/y", lambda x: x, XS[:2])
     rows.append(row("a/x", T=8192, status=Status.OOM))
-    (found,) = scalings(panels(table(rows))[0])
-    assert (found.implementation, found.last) == ("a/x", 2048)
-    by_name = {one.implementation: one for one in scalings(panels(frame([realistic()]))[0])}
+    (result,) = scalings(panels(table(rows))[0])
+    assert (result.implementation, result.last) == ("a/x", 2048)
+    by_name = {result.implementation: result for result in scalings(panels(frame([realistic()]))[0])}
     assert by_name["softmax/naive"].contradicts(1)
     assert not by_name["linear/chunk"].contradicts(1)

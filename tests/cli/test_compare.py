@@ -94,7 +94,9 @@ def test_a_working_tree_without_a_change_to_an_implementation_passes_at_once(scr
     scratch.write({"README.md": "new"})
     out, _ = linbench.process("ci", "--base", "main", "--plugin", "mine.py", *CASE)
     assert "nothing" in out.splitlines()[0]
-    assert "No implementation is made of a file" in (linbench.folder / "reports" / "ci.md").read_text()
+    assert (
+        "No implementation depends on a changed file" in (linbench.folder / "reports" / "ci.md").read_text()
+    )
 
 
 def test_a_broken_side_is_a_row_and_no_traceback(scratch, linbench):

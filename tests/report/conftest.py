@@ -27,23 +27,23 @@ COUNT_COLOURS = """async (source) => {
 
 @pytest.fixture(scope="session")
 def browser():
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found is None:
+    executable = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if executable is None:
         missing(f"none of {', '.join(BROWSERS)} is installed")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
-        yield launched
-        launched.close()
+        instance = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
+        yield instance
+        instance.close()
 
 
 @dataclass
 class OpenPage:
-    """A page in a browser, with whatever it complained of and whatever it asked the network for."""
+    """A page in a browser, with its console messages, errors and network requests."""
 
     page: object
-    complaints: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
     def figure(self, name):
@@ -58,7 +58,7 @@ class OpenPage:
         )
 
     def settle(self, name):
-        """Wait until what a figure shows is up to date."""
+        """Wait until a figure is up to date."""
         self.page.wait_for_selector(f"#figure-{name}:not([aria-busy])")
 
     def colours(self, name):
@@ -73,12 +73,12 @@ class OpenPage:
         self.page.select_option(f"[data-setting='{setting}']", value)
 
     def rows(self):
-        """Return the texts of every row of the table, page after page."""
-        found = []
+        """Return the texts of all rows of the table, from all pages."""
+        texts = []
         while True:
-            found += self.page.locator("#table tbody tr").all_inner_texts()
+            texts += self.page.locator("#table tbody tr").all_inner_texts()
             if self.page.locator("#next").is_disabled():
-                return found
+                return texts
             self.page.click("#next")
 
 
@@ -93,8 +93,8 @@ def open_page(browser, tmp_path_factory):
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         contexts.append(context)
         result = OpenPage(context.new_page())
-        result.page.on("console", lambda message: result.complaints.append(f"{message.type}: {message.text}"))
-        result.page.on("pageerror", lambda error: result.complaints.append(str(error)))
+        result.page.on("console", lambda message: result.messages.append(f"{message.type}: {message.text}"))
+        result.page.on("pageerror", lambda error: result.messages.append(str(error)))
         result.page.on("request", lambda request: result.requests.append(request.url))
         result.page.add_init_script(
             "addEventListener('securitypolicyviolation', "

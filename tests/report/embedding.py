@@ -1,4 +1,4 @@
-"""What a page embeds for its script."""
+"""The data that a page embeds for its script."""
 
 import re
 
@@ -6,7 +6,7 @@ from linbench.text.script import decompressed
 
 
 def compressed(html, element="data"):
-    """Return what stands in an element of a page, as it stands there."""
+    """Return the raw content of a data element of a page."""
     return re.search(rf'<script type="application/gzip" id="{element}">(.*?)</script>', html, re.DOTALL)[1]
 
 
@@ -16,5 +16,5 @@ def embedded(html, element="data"):
 
 
 def dense(html):
-    """Return a page without the white space between its elements."""
+    """Return a page without white space between its elements."""
     return re.sub(r">\s+<", "><", html)

@@ -13,15 +13,15 @@ def rows():
 
 
 @pytest.mark.browser
-def test_an_approximation_is_drawn_and_listed_beside_the_numerical_error(open_page):
+def test_an_approximation_is_drawn_and_listed_next_to_the_numerical_error(open_page):
     report_page = open_page(render(run_of(rows())))
     (line,) = report_page.figure("approximation")
     assert (line["name"], line["y"]) == ("performer/chunk", [0.125, 0.0625])
-    assert "it approximates nothing" in report_page.page.text_content("#figure-approximation .missing")
-    listed = report_page.rows()
-    assert ["approximation 0.125" in text for text in listed] == [True, False, False, False]
-    assert report_page.complaints == []
+    assert "not an approximation" in report_page.page.text_content("#figure-approximation .missing")
+    texts = report_page.rows()
+    assert ["approximation 0.125" in text for text in texts] == [True, False, False, False]
+    assert report_page.messages == []
 
 
-def test_without_one_there_is_no_such_figure():
+def test_without_an_approximation_there_is_no_such_figure():
     assert "figure-approximation" not in render(run_of(rows()[2:]))

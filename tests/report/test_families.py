@@ -20,15 +20,15 @@ class Linear:
 
 
 def rows():
-    """A linear operator whose parallel form is quicker at first, one that fails, and one of many forms."""
-    found = sweep("linear/chunk", lambda x: 1e-6 * x, xs=LENGTHS, spread=0.0)
-    found += sweep("linear/naive", lambda x: 1e-9 * x**2, xs=LENGTHS[:2], spread=0.0)
-    found.append(row("linear/naive", T=2048, status=Status.OOM, reason="not enough memory"))
-    found += [row("nsa/chunk", T=x, status=Status.ERROR) for x in LENGTHS]
+    """A linear operator whose parallel form is faster at first, one that fails, and one with many forms."""
+    result = sweep("linear/chunk", lambda x: 1e-6 * x, xs=LENGTHS, spread=0.0)
+    result += sweep("linear/naive", lambda x: 1e-9 * x**2, xs=LENGTHS[:2], spread=0.0)
+    result.append(row("linear/naive", T=2048, status=Status.OOM, reason="not enough memory"))
+    result += [row("nsa/chunk", T=x, status=Status.ERROR) for x in LENGTHS]
     for number in range(MANY):
-        found += sweep(f"softmax/form{number}", lambda x, n=number: 1e-9 * (n + 1) * x**2, xs=LENGTHS)
+        result += sweep(f"softmax/form{number}", lambda x, n=number: 1e-9 * (n + 1) * x**2, xs=LENGTHS)
     return [
-        replace(one, memory=replace(one.memory, state_bytes=4096)) if one.memory else one for one in found
+        replace(row, memory=replace(row.memory, state_bytes=4096)) if row.memory else row for row in result
     ]
 
 
@@ -36,7 +36,7 @@ def panel():
     return panels(table(rows()))[0]
 
 
-def test_an_operator_stands_by_what_is_fastest_where_it_got_furthest():
+def test_an_operator_is_represented_by_its_fastest_implementation_at_the_largest_value():
     assert fastest(panel()) == {"linear": "linear/chunk", "softmax": "softmax/form0"}
     linear, nsa, softmax = families(panel(), {"linear": Linear()})
     assert (linear.implementation, linear.at, linear.time) == (
@@ -54,7 +54,7 @@ def test_an_operator_stands_by_what_is_fastest_where_it_got_furthest():
     assert (softmax.kind, softmax.complexity, softmax.failed) == ("", "", 0)
 
 
-def test_one_operator_alone_needs_no_line():
+def test_a_single_operator_has_no_line():
     assert families(panels(table(sweep("a/x", lambda x: x * 1e-6)))[0], {}) == []
 
 
@@ -65,7 +65,7 @@ def report_page(open_page):
 
 @pytest.mark.browser
 class TestLines:
-    """Which lines the figures show."""
+    """The choice of the lines in figures."""
 
     def lines(self, report_page):
         return {trace["name"].removesuffix(" failed") for trace in report_page.figure("time")}
@@ -74,32 +74,32 @@ class TestLines:
         labels = report_page.page.locator(".legend label:visible")
         return {text.strip() for text in labels.all_inner_texts()}
 
-    def test_many_implementations_begin_with_one_an_operator(self, report_page):
+    def test_many_implementations_begin_with_one_line_per_operator(self, report_page):
         assert self.lines(report_page) == self.legend(report_page) == {"linear/chunk", "softmax/form0"}
 
     def test_the_implementations_of_one_operator(self, report_page):
         report_page.page.select_option("#lines", "of linear")
         assert self.lines(report_page) == self.legend(report_page) == {"linear/chunk", "linear/naive"}
 
-    def test_all_of_them_less_one_that_is_unticked(self, report_page):
+    def test_all_implementations_but_an_unchecked_one(self, report_page):
         report_page.page.select_option("#lines", "every")
         assert len(self.lines(report_page)) == len(self.legend(report_page)) == MANY + 3
         report_page.page.locator(".legend label", has_text="linear/naive").locator("input").uncheck()
         assert "linear/naive" not in self.lines(report_page)
         assert "linear/naive" in self.legend(report_page)
-        assert report_page.complaints == []
+        assert report_page.messages == []
 
-    def test_speedups_are_over_the_chosen_and_the_fastest_of_each_operator_where_there_are_many(self):
+    def test_baselines_are_the_initial_one_and_the_fastest_of_each_operator_if_there_are_many(self):
         names = [f"o{number // 3}/{number % 3}" for number in range(3 * MOST_BASELINES // 2)]
-        found = [row(name, 1e-3 * (1 + place), T=512) for place, name in enumerate(names)]
-        drawn = report_data(run_of(found), baseline="o11/2").drawing
-        over = [drawn.implementations[number].name for number in drawn.baselines]
-        assert len(over) == MOST_BASELINES == len(drawn.panels[0].speedups)
-        assert {"o11/2", *(f"o{number}/0" for number in range(MOST_BASELINES // 2))} <= set(over)
-        assert over == sorted(over, key=[style.name for style in drawn.implementations].index)
-        few = report_data(run_of(found[:9])).drawing
+        measurements = [row(name, 1e-3 * (1 + index), T=512) for index, name in enumerate(names)]
+        drawing = report_data(run_of(measurements), baseline="o11/2").drawing
+        baselines = [drawing.implementations[number].name for number in drawing.baselines]
+        assert len(baselines) == MOST_BASELINES == len(drawing.panels[0].speedups)
+        assert {"o11/2", *(f"o{number}/0" for number in range(MOST_BASELINES // 2))} <= set(baselines)
+        assert baselines == sorted(baselines, key=[style.name for style in drawing.implementations].index)
+        few = report_data(run_of(measurements[:9])).drawing
         assert few.baselines == tuple(range(9))
 
-    def test_few_implementations_begin_with_all(self, open_page):
+    def test_few_implementations_begin_with_all_lines(self, open_page):
         few = open_page(render(run_of(rows()[:9])))
         assert self.lines(few) == {"linear/chunk", "linear/naive", "nsa/chunk"}

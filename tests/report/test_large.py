@@ -1,4 +1,4 @@
-"""A page of 5,040 rows, which its figures draw as more than 50,000 points."""
+"""A page of 5,040 rows, drawn as more than 50,000 points in its figures."""
 
 from dataclasses import replace
 
@@ -20,12 +20,12 @@ MOST_BYTES = 8_000_000
 MOST_S = 4.0
 
 
-def measured(name, T, mode, number):
-    one = row(name, 1e-6 * T * (1 + number), T=T, mode=mode, extra=700 * T)
+def measurement(name, T, mode, number):
+    result = row(name, 1e-6 * T * (1 + number), T=T, mode=mode, extra=700 * T)
     return replace(
-        one,
-        time=replace(one.time, processes=(len(SAMPLES_S),), samples=Samples(SAMPLES_S)),
-        memory=replace(one.memory, **PARTS),
+        result,
+        time=replace(result.time, processes=(len(SAMPLES_S),), samples=Samples(SAMPLES_S)),
+        memory=replace(result.memory, **PARTS),
         errors={"o": replace(error(), by_position=ALONG)},
     )
 
@@ -33,7 +33,7 @@ def measured(name, T, mode, number):
 @pytest.fixture(scope="module")
 def html():
     rows = [
-        measured(f"a/{number}", T, mode, number)
+        measurement(f"a/{number}", T, mode, number)
         for mode in ("fwd", "decode")
         for T in LENGTHS
         for number in range(10)
@@ -42,7 +42,7 @@ def html():
     return render(run_of([*rows[:-1], row("a/9", T=LENGTHS[-1], mode="decode", status=Status.OOM)]))
 
 
-def test_it_is_within_8_mb_whatever_samples_its_rows_have(html):
+def test_its_size_is_at_most_8_mb_regardless_of_samples(html):
     assert len(html.encode()) <= MOST_BYTES
 
 
@@ -54,44 +54,45 @@ def report_page(open_page, html):
     report_page.page.reload()
     report_page.figure("time")
     metrics = session.send("Performance.getMetrics")["metrics"]
-    report_page.first_figure_s = next(each["value"] for each in metrics if each["name"] == "TaskDuration")
+    report_page.first_figure_s = next(
+        metric["value"] for metric in metrics if metric["name"] == "TaskDuration"
+    )
     report_page.wall_s = report_page.page.evaluate("performance.now()") / 1000
     return report_page
 
 
 @pytest.mark.browser
 class TestLarge:
-    def test_the_first_figure_takes_seconds_and_nothing_from_the_network(self, report_page):
-        """Processor time of the page's thread, which hardly minds what else the machine does."""
-        said = f"first figure: {report_page.first_figure_s:.1f} s of processor time"
-        print(said)  # noqa: T201 - pytest -s shows it
+    def test_the_first_figure_is_fast_and_needs_no_network(self, report_page):
+        """Processor time of the page's thread, which depends little on the load of the machine."""
+        print(f"first figure: {report_page.first_figure_s:.1f} s of processor time")  # noqa: T201 - pytest -s shows it
         assert 0 < report_page.first_figure_s < MOST_S * slowness()
         (request,) = set(report_page.requests)
         assert request.startswith("file:")
-        assert report_page.complaints == []
+        assert report_page.messages == []
 
     def test_it_holds_20_figures_and_50_000_points(self, report_page, html):
         data = embedded(html)
         assert len(data["panels"]) * report_page.page.locator(".grid [data-figure]").count() == 20
         along = [*data["values"].values(), data["errors"][""]["values"], data["parts"]["values"]]
-        shown = sum(y is not None for values in along for y in values["y"])
-        stretches = sum(map(len, data["positions"]["along"]))
+        drawn_points = sum(y is not None for values in along for y in values["y"])
+        segments = sum(map(len, data["positions"]["along"]))
         speedups = [panel["speedups"][str(data["baseline"])]["y"] for panel in data["panels"]]
-        assert shown + stretches + sum(map(len, speedups)) >= 50_000
+        assert drawn_points + segments + sum(map(len, speedups)) >= 50_000
 
-    def test_its_rows_are_paged_and_found_at_once(self, report_page):
+    def test_its_rows_have_pages_and_a_fast_search(self, report_page):
         page = report_page.page
         assert page.locator("#table tbody tr").count() == 50
         assert page.inner_text("#count") == "1\u201350 of 5,040"
-        spent = page.evaluate(
+        duration_ms = page.evaluate(
             "() => { const box = document.getElementById('search'), start = performance.now();"
             "box.value = 'a/7 mode=decode'; box.dispatchEvent(new Event('input'));"
             "return performance.now() - start; }"
         )
         assert page.inner_text("#count") == "1\u201350 of 252"
-        assert spent < 1000 * slowness()
+        assert duration_ms < 1000 * slowness()
 
-    def test_another_panel_is_drawn(self, report_page):
+    def test_another_panel_can_be_shown(self, report_page):
         report_page.choose("mode", "decode")
         report_page.figure("time")
         assert report_page.page.inner_text("#figure-time .panel").startswith("decode · float32 · cpu · B 1")

@@ -21,13 +21,13 @@ from linbench.store.table import frame
 from linbench.text import format
 
 HOSTILE = "linear/<img src=x onerror=alert(1)><script>window.pwned=1</script>"
-MARKUP = "linear/<b>bold</b><a href='//example.org'>x</a>"  # what plotly would take for its own
+MARKUP = "linear/<b>bold</b><a href='//example.org'>x</a>"  # markup that plotly would interpret
 REASON = "</script><script>window.pwned=2</script><a href='javascript:window.pwned=3'>&amp; \u2028 ${1}"
 EMPTY = run_of([], plan=BARE_PLAN, environment=BARE)
 
 
 class TestText:
-    """What needs no browser."""
+    """Tests that need no browser."""
 
     def test_it_is_one_file_of_moderate_size(self, html):
         assert len(html.encode()) < 6 * 2**20
@@ -36,7 +36,7 @@ class TestText:
             html.split('<script type="application/gzip"')[0],
         )
 
-    def test_the_same_run_gives_the_same_page(self, run, html):
+    def test_the_page_of_a_run_is_deterministic(self, run, html):
         assert render(run) == html
 
     def test_every_row_is_in_the_data(self, run, html):
@@ -47,22 +47,22 @@ class TestText:
             range(len(run.measurements))
         )
 
-    def test_no_number_that_is_not_finite_reaches_the_data(self):
+    def test_the_data_have_finite_numbers_only(self):
         wrong = replace(row("a/x", status=Status.WRONG), errors={"o": error(math.nan, math.inf, 3)})
         huge = row("b/y", math.inf)
         html = render(run_of([wrong, huge]))
-        found = embedded(html)  # JSON is written without what is not finite, or not at all
-        assert found["errors"]["o"]["values"]["y"] == [None, 3e-7]
-        assert found["errors"]["o"]["tolerance"] == [None, 2e-6]
-        assert found["values"]["time"]["y"] == [None, None]
+        data = embedded(html)  # JSON allows no non-finite number
+        assert data["errors"]["o"]["values"]["y"] == [None, 3e-7]
+        assert data["errors"]["o"]["tolerance"] == [None, 2e-6]
+        assert data["values"]["time"]["y"] == [None, None]
 
-    def test_what_it_embeds_cannot_end_its_element(self):
+    def test_embedded_data_cannot_end_their_element(self):
         html = render(run_of([row(HOSTILE), row("linear/x", status=Status.ERROR, reason=REASON)]))
         assert re.fullmatch(r"[A-Za-z0-9+/=]+", compressed(html))
         assert embedded(html)["implementations"][0]["name"] == HOSTILE
         assert HOSTILE not in html
 
-    def test_a_row_names_the_command_that_measures_it_again(self):
+    def test_a_row_has_the_command_that_reruns_it(self):
         rows = [row("linear/it's", K=32, V=128, seed=7, options={"feature_map": "a b", "normalise": False})]
         data = embedded(render(run_of(rows)))
         assert data["implementations"][0]["quoted"] == "'linear/it'\"'\"'s'"
@@ -78,7 +78,7 @@ class TestText:
         )
         assert 'class="command"' not in render(EMPTY)
 
-    def test_the_environment_is_there_whole(self):
+    def test_the_page_has_the_whole_environment(self):
         environment = replace(
             BARE,
             host=Host("Some CPU", 8, 2**34, "Linux", "3.11"),
@@ -104,17 +104,17 @@ class TestText:
             assert f"<dt>{name}</dt><dd>{text}</dd>" in html
         assert "Some CPU · 8 cores · 1 \u00d7 Some GPU · commit ffffffffff" in html
 
-    def test_the_verdict_is_against_the_baseline_that_was_asked_for(self, run):
-        assert "Over softmax/math [95%]" in render(run, baseline="softmax/math")
-        assert "Over softmax/flash [95%]" in render(run)
-        assert "Over softmax/flash [95%]" in render(run, baseline="no/such")
+    def test_the_verdict_is_against_the_requested_baseline(self, run):
+        assert "Speed-up over softmax/math [95% CI]" in render(run, baseline="softmax/math")
+        assert "Speed-up over softmax/flash [95% CI]" in render(run)
+        assert "Speed-up over softmax/flash [95% CI]" in render(run, baseline="no/such")
 
     def test_colours_and_markers_stay_distinct(self, html):
         assert len(LIGHT) == len(DARK)
         data = embedded(html)
         assert [style["name"] for style in data["implementations"]][-2:] == ["linear/cuda", "linear/triton"]
-        drawn = styles(str(number) for number in range(70))
-        assert len({(style.colour, style.marker) for style in drawn}) == 70
+        many_styles = styles(str(number) for number in range(70))
+        assert len({(style.colour, style.marker) for style in many_styles}) == 70
 
 
 @pytest.fixture(scope="module")
@@ -124,13 +124,13 @@ def report_page(open_page, html):
 
 @pytest.mark.browser
 class TestBrowser:
-    def test_it_opens_in_silence_and_draws_every_figure(self, report_page):
+    def test_it_opens_without_messages_and_draws_every_figure(self, report_page):
         for name in ("time", "memory", "speedup", "error"):
             traces = report_page.figure(name)
             assert sum(y is not None for trace in traces for y in trace["y"]) > 20
             assert report_page.page.locator(f"#figure-{name} .scatterlayer path.js-line").count() > 4
             assert report_page.colours(name) > 20
-        assert report_page.complaints == []
+        assert report_page.messages == []
         assert len(report_page.requests) == 1
         assert report_page.requests[0].startswith("file:")
 
@@ -143,34 +143,34 @@ class TestBrowser:
         report_page.choose("mode", "fwd_bwd")
         for name, inside in (("time", set()), ("error", {"wrong"})):
             traces = report_page.figure(name)
-            drawn = {
+            crosses = {
                 (trace["name"], x, text.split("<br>")[2].split(":")[0], trace["yaxis"])
                 for trace in traces
                 if trace["marker"] and trace["marker"]["symbol"] == "x-thin"
                 for x, text in zip(trace["x"], trace["hovertext"], strict=True)
             }
-            assert drawn == {
+            assert crosses == {
                 (
-                    f"{one.implementation} failed",
-                    one.case.T,
-                    one.status,
-                    "y" if one.status in inside else "y2",
+                    f"{row.implementation} failed",
+                    row.case.T,
+                    row.status,
+                    "y" if row.status in inside else "y2",
                 )
-                for one in run.measurements
-                if one.case.mode == "fwd_bwd" and one.status in FAILURES
+                for row in run.measurements
+                if row.case.mode == "fwd_bwd" and row.status in FAILURES
             }
-            assert len(drawn) == 6
-        crosses = report_page.page.locator(
+            assert len(crosses) == 6
+        markers = report_page.page.locator(
             "#figure-time .xy2 .scatterlayer .points path, #figure-time .x2y2 .scatterlayer .points path"
         )
-        assert crosses.count() == 6
+        assert markers.count() == 6
 
     def test_a_line_breaks_where_a_row_failed(self, report_page):
         report_page.choose("mode", "fwd_bwd")
         line = next(trace for trace in report_page.figure("time") if trace["name"] == "softmax/efficient")
         assert [x for x, y in zip(line["x"], line["y"], strict=True) if y is None] == [8192]
 
-    def test_what_was_not_measured_is_listed_with_the_reason(self, report_page):
+    def test_unmeasured_rows_are_listed_with_their_reason(self, report_page):
         report_page.choose("mode", "fwd")
         report_page.figure("time")
         details = report_page.page.locator("#figure-time .missing")
@@ -183,18 +183,18 @@ class TestBrowser:
         assert "linear/recurrent, timeout at T = 16,384; 32,768: no answer within 60 s" in items
         assert "softmax/naive, skipped at T = 32,768: predicted 17.2 GiB, the worker may use 8.0 GiB" in items
 
-    def test_the_table_behind_a_figure_has_its_numbers(self, report_page, run):
+    def test_the_table_of_a_figure_has_its_numbers(self, report_page, run):
         report_page.choose("mode", "fwd")
         report_page.figure("time")
         cells = report_page.page.locator("#figure-time .numbers td").all_text_contents()
         assert len(cells) == len(LENGTHS) * len(synthetic.COSTS)
-        for one in run.measurements:
-            if one.case.mode == "fwd" and one.time:
-                text = format.seconds_interval(one.time.median_s, one.time.ci_low_s, one.time.ci_high_s)
+        for measurement in run.measurements:
+            if measurement.case.mode == "fwd" and (time := measurement.time):
+                text = format.seconds_interval(time.median_s, time.ci_low_s, time.ci_high_s)
                 assert f"{text}, n = 40" in cells
         assert cells.count("timeout") == 2
 
-    def test_a_filter_changes_what_is_drawn(self, report_page):
+    def test_a_filter_changes_the_lines(self, report_page):
         report_page.choose("mode", "fwd")
         before = {trace["name"]: trace["y"] for trace in report_page.figure("time")}
         report_page.choose("mode", "decode")
@@ -212,7 +212,7 @@ class TestBrowser:
         box.check()
         assert "linear/chunk" in {trace["name"] for trace in report_page.figure("time")}
 
-    def test_the_baseline_changes_the_speedup_as_the_analysis_has_it(self, report_page, run):
+    def test_the_speedup_over_each_baseline_equals_that_of_the_analysis(self, report_page, run):
         report_page.choose("mode", "fwd")
         series = panels(frame([run]))[0].series
         for baseline in ("softmax/flash", "linear/recurrent"):
@@ -227,7 +227,7 @@ class TestBrowser:
                 assert value == pytest.approx(expected.value, rel=1e-4)
                 assert value + line["error_y"]["array"][number] == pytest.approx(expected.high, rel=1e-4)
                 assert value - line["error_y"]["arrayminus"][number] == pytest.approx(expected.low, rel=1e-4)
-        assert "linear/recurrent has no time there" in report_page.page.text_content(
+        assert "linear/recurrent has no time at this value" in report_page.page.text_content(
             "#figure-speedup .missing"
         )
         cells = report_page.page.locator("#figure-speedup .numbers td").all_text_contents()
@@ -239,7 +239,7 @@ class TestBrowser:
         cells = report_page.page.locator("#figure-speedup .numbers td").all_text_contents()
         assert format.ratio_interval(slower.value, slower.low, slower.high) in cells
 
-    def test_the_error_of_each_tensor_has_its_budget(self, report_page):
+    def test_the_error_of_each_tensor_has_its_tolerance(self, report_page):
         report_page.choose("mode", "fwd_bwd")
         assert report_page.page.locator("#tensor option").all_inner_texts() == [
             "worst tensor",
@@ -260,30 +260,29 @@ class TestBrowser:
         assert errors["linear/chunk"][0] == pytest.approx(2e-7)
         assert errors["softmax/efficient failed"] == [4e-4]
 
-    def test_every_row_is_in_the_table_and_can_be_found(self, report_page, run):
+    def test_every_row_is_in_the_table_and_can_be_searched(self, report_page, run):
         page = report_page.page
         texts = report_page.rows()
         assert len(texts) == len(run.measurements)
-        for one, text in zip(run.measurements, texts, strict=True):
-            assert one.implementation in text
-            assert (
-                f"--T {one.case.T} --B 1 --H 4 --K 64 --V 64 --dtype float32 --mode {one.case.mode}" in text
-            )
-            assert str(one.status) in text
-            assert (one.reason or "") in text
+        for measurement, text in zip(run.measurements, texts, strict=True):
+            name, case = measurement.implementation, measurement.case
+            assert f"linbench run --impl {name} --T {case.T} --B 1 --H 4 --K 64 --V 64" in text
+            assert f" --dtype float32 --mode {case.mode}" in text
+            assert str(measurement.status) in text
+            assert (measurement.reason or "") in text
         page.select_option("#status", "oom")
         assert page.locator("#table tbody tr").count() == 3
         page.fill("#search", "SOFTMAX/naive")
         assert page.locator("#table tbody tr").count() == 1
         assert page.inner_text("#count") == "1\u20131 of 1"
-        page.fill("#search", "nothing has this")
-        assert page.inner_text("#count") == "no row"
+        page.fill("#search", "no such text")
+        assert page.inner_text("#count") == "no rows"
         page.fill("#search", "")
         page.select_option("#status", "")
 
     def test_a_command_can_be_copied(self, report_page):
         report_page.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-        cell = report_page.page.locator("#table td.again").first
+        cell = report_page.page.locator("#table td.rerun").first
         cell.locator("button").click()
         cell.get_by_text("Copied").wait_for()
         assert (
@@ -298,7 +297,7 @@ class TestBrowser:
         for name in ("time", "error"):
             report_page.figure(name)
         assert report_page.page.evaluate("document.documentElement.scrollWidth") == 390
-        assert report_page.complaints == []
+        assert report_page.messages == []
 
     def test_it_prints_in_light_colours(self, open_page, html):
         report_page = open_page(html, scheme="dark")
@@ -308,7 +307,7 @@ class TestBrowser:
         report_page.page.evaluate("dispatchEvent(new Event('afterprint'))")
         assert report_page.figure("time")[0]["marker"]["color"] == DARK[0]
 
-    def test_hostile_names_and_reasons_are_text(self, open_page):
+    def test_hostile_names_and_reasons_remain_text(self, open_page):
         options = {"<b>x</b>": "<i>"}
         rows = [row(HOSTILE, 1e-3 * t, T=t, options=options) for t in (512, 1024)]
         rows += [row(MARKUP, 2e-3 * t, T=t, options=options) for t in (512, 1024)]
@@ -340,11 +339,11 @@ class TestBrowser:
         assert page.locator("#table td.name").first.inner_text() == HOSTILE
         assert HOSTILE in page.locator("#table code").first.inner_text()
         assert REASON.strip() in page.locator("#figure-time .missing").text_content()
-        assert report_page.complaints == []
+        assert report_page.messages == []
         assert len(report_page.requests) == 1
 
     @pytest.mark.parametrize(
-        "run_",
+        "empty_run",
         [
             EMPTY,
             run_of([row("a/x", status=Status.UNSUPPORTED)]),
@@ -354,9 +353,9 @@ class TestBrowser:
         ],
         ids=["empty", "unsupported", "crashed", "untimed", "zero"],
     )
-    def test_it_stands_a_run_with_nothing_to_draw(self, open_page, run_):
-        report_page = open_page(render(run_))
+    def test_a_run_without_data_has_a_page(self, open_page, empty_run):
+        report_page = open_page(render(empty_run))
         for name in ("time", "error"):
             report_page.figure(name)
-        assert len(report_page.rows()) == len(run_.measurements)
-        assert report_page.complaints == []
+        assert len(report_page.rows()) == len(empty_run.measurements)
+        assert report_page.messages == []

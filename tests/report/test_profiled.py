@@ -9,7 +9,7 @@ from linbench.core.measurement import Status
 from linbench.core.profile import Breakdown, Kind, Line, Profile
 from linbench.profiling.artifact import Artifacts
 from linbench.report.page import render
-from linbench.report.profiled import AnnotatedProfile, chosen, sections
+from linbench.report.profiled import AnnotatedProfile, sections, select_profiles
 from linbench.store.profiles import Profiles
 from linbench.store.store import Store
 
@@ -23,11 +23,12 @@ def at(commit, dirty=False):
 RUN = run_of([ROW, row("a/y")], environment=at(COMMIT))
 
 
-def profile(number, commit=COMMIT, of=ROW, lines=(), dirty=False):
-    broken = Breakdown(tuple(lines), 3, 1e-3, 9e-4, 9e-4, 0.0, 2)
+def profile(number, commit=COMMIT, measurement=ROW, lines=(), dirty=False):
+    breakdown = Breakdown(tuple(lines), 3, 1e-3, 9e-4, 9e-4, 0.0, 2)
     return Profile(
-        of.operator, of.implementation, of.case, "torch", Status.OK,
-        breakdown=broken, environment=at(commit, dirty), profiled_at="2026-11-22T15:00:00+00:00", id=number,
+        measurement.operator, measurement.implementation, measurement.case, "torch", Status.OK,
+        breakdown=breakdown, environment=at(commit, dirty), id=number,
+        profiled_at="2026-11-22T15:00:00+00:00",
     )  # fmt: skip
 
 
@@ -41,21 +42,26 @@ def profile(number, commit=COMMIT, of=ROW, lines=(), dirty=False):
         ((None, None), 2),
     ],
 )
-def test_a_profile_at_the_commit_of_the_run_is_preferred_and_of_several_the_last(commits, number):
-    found = [profile(place, commit) for place, commit in enumerate(commits, 1)]
-    assert [one.id for one in chosen(RUN, found)] == [number]
+def test_the_last_profile_at_the_commit_of_the_run_is_preferred(commits, number):
+    candidates = [profile(number, commit) for number, commit in enumerate(commits, 1)]
+    assert [profile.id for profile in select_profiles(RUN, candidates)] == [number]
 
 
-def test_where_the_commit_of_the_run_is_not_known_the_last_is_taken():
+def test_without_a_commit_of_the_run_the_last_profile_is_selected():
     run = run_of([ROW], environment=BARE)
-    assert [one.id for one in chosen(run, [profile(1), profile(2, None), profile(3)])] == [3]
+    assert [profile.id for profile in select_profiles(run, [profile(1), profile(2, None), profile(3)])] == [3]
 
 
-def test_there_is_one_for_each_implementation_and_case_of_the_run():
-    other, stranger = row("a/y"), row("b/z")
-    untimed = replace(profile(4, of=other), breakdown=None)
-    found = [profile(1, of=other), profile(2, of=stranger), profile(3), untimed]
-    assert [one.id for one in chosen(RUN, found)] == [3, 1]
+def test_one_profile_is_selected_for_each_implementation_and_case_of_the_run():
+    other_row, row_of_another_run = row("a/y"), row("b/z")
+    untimed = replace(profile(4, measurement=other_row), breakdown=None)
+    candidates = [
+        profile(1, measurement=other_row),
+        profile(2, measurement=row_of_another_run),
+        profile(3),
+        untimed,
+    ]
+    assert [profile.id for profile in select_profiles(RUN, candidates)] == [3, 1]
 
 
 LINES = [
@@ -65,9 +71,9 @@ LINES = [
 ]
 
 
-def test_lines_stand_by_phase_with_their_share_and_the_rest_in_one():
+def test_lines_are_grouped_by_phase_and_short_ones_are_merged():
     (section,) = sections(
-        RUN, [AnnotatedProfile(profile(7, lines=LINES), ("It is so.",), "results/artifacts/x")]
+        RUN, [AnnotatedProfile(profile(7, lines=LINES), ("A sentence.",), "results/artifacts/x")]
     )
     assert [(phase.name, phase.share) for phase in section.phases] == [("fwd", "38%"), ("bwd", "50%")]
     fwd = section.phases[0].lines
@@ -80,26 +86,28 @@ def test_lines_stand_by_phase_with_their_share_and_the_rest_in_one():
 @pytest.mark.parametrize(
     ("commit", "dirty", "about"),
     [
-        (COMMIT, False, ", at the commit of this run, 0123456789"),
-        ("fedcba9876543210", False, ", at commit fedcba9876, where this run is of 0123456789"),
+        (COMMIT, False, ", at the commit of this run (0123456789)"),
+        ("fedcba9876543210", False, ", at commit fedcba9876, but this run is at 0123456789"),
         (
             COMMIT,
             True,
-            ", at the commit of this run, 0123456789, with uncommitted changes on one side or both",
+            ", at the commit of this run (0123456789), with uncommitted changes on one side or both",
         ),
-        (None, False, "; it is not known whether its code is that of this run"),
+        (None, False, "; it is unknown whether it measured the code of this run"),
     ],
 )
-def test_it_says_of_which_code_a_profile_is(commit, dirty, about):
+def test_a_section_states_the_commit_of_its_profile(commit, dirty, about):
     (section,) = sections(RUN, [AnnotatedProfile(profile(7, commit, dirty=dirty), (), "")])
     assert section.about == f"profile 7 of 2026-11-22T15:00:00+00:00{about}"
 
 
-def test_the_report_has_them_and_the_way_to_the_trace():
+def test_the_report_has_the_profiles_and_the_paths_of_traces():
     hostile = [Line("fwd", "<script>x</script>", Kind.FOREIGN, 1.0, 4e-4, 4e-4)]
-    taken = profile(7, lines=[*hostile, *LINES])
-    told = AnnotatedProfile(taken, ("0% of this time is Python.",), "results/artifacts/ab.json.gz")
-    html = render(RUN, profiles=[told])
+    hostile_profile = profile(7, lines=[*hostile, *LINES])
+    annotated = AnnotatedProfile(
+        hostile_profile, ("0% of this time is Python.",), "results/artifacts/ab.json.gz"
+    )
+    html = render(RUN, profiles=[annotated])
     assert html.count('<details class="verdict profile"') == 1
     assert "<code>results/artifacts/ab.json.gz</code>" in html
     assert "<li>0% of this time is Python.</li>" in html
@@ -111,20 +119,20 @@ def test_the_report_has_them_and_the_way_to_the_trace():
     assert 'href="#profiles"' not in without
 
 
-def test_the_command_finds_them_and_their_traces(tmp_path):
+def test_the_command_adds_stored_profiles_and_traces_to_the_report(tmp_path):
     db = str(tmp_path / "results" / "x.db")
     store, profiles = Store(db, write=True), Profiles(db, write=True)
     store.add(RUN)
     (tmp_path / "trace.json.gz").write_bytes(b"a trace")
-    kept = Artifacts(db).save(tmp_path / "trace.json.gz")
-    profiles.add(replace(profile(0, lines=LINES), artifacts={"trace": kept}))
-    profiles.add(replace(profile(0, "else", lines=LINES), artifacts={"trace": "gone"}))
+    digest = Artifacts(db).save(tmp_path / "trace.json.gz")
+    profiles.add(replace(profile(0, lines=LINES), artifacts={"trace": digest}))
+    profiles.add(replace(profile(0, "else", lines=LINES), artifacts={"trace": "missing"}))
     page = write_report(RUN, str(tmp_path / "x.html"), None, db).read_text(encoding="utf-8")
     assert "profile 1 of 2026-11-22T15:00:00+00:00, at the commit of this run" in page
     assert "profile 2 of" not in page
-    assert f"<code>{Artifacts(db).path(kept)}</code>" in page
+    assert f"<code>{Artifacts(db).path(digest)}</code>" in page
     assert "The lines account for" in page
-    Artifacts(db).path(kept).unlink()
+    Artifacts(db).path(digest).unlink()
     page = write_report(RUN, str(tmp_path / "x.html"), None, db).read_text(encoding="utf-8")
     assert "profile 1 of" in page
-    assert kept not in page
+    assert digest not in page

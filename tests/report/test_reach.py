@@ -1,4 +1,4 @@
-"""The figure of how far each implementation gets before it is out of memory."""
+"""The figure of the largest size at which each implementation fits in memory."""
 
 from dataclasses import replace
 
@@ -30,19 +30,19 @@ def rows():
     ]
 
 
-def test_it_is_there_where_a_row_was_out_of_memory_or_predicted_to_be():
-    def shown(one):
-        run = run_of([row("a/x"), one])
+def test_the_figure_exists_if_a_row_was_out_of_memory_or_predicted_to_be():
+    def has_figure(measurement):
+        run = run_of([row("a/x"), measurement])
         return "reach" in [figure.id for figure in report_data(run).drawing.figures]
 
-    assert shown(row("b/x", status=Status.OOM))
-    assert shown(predicted("b/x"))
-    assert not shown(row("b/x", status=Status.SKIPPED, reason="a shorter T timed out"))
-    assert not shown(row("b/x", status=Status.TIMEOUT))
+    assert has_figure(row("b/x", status=Status.OOM))
+    assert has_figure(predicted("b/x"))
+    assert not has_figure(row("b/x", status=Status.SKIPPED, reason="a shorter T timed out"))
+    assert not has_figure(row("b/x", status=Status.TIMEOUT))
 
 
 @pytest.mark.browser
-def test_bars_end_in_a_cross_where_memory_did_and_in_an_arrow_where_it_never_did(open_page):
+def test_bars_end_in_a_cross_if_out_of_memory_and_in_an_arrow_otherwise(open_page):
     report_page = open_page(render(run_of(rows())))
     bars, crosses, arrows = report_page.figure("reach")
     assert dict(zip(bars["y"], bars["x"], strict=True)) == {
@@ -57,7 +57,9 @@ def test_bars_end_in_a_cross_where_memory_did_and_in_an_arrow_where_it_never_did
     }
     assert (arrows["y"], arrows["x"]) == (["a/free"], [4096])
     hovers = dict(zip(crosses["y"], crosses["hovertext"], strict=True))
-    assert "not at T = 2,048: &lt;b&gt;not&lt;/b&gt; enough memory" in hovers["b/full"]
+    assert "out of memory at T = 2,048: &lt;b&gt;not&lt;/b&gt; enough memory" in hovers["b/full"].replace(
+        "<br>", " "
+    )
     assert PREDICTED in hovers["c/large"].replace("<br>", " ")
     page = report_page.page
     assert page.locator("#figure-reach .barlayer .point path").count() == 3
@@ -65,7 +67,7 @@ def test_bars_end_in_a_cross_where_memory_did_and_in_an_arrow_where_it_never_did
         *("\u00a0512", "\u00a01k", "\u00a02k", "\u2265 4k")
     ]
     assert page.locator("#figure-reach .numbers tbody tr").all_text_contents() == [
-        "a/free4,096never here\u2013",
+        "a/free4,096never\u2013",
         "b/full1,0242,048<b>not</b> enough memory",
         f"c/large5121,024{PREDICTED}",
         "d/nevernone512not enough memory",
@@ -73,14 +75,14 @@ def test_bars_end_in_a_cross_where_memory_did_and_in_an_arrow_where_it_never_did
     missing = page.text_content("#figure-reach .missing")
     assert "e/absent, unsupported at T = 512: needs a CUDA device" in missing
     assert "f/broken, crashed at T = 512: signal 11" in missing
-    assert page.get_attribute("#figure-reach .plot", "aria-label").startswith("Largest T of each")
+    assert page.get_attribute("#figure-reach .plot", "aria-label").startswith("Largest T at which each")
     page.locator(".legend label", has_text="b/full").locator("input").uncheck()
     assert report_page.figure("reach")[0]["y"] == ["c/large", "a/free"]
-    assert report_page.complaints == []
+    assert report_page.messages == []
 
 
 @pytest.mark.browser
-def test_each_of_many_bars_has_its_name(open_page):
+def test_every_bar_has_its_name(open_page):
     names = [f"a/{number:02}" for number in range(30)]
     full = [row(name, T=1024, status=Status.OOM, reason="not enough memory") for name in names]
     report_page = open_page(render(run_of([*full, *(row(name, T=512) for name in names)])))

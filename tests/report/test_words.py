@@ -11,7 +11,7 @@ from linbench.store.table import frame
 MANY = replace(PLAN, settings=replace(PLAN.settings, processes=5))
 
 
-def at(*codes):
+def with_code(*codes):
     return replace(ENVIRONMENT, code=codes)
 
 
@@ -20,7 +20,7 @@ def doubts_of(*rows, **kwargs):
     return " ".join(doubts(run, panels(frame([run]))))
 
 
-def test_nothing_lowers_trust_in_a_clean_run():
+def test_a_clean_run_has_no_doubts():
     assert doubts_of(row("a/x")) == ""
 
 
@@ -31,54 +31,60 @@ def test_each_doubt_is_a_sentence():
         doubts_of(replace(row("a/x"), flags=("contended", "unstable")))
         == "1 row flagged: 1 contended and 1 unstable."
     )
-    assert "one process" in doubts_of(row("a/x"), plan=PLAN)
-    assert "one process" not in doubts_of(row("a/x", status=Status.SKIPPED), plan=PLAN)
+    assert "single process" in doubts_of(row("a/x"), plan=PLAN)
+    assert "single process" not in doubts_of(row("a/x", status=Status.SKIPPED), plan=PLAN)
     assert "did not finish" in doubts_of(row("a/x"), finished_at=None)
-    assert "uncommitted" in doubts_of(row("a/x"), environment=at(code("b/y"), code("a/x", dirty=True)))
-    assert doubts_of(row("a/x"), environment=at(Code("loose.py", implementations=("a/x",)))) == ""
-    assert doubts_of(row("a/x"), environment=at()) == ""
+    assert "uncommitted" in doubts_of(row("a/x"), environment=with_code(code("b/y"), code("a/x", dirty=True)))
+    assert doubts_of(row("a/x"), environment=with_code(Code("loose.py", implementations=("a/x",)))) == ""
+    assert doubts_of(row("a/x"), environment=with_code()) == ""
     assert "fewer than 6" in doubts_of(row("a/x", n=5))
-    one, two = row("a/x"), row("b/x")
+    first, second = row("a/x"), row("b/x")
     assert "different timers" in doubts_of(
-        one, replace(two, time=replace(two.time, timer="cuda_events_cold"))
+        first, replace(second, time=replace(second.time, timer="cuda_events_cold"))
     )
-    wavering = replace(row("b/x"), deterministic=False)
+    nondeterministic = replace(row("b/x"), deterministic=False)
     assert (
-        doubts_of(one, wavering, replace(one, deterministic=True)) == "Other bits for the same inputs: b/x."
+        doubts_of(first, nondeterministic, replace(first, deterministic=True))
+        == "Not deterministic (different bits for the same inputs): b/x."
     )
-    assert "rss" in doubts_of(one, replace(two, memory=replace(two.memory, meter="rss")))
+    assert "rss" in doubts_of(first, replace(second, memory=replace(second.memory, meter="rss")))
 
 
-def test_a_crossover_is_named_with_the_values_around_it():
+def test_a_crossover_is_reported_with_the_values_around_it():
     panel = panels(frame([realistic()]))[0]
-    found = findings(panel, "softmax/flash")
-    assert found.headline == "softmax/flash is fastest up to T = 2,048, linear/chunk from 4,096."
+    result = findings(panel, "softmax/flash")
+    assert result.headline == "softmax/flash is fastest up to T = 2,048, linear/chunk from 4,096."
     # The two costs meet at T = 2,760; straight lines on log axes between the values put it at 2,730.
-    assert found.against[0] == (
+    assert result.against[0] == (
         "linear/chunk overtakes softmax/flash at T = 2,730 [2,710, 2,760], "
-        "between the measured 2,048 and 4,096."
+        "between the measured values 2,048 and 4,096."
     )
     assert any(
         text.startswith("Slower than softmax/flash wherever both were timed: linear/naive,")
-        for text in found.against
+        for text in result.against
     )
-    assert "Never timed beside softmax/flash: linear/cuda and linear/triton." in found.against
+    assert (
+        "Not timed at any T at which softmax/flash was timed: linear/cuda and linear/triton."
+        in result.against
+    )
 
 
-def test_a_lead_that_changes_is_named_whatever_the_baseline():
-    found = findings(panels(frame([realistic()]))[0], "softmax/math")
-    assert any(text.startswith("linear/chunk overtakes softmax/flash at T = 2,730") for text in found.against)
+def test_a_crossover_of_the_fastest_is_reported_for_every_baseline():
+    result = findings(panels(frame([realistic()]))[0], "softmax/math")
+    assert any(
+        text.startswith("linear/chunk overtakes softmax/flash at T = 2,730") for text in result.against
+    )
 
 
-def test_without_a_crossover_it_says_so():
+def test_a_missing_crossover_is_reported():
     rows = [
         row(name, cost, T=t)
         for t in LENGTHS
         for name, cost in (("a/x", 1e-3), ("b/y", 2e-3), ("c/z", 1.001e-3))
     ]
-    found = findings(panels(table(rows))[0], "a/x")
-    assert found.headline.startswith("a/x is fastest at every T; not clearly at T = 512, 1,024")
-    assert found.against == (
+    result = findings(panels(table(rows))[0], "a/x")
+    assert result.headline.startswith("a/x is fastest at every T; intervals overlap at T = 512, 1,024")
+    assert result.against == (
         "Slower than a/x wherever both were timed: b/y.",
         "No clear crossover between c/z and a/x: their intervals overlap at "
         "T = 512, 1,024, 2,048, 4,096, 8,192, 16,384 and 32,768.",

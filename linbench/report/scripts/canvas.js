@@ -1,4 +1,4 @@
-// What a figure is drawn on.
+// The layout of figures.
 import { panel } from "./data.js";
 import { escaped } from "./words.js";
 
@@ -9,7 +9,7 @@ const CONFIG = {
   modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
 };
 
-/** Return what finds a colour of the reader's theme by its name. */
+/** Return a function that returns a colour of the reader's theme by its name. */
 export function theme() {
   const style = getComputedStyle(document.documentElement);
   return (name) => style.getPropertyValue(`--${name}`).trim();
@@ -54,7 +54,7 @@ export function canvas(figure, colour) {
   return layout;
 }
 
-/** Draw traces in a figure's place; say so where there is nothing to draw. */
+/** Draw traces in the element of a figure, or a note if there is nothing to draw. */
 export function plot(element, figure, traces, layout) {
   const picture = element.querySelector(".plot"), empty = !traces.some(({ x }) => x.length);
   picture.classList.toggle("empty", empty);
@@ -62,7 +62,7 @@ export function plot(element, figure, traces, layout) {
     layout.xaxis.visible = layout.yaxis.visible = false;
     layout.shapes = [];
     layout.annotations.push({
-      text: "nothing to draw here", xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false,
+      text: "no data in this panel", xref: "paper", yref: "paper", x: 0.5, y: 0.5, showarrow: false,
     });
   } else if (traces.every(({ x, yaxis }) => !x.length || yaxis === "y2")) {
     layout.yaxis.visible = false;
@@ -71,27 +71,27 @@ export function plot(element, figure, traces, layout) {
   Plotly.react(picture, traces, layout, { ...CONFIG, toImageButtonOptions });
 }
 
-/** Write what a figure shows beside its title, and for those who cannot see it. */
-export function setLabels(element, label, against) {
+/** Set the label next to the title of a figure, and its description for screen readers. */
+export function setLabels(element, label, description) {
   element.querySelector(".panel").textContent = label;
-  const said = `${against}, ${label || "no rows"}; the same as a table below`;
-  element.querySelector(".plot").setAttribute("aria-label", said);
+  const text = `${description}, ${label || "no rows"}; the table below has the same data`;
+  element.querySelector(".plot").setAttribute("aria-label", text);
 }
 
-/** Return the label of the panel that is shown. */
+/** Return the label of the current panel. */
 export const panelLabel = () => (panel() ? panel().label : "");
 
-/** Give each of so many bars the room that its name needs; plotly leaves out names that are too close. */
+/** Make a figure high enough for the names of its bars; plotly leaves out names that are too close. */
 export function setBars(element, layout, bars) {
-  const needed = BAR_HEIGHT * bars + 110, picture = element.querySelector(".plot");
+  const height = BAR_HEIGHT * bars + 110, picture = element.querySelector(".plot");
   picture.style.height = "";
-  if (needed > picture.clientHeight) {
-    picture.style.height = `${needed}px`;
-    layout.height = needed;
+  if (height > picture.clientHeight) {
+    picture.style.height = `${height}px`;
+    layout.height = height;
   }
 }
 
-/** Return a line across a figure where a ratio is 1. */
+/** Return a line across a figure at a ratio of 1. */
 export const unity = (colour) => ({
   type: "line", xref: "paper", x0: 0, x1: 1, yref: "y", y0: 1, y1: 1,
   line: { color: colour("quiet"), width: 1 },

@@ -1,7 +1,7 @@
-// Buttons that copy the code beside them.
+// Buttons that copy the code next to them.
 const SHOWN_MS = 1500;
 
-/** Copy the code beside a button; where there is no clipboard, select it. */
+/** Copy the code next to a clicked button; without access to the clipboard, select it. */
 export function watchCopies() {
   document.addEventListener("click", async ({ target }) => {
     if (!target.matches("[data-copy]")) return;

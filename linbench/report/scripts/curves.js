@@ -1,7 +1,7 @@
-// Figures along the axis: a line an implementation, and crosses where it failed.
+// Figures along the axis: one line per implementation, and crosses where it failed.
 import { canvas, paint, panelLabel, plot, setLabels, theme, unity } from "./canvas.js";
 import { byImplementation, data, groups, state } from "./data.js";
-import { found } from "./shown.js";
+import { figureRows } from "./shown.js";
 import { listMissing, tabulate } from "./tables.js";
 import { measuredAxis, valueAxis } from "./ticks.js";
 import { crosses, line, setLane } from "./traces.js";
@@ -9,7 +9,7 @@ import { drawers } from "./view.js";
 import { escaped } from "./words.js";
 
 const FIGURES = ["time", "memory", "speedup", "error", "throughput", "state", "approximation"];
-const WORDED = 62; // pixels from one value of the axis to the next: room for a status beside its cross
+const STATUS_WIDTH = 62; // pixels between values of the axis that leave room for a status next to its cross
 
 /** Return the title of the axis of errors. */
 export function errorTitle() {
@@ -17,7 +17,7 @@ export function errorTitle() {
   return `relative L2 error of ${escaped(state.tensor)}`;
 }
 
-/** Return the tolerance of each operator as a dashed line; of the worst tensors' shares it is 1. */
+/** Return the tolerance of each operator as a dashed line; for the worst tensor it is 1. */
 function tolerances(points, xs, colour) {
   const dashed = (y, name) => ({
     type: "scatter", mode: "lines", name: escaped(name), x: xs, y, connectgaps: true,
@@ -32,7 +32,7 @@ function tolerances(points, xs, colour) {
   return lines.filter(({ y }) => y.some((value) => value));
 }
 
-/** Return the name of a line at its right end. */
+/** Return the label at the right end of a line. */
 function endLabel({ name, x, y }, colour) {
   return {
     text: name, x: Math.log10(x.at(-1)), y: Math.log10(y.findLast((value) => value)), xanchor: "right",
@@ -43,30 +43,30 @@ function endLabel({ name, x, y }, colour) {
 const isFlagged = ({ row }) => row.flags.length > 0;
 
 function draw(element, figure) {
-  const here = found(figure), colour = theme();
+  const here = figureRows(figure), colour = theme();
   const picture = element.querySelector(".plot");
-  const isWide = picture.clientWidth / Math.max(1, here.xs.length) > WORDED;
+  const isWide = picture.clientWidth / Math.max(1, here.xs.length) > STATUS_WIDTH;
 
-  const right = here.points.filter(({ row }) => !row.failed);
-  const wrong = here.points.filter(({ row }) => row.failed);
+  const successes = here.points.filter(({ row }) => !row.failed);
+  const failed = here.points.filter(({ row }) => row.failed);
   const lanes = byImplementation(here.marks);
   const colourOf = (members) => paint(members[0].row, colour);
   const limits = figure.id === "error" ? tolerances(here.points, here.xs, colour("quiet")) : [];
   const traces = [
     ...limits,
-    ...byImplementation(right).map((points) => line(points, here.xs, colourOf(points), isFlagged)),
-    ...byImplementation(wrong).map((marks) => crosses(marks, null, colourOf(marks), false)),
+    ...byImplementation(successes).map((points) => line(points, here.xs, colourOf(points), isFlagged)),
+    ...byImplementation(failed).map((marks) => crosses(marks, null, colourOf(marks), false)),
     ...lanes.map((marks, lane) => crosses(marks, lanes.length - 1 - lane, colourOf(marks), isWide)),
   ];
 
   const layout = canvas(figure, colour);
   Object.assign(layout.xaxis, measuredAxis(here.xs, picture));
   layout.annotations.push(...limits.map((limit) => endLabel(limit, colour)));
-  const seen = [...here.points, ...limits.flatMap(({ y }) => y.map((limit) => ({ y: limit })))];
-  Object.assign(layout.yaxis, valueAxis(seen, figure.y_rulers));
+  const values = [...here.points, ...limits.flatMap(({ y }) => y.map((limit) => ({ y: limit })))];
+  Object.assign(layout.yaxis, valueAxis(values, figure.y_rulers));
   if (figure.id === "speedup") {
-    const over = data.implementations[state.baseline];
-    if (over) layout.yaxis.title.text = `time of ${escaped(over.name)} / time`;
+    const baseline = data.implementations[state.baseline];
+    if (baseline) layout.yaxis.title.text = `time of ${escaped(baseline.name)} / time`;
     layout.shapes.push(unity(colour));
   }
   if (figure.id === "error") layout.yaxis.title.text = errorTitle();
@@ -77,7 +77,7 @@ function draw(element, figure) {
   tabulate(element.querySelector(".numbers .scroll"), here);
 }
 
-/** Draw these figures so. */
+/** Register the function that draws these figures. */
 export function drawCurves() {
   for (const id of FIGURES) drawers[id] = draw;
 }

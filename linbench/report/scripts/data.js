@@ -1,4 +1,4 @@
-// What is drawn and listed, as Python made it, and what is shown of it.
+// The data of the page, and the state of its controls.
 import { decompressed } from "./compressed.js";
 
 export const data = await decompressed("data");
@@ -17,45 +17,45 @@ export const rows = data.rows.implementation.map((implementation, number) => ({
 
 export const state = { panel: 0, baseline: data.baseline, tensor: "", lines: "every", hidden: new Set() };
 
-/** Return the panel that is shown; none of a run without rows. */
+/** Return the current panel; undefined for a run without rows. */
 export const panel = () => data.panels[state.panel];
 
 /** Return the rows of a panel. */
 export const rowsOf = ({ rows: numbers }) => numbers.map((number) => rows[number]);
 
-/** Return a value of the axis as it is read. */
+/** Return the text of a value of the axis. */
 export const axisText = (x) => data.axis_texts[x].full;
 
-/** Return what columns hold of a row: its value, the ends of its interval, and its text. */
+/** Return the value of a row in columns, with the ends of its interval and its text. */
 export function valueOf({ y, low, high, text }, { number }) {
   return { y: y[number], low: low[number], high: high[number], text: text[number] };
 }
 
 /**
- * Sort rows into points to draw, failures to mark and those that a figure cannot show.
+ * Divide rows into points to draw, failures to mark, and rows that a figure cannot show.
  *
- * `value` finds {y, low, high, text} of a row: where there is nothing to draw y is null, and text says why.
+ * `value` returns {y, low, high, text} of a row; if y is null, text is the reason.
  */
-export function sorted(all, xs, value) {
-  const found = { points: [], marks: [], absent: [], xs };
+export function classify(all, xs, value) {
+  const classes = { points: [], marks: [], absent: [], xs };
   for (const row of all) {
-    const shown = value(row);
-    if (shown.y !== null) found.points.push({ row, ...shown });
-    else if (row.failed) found.marks.push({ row });
-    else found.absent.push({ row, why: row.reason && row.status !== "ok" ? row.reason : shown.text });
+    const result = value(row);
+    if (result.y !== null) classes.points.push({ row, ...result });
+    else if (row.failed) classes.marks.push({ row });
+    else classes.absent.push({ row, reason: row.reason && row.status !== "ok" ? row.reason : result.text });
   }
-  return found;
+  return classes;
 }
 
 /** Return points in groups, in the order in which each key first appears. */
 export function groups(points, key) {
-  const found = new Map();
+  const groupOf = new Map();
   for (const point of points) {
     const name = key(point);
-    if (!found.has(name)) found.set(name, []);
-    found.get(name).push(point);
+    if (!groupOf.has(name)) groupOf.set(name, []);
+    groupOf.get(name).push(point);
   }
-  return [...found.values()];
+  return [...groupOf.values()];
 }
 
 export const byImplementation = (points) => groups(points, ({ row }) => row.implementation);

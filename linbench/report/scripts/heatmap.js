@@ -1,7 +1,7 @@
-// The heatmap is a table: its cells are read, searched and printed as text, and coloured by their speed-up.
+// The heatmap is a table, so that its cells can be read, searched and printed; speed-ups set their colours.
 import { axisText, data, rowsOf, state } from "./data.js";
 import { speedups } from "./shown.js";
-import { framed, make } from "./tables.js";
+import { buildTable, make } from "./tables.js";
 import { drawers, redraw } from "./view.js";
 
 const select = document.getElementById("heat");
@@ -22,20 +22,20 @@ function heatCell(row, value) {
 
 function draw(element) {
   const group = data.heat.find(({ panels }) => panels.includes(state.panel));
-  const lines = group.panels.flatMap((number, place) => {
+  const lines = group.panels.flatMap((number, index) => {
     const members = data.panels[number], value = speedups(members);
-    const own = rowsOf(members).filter(({ implementation }) => implementation === Number(select.value));
-    const at = new Map(own.map((row) => [row.x, row]));
-    return own.length ? [[[group.shapes[place]], ...group.xs.map((x) => heatCell(at.get(x), value))]] : [];
+    const rows = rowsOf(members).filter(({ implementation }) => implementation === Number(select.value));
+    const at = new Map(rows.map((row) => [row.x, row]));
+    return rows.length ? [[[group.shapes[index]], ...group.xs.map((x) => heatCell(at.get(x), value))]] : [];
   });
   const headings = [[group.corner], ...group.xs.map((x) => [axisText(x), "number"])];
-  const table = lines.length ? framed(headings, lines, "heatmap") : make("p", "It was not measured here.");
+  const table = lines.length ? buildTable(headings, lines, "heatmap") : make("p", "Not measured here.");
   element.querySelector(".scroll").replaceChildren(table);
-  const over = data.implementations[state.baseline].name;
-  element.querySelector(".panel").textContent = `over ${over}, ${group.label}`;
+  const baseline = data.implementations[state.baseline].name;
+  element.querySelector(".panel").textContent = `over ${baseline}, ${group.label}`;
 }
 
-/** Draw the figure so, where the page has it, of the first implementation that is not the baseline. */
+/** Register the function that draws the heatmap, if the page has one; start with a non-baseline. */
 export function drawHeatmap() {
   if (!select) return;
   drawers.heatmap = draw;

@@ -1,18 +1,18 @@
-// A table that lists rows a page at a time, and the search in it.
+// A table of rows with pages and a search.
 import { data, rows } from "./data.js";
 import { make } from "./tables.js";
-import { counted } from "./words.js";
+import { formatCount } from "./words.js";
 
 const PAGE = 50;
 const UNSEARCHED = ["number", "value"];
 const { columns, search, row_case: cases, order } = data.listing;
 const byId = (id) => document.getElementById(id);
-const searched = columns.filter(({ kind }) => !UNSEARCHED.includes(kind));
+const searchColumns = columns.filter(({ kind }) => !UNSEARCHED.includes(kind));
 const inOrder = order.map((number) => rows[number]);
 const texts = rows.map(({ number }) =>
-  [...searched.map((column) => column.texts[number]), search[cases[number]]].join(" ").toLowerCase());
+  [...searchColumns.map((column) => column.texts[number]), search[cases[number]]].join(" ").toLowerCase());
 
-/** What is listed: the rows that were found, and the first on the page. */
+/** The listed rows, and the index of the first on the current page. */
 export const listed = { rows: inOrder, first: 0 };
 
 function tableRow(row, last) {
@@ -26,28 +26,28 @@ function tableRow(row, last) {
   return tr;
 }
 
-/** List rows a page at a time, as far as they are searched for and kept, with a last cell of their own. */
+/** List the rows that match the search and `keep`, by page; `last` returns an additional cell of a row. */
 export function list({ last, keep = () => true }) {
   function page() {
-    const { first, rows: found } = listed, end = Math.min(first + PAGE, found.length);
-    const shown = found.slice(first, end).map((row) => tableRow(row, last));
-    byId("table").tBodies[0].replaceChildren(...shown);
-    const range = `${counted(first + 1)}–${counted(end)} of ${counted(found.length)}`;
-    byId("count").textContent = found.length ? range : "no row";
+    const { first, rows: matches } = listed, end = Math.min(first + PAGE, matches.length);
+    const pageRows = matches.slice(first, end).map((row) => tableRow(row, last));
+    byId("table").tBodies[0].replaceChildren(...pageRows);
+    const range = `${formatCount(first + 1)}–${formatCount(end)} of ${formatCount(matches.length)}`;
+    byId("count").textContent = matches.length ? range : "no rows";
     byId("previous").disabled = first === 0;
-    byId("next").disabled = end === found.length;
+    byId("next").disabled = end === matches.length;
   }
 
   function filter() {
     const words = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
-    const isFound = ({ number }) => words.every((word) => texts[number].includes(word));
-    listed.rows = inOrder.filter((row) => keep(row) && isFound(row));
+    const matchesSearch = ({ number }) => words.every((word) => texts[number].includes(word));
+    listed.rows = inOrder.filter((row) => keep(row) && matchesSearch(row));
     listed.first = 0;
     page();
   }
 
-  function turn(rowsOn) {
-    listed.first += rowsOn;
+  function turn(step) {
+    listed.first += step;
     page();
   }
 

@@ -2,20 +2,21 @@
 import { canvas, plot, theme } from "./canvas.js";
 import { errorTitle } from "./curves.js";
 import { data, panel, state } from "./data.js";
-import { dot, failed, finish, foundHere } from "./slice.js";
+import { dot, failureTraces, finish, sliceRows } from "./slice.js";
 import { snug } from "./ticks.js";
 import { drawers } from "./view.js";
 import { escaped, hover } from "./words.js";
 
 const TICK_WIDTH = 80; // pixels
-const HEADINGS = ["Implementation", "Time [95%]", "Error", "On the front"];
+const HEADINGS = ["Implementation", "Time [95% CI]", "Error", "On the Pareto front"];
 
 function draw(element, figure) {
-  const here = foundHere(figure), { points } = here, colour = theme();
-  const place = new Map(points.map((point) => [point.row.number, point]));
-  const front = panel().fronts[state.tensor].map((number) => place.get(number)).filter(Boolean);
-  const dotted = {
-    type: "scatter", mode: "lines", name: "front", x: front.map(({ x }) => x), y: front.map(({ y }) => y),
+  const here = sliceRows(figure), { points } = here, colour = theme();
+  const byNumber = new Map(points.map((point) => [point.row.number, point]));
+  const front = panel().fronts[state.tensor].map((number) => byNumber.get(number)).filter(Boolean);
+  const frontTrace = {
+    type: "scatter", mode: "lines", name: "Pareto front",
+    x: front.map(({ x }) => x), y: front.map(({ y }) => y),
     line: { color: colour("quiet"), width: 1.4, dash: "dot", shape: "hv" }, hoverinfo: "skip",
   };
   const dots = points.map(({ row, x, y, text }) => ({
@@ -23,15 +24,15 @@ function draw(element, figure) {
     marker: dot(row, colour), hoverinfo: "text", hovertext: [hover(row, text)],
   }));
   const layout = canvas(figure, colour);
-  const crossed = failed(here.marks, element, layout, colour);
+  const crosses = failureTraces(here.marks, element, layout, colour);
   layout.xaxis.visible = points.length > 0;
   if (points.length) {
-    const across = Math.max(2, Math.floor(element.querySelector(".plot").clientWidth / TICK_WIDTH));
-    Object.assign(layout.xaxis, snug(figure.x_rulers, points.map(({ x }) => x), across));
+    const most = Math.max(2, Math.floor(element.querySelector(".plot").clientWidth / TICK_WIDTH));
+    Object.assign(layout.xaxis, snug(figure.x_rulers, points.map(({ x }) => x), most));
     Object.assign(layout.yaxis, snug(figure.y_rulers, points.map(({ y }) => y)));
   }
   layout.yaxis.title.text = errorTitle();
-  plot(element, figure, [dotted, ...dots, ...crossed], layout);
+  plot(element, figure, [frontTrace, ...dots, ...crosses], layout);
   const { time } = data.values, error = data.errors[state.tensor].values;
   const line = (point) => {
     const { name, number } = point.row;
@@ -43,7 +44,7 @@ function draw(element, figure) {
   ]);
 }
 
-/** Draw the figure so. */
+/** Register the function that draws the figure. */
 export function drawPareto() {
   drawers.pareto = draw;
 }

@@ -1,7 +1,7 @@
-// What the memory is made of, at one value of the axis.
+// Memory by purpose, at one value of the axis.
 import { canvas, paint, plot, setBars, theme } from "./canvas.js";
 import { data } from "./data.js";
-import { finish, foundHere } from "./slice.js";
+import { finish, sliceRows } from "./slice.js";
 import { fitting } from "./ticks.js";
 import { crosses } from "./traces.js";
 import { drawers } from "./view.js";
@@ -24,11 +24,11 @@ function bars({ title, pattern, bytes }, index, points, colour) {
 }
 
 function draw(element, figure) {
-  const here = foundHere(figure), { marks } = here, colour = theme();
+  const here = sliceRows(figure), { marks } = here, colour = theme();
   const points = here.points.slice().sort((a, b) => b.y - a.y);
   const most = Math.max(1, ...points.map(({ y }) => y));
   const names = [...marks, ...points].map(({ row }) => escaped(row.name));
-  const ended = marks.map((mark) => ({
+  const failures = marks.map((mark) => ({
     ...crosses([mark], null, paint(mark.row, colour), false), x: [most / 60], y: [escaped(mark.row.name)],
     mode: "markers+text", text: [`\u00a0${mark.row.status}`], textposition: "middle right", showlegend: false,
   }));
@@ -42,9 +42,10 @@ function draw(element, figure) {
     type: "category", categoryorder: "array", categoryarray: names, automargin: true, title: { text: "" },
   });
   setBars(element, layout, names.length);
-  plot(element, figure, [...parts.map((part, index) => bars(part, index, points, colour)), ...ended], layout);
+  const stacks = parts.map((part, index) => bars(part, index, points, colour));
+  plot(element, figure, [...stacks, ...failures], layout);
   const titles = parts.map(({ title }) => title);
-  const headings = ["Implementation", "Above the inputs", ...titles, "state, given or returned"];
+  const headings = ["Implementation", "Above the inputs", ...titles, "state"];
   finish(element, figure, here, headings, [
     ...points.map(({ row: { name, number } }) =>
       [name, extra[number], ...parts.map(({ texts }) => texts[number]), states[number]]),
@@ -52,7 +53,7 @@ function draw(element, figure) {
   ]);
 }
 
-/** Draw the figure so. */
+/** Register the function that draws the figure. */
 export function drawParts() {
   drawers.parts = draw;
 }

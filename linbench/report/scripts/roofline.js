@@ -1,20 +1,20 @@
-// The roofline: work over bytes against work over time, under what the machine was seen to do at most.
+// The roofline: throughput against arithmetic intensity, under the measured ceilings of the machine.
 import { canvas, paint, plot, theme } from "./canvas.js";
 import { data, panel } from "./data.js";
-import { dot, finish, foundHere } from "./slice.js";
+import { dot, finish, sliceRows } from "./slice.js";
 import { snug } from "./ticks.js";
 import { drawers } from "./view.js";
 import { escaped, hover } from "./words.js";
 
 const LABEL_WIDTH = 36; // pixels
 const HEADINGS = [
-  "Implementation", "Time [95%]", "Of the speed of light [95%]", "Useful", "Of the algorithm", "Bytes",
-  "Useful operations a byte", "Fewest bytes",
+  "Implementation", "Time [95% CI]", "Share of speed of light [95% CI]", "Useful FLOP/s",
+  "Algorithmic FLOP/s", "Bandwidth", "Arithmetic intensity, FLOP/B", "Fewest bytes",
 ];
 const work = data.points;
-const timeTexts = data.listing.columns.find(({ heading }) => heading === "Time [95%]").texts;
+const timeTexts = data.listing.columns.find(({ heading }) => heading === "Time [95% CI]").texts;
 
-/** Return where a row lies: the useful work, and that of the algorithm where it is declared. */
+/** Return the points of a row: its useful work, and the work of its algorithm if declared. */
 function places({ number }) {
   const useful = { x: work.intensity[number], y: work.values.y[number] };
   const algorithm = { x: work.algorithmic_intensity[number], y: work.algorithmic[number] };
@@ -31,33 +31,33 @@ function roofTrace({ name, text, x, y }, colour) {
 }
 
 function rowTrace({ row, text }, colour) {
-  const ends = places(row), said = hover(row, text);
-  const algorithm = `${said}<br>${work.algorithmic_text[row.number]} of the algorithm`;
+  const ends = places(row), useful = hover(row, text);
+  const algorithm = `${useful}<br>${work.algorithmic_text[row.number]} algorithmic`;
   return {
     type: "scatter", mode: "lines+markers", name: escaped(row.name),
     x: ends.map(({ x }) => x), y: ends.map(({ y }) => y),
     line: { color: paint(row, colour), width: 1.2 },
     marker: { ...dot(row, colour), size: [11, 5].slice(0, ends.length) },
-    hoverinfo: "text", hovertext: [said, algorithm].slice(0, ends.length),
+    hoverinfo: "text", hovertext: [useful, algorithm].slice(0, ends.length),
   };
 }
 
-/** Return the names of the levels where their roofs turn; those that turn close to each other share one. */
+/** Return the names of the levels at the ridge points of their roofs; close points share one label. */
 function labels(roofs, apart, colour) {
-  const found = [];
+  const groups = [];
   for (const { name, x, y } of roofs) {
-    const at = Math.log10(x[1]), last = found.at(-1);
+    const at = Math.log10(x[1]), last = groups.at(-1);
     if (last && at < last.at + apart) last.names.push(name);
-    else found.push({ names: [name], at, top: Math.log10(y[1]) });
+    else groups.push({ names: [name], at, top: Math.log10(y[1]) });
   }
-  return found.map(({ names, at, top }) => ({
+  return groups.map(({ names, at, top }) => ({
     text: escaped(names.join(", ")), x: at, y: top, yanchor: "bottom", xanchor: "center",
     showarrow: false, font: { size: 11, color: colour("quiet") },
   }));
 }
 
 function draw(element, figure) {
-  const here = foundHere(figure), { points } = here, colour = theme();
+  const here = sliceRows(figure), { points } = here, colour = theme();
   const { device, dtype } = panel().settings, roofs = data.roofs[`${device} ${dtype}`] || [];
   const traces = points.map((point) => rowTrace(point, colour)), layout = canvas(figure, colour);
   if (points.length) {
@@ -73,12 +73,12 @@ function draw(element, figure) {
   }
   plot(element, figure, traces, layout);
   finish(element, figure, here, HEADINGS, points.map(({ row: { name, number } }) => [
-    name, timeTexts[number], work.light[number], work.useful_text[number], work.algorithmic_text[number],
+    name, timeTexts[number], work.share_text[number], work.useful_text[number], work.algorithmic_text[number],
     work.bytes_text[number], work.intensity_text[number], work.fewest_text[number],
   ]));
 }
 
-/** Draw the figure so. */
+/** Register the function that draws the figure. */
 export function drawRoofline() {
   drawers.roofline = draw;
 }

@@ -1,31 +1,31 @@
-// What the figures of a run show of a row, by what is chosen: a panel, a baseline, a tensor, some lines.
-import { data, panel, rowsOf, sorted, state, valueOf } from "./data.js";
+// The rows that figures show and their values, for the current panel, baseline, tensor and lines.
+import { classify, data, panel, rowsOf, state, valueOf } from "./data.js";
 
-/** Return whether an implementation is among those that the choice of lines offers. */
-export function offered(number) {
+/** Return whether the current choice of lines includes an implementation. */
+export function isOffered(number) {
   if (state.lines === "fastest") return panel().fastest.includes(number);
   return state.lines === "every" || state.lines === `of ${data.implementations[number].operator}`;
 }
 
 /** Return whether an implementation is drawn. */
-export const drawn = (number) => offered(number) && !state.hidden.has(number);
+export const isDrawn = (number) => isOffered(number) && !state.hidden.has(number);
 
-/** Return the rows of the panel that is shown, those that are not drawn among them. */
+/** Return the rows of the current panel, including hidden ones. */
 export const panelRows = () => (panel() ? rowsOf(panel()) : []);
 
-/** Return what finds the speed-up of a row of a panel: {y, low, high, text, ratio, heat}. */
-export function speedups(of) {
-  const over = of.speedups[state.baseline], { time } = data.values;
-  const place = new Map(of.rows.map((number, index) => [number, index]));
+/** Return a function that returns the speed-up of a row of a panel: {y, low, high, text, ratio, heat}. */
+export function speedups(ofPanel) {
+  const columns = ofPanel.speedups[state.baseline], { time } = data.values;
+  const indices = new Map(ofPanel.rows.map((number, index) => [number, index]));
   return ({ number }) => {
-    const index = place.get(number);
+    const index = indices.get(number);
     if (time.y[number] === null) return { y: null, text: time.text[number] };
-    if (!over || over.y[index] === null) {
-      return { y: null, text: `${data.implementations[state.baseline].name} has no time there` };
+    if (!columns || columns.y[index] === null) {
+      return { y: null, text: `${data.implementations[state.baseline].name} has no time at this value` };
     }
-    const value = { y: over.y[index], low: over.low[index], high: over.high[index] };
-    const text = `${over.ratio[index]} ${over.interval[index]}`;
-    return { ...value, text, ratio: over.ratio[index], heat: over.heat[index] };
+    const value = { y: columns.y[index], low: columns.low[index], high: columns.high[index] };
+    const text = `${columns.ratio[index]} ${columns.interval[index]}`;
+    return { ...value, text, ratio: columns.ratio[index], heat: columns.heat[index] };
   };
 }
 
@@ -35,7 +35,7 @@ function pareto(row) {
   return { x: time.y, y: error.y, text: `${time.text}; ${error.text}` };
 }
 
-/** Return what finds the value of a row in a figure. */
+/** Return a function that returns the value of a row in a figure. */
 export function valueIn(id) {
   if (id === "speedup") return speedups(panel());
   if (id === "pareto") return pareto;
@@ -49,8 +49,8 @@ export function valueIn(id) {
   return (row) => valueOf(columns[id], row);
 }
 
-/** Return the rows that are drawn as points, marks and those that a figure cannot show. */
-export function found(figure) {
-  if (!panel()) return sorted([], []);
-  return sorted(panelRows().filter((row) => drawn(row.implementation)), panel().xs, valueIn(figure.id));
+/** Return the drawn rows of a figure as points, marks, and rows that it cannot show. */
+export function figureRows(figure) {
+  if (!panel()) return classify([], []);
+  return classify(panelRows().filter((row) => isDrawn(row.implementation)), panel().xs, valueIn(figure.id));
 }

@@ -1,6 +1,6 @@
-// The controls of what the figures of a run show: a panel, a baseline, a tensor, and which implementations.
+// The controls of the figures of a run: panel, baseline, tensor and implementations.
 import { data, panel, state } from "./data.js";
-import { offered } from "./shown.js";
+import { isOffered } from "./shown.js";
 import { offerValues, watchValue } from "./slice.js";
 import { make } from "./tables.js";
 import { redraw, watchLegend } from "./view.js";
@@ -9,13 +9,13 @@ const byId = (id) => document.getElementById(id);
 const selects = [...document.querySelectorAll("[data-setting]")];
 const boxes = [...document.querySelectorAll(".legend input")], lines = byId("lines");
 
-/** Keep in the legend what the choice of lines offers. */
+/** Show in the legend only the implementations in the current choice of lines. */
 function offerLines() {
   if (lines) state.lines = lines.value;
-  for (const box of boxes) box.parentElement.hidden = !offered(Number(box.value));
+  for (const box of boxes) box.parentElement.hidden = !isOffered(Number(box.value));
 }
 
-/** Offer the tensors of the panel that is shown; keep the chosen one where it is there. */
+/** Offer the tensors of the current panel; keep the selected one if it is among them. */
 function offerTensors() {
   const { tensors } = panel();
   if (!tensors.includes(state.tensor)) state.tensor = "";
@@ -36,12 +36,12 @@ function show(number) {
   redraw();
 }
 
-/** Show the panel that has the setting just chosen and shares the most others with what was shown. */
+/** Show the panel with the changed setting that shares the most other settings with the current one. */
 function choose({ dataset: { setting: changed }, value }) {
-  const wanted = selects.map((select) => [select.dataset.setting, select.value]);
-  const likeness = ({ settings }) => wanted.filter(([name, text]) => settings[name] === text).length;
+  const current = selects.map((select) => [select.dataset.setting, select.value]);
+  const likeness = ({ settings }) => current.filter(([name, text]) => settings[name] === text).length;
   const allowed = data.panels.filter(({ settings }) => settings[changed] === value);
-  const best = allowed.reduce((one, other) => (likeness(other) > likeness(one) ? other : one));
+  const best = allowed.reduce((a, b) => (likeness(b) > likeness(a) ? b : a));
   show(data.panels.indexOf(best));
 }
 
@@ -55,7 +55,7 @@ function watchTensor({ target }) {
   redraw();
 }
 
-/** Begin with the first panel, and follow the controls. */
+/** Show the first panel and watch the controls. */
 export function stage() {
   for (const select of selects) select.addEventListener("change", () => choose(select));
   byId("baseline").addEventListener("change", watchBaseline);

@@ -1,6 +1,6 @@
-// Tables and lists: a figure's numbers, and what it does not show.
+// Tables and lists: the numbers of a figure, and the rows that it does not show.
 import { axisText, data, groups } from "./data.js";
-import { counted } from "./words.js";
+import { formatCount } from "./words.js";
 
 /** Return an element with a text and a class. */
 export function make(tag, text, className) {
@@ -16,8 +16,8 @@ function heading(scope, text, className) {
   return element;
 }
 
-/** Return a table: a line of headings, and lines of cells of which the first is a heading. */
-export function framed(headings, lines, className) {
+/** Return a table with column headings; the first cell of each line is a row heading. */
+export function buildTable(headings, lines, className) {
   const table = make("table", undefined, className);
   const head = make("thead"), body = make("tbody"), top = make("tr");
   top.append(...headings.map(([text, kind]) => heading("col", text, kind)));
@@ -31,43 +31,43 @@ export function framed(headings, lines, className) {
   return table;
 }
 
-/** Return a table of texts; the first of each line is its heading. */
-export function tabled(headings, lines) {
+/** Return a table of texts; the first text of each line is its heading. */
+export function textTable(headings, lines) {
   const cells = lines.map(([name, ...texts]) => [[name], ...texts.map((text) => make("td", text, "value"))]);
-  return framed(headings.map((text) => [text]), cells);
+  return buildTable(headings.map((text) => [text]), cells);
 }
 
 function cell(entry) {
   if (!entry) return make("td", "–", "none");
-  const { row, text, why } = entry;
-  if (row.failed) return make("td", [row.status, text].filter(Boolean).join(" "), "failed");
+  const { row, text, reason } = entry;
+  if (row.failed) return make("td", [row.status, text].filter(Boolean).join(", "), "failed");
   if (text) return make("td", text, "value");
-  return make("td", row.status === "ok" ? why : row.status, "none");
+  return make("td", row.status === "ok" ? reason : row.status, "none");
 }
 
-/** Set a table in a place: a line a value of the axis, a column an implementation. */
-export function tabulate(place, { points, marks, absent, xs }) {
+/** Write a table into an element: one line per value of the axis, one column per implementation. */
+export function tabulate(container, { points, marks, absent, xs }) {
   const entries = [...points, ...marks, ...absent];
-  const shown = [...new Set(entries.map(({ row }) => row.implementation))].sort((a, b) => a - b);
+  const numbers = [...new Set(entries.map(({ row }) => row.implementation))].sort((a, b) => a - b);
   const cells = new Map(entries.map((entry) => [`${entry.row.implementation} ${entry.row.x}`, entry]));
-  const headings = [[data.axis, "number"], ...shown.map((index) => [data.implementations[index].name])];
-  const cellsAt = (x) => shown.map((index) => cell(cells.get(`${index} ${x}`)));
+  const headings = [[data.axis, "number"], ...numbers.map((index) => [data.implementations[index].name])];
+  const cellsAt = (x) => numbers.map((index) => cell(cells.get(`${index} ${x}`)));
   const lines = xs.map((x) => [[axisText(x), "number"], ...cellsAt(x)]);
-  place.replaceChildren(framed(headings, lines));
+  container.replaceChildren(buildTable(headings, lines));
 }
 
-/** List what failed or was not measured, and why, those for one reason together. */
+/** List the rows that failed or were not measured, grouped by reason. */
 export function listMissing(details, { marks, points, absent }) {
   const failed = [...marks, ...points.filter(({ row }) => row.failed)];
-  const missing = [...failed.map(({ row }) => ({ row, why: row.reason })), ...absent];
+  const missing = [...failed.map(({ row }) => ({ row, reason: row.reason })), ...absent];
   details.hidden = !missing.length;
-  const summary = `Failed or not measured, and why (${counted(missing.length)})`;
+  const summary = `Failed or not measured, with reasons (${formatCount(missing.length)})`;
   details.querySelector("summary").textContent = summary;
-  const alike = groups(missing, ({ row, why }) => [row.implementation, row.status, why].join("\n"));
-  const items = alike.map((members) => {
-    const { row, why } = members[0];
+  const byReason = groups(missing, ({ row, reason }) => [row.implementation, row.status, reason].join("\n"));
+  const items = byReason.map((members) => {
+    const { row, reason } = members[0];
     const xs = members.map((member) => axisText(member.row.x)).join("; ");
-    const text = `${row.name}, ${row.status} at ${data.axis} = ${xs}: ${why}`;
+    const text = `${row.name}, ${row.status} at ${data.axis} = ${xs}: ${reason}`;
     return make("li", text, row.failed ? "failed" : "");
   });
   details.querySelector("ul").replaceChildren(...items);

@@ -1,37 +1,37 @@
-// Axes: which of the ticks that Python wrote fit, and how far an axis reaches.
+// Axes: the candidate ticks that fit, and the range of an axis.
 import { data } from "./data.js";
 
 const MOST = 8, MOST_SNUG = 10; // ticks
-const CUT = 10; // times its value that an interval may reach
+const MAX_BAR_RATIO = 10; // of a value to an end of its error bar
 const NONE = { ticks: [], texts: [] };
 
-/** Return the ticks of a ruler that an index is kept of. */
-function taken({ ticks, texts }, keeps) {
-  const places = ticks.map((_, place) => place).filter(keeps);
-  return { tickvals: places.map((place) => ticks[place]), ticktext: places.map((place) => texts[place]) };
+/** Return the ticks of a ruler at the indices that satisfy a condition. */
+function selectTicks({ ticks, texts }, condition) {
+  const indices = ticks.map((_, index) => index).filter(condition);
+  return { tickvals: indices.map((index) => ticks[index]), ticktext: indices.map((index) => texts[index]) };
 }
 
-/** Return the finest ticks that are few enough between two values. */
+/** Return the finest ticks between two values that are not too many. */
 export function fitting(rulers, low, high, most = MOST) {
   const within = (ruler) =>
-    taken(ruler, (place) => ruler.ticks[place] >= low && ruler.ticks[place] <= high);
-  const found = rulers.map(within);
-  return found.find(({ tickvals }) => tickvals.length <= most) || found.at(-1) || within(NONE);
+    selectTicks(ruler, (index) => ruler.ticks[index] >= low && ruler.ticks[index] <= high);
+  const candidates = rulers.map(within);
+  return candidates.find(({ tickvals }) => tickvals.length <= most) || candidates.at(-1) || within(NONE);
 }
 
-/** Return the finest ticks from the one below every value to the one above, and their range. */
+/** Return the finest ticks that enclose all values, and their range. */
 export function snug(rulers, values, most = MOST_SNUG) {
   const least = Math.min(...values), greatest = Math.max(...values);
-  const found = rulers.map((ruler) => {
+  const candidates = rulers.map((ruler) => {
     const first = ruler.ticks.findLastIndex((tick) => tick <= least);
     const last = ruler.ticks.findIndex((tick) => tick >= greatest);
-    return taken(ruler, (place) => place >= first && place <= last);
+    return selectTicks(ruler, (index) => index >= first && index <= last);
   });
-  const axis = found.find(({ tickvals }) => tickvals.length <= most) || found.at(-1);
+  const axis = candidates.find(({ tickvals }) => tickvals.length <= most) || candidates.at(-1);
   return { ...axis, range: [Math.log10(axis.tickvals[0]) - 0.04, Math.log10(axis.tickvals.at(-1)) + 0.04] };
 }
 
-/** Return how a log axis shows the values that were measured, with a tick at as many as fit. */
+/** Return the log axis of the measured values, with ticks at as many of them as fit. */
 export function measuredAxis(xs, picture) {
   const most = Math.max(2, Math.floor((picture.clientWidth - 96) / 44)), step = Math.ceil(xs.length / most);
   const ticks = xs.filter((_, index) => (xs.length - 1 - index) % step === 0);
@@ -44,13 +44,13 @@ export function measuredAxis(xs, picture) {
   };
 }
 
-/** Return how a log axis shows points and their intervals; nothing if there is no point. */
+/** Return the log axis of points and their intervals; an empty object without points. */
 export function valueAxis(points, rulers) {
-  const drawn = points.filter(({ y }) => y > 0);
-  if (!drawn.length) return {};
-  // A long interval is cut, so that it hides no other point.
-  const ends = drawn.flatMap(({ y, low, high }) =>
-    [y, Math.max(low || y, y / CUT), Math.min(high || y, CUT * y)]);
+  const positive = points.filter(({ y }) => y > 0);
+  if (!positive.length) return {};
+  // Long error bars are cut, so that they do not hide other points.
+  const ends = positive.flatMap(({ y, low, high }) =>
+    [y, Math.max(low || y, y / MAX_BAR_RATIO), Math.min(high || y, MAX_BAR_RATIO * y)]);
   const [least, most] = [Math.log10(Math.min(...ends)), Math.log10(Math.max(...ends))];
   const room = Math.max(0.05, (most - least) * 0.06), range = [least - room, most + room];
   return { ...fitting(rulers, ...range.map((end) => 10 ** end)), range };

@@ -1,7 +1,7 @@
-// What figures along the axis are made of: lines with intervals, and a lane of crosses for what failed.
+// Traces of figures along the axis: lines with intervals, and a lane of crosses for failures.
 import { escaped, hover } from "./words.js";
 
-/** Return the line of one implementation; it breaks where a value of the axis has no point. */
+/** Return the line of one implementation; it is broken at values of the axis without a point. */
 export function line(points, xs, colour, hollow, dash = points[0].row.style.dash) {
   const { style } = points[0].row;
   const at = new Map(points.map((point) => [point.row.x, point]));
@@ -31,7 +31,7 @@ export function line(points, xs, colour, hollow, dash = points[0].row.style.dash
   };
 }
 
-/** Return a cross in a colour, as a marker. */
+/** Return a cross of a colour, as a marker. */
 export const cross = (colour) => ({
   color: colour, size: 8, symbol: "x-thin", line: { color: colour, width: 2 },
 });
@@ -55,7 +55,7 @@ export function crosses(marks, lane, colour, text) {
   };
 }
 
-/** Set a lane of so many lines apart, at the top edge of a figure, for what failed. */
+/** Add a lane for failures, of a given number of lines, at the top edge of a figure. */
 export function setLane(layout, lines, picture, colour) {
   const share = Math.min(0.4, Math.max(34, 13 * lines) / (picture.clientHeight - 60));
   layout.yaxis.domain = [0, 1 - share - 0.015];

@@ -1,27 +1,27 @@
-// The page of two runs: the ratio of their times and both times along the axis, and the rows that both have.
+// The page of two runs: the ratio of their times and both times along the axis, and the table of shared rows.
 import { canvas, paint, panelLabel, plot, setLabels, theme, unity } from "./canvas.js";
 import { watchCopies } from "./copying.js";
-import { byImplementation, data, panel, rowsOf, sorted, state, valueOf } from "./data.js";
+import { byImplementation, classify, data, panel, rowsOf, state, valueOf } from "./data.js";
 import { list } from "./listing.js";
 import { listMissing, tabulate } from "./tables.js";
 import { measuredAxis, valueAxis } from "./ticks.js";
 import { crosses, line, setLane } from "./traces.js";
 import { drawers, redraw, watch, watchLegend } from "./view.js";
 
-/** Return the pairs that are drawn, as points, marks and those that a figure cannot show. */
-function found(columns) {
+/** Return the drawn pairs as points, marks, and pairs that a figure cannot show. */
+function figureRows(columns) {
   const all = rowsOf(panel()).filter(({ implementation }) => !state.hidden.has(implementation));
-  return sorted(all, panel().xs, (row) => valueOf(columns, row));
+  return classify(all, panel().xs, (row) => valueOf(columns, row));
 }
 
-/** Return the times of one side of pairs, as points of lines. */
+/** Return the times of one side of pairs, as points. */
 function pointsOf({ values, flags }, entries) {
   const point = ({ row }) => ({ row: { ...row, flags: flags[row.number] }, ...valueOf(values, row) });
   const points = entries.map(point);
   return points.filter(({ y }) => y !== null);
 }
 
-/** Draw crosses, axes, labels and the list of what is missing around lines. */
+/** Add crosses, axes and labels to lines, draw them, and write the table and the list of missing rows. */
 function finish(element, figure, here, { points, traces, colour, shapes }) {
   const picture = element.querySelector(".plot"), layout = canvas(figure, colour);
   const lanes = byImplementation(here.marks);
@@ -38,22 +38,22 @@ function finish(element, figure, here, { points, traces, colour, shapes }) {
 }
 
 drawers.ratio = (element, figure) => {
-  const here = found(data.ratio), colour = theme();
+  const here = figureRows(data.ratio), colour = theme();
   const isHollow = ({ row }) => !data.suspect[row.number];
-  const traces = byImplementation(here.points).map((own) =>
-    line(own, here.xs, paint(own[0].row, colour), isHollow));
+  const traces = byImplementation(here.points).map((members) =>
+    line(members, here.xs, paint(members[0].row, colour), isHollow));
   const points = [...here.points, { y: 1 }];
   finish(element, figure, here, { points, traces, colour, shapes: [unity(colour)] });
 };
 
-drawers.both = (element, figure) => {
-  const here = found(data.both), colour = theme();
-  here.marks = here.marks.map((mark) => ({ ...mark, text: data.both.text[mark.row.number] }));
+drawers.times = (element, figure) => {
+  const here = figureRows(data.times), colour = theme();
+  here.marks = here.marks.map((mark) => ({ ...mark, text: data.times.text[mark.row.number] }));
   const sides = data.sides.map((side) => pointsOf(side, [...here.points, ...here.marks]));
-  const traces = sides.flatMap((points, place) => byImplementation(points).map((own) => {
-    const isA = place === 0;
-    const trace = line(own, here.xs, paint(own[0].row, colour), () => isA, isA ? "dash" : "solid");
-    return { ...trace, name: `${trace.name}, ${data.sides[place].name}` };
+  const traces = sides.flatMap((points, index) => byImplementation(points).map((members) => {
+    const isA = index === 0;
+    const trace = line(members, here.xs, paint(members[0].row, colour), () => isA, isA ? "dash" : "solid");
+    return { ...trace, name: `${trace.name}, ${data.sides[index].name}` };
   }));
   finish(element, figure, here, { points: sides.flat(), traces, colour, shapes: [] });
 };

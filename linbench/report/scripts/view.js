@@ -1,12 +1,12 @@
-// Figures are drawn when they come into view, and again when what they show has changed.
+// Figures are drawn when they come into view, and again when their data have changed.
 import { data, state } from "./data.js";
 
-/** By figure, what draws it. */
+/** The function that draws each figure, by the id of the figure. */
 export const drawers = {};
 
 const elements = [...document.querySelectorAll("[data-figure]")];
 const inView = new Set();
-let awaited = false;
+let isScheduled = false;
 
 function drawNow(element) {
   const id = element.dataset.figure;
@@ -14,12 +14,12 @@ function drawNow(element) {
   drawers[id](element, data.figures.find((figure) => figure.id === id));
 }
 
-/** Draw what is in view and not up to date, a figure a frame, so that one is seen before the next. */
+/** Draw the outdated figures in view, one per frame, so that each appears before the next is drawn. */
 function refresh() {
-  if (awaited) return;
-  awaited = true;
+  if (isScheduled) return;
+  isScheduled = true;
   requestAnimationFrame(() => {
-    awaited = false;
+    isScheduled = false;
     const next = elements.find((element) => inView.has(element) && element.hasAttribute("aria-busy"));
     if (!next) return;
     drawNow(next);
@@ -27,13 +27,13 @@ function refresh() {
   });
 }
 
-/** Have every figure drawn anew. */
+/** Redraw all figures. */
 export function redraw() {
   for (const element of elements) element.setAttribute("aria-busy", "true");
   refresh();
 }
 
-/** Have figures drawn as they come into view, anew in another theme, and all of them on paper. */
+/** Draw figures as they come into view, redraw them if the theme changes, and draw all for printing. */
 export function watch() {
   const observer = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) inView[isIntersecting ? "add" : "delete"](target);
@@ -53,7 +53,7 @@ export function watch() {
   redraw();
 }
 
-/** Hide an implementation when its box in the legend is emptied. */
+/** Hide an implementation when its box in the legend is unchecked. */
 export function watchLegend(boxes) {
   for (const box of boxes) {
     box.addEventListener("change", () => {

@@ -1,13 +1,13 @@
-// Texts as plotly takes them, and how many there are of what only the reader's choice tells.
+// Texts: escaping for plotly, hover texts and formatted counts.
 import { axisText, data } from "./data.js";
 
 const LINE = /.{1,56}(?:\s|$)|\S{56}|\S+/g, MOST_LINES = 8;
-const counting = new Intl.NumberFormat("en");
+const countFormat = new Intl.NumberFormat("en");
 
-/** Return how many things are listed, as text. */
-export const counted = (number) => counting.format(number);
+/** Return a count as text. */
+export const formatCount = (number) => countFormat.format(number);
 
-/** Return a text as plotly shows it letter by letter: it reads a little HTML in its labels. */
+/** Return a text escaped for plotly, which interprets some HTML in its labels. */
 export const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
 function wrapped(text) {
@@ -15,7 +15,7 @@ function wrapped(text) {
   return lines.map((line) => escaped(line.trim())).join("<br>");
 }
 
-/** Return what is said of a point under the pointer. */
+/** Return the hover text of a point. */
 export function hover(row, text) {
   const flags = row.flags.length ? `<br>${wrapped(`flagged: ${row.flags.join(", ")}`)}` : "";
   return `<b>${wrapped(row.name)}</b><br>${data.axis} = ${axisText(row.x)}<br>${wrapped(text)}${flags}`;
