@@ -33,7 +33,7 @@ def profile_plugin(loaded, tmp_path, monkeypatch):
 def test_an_implementation_above_the_memory_limit_is_stopped_and_its_profile_is_oom(profile_plugin):
     result = profile_plugin("hungry", timeout_s(60))
     assert result.status is Status.OOM, result.reason
-    assert "of memory; it may hold 3 GiB" in result.reason
+    assert "of memory; the limit is 3 GiB" in result.reason
     assert (result.breakdown, result.memory, result.artifacts) == (None, {}, {})
 
 
