@@ -95,7 +95,7 @@ def checked(found, code, out, err):
 @contextlib.contextmanager
 def kept_registry():
     """Put back what the registry holds, so that no plugin of a test meets another test."""
-    if not vars(registry)["_loaded"]:
+    if not vars(registry)["_plugin_names"]:
         registry.load()
     before = {name: value.copy() for name, value in vars(registry).items()}
     try:

@@ -35,8 +35,8 @@ class Turn:
     def then(self, other: Turn) -> Turn:
         """Return this turn and a later one as one."""
         return Turn(
-            Samples.joined((self.samples, other.samples)),
-            Samples.joined((self.calibration, other.calibration)),
+            Samples.join((self.samples, other.samples)),
+            Samples.join((self.calibration, other.calibration)),
             (*self.readings, *other.readings),
         )
 

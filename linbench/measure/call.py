@@ -178,7 +178,9 @@ class Call:
     @property
     def mirror_axis(self) -> str | None:
         """The axis along which inputs can be reversed and results with them; None where each has length 1."""
-        return next((axis for axis in self.operator.alike(self.case) if getattr(self.case, axis) > 1), None)
+        return next(
+            (axis for axis in self.operator.mirror_axes(self.case) if getattr(self.case, axis) > 1), None
+        )
 
     @contextmanager
     def mirrored(self, axis: str) -> Iterator[None]:

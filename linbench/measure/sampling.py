@@ -81,4 +81,4 @@ def take_turn(
             wall_s += lap_s
     finally:
         gc.enable()
-    return Samples.joined(parts), returned
+    return Samples.join(parts), returned

@@ -112,7 +112,7 @@ def test_a_hog_on_the_same_processor_is_seen():
     try:
         hog.stdout.readline()
         sample = CpuTimer().bind(work)
-        found = Samples.joined(sample()[0] for _ in range(5))
+        found = Samples.join(sample()[0] for _ in range(5))
     finally:
         hog.kill()
         hog.communicate()

@@ -147,7 +147,7 @@ WRONG_LINES = {
         WRONG, lambda row: row.update(useful_flops=1.0, fewest_bytes=1), "line 6: .*cannot carry .* work",
     ),
     "negative work": (FULL, lambda row: row.update(useful_flops=-1.0), "line 4: useful_flops"),
-    "a failure without reason": (WRONG, lambda row: row.update(reason=None), "line 6: .*must say why"),
+    "a failure without reason": (WRONG, lambda row: row.update(reason=None), "line 6: .*must have a reason"),
     "no such mode": (OK, lambda row: row["case"].update(mode="sideways"), "line 2: case.mode"),
 }  # fmt: skip
 WRONG_TOGETHER = {
