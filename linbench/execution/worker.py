@@ -41,8 +41,8 @@ from linbench.execution.service import keep_for_good, serve, start
 from linbench.measure.calibration import CalibrationOp
 from linbench.measure.call import Call, InputsInLayout
 from linbench.measure.heap import trim
-from linbench.measure.hygiene import copied, leak, put_back, settings, shared
-from linbench.measure.kernels import launched
+from linbench.measure.hygiene import aliased_input, copy_result, leak, restore_settings, settings
+from linbench.measure.kernels import record_launches
 from linbench.measure.memory import LONG_CALL_S, measure_memory, measure_resident_memory
 from linbench.measure.sampling import take_turn, warm_up
 from linbench.measure.timers import CannotCapture, Timer, timer_for
@@ -77,7 +77,7 @@ class Worker:
             must_end = isinstance(error, CannotCapture) or device_is_lost()
             answer = replace(failure(error), must_end=must_end)
             self._restore(getattr(request, "implementation", None))
-        changed = put_back(before)
+        changed = restore_settings(before)
         return (
             mark_wrong(answer, f"leaves the process's {' and '.join(changed)} changed") if changed else answer
         )
@@ -212,10 +212,10 @@ class Worker:
         call.prepare()
         start = time.perf_counter()
         returned = call()
-        kept = copied(returned)  # before anything is waited for
+        kept = copy_result(returned)  # before anything is waited for
         synchronize(call.case.device)
         first_call_s = time.perf_counter() - start
-        view_of = shared(returned, call.given)
+        view_of = aliased_input(returned, call.named_inputs)
         del returned
         judgement = prepared.judge_whole(call, kept)
         if view_of is not None:
@@ -232,8 +232,8 @@ class Worker:
     def _repeat(self, call: Call, check_result: CheckResult, kept: object) -> CheckResult:
         """Call again on the same inputs: whether the same bits come, and what is launched."""
         call.prepare()
-        with launched(call.implementation) as kernels:
-            again = copied(call())
+        with record_launches(call.implementation) as kernels:
+            again = copy_result(call())
         synchronize(call.case.device)
         same = self._prepared[call.operator.name].same(call, kept, again)
         return replace(check_result, deterministic=same, kernels=tuple(kernels))

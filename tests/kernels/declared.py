@@ -31,7 +31,7 @@ def check(loaded: Registry, name: str, case: Case, count: Count, wrong_by: float
     returned, flops = count(call)
     declared = implementation.algorithmic_flops(operator, case) * (1 + wrong_by)
     assert flops == pytest.approx(declared, rel=TOLERANCE), f"{name} at {case}: {flops / declared:.4f}"
-    given = sum(tensor.nbytes for tensor in call.held)
+    given = sum(tensor.nbytes for tensor in call.tensors)
     returned_bytes = sum(tensor.nbytes for tensor in call.results(returned).values())
     assert operator.cost(case).bytes == given + returned_bytes, f"{name} at {case}"
 

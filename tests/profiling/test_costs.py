@@ -212,7 +212,7 @@ def moved(call):
     no other.
     """
     call.prepare()
-    come = sum(int((~x.isnan()).sum()) * x.itemsize for x in call.held)
+    come = sum(int((~x.isnan()).sum()) * x.itemsize for x in call.tensors)
     written = slice(-1, None) if call.case.mode == "decode" else slice(0, -1)
     returned = call.results(call())
     return come + sum((x[:, written] if name in CACHES else x).nbytes for name, x in returned.items())
