@@ -42,7 +42,7 @@ class Implementation:
         restriction: Function that returns why a case is not supported, or None.
         flops: Operations of a call of this algorithm at a case, including those of backward in fwd_bwd; the
             operator's least cost if None. Products count, two operations per multiply-add, and so does the
-            masked half of a matrix product where it is computed: docs/profiling.md.
+            masked half of a matrix product where it is computed: docs/reference/profiles.md.
         extra_bytes: Bytes that it needs at a case besides inputs and outputs; 0 if None.
         launches: Function that returns a context manager, which yields a list and fills it on exit with the
             kernels that this implementation launched inside it. Triton kernels need none; see

@@ -50,7 +50,8 @@ class Cost:
     """The least work of any exact form at a case.
 
     Attributes:
-        flops: Useful floating-point operations of the cheapest exact form, counted as in docs/profiling.md.
+        flops: Useful floating-point operations of the cheapest exact form; docs/reference/profiles.md says
+            which count.
         bytes: Bytes of every input, read once, and of every output, written once, as far as they are filled.
     """
 

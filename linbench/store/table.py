@@ -48,7 +48,7 @@ COLUMNS: Final = (
 
 
 def frame(found: Iterable[Run]) -> pd.DataFrame:
-    """Return the rows of runs as a tidy frame, one row a measurement; docs/notebook.md has its columns."""
+    """Return the rows of runs as a tidy frame, one row a measurement; docs/reference/formats.md has its columns."""
     import pandas as pd
 
     records = []

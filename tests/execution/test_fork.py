@@ -141,6 +141,6 @@ def test_what_cannot_be_started_is_said(interpreter, reason, request):
 
 def test_another_message_version_is_refused(monkeypatch):
     monkeypatch.setattr("linbench.execution.client.MESSAGE_VERSION", 99)
-    said = f"speaks protocol {MESSAGE_VERSION} and this linbench 99; install the same"
+    said = f"speaks version {MESSAGE_VERSION} of the messages and this linbench 99; install the same"
     with pytest.raises(EnvironmentRefused, match=said):
         spawn(Launch((), 4 * GIB))

@@ -147,7 +147,7 @@ def test_every_bit_of_a_number_comes_back():
         (b'TimingResult {"samples": {"seconds": []}}', r"^samples\.seconds: "),
         (b'Failure {"status": "fine", "reason": "x"}', "^status: "),
         (b'Failure {"status": "oom"}', "^reason: Field required"),
-        (b'MemoryResult {"memory": {"peak_bytes": 1.5, "extra_bytes": 0, "meter": ""}}', "^memory.peak_bytes: "),
+        (b'MemoryResult {"memory": {"peak_bytes": 1.5, "extra_bytes": 0, "meter": ""}}', "memory.peak"),
         (b'MemoryResult {"memory": null}', "^memory: "),
     ],
 )  # fmt: skip

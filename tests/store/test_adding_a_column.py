@@ -1,4 +1,4 @@
-"""docs/adding-a-column.md, followed to the letter on a copy of linbench."""
+"""docs/guides/add-a-column.md, followed to the letter on a copy of linbench."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from timeouts import timeout_s
 import linbench
 
 PACKAGE = Path(linbench.__file__).parent
-TEXT = (PACKAGE.parent / "docs/adding-a-column.md").read_text(encoding="utf-8")
+TEXT = (PACKAGE.parent / "docs/guides/add-a-column.md").read_text(encoding="utf-8")
 CHANGES = re.findall(r"^```diff\n--- a/(\S+)\n\+\+\+ b/\1\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 

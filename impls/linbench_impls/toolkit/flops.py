@@ -5,7 +5,7 @@ matrices, 2 m n k, their masked half where it is computed; updates of rank one; 
 written out; products of a state with what has a number for each of its own, of which S6 consists. A
 triangular system of C rows is C^2 for each right side. Not counted are decays, weights of scores, exponents,
 norms, softmax, sums, and what grows with K or V alone, as a normaliser or the gate of a key does.
-docs/profiling.md says the same.
+docs/reference/profiles.md says the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""docs/adding-an-operator.md, followed to the letter."""
+"""docs/guides/add-an-operator.md, followed to the letter."""
 
 import re
 import shlex
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs" / "adding-an-operator.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "guides" / "add-an-operator.md").read_text(encoding="utf-8")
 MEMBER = {f"erase_write/{name}.py" for name in ("__init__", "operator", "forms")}
 
 
