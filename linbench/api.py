@@ -135,7 +135,7 @@ def plan_run(
     operators = [op] if isinstance(op, str) else op or (() if impl else shape.operators)
     chosen = select(registry, operators, [impl] if isinstance(impl, str) else impl)
     plan = Plan(
-        shape.overridden(axes),
+        shape.override(axes),
         device,
         tuple(implementation.name for implementation in chosen),
         tuple(str(Path(plugin).resolve()) for plugin in plugins),

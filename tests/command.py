@@ -95,7 +95,7 @@ def check_exit(actual_code, expected_code, stdout, stderr):
 @contextlib.contextmanager
 def preserve_registry():
     """Restore the content of the registry, so that the plugins of a test do not affect other tests."""
-    if not vars(registry)["_loaded"]:
+    if not vars(registry)["_plugin_names"]:
         registry.load()
     before = {name: value.copy() for name, value in vars(registry).items()}
     try:

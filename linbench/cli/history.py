@@ -46,7 +46,7 @@ def command(case: str, axes: Axes, device: str | None, db: str, form: str) -> No
     store = Store(db)
     points = store.history(implementation=case) if "/" in case else store.history(case=case)
     found = series_of(
-        point for point in points if axes.holds(point.case) and device in (None, point.case.device)
+        point for point in points if axes.contains(point.case) and device in (None, point.case.device)
     )
     if not found:
         raise UsageError(

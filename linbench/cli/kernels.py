@@ -110,7 +110,7 @@ def _inspected(
     if name is not None and registry.implementation(name).compiled is None:
         raise UsageError(f"{name} has no kernels to compile; these have: {', '.join(able) or 'none'}")
     names = (name,) if name else tuple(able)
-    plan = Plan(Grid("axes", axes=typed_axes(dtype="bfloat16").merged(axes)), "cuda", names)
+    plan = Plan(Grid("axes", axes=typed_axes(dtype="bfloat16").override(axes)), "cuda", names)
     for job in make_schedule(registry, plan).jobs:
         compiled = registry.implementation(job.implementation).compiled
         if compiled is None:

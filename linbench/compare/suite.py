@@ -17,8 +17,8 @@ from linbench.statistics.decision import (
     SCREEN,
     Answer,
     Decision,
-    confirmed,
     judge,
+    judge_all,
     worth_confirming,
 )
 from linbench.statistics.paired import Paired, interval, paired
@@ -176,7 +176,7 @@ def compare(
     again = [_taken(turns, found, CONFIRM, observer) for found in doubtful]
     sound = [found for found in again if found.processes]
     yield from (found for found in again if not found.processes)
-    decisions = confirmed([_pairs(found) for found in sound]) if sound else []
+    decisions = judge_all([_pairs(found) for found in sound]) if sound else []
     for found, decision in zip(sound, decisions, strict=True):
         yield replace(found, decision=decision)
 

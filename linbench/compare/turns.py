@@ -33,7 +33,7 @@ from linbench.execution.messages import (
 from linbench.execution.process import Launch
 from linbench.execution.schedule import Job
 from linbench.execution.slot import PrepareFailed, Slot
-from linbench.statistics.paired import LEAST_ROUNDS, settled
+from linbench.statistics.paired import LEAST_ROUNDS, has_settled
 
 MOST_ROUNDS: Final = 40
 TIMED_S: Final = 2.0  # in a process, of both sides together
@@ -299,7 +299,7 @@ class Turns:
         found = Rounds()
         spent_s = 0.0
         while len(found.log_ratios) < LEAST_ROUNDS or not (
-            spent_s >= TIMED_S or len(found.log_ratios) >= MOST_ROUNDS or settled(found.log_ratios)
+            spent_s >= TIMED_S or len(found.log_ratios) >= MOST_ROUNDS or has_settled(found.log_ratios)
         ):
             times: tuple[list[float], list[float]] = ([], [])
             for side in self._order.choice(MIRRORED):

@@ -1,1 +1,1 @@
-"""The nine words that everything else is built from; importing it imports no torch."""
+"""The basic types: operators, cases, measurements and runs; importing them does not import torch."""

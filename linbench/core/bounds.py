@@ -1,4 +1,4 @@
-"""Bounds: what values of a column may be, as annotations of the fields of dataclasses.
+"""Bounds: the allowed values of columns, as annotations of the fields of dataclasses.
 
 pydantic checks them where data come from a file, a database or a worker (`linbench.core.codec`).
 """
@@ -14,17 +14,17 @@ from linbench.text.quantity import LARGEST_COUNT
 
 LARGEST_INTEGER: Final = 2**63 - 1
 CLOSED: Final = {"extra": "forbid"}
-"""The `__pydantic_config__` of a dataclass of which every key is known."""
+"""The `__pydantic_config__` of a dataclass that rejects unknown keys."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some texts."""
+    """One of several strings."""
 
     values: tuple[str, ...]
 
     def __get_pydantic_core_schema__(self, source: object, handler: object) -> object:
-        """Return what pydantic checks a value by."""
+        """Return the schema by which pydantic validates a value."""
         from pydantic_core import core_schema
 
         del source, handler
@@ -33,12 +33,12 @@ class Choice:
 
 @dataclass(frozen=True)
 class Pattern:
-    """A text that a regular expression matches."""
+    """A string that matches a regular expression."""
 
     expression: str
 
     def __get_pydantic_core_schema__(self, source: object, handler: object) -> object:
-        """Return what pydantic checks a value by."""
+        """Return the schema by which pydantic validates a value."""
         from pydantic_core import core_schema
 
         del source, handler

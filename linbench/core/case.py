@@ -24,15 +24,15 @@ class Case:
 
     Attributes:
         B: Batch size.
-        T: Sequence length in tokens; in decode, the tokens that came before the one decoded.
+        T: Sequence length in tokens; in decode, the number of tokens before the decoded one.
         H: Heads.
-        K: Dimension of a query and a key per head.
-        V: Dimension of a value per head.
+        K: Dimension of queries and keys per head.
+        V: Dimension of values per head.
         dtype: Element type of the inputs, one of `DTYPES`.
         mode: fwd, fwd_bwd (forward and gradients of every input), prefill (forward that also returns
             the state) or decode (one token, given the state).
         device: cpu or cuda.
-        options: What the operator is asked beyond its default, as in {"feature_map": "relu"}.
+        options: Options of the operator that differ from its defaults, as in {"feature_map": "relu"}.
         seed: Seed of the inputs.
     """
 
@@ -62,7 +62,7 @@ class Case:
 
     @property
     def tokens(self) -> int:
-        """Tokens that one call processes: one a sequence in decode, else T."""
+        """Tokens that one call processes: per sequence, one in decode, else T."""
         return self.B * (1 if self.mode == "decode" else self.T)
 
     def __hash__(self) -> int:

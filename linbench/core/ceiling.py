@@ -1,4 +1,4 @@
-"""Ceiling: the most that a machine was seen to do, of one kind."""
+"""Ceiling: a measured upper bound of a machine's performance."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from linbench.core.bounds import Bytes, Choice, Count, Magnitude, Name
 
 @dataclass(frozen=True)
 class Ceiling:
-    """One ceiling, of several repetitions.
+    """One ceiling, from several repetitions.
 
     Attributes:
-        name: As in copy.L2, copy.memory, matmul.float32, dispatch or timer.
+        name: Name, as in copy.L2, copy.memory, matmul.float32, dispatch or timer.
         device: cpu or cuda.
-        threads: Of the host, all busy with the same; 1 for latencies.
+        threads: Host threads that run the same benchmark at once; 1 for latencies.
         unit: B/s, FLOP/s or s.
         best: The highest rate, or the shortest time.
-        median: Of the repetitions.
+        median: Median of the repetitions.
         worst: The lowest rate, or the longest time.
-        command: What was run.
-        holds_bytes: What the cache that was copied in holds, over these threads; None for all else.
+        command: The benchmark that was run.
+        holds_bytes: Capacity of the cache that was copied in, over these threads; None for other ceilings.
     """
 
     name: Name
@@ -40,7 +40,7 @@ class Ceilings:
     """The ceilings of a machine.
 
     Attributes:
-        measured_at: When, ISO 8601 in UTC; empty if they were not.
+        measured_at: Time of the measurement, ISO 8601 in UTC; empty if there was none.
         entries: Each ceiling.
     """
 

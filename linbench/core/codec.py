@@ -16,7 +16,7 @@ _adapters: dict[type[Any], TypeAdapter[Any]] = {}
 
 
 def adapter(kind: type[T]) -> TypeAdapter[T]:
-    """Return what checks and converts values of a type; made once."""
+    """Return the adapter that validates and converts values of a type; it is created once."""
     if kind not in _adapters:
         _adapters[kind] = TypeAdapter(kind)
     return _adapters[kind]
@@ -28,10 +28,10 @@ def encode(value: object) -> Any:
 
 
 def decode(kind: type[T], data: object) -> T:
-    """Return the value of a type that plain JSON data stand for.
+    """Return the value of a type from plain JSON data.
 
     Raises:
-        ValueError: They stand for none; the line names the field.
+        ValueError: The data are not valid for the type; the message names the field.
     """
     try:
         return adapter(kind).validate_python(data)
@@ -40,19 +40,19 @@ def decode(kind: type[T], data: object) -> T:
 
 
 def encode_text(value: object) -> bytes:
-    """Return a dataclass as one line of JSON, without its end; a lone surrogate in a text is spelled out."""
+    """Return a dataclass as one line of JSON, without the newline; lone surrogates in text are escaped."""
     try:
         return adapter(type(value)).dump_json(value)
-    except PydanticSerializationError:  # UTF-8 has no lone surrogate, and a text of a stranger's may
+    except PydanticSerializationError:  # UTF-8 has no lone surrogates, but a plugin's text may
         text = json.dumps(encode(value), ensure_ascii=False)
-        return LONE_SURROGATE.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text).encode()
+        return LONE_SURROGATE.sub(lambda match: f"\\\\u{ord(match[0]):04x}", text).encode()
 
 
 def decode_text(kind: type[T], text: str | bytes) -> T:
-    """Return the value of a type that JSON stands for; no type is guessed.
+    """Return the value of a type from JSON; values of another type are not converted.
 
     Raises:
-        ValueError: It stands for none; the line names the field.
+        ValueError: The JSON is not valid for the type; the message names the field.
     """
     try:
         return adapter(kind).validate_json(text, strict=True)
@@ -61,7 +61,7 @@ def decode_text(kind: type[T], text: str | bytes) -> T:
 
 
 def problem(error: ValidationError) -> str:
-    """Return the first thing that is wrong, in one line that names the field."""
+    """Return the first validation error, in one line that names the field."""
     first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(str(part)[:60] for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")

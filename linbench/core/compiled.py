@@ -1,4 +1,4 @@
-"""Compiled: a kernel as it was compiled ahead of time, without a device."""
+"""Compiled: a kernel that was compiled ahead of time, without a device."""
 
 from dataclasses import dataclass, field
 
@@ -10,9 +10,9 @@ class Compiled:
     """A kernel in a cubin.
 
     Attributes:
-        kernel: Its name, configuration, registers, spills and shared memory, all of which are known here.
-        threads: Of a block.
-        code: The cubin that it is in.
+        kernel: The name, configuration, registers, spills and shared memory; all of them are known here.
+        threads: Threads per block.
+        code: The cubin that contains the kernel.
     """
 
     kernel: Kernel

@@ -1,4 +1,4 @@
-"""Environment: the machine, its libraries and the code, as they stood when a run began."""
+"""Environment: the machine, its libraries and the code at the start of a run."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Host:
     """The processor, memory and operating system of a machine.
 
     Attributes:
-        cpu: Name of the processor, as /proc/cpuinfo has it.
+        cpu: Name of the processor from /proc/cpuinfo.
         cores: Processors that this process may use.
-        memory_bytes: In all.
-        system: Name, release and architecture.
-        python: Version.
-        executable: Of Python.
-        load_average: Of one minute, when the run began.
+        memory_bytes: Total memory.
+        system: Name, release and architecture of the operating system.
+        python: Version of Python.
+        executable: Path of Python.
+        load_average: One-minute load average at the start of the run.
     """
 
     cpu: str
@@ -56,7 +56,7 @@ class Host:
 
 @dataclass(frozen=True)
 class Machine:
-    """What must be the same for times to compare, and for ceilings to hold.
+    """What must be the same for times to be comparable and for ceilings to be valid.
 
     Attributes:
         cpu: Name of the processor.
@@ -69,19 +69,19 @@ class Machine:
     gpus: tuple[str, ...]
 
     def on(self, device: str) -> str:
-        """Return what times on a kind of device depend on, in words."""
+        """Return the description of the hardware that determines times on a kind of device."""
         if device == "cuda":
             return self.gpus[0] if self.gpus else "unknown GPU"
         return f"{self.cpu}, {self.cores} cores"
 
-    def difference(self, other: Machine) -> str | None:
-        """Return how this machine differs from another, in words, or None if they are alike."""
-        for name, ours, theirs in (
-            ("cpu", self.on("cpu"), other.on("cpu")),
-            ("gpus", ", ".join(self.gpus) or "none", ", ".join(other.gpus) or "none"),
+    def difference(self, now: Machine) -> str | None:
+        """Return a description of how another machine differs from this one, or None if they are alike."""
+        for name, before, after in (
+            ("cpu", self.on("cpu"), now.on("cpu")),
+            ("gpus", ", ".join(self.gpus) or "none", ", ".join(now.gpus) or "none"),
         ):
-            if ours != theirs:
-                return f"{name} {ours}, and this is {theirs}"
+            if before != after:
+                return f"{name} {before}, and this is {after}"
         return None
 
 
@@ -91,12 +91,12 @@ class Environment:
 
     Attributes:
         host: The processor and the system.
-        gpus: Every GPU that the driver has.
-        libraries: Versions of those that matter and are installed, by name.
+        gpus: Every GPU that the driver reports.
+        libraries: Versions of the relevant libraries that are installed, by name.
         harness: The code of linbench itself.
         code: The code of the implementations.
-        variables: Of the process, those that times depend on.
-        ceilings: The most that the machine was seen to do; without entries where that was not measured.
+        variables: Environment variables that times depend on.
+        ceilings: The measured ceilings of the machine; without entries if they were not measured.
     """
 
     host: Host
@@ -109,30 +109,30 @@ class Environment:
 
     @property
     def machine(self) -> Machine:
-        """What must be the same for times to compare."""
+        """What must be the same for times to be comparable."""
         return Machine(
             self.host.cpu, self.host.cores, tuple(f"{gpu.name}, driver {gpu.driver}" for gpu in self.gpus)
         )
 
     @property
     def measured_code(self) -> tuple[Code, ...]:
-        """The code of what was measured; the harness's own where it is not known which that was."""
+        """The code of the measured implementations; that of the harness where it is not known."""
         return self.code or (self.harness,)
 
     def code_of(self, implementation: str) -> Code | None:
-        """Return the code that an implementation lies in, or None where that is not known."""
+        """Return the code that contains an implementation, or None where that is not known."""
         return next((code for code in self.code if implementation in code.implementations), None)
 
     def difference(self, now: Environment) -> str | None:
-        """Return how another environment differs from this one in what times depend on, in words, or None."""
-        other = self.machine.difference(now.machine)
-        if other is not None:
-            return other
-        ours, theirs = self._versions(), now._versions()
-        for name, known in ours.items():
-            if theirs.get(name) != known:
-                return f"{name} {known}, and this is {theirs.get(name)}"
-        return next((f"no {name}, and this is {theirs[name]}" for name in theirs.keys() - ours.keys()), None)
+        """Return a description of how another environment differs in ways that change times, or None."""
+        of_machine = self.machine.difference(now.machine)
+        if of_machine is not None:
+            return of_machine
+        before, after = self._versions(), now._versions()
+        for name, version_before in before.items():
+            if after.get(name) != version_before:
+                return f"{name} {version_before}, and this is {after.get(name)}"
+        return next((f"no {name}, and this is {after[name]}" for name in after.keys() - before.keys()), None)
 
     def _versions(self) -> dict[str, str]:
         """Return the version of each library and the commit of all code, by name."""
@@ -143,11 +143,11 @@ class Environment:
 
 
 def capture(origins: Mapping[str, str], ceilings: Ceilings = NO_CEILINGS) -> Environment:
-    """Return the environment as it stands; neither CUDA nor torch is touched.
+    """Return the current environment, without importing torch or initialising CUDA.
 
     Args:
-        origins: The file of each implementation that is to be measured, by its full name.
-        ceilings: Of this machine, if they are known.
+        origins: The file of each implementation to measure, by its full name.
+        ceilings: The ceilings of this machine, if they are known.
     """
     return Environment(
         host=host(),
@@ -161,7 +161,7 @@ def capture(origins: Mapping[str, str], ceilings: Ceilings = NO_CEILINGS) -> Env
 
 
 def this_machine() -> Machine:
-    """Return what must be the same here for times to compare."""
+    """Return what must be the same as on this machine for times to be comparable."""
     gpu_names = tuple(f"{gpu.name}, driver {gpu.driver}" for gpu in gpus())
     return Machine(cpu_name(), len(os.sched_getaffinity(0)), gpu_names)
 
@@ -182,7 +182,7 @@ def host() -> Host:
 
 
 def cpu_name() -> str:
-    """Return the processor's name as /proc/cpuinfo has it."""
+    """Return the processor's name from /proc/cpuinfo."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -193,7 +193,7 @@ def cpu_name() -> str:
 
 
 def libraries() -> dict[str, str]:
-    """Return the versions of the libraries that matter and are installed."""
+    """Return the versions of the relevant libraries that are installed."""
     versions = {}
     for name in LIBRARIES:
         try:

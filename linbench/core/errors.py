@@ -1,4 +1,4 @@
-"""The errors a person can act on, each with the exit code it ends a command with."""
+"""The errors that a user can act on, each with the exit code of the command."""
 
 import difflib
 from collections.abc import Iterable
@@ -11,13 +11,13 @@ class LinbenchError(Exception):
 
 
 class UsageError(LinbenchError):
-    """Something typed, or written in a file that was named, cannot be taken."""
+    """An argument, or something in a file given as an argument, is not valid."""
 
     exit_code = 2
 
 
 class EnvironmentRefused(LinbenchError):
-    """This machine cannot do what was asked, or is busy doing it already."""
+    """This machine cannot do what was requested, or is already busy."""
 
     exit_code = 4
 
@@ -28,20 +28,20 @@ class StoreError(LinbenchError):
     exit_code = 5
 
 
-def unknown(kind: str, given: str, known: Iterable[str]) -> UsageError:
-    """Return the error for a name that is not known, with the nearest ones that are.
+def unknown(kind: str, name: str, allowed: Iterable[str]) -> UsageError:
+    """Return the error for an unknown name, with the most similar allowed names.
 
     Args:
-        kind: What the name should have been, as in "grid".
-        given: The name as it was given.
-        known: Every name that would have been taken.
+        kind: What the name stands for, as in "grid".
+        name: The unknown name.
+        allowed: Every allowed name.
     """
-    names = sorted(known)
-    near = difflib.get_close_matches(given, names, n=3, cutoff=0.5)
+    names = sorted(allowed)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if near:
         hint = f"did you mean {' or '.join(near)}?"
     elif names:
         hint = f"known: {', '.join(names)}"
     else:
         hint = "none is known"
-    return UsageError(f"unknown {kind} {given!r}; {hint}")
+    return UsageError(f"unknown {kind} {name!r}; {hint}")

@@ -13,9 +13,9 @@ class Gpu:
     """A GPU.
 
     Attributes:
-        name: As the driver has it.
-        uuid: What tells it from every other; empty where it is not known.
-        memory_bytes: In all.
+        name: Name that the driver reports.
+        uuid: Unique identifier; empty where it is not known.
+        memory_bytes: Total memory.
         driver: Version of the driver.
     """
 
@@ -26,7 +26,7 @@ class Gpu:
 
 
 def gpus() -> list[Gpu]:
-    """Return the NVIDIA GPUs of this machine; none where there is no driver."""
+    """Return the NVIDIA GPUs of this machine; an empty list without a driver."""
     import pynvml
 
     try:
@@ -52,16 +52,16 @@ def gpus() -> list[Gpu]:
 
 
 def visible_gpus() -> list[Gpu]:
-    """Return the GPUs that CUDA_VISIBLE_DEVICES leaves, in its order."""
-    every = gpus()
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is None:
-        return every
+    """Return the GPUs that CUDA_VISIBLE_DEVICES makes visible, in its order."""
+    all_gpus = gpus()
+    selection = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if selection is None:
+        return all_gpus
     visible = []
-    for part in chosen.split(","):
+    for part in selection.split(","):
         name = part.strip()
-        by_index = every[int(name)] if name.isdigit() and int(name) < len(every) else None
-        match = by_index or next((gpu for gpu in every if name and gpu.uuid.startswith(name)), None)
+        by_index = all_gpus[int(name)] if name.isdigit() and int(name) < len(all_gpus) else None
+        match = by_index or next((gpu for gpu in all_gpus if name and gpu.uuid.startswith(name)), None)
         if match is None:
             break
         visible.append(match)

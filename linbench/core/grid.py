@@ -25,12 +25,12 @@ from linbench.core.errors import UsageError, unknown
 from linbench.text.quantity import LARGEST_COUNT, parse_counts
 
 
-def _listed(value: object) -> list[object]:
+def _as_list(value: object) -> list[object]:
     return list(value) if isinstance(value, list | tuple | range) else [value]
 
 
 def _counts(value: object) -> list[int]:
-    """Return 512, "1k..64k", or a sequence of such, as counts."""
+    """Return the counts of 512, of "1k..64k", or of a sequence of such values."""
     if isinstance(value, list | tuple | range):
         return [count for part in value for count in _counts(part)]
     if isinstance(value, bool) or not isinstance(value, str | SupportsIndex):
@@ -40,11 +40,11 @@ def _counts(value: object) -> list[int]:
     return list(parse_counts(str(value)))
 
 
-def _each_of(allowed: Sequence[str]) -> Callable[[object], list[object]]:
-    """Return what takes "fwd,decode", or a sequence of such names, each one that is allowed."""
+def _names_from(allowed: Sequence[str]) -> Callable[[object], list[object]]:
+    """Return a validator of "fwd,decode", or of a sequence of names, that accepts only allowed names."""
 
     def names(value: object) -> list[object]:
-        parts: list[object] = [*value.split(",")] if isinstance(value, str) else _listed(value)
+        parts: list[object] = [*value.split(",")] if isinstance(value, str) else _as_list(value)
         for part in parts:
             if part not in allowed:
                 raise ValueError(f"{part!r} is not one of {', '.join(allowed)}")
@@ -56,22 +56,22 @@ def _each_of(allowed: Sequence[str]) -> Callable[[object], list[object]]:
 Counts = Annotated[list[int], BeforeValidator(_counts), Field(min_length=1)]
 Dtypes = Annotated[
     list[Literal["float64", "float32", "float16", "bfloat16"]],
-    BeforeValidator(_each_of(DTYPES)),
+    BeforeValidator(_names_from(DTYPES)),
     Field(min_length=1),
 ]
 Modes = Annotated[
     list[Literal["fwd", "fwd_bwd", "prefill", "decode"]],
-    BeforeValidator(_each_of(MODES)),
+    BeforeValidator(_names_from(MODES)),
     Field(min_length=1),
 ]
 Seeds = Annotated[
-    list[Annotated[int, Field(ge=0, le=LARGEST_COUNT)]], BeforeValidator(_listed), Field(min_length=1)
+    list[Annotated[int, Field(ge=0, le=LARGEST_COUNT)]], BeforeValidator(_as_list), Field(min_length=1)
 ]
-Values = Annotated[list[bool | int | float | str], BeforeValidator(_listed), Field(min_length=1)]
+Values = Annotated[list[bool | int | float | str], BeforeValidator(_as_list), Field(min_length=1)]
 
 
 class Axes(BaseModel):
-    """The axes that a grid, or a section of it, sets; every one may be left out.
+    """The axes that a grid, or a section of it, sets; each is optional.
 
     `tokens` sets B = tokens / T; `D` sets K and V.
     """
@@ -96,29 +96,29 @@ class Axes(BaseModel):
         return {name: value for name, value in dump(self).items() if value is not None}
 
     @model_validator(mode="after")
-    def _one_way_each(self) -> "Axes":
-        """Refuse two axes that set the same thing."""
+    def _check_conflicts(self) -> "Axes":
+        """Reject two axes that set the same thing."""
         if self.B and self.tokens:
             raise ValueError("B and tokens both set the batch; leave one out")
         if self.D and (self.K or self.V):
             raise ValueError("D sets K and V; leave D out, or K and V")
         return self
 
-    def holds(self, case: Case) -> bool:
+    def contains(self, case: Case) -> bool:
         """Return whether a case has one of the values of each axis that is set."""
-        found: list[tuple[Sequence[object] | None, object]] = [
+        pairs: list[tuple[Sequence[object] | None, object]] = [
             *((self.B, case.B), (self.T, case.T), (self.tokens, case.B * case.T), (self.H, case.H)),
             *((self.K, case.K), (self.V, case.V), (self.D, case.K), (self.D, case.V)),
             *((self.dtype, case.dtype), (self.mode, case.mode), (self.seed, case.seed)),
             *((values, case.options.get(name)) for name, values in (self.options or {}).items()),
         ]
-        return all(wanted is None or value in wanted for wanted, value in found)
+        return all(allowed is None or value in allowed for allowed, value in pairs)
 
-    def merged(self, other: "Axes") -> "Axes":
-        """Return these axes with those that `other` sets in their place."""
-        given = other.model_dump(exclude_none=True)
-        kept = self.model_dump(exclude_none=True)
-        for one, another in (
+    def override(self, axes: "Axes") -> "Axes":
+        """Return these axes, with those that are set in `axes` replaced."""
+        new = axes.model_dump(exclude_none=True)
+        old = self.model_dump(exclude_none=True)
+        for name, conflicting in (
             ("B", "tokens"),
             ("tokens", "B"),
             ("D", "K"),
@@ -126,17 +126,17 @@ class Axes(BaseModel):
             ("K", "D"),
             ("V", "D"),
         ):
-            if one in given and another not in given:
-                if another == "D" and "D" in kept:
-                    kept["V" if one == "K" else "K"] = kept["D"]
-                kept.pop(another, None)
-        if "options" in given:
-            given["options"] = kept.get("options", {}) | given["options"]
-        return Axes.model_validate(kept | given)
+            if name in new and conflicting not in new:
+                if conflicting == "D" and "D" in old:
+                    old["V" if name == "K" else "K"] = old["D"]
+                old.pop(conflicting, None)
+        if "options" in new:
+            new["options"] = old.get("options", {}) | new["options"]
+        return Axes.model_validate(old | new)
 
 
 class GridFile(BaseModel):
-    """A grid as it stands in TOML."""
+    """The contents of a TOML file of a grid."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -145,23 +145,23 @@ class GridFile(BaseModel):
     axes: Axes
     device: dict[Literal["cpu", "cuda"], Axes] = {}
 
-    def named(self, name: str) -> "Grid":
-        """Return the grid under its name."""
-        narrowed = {str(kind): axes for kind, axes in self.device.items()}
-        return Grid(name, self.description, self.axes, narrowed, tuple(self.operators))
+    def to_grid(self, name: str) -> "Grid":
+        """Return the grid of this file, with a name."""
+        device_axes = {str(kind): axes for kind, axes in self.device.items()}
+        return Grid(name, self.description, self.axes, device_axes, tuple(self.operators))
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A named set of axes, narrowed per device.
+    """A named set of axes, with overrides per device.
 
     Attributes:
-        name: Of the file, without .toml; "axes" where the axes were typed.
+        name: Name of the file, without .toml; "axes" where the axes are command-line options.
         description: One line.
-        axes: What holds on every device.
-        device: What holds on one kind of device instead.
-        operators: Of which every implementation is measured where neither operators nor implementations are
-            chosen; all there are if it names none.
+        axes: Axes for every device.
+        device: Axes that replace them on one kind of device.
+        operators: Operators to measure, with all their implementations, where neither operators nor
+            implementations are selected; every operator if empty.
     """
 
     name: str
@@ -171,19 +171,19 @@ class Grid:
     operators: tuple[str, ...] = ()
 
     def on(self, device: str) -> Axes:
-        """Return the axes that hold on a kind of device."""
-        return self.axes.merged(self.device[device]) if device in self.device else self.axes
+        """Return the axes for a kind of device."""
+        return self.axes.override(self.device[device]) if device in self.device else self.axes
 
-    def overridden(self, axes: Axes) -> "Grid":
+    def override(self, axes: Axes) -> "Grid":
         """Return the grid with some axes replaced on every device."""
-        narrowed = {name: found.merged(axes) for name, found in self.device.items()}
-        return replace(self, axes=self.axes.merged(axes), device=narrowed)
+        device_axes = {kind: own_axes.override(axes) for kind, own_axes in self.device.items()}
+        return replace(self, axes=self.axes.override(axes), device=device_axes)
 
     def cases(self, device: str) -> list[Case]:
-        """Return the cases on a kind of device; T varies fastest, from short to long.
+        """Return the cases for a kind of device; T varies fastest, from short to long.
 
         Raises:
-            UsageError: A batch from `tokens` does not come out whole.
+            UsageError: `tokens` is not a multiple of T.
         """
         axes = self.on(device)
         names = sorted(axes.options or {})
@@ -225,10 +225,10 @@ def grid_names() -> list[str]:
 
 
 def load_grid(name: str) -> Grid:
-    """Return a grid that comes with linbench, or that a .toml file holds.
+    """Return a grid that comes with linbench, or the grid of a .toml file.
 
     Raises:
-        UsageError: There is no such grid, or the file is not one; the line names what is wrong in it.
+        UsageError: The grid does not exist, or the file is not valid; the message names the wrong key.
     """
     if name.endswith(".toml"):
         path = Path(name)
@@ -245,50 +245,50 @@ def load_grid(name: str) -> Grid:
 
 
 def parse_grid(text: str, name: str, source: str) -> Grid:
-    """Return the grid that a TOML text holds.
+    """Return the grid of a TOML text.
 
     Raises:
-        UsageError: It is not TOML, or has a wrong key or value.
+        UsageError: The text is not TOML, or has a wrong key or value.
     """
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{source}: not TOML: {error}") from None
     try:
-        found = GridFile.model_validate(data)
+        file = GridFile.model_validate(data)
     except ValidationError as error:
         raise UsageError(f"{source}: {_first_problem(error)}") from None
-    return found.named(name)
+    return file.to_grid(name)
 
 
-def typed_axes(**given: object) -> Axes:
-    """Return the axes of keywords; what is None is left out.
+def typed_axes(**values: object) -> Axes:
+    """Return the axes of keyword arguments; a value of None leaves the axis unset.
 
     Raises:
-        UsageError: There is no such axis, or it has a value that is not allowed; the message names it.
+        UsageError: The axis does not exist, or the value is not allowed; the message names the axis.
     """
-    for name in given:
+    for name in values:
         if name not in Axes.model_fields:
             raise UsageError(f"unknown axis {name!r}; axes: {', '.join(Axes.model_fields)}")
     try:
-        return Axes.model_validate({name: value for name, value in given.items() if value is not None})
+        return Axes.model_validate({name: value for name, value in values.items() if value is not None})
     except ValidationError as error:
         raise UsageError(_first_problem(error)) from None
 
 
 def _first_problem(error: ValidationError) -> str:
-    found = error.errors()[0]
-    place = ".".join(str(part) for part in found["loc"])
-    if found["type"] == "extra_forbidden":
-        section = ".".join(str(part) for part in found["loc"][:-1])
+    details = error.errors()[0]
+    place = ".".join(str(part) for part in details["loc"])
+    if details["type"] == "extra_forbidden":
+        section = ".".join(str(part) for part in details["loc"][:-1])
         model = Axes if section == "axes" or section.startswith("device") else GridFile
         return f"{place} is not a key of a grid; allowed: {', '.join(model.model_fields)}"
-    if place.startswith("device.") and found["loc"][-1] == "[key]":
-        return f"device.{found['loc'][1]} is not a kind of device; allowed: {', '.join(DEVICES)}"
-    plain = isinstance(found["input"], str | int | float | list)
-    told = found["type"] in ("missing", "value_error")  # the latter has words of our own
-    given = f", not {found['input']!r}" if plain and not told else ""
-    message = f"{found['msg'].removeprefix('Value error, ')}{given}"
+    if place.startswith("device.") and details["loc"][-1] == "[key]":
+        return f"device.{details['loc'][1]} is not a kind of device; allowed: {', '.join(DEVICES)}"
+    is_plain = isinstance(details["input"], str | int | float | list)
+    is_complete = details["type"] in ("missing", "value_error")  # a value_error has a message of ours
+    suffix = f", not {details['input']!r}" if is_plain and not is_complete else ""
+    message = f"{details['msg'].removeprefix('Value error, ')}{suffix}"
     return f"{place}: {message}" if place else message
 
 

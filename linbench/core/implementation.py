@@ -1,4 +1,4 @@
-"""Implementation: one way to compute an operator, and what it can and cannot take."""
+"""Implementation: one way to compute an operator, and the cases that it supports."""
 
 from __future__ import annotations
 
@@ -39,19 +39,20 @@ class Implementation:
         layout: Order of the axes of every tensor that has tokens and heads; D is the last, K or V.
         functions: The function of each mode; fwd_bwd is fwd differentiated by autograd.
         differentiable: Whether autograd reaches the inputs through fwd.
-        restriction: Says why a case cannot be taken, or None.
-        flops: Operations that a call of this algorithm does at a case, those of backward among them in
-            fwd_bwd; the operator's least cost if not given. Products count, two operations for each pair
-            of numbers that meet, and the masked half of one where it is computed: docs/reference/profiles.md.
-        extra_bytes: Bytes that it needs beside inputs and outputs at a case; 0 if not given.
-        launches: Makes a context manager that yields a list, in the end filled with the kernels that this
-            implementation launched meanwhile. Triton's need none; see `linbench.core.measurement.Kernel`.
-        compiled: Compiles what a call at a case launches for an architecture, as in "sm_90", without a
-            device; raises `NotImplementedError` with one line where it cannot.
+        restriction: Function that returns why a case is not supported, or None.
+        flops: Operations of a call of this algorithm at a case, including those of backward in fwd_bwd; the
+            operator's least cost if None. Products count, two operations per multiply-add, and so does the
+            masked half of a matrix product where it is computed: docs/reference/profiles.md.
+        extra_bytes: Bytes that it needs at a case besides inputs and outputs; 0 if None.
+        launches: Function that returns a context manager, which yields a list and fills it on exit with the
+            kernels that this implementation launched inside it. Triton kernels need none; see
+            `linbench.core.measurement.Kernel`.
+        compiled: Function that compiles the kernels of a call at a case for an architecture, as in "sm_90",
+            without a device; raises `NotImplementedError` with a one-line message where it cannot.
         summary: First line of the function's docstring.
-        origin: File that it comes from.
-        find_operator: Returns the operator of a name, for a call of the implementation itself; the registry
-            that it is in gives it.
+        origin: File that defines it.
+        find_operator: Function that returns the operator of a name, for direct calls of the implementation;
+            set by its registry.
     """
 
     name: str
@@ -70,14 +71,14 @@ class Implementation:
     _parameters: dict[str, Mapping[str, inspect.Parameter]] = field(default_factory=dict, repr=False)
 
     def mode(self, name: str) -> Callable[[F], F]:
-        """Return a decorator that registers the function of a further mode, prefill or decode.
+        """Return a decorator that registers the function of another mode, prefill or decode.
 
         Both return the output and the state: a tuple in the order of the operator's `state`. decode is
-        called with `state=` and may advance it in place.
+        called with `state=` and may update it in place.
         """
         if name not in ("prefill", "decode"):
             raise ValueError(
-                f"mode {name!r} of {self.name}: only prefill and decode are functions of their own"
+                f"mode {name!r} of {self.name}: only prefill and decode have functions of their own"
             )
 
         def register(function: F) -> F:
@@ -88,64 +89,64 @@ class Implementation:
 
     @property
     def modes(self) -> tuple[str, ...]:
-        """The modes that it has, in the order of `linbench.core.case.MODES`."""
+        """The supported modes, in the order of `linbench.core.case.MODES`."""
         has_fwd = "fwd" in self.functions
-        present = {
+        is_supported = {
             "fwd": has_fwd,
             "fwd_bwd": has_fwd and self.differentiable,
             "prefill": "prefill" in self.functions,
             "decode": "decode" in self.functions,
         }
-        return tuple(mode for mode, there in present.items() if there)
+        return tuple(mode for mode, supported in is_supported.items() if supported)
 
     def function(self, mode: str) -> Function:
         """Return the function that computes a mode."""
         return self.functions["fwd" if mode == "fwd_bwd" else mode]
 
     def accepts(self, mode: str, parameter: str) -> bool:
-        """Return whether the function of a mode takes a keyword of this name."""
+        """Return whether the function of a mode accepts a keyword argument of this name."""
         if mode not in self._parameters:
             self._parameters[mode] = inspect.signature(self.function(mode)).parameters
         parameters = self._parameters[mode]
         return parameter in parameters or any(
-            found.kind is inspect.Parameter.VAR_KEYWORD for found in parameters.values()
+            value.kind is inspect.Parameter.VAR_KEYWORD for value in parameters.values()
         )
 
     def algorithmic_flops(self, operator: Operator, case: Case) -> float:
-        """Return the operations that a call at a case does, useful or not."""
+        """Return the number of operations of a call at a case, useful or not."""
         return self.flops(case) if self.flops else operator.cost(case).flops
 
     def work(self, operator: Operator, case: Case) -> Work:
-        """Return what a call at a case has to do, and what this algorithm does if it declares it."""
+        """Return the work that a call at a case requires, and this algorithm's own if it declares it."""
         least = operator.cost(case)
         declared = float(self.flops(case)) if self.flops else None
         return Work(float(least.flops), declared, round(least.bytes))
 
     def missing_capability(self, operator: Operator, case: Case) -> str | None:
-        """Return which mode, option or state of a case it does not have, in one line, or None."""
+        """Return which mode, option or state of a case it does not support, in one line, or None."""
         if case.mode not in self.modes:
             return f"has no {case.mode} mode; it has {', '.join(self.modes)}"
         for name, value in case.options.items():
             if not operator.options[name].of_inputs and not self.accepts(case.mode, name):
-                return f"has no option {name}, so it cannot do {name}={value}"
+                return f"has no option {name}, so it does not support {name}={value}"
         if operator.takes_state(case) and not self.accepts(case.mode, "state"):
-            return f"takes no state in {case.mode}"
+            return f"does not accept a state in {case.mode}"
         return None
 
     def unsupported_reason(self, operator: Operator, case: Case) -> str | None:
-        """Return why it cannot take a case, in one line, or None if it can."""
+        """Return why it does not support a case, in one line, or None if it does."""
         reason = operator.unsupported_reason(case) or self.missing_capability(operator, case)
         if reason is None and self.restriction is not None:
             reason = self.restriction(case)
         return reason
 
     def lay_out(self, tensor: Tensor, spec: TensorSpec) -> Tensor:
-        """Return a canonical tensor in this implementation's layout, contiguous."""
+        """Return a contiguous copy or view of a canonical tensor in this implementation's layout."""
         order = self._order(spec)
         return (tensor.permute(order) if order else tensor).contiguous()
 
     def canonical(self, tensor: Tensor, spec: TensorSpec) -> Tensor:
-        """Return a view of a tensor of this implementation's layout in the canonical one."""
+        """Return a view, in the canonical layout, of a tensor in this implementation's layout."""
         order = self._order(spec)
         if order is None:
             return tensor
@@ -160,7 +161,7 @@ class Implementation:
         return [axes.index(axis) for axis in (*outer, *inner)]
 
     def __call__(self, *tensors: Tensor, mode: str = "fwd", **keywords: Any) -> Any:
-        """Return what the function of a mode returns, on tensors in the canonical layout.
+        """Call the function of a mode on tensors in the canonical layout and return its results likewise.
 
         Args:
             tensors: The operator's inputs in order, [B, T, H, D].
@@ -170,7 +171,7 @@ class Implementation:
         if mode not in self.functions:
             raise unknown(f"mode of {self.name}:", mode, self.functions)
         if self.find_operator is None:
-            raise ValueError(f"{self.name} is in no registry; make it by linbench.implementation")
+            raise ValueError(f"{self.name} is not registered; define it with @linbench.implementation")
         operator = self.find_operator(self.operator)
         in_layout = [
             self.lay_out(tensor, spec) for tensor, spec in zip(tensors, operator.inputs, strict=True)
@@ -196,16 +197,16 @@ def needs(
     at_most: Mapping[str, int] | None = None,
     capability: tuple[int, int] | None = None,
 ) -> Restriction:
-    """Return a `unsupported_reason` for common needs; every need that is given must be met.
+    """Return an `unsupported_reason` for common requirements; a case must meet all of them.
 
     Args:
         device: cpu or cuda.
-        dtypes: Element types that are taken.
+        dtypes: Supported element types.
         modules: Python modules that must be installed.
-        multiple_of: By axis, what its size must be a multiple of: {"K": 16}.
-        at_least: By axis, the smallest size: {"K": 16}.
-        at_most: By axis, the largest size: {"K": 256}.
-        capability: The least CUDA compute capability: (8, 0).
+        multiple_of: Divisor of the size, per axis: {"K": 16}.
+        at_least: Smallest size, per axis: {"K": 16}.
+        at_most: Largest size, per axis: {"K": 256}.
+        capability: Lowest CUDA compute capability: (8, 0).
     """
 
     def unsupported_reason(case: Case) -> str | None:
@@ -218,23 +219,23 @@ def needs(
                     f"needs the Python module {module}, which is not installed", Cause.MISSING_MODULE
                 )
         if dtypes and case.dtype not in dtypes:
-            return f"takes {', '.join(dtypes)}, not {case.dtype}"
+            return f"supports {', '.join(dtypes)}, not {case.dtype}"
         for axis, step in (multiple_of or {}).items():
             if getattr(case, axis) % step:
-                return f"takes {axis} in multiples of {step}, not {getattr(case, axis)}"
+                return f"supports {axis} in multiples of {step}, not {getattr(case, axis)}"
         for axis, least in (at_least or {}).items():
             if getattr(case, axis) < least:
-                return f"takes {axis} from {least}, not {getattr(case, axis)}"
+                return f"supports {axis} from {least}, not {getattr(case, axis)}"
         for axis, most in (at_most or {}).items():
             if getattr(case, axis) > most:
-                return f"takes {axis} up to {most}, not {getattr(case, axis)}"
+                return f"supports {axis} up to {most}, not {getattr(case, axis)}"
         if capability is not None and case.device == "cuda":
             import torch
 
-            found = torch.cuda.get_device_capability()
-            if found < capability:
-                wanted, had = (".".join(map(str, pair)) for pair in (capability, found))
-                return f"needs compute capability {wanted}; this device has {had}"
+            actual = torch.cuda.get_device_capability()
+            if actual < capability:
+                minimum, version = (".".join(map(str, pair)) for pair in (capability, actual))
+                return f"needs compute capability {minimum}; this device has {version}"
         return None
 
     return unsupported_reason

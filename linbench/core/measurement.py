@@ -1,4 +1,4 @@
-"""Measurement: what one worker returned for an implementation at a case."""
+"""Measurement: the results of an implementation at a case."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from linbench.core.work import Work
 
 
 class Status(StrEnum):
-    """How a measurement ended; the set is closed, and only `ok` may carry a time."""
+    """The outcome of a measurement; the set is closed, and only an `ok` measurement may have a time."""
 
     OK = "ok"
     WRONG = "wrong"
@@ -31,7 +31,7 @@ class Status(StrEnum):
 
 
 class Cause(StrEnum):
-    """What a reason means to a program; a row whose reason is none of these has no cause."""
+    """A machine-readable reason; a row with any other reason has no cause."""
 
     PREDICTED_MEMORY = "predicted_memory"
     EARLIER_TIMEOUT = "earlier_timeout"
@@ -41,7 +41,7 @@ class Cause(StrEnum):
 
 
 class Reason(str):
-    """A reason with its cause; what says why not may return a plain text as well."""
+    """A reason with its cause; a restriction may also return a plain string."""
 
     cause: Cause
 
@@ -57,17 +57,17 @@ FAILURES: Final = frozenset(Status) - {Status.OK, Status.UNSUPPORTED, Status.SKI
 
 @dataclass(frozen=True)
 class TensorError:
-    """How far one tensor is from the float64 reference.
+    """The error of one tensor relative to the float64 reference.
 
     Attributes:
-        rel_l2: ||actual - exact|| / ||exact||, both Euclidean.
+        rel_l2: ||actual - expected|| / ||expected||, Euclidean norms.
         max_abs: Largest absolute difference.
-        max_rel: Largest relative difference where |exact| is at least 1% of its root mean square.
+        max_rel: Largest relative difference where |expected| is at least 1% of its root mean square.
         cosine: Cosine of the angle between the two, flattened.
-        nonfinite: Elements that are NaN or infinite.
-        tolerance: The largest rel_l2 that is right; see `linbench.measure.tolerance`.
-        by_position: rel_l2 of up to 16 stretches of T, of equal length, from the first token to the last,
-            None where a stretch was not compared; empty where the tensor has no T.
+        nonfinite: Number of elements that are NaN or infinite.
+        tolerance: The largest rel_l2 of a correct result; see `linbench.measure.tolerance`.
+        by_position: rel_l2 of up to 16 segments of T, of equal length, from the first token to the last,
+            None where a segment was not compared; empty where the tensor has no T.
     """
 
     __pydantic_config__ = CLOSED
@@ -91,29 +91,29 @@ NO_SAMPLES: Final = Samples()
 
 @dataclass(frozen=True)
 class Time:
-    """How long one call took.
+    """The duration of one call.
 
     Attributes:
-        timer: The timer that took every sample, one of `linbench.core.timer.TIMERS`.
+        timer: The timer of every sample, one of `linbench.core.timer.TIMERS`.
         median_s: Median of the processes' medians, seconds.
-        ci_low_s: Low end of its 95% interval, seconds: over processes, or over samples if there is one
-            process only.
+        ci_low_s: Low end of its 95% confidence interval, seconds: over processes, or over samples if there is
+            only one process.
         ci_high_s: High end of that interval, seconds.
-        processes: How many samples each process took.
+        processes: Number of samples per process.
         cpu_median_s: Median of the processes' medians of `Samples.cpu_s`, seconds; None where there are none.
         kernels_median_s: The same of `Samples.kernels_s`.
         enqueue_median_s: The same of `Samples.enqueue_s`.
-        calibration_median_s: The same of a fixed operation that was timed in the same turns, see
+        calibration_median_s: The same of a fixed operation that is timed in the same turns, see
             `linbench.measure.calibration`.
-        samples: The samples, process after process; empty where a query did not ask for them.
+        samples: The samples, process after process; empty where a query did not request them.
 
     Raises:
-        ValueError: The interval is turned around, or the samples are not as many as the processes took.
+        ValueError: The ends of the interval are swapped, or the number of samples is not that of `processes`.
     """
 
     timer: Short
     median_s: Seconds
-    ci_low_s: Magnitude  # of two processes that differ much it has no bound to speak of
+    ci_low_s: Magnitude  # unbounded in practice: of two very different processes the interval is huge
     ci_high_s: Magnitude
     processes: Annotated[tuple[Natural, ...], Len(1, 1000)]
     cpu_median_s: Seconds | None = None
@@ -126,7 +126,7 @@ class Time:
         if self.ci_low_s > self.ci_high_s:
             raise ValueError("ci_low_s is above ci_high_s")
         if self.n < 1:
-            raise ValueError("a time needs one sample at least")
+            raise ValueError("a time needs at least one sample")
         if len(self.samples) not in (0, self.n):
             raise ValueError(f"there are {len(self.samples)} samples where processes took {self.n}")
 
@@ -138,13 +138,13 @@ class Time:
         calibrations: Sequence[Samples],
         interval: tuple[float, float],
     ) -> Self:
-        """Return what the samples of each process say.
+        """Return the time of a call from the samples of each process.
 
         Args:
-            timer: What took them.
-            processes: Of each process; none is empty.
-            calibrations: Of the calibration op in the same turns, of each process.
-            interval: The ends of the 95% interval of the median.
+            timer: The timer of the samples.
+            processes: Samples of each process, not empty.
+            calibrations: Samples of the calibration op in the same turns, of each process.
+            interval: The ends of the 95% confidence interval of the median.
         """
         return cls(
             timer=timer,
@@ -156,12 +156,12 @@ class Time:
             kernels_median_s=median_of_medians(processes, "kernels_s"),
             enqueue_median_s=median_of_medians(processes, "enqueue_s"),
             calibration_median_s=median_of_medians(calibrations, "time_s"),
-            samples=Samples.joined(processes),
+            samples=Samples.join(processes),
         )
 
     @property
     def n(self) -> int:
-        """How many samples there are."""
+        """Number of samples."""
         return sum(self.processes)
 
     @property
@@ -172,17 +172,18 @@ class Time:
 
 @dataclass(frozen=True)
 class Memory:
-    """What one call needs beside what stood before it.
+    """The memory of one call.
 
     Attributes:
-        peak_bytes: Most bytes alive at once, inputs included.
-        extra_bytes: The same above the inputs: outputs, what backward keeps, and workspace.
-        meter: What was read: allocator (torch's own record, exact) or rss (resident set of a fresh process).
-        output_bytes: Of what the call returned and did not lie in its inputs.
-        saved_bytes: Of what forward kept for backward beside inputs and outputs.
-        workspace_bytes: What the peak held beside those two.
-        state_bytes: Of the recurrent state or cache that the call is given or returns.
-        reserved_bytes: What the allocator took from the device above what it held, at the most; None where
+        peak_bytes: Peak of the bytes in use, including the inputs.
+        extra_bytes: The same without the inputs: outputs, tensors saved for backward, and workspace.
+        meter: How it was measured: allocator (torch's own record, exact) or rss (resident set size of a fresh
+            process).
+        output_bytes: Bytes of the results that do not alias an input.
+        saved_bytes: Bytes that forward saves for backward besides inputs and outputs.
+        workspace_bytes: Bytes of the peak besides outputs and saved tensors.
+        state_bytes: Bytes of the recurrent state or cache that the call receives or returns.
+        reserved_bytes: Peak of the bytes reserved from the device, less the peak of those in use; None where
             the meter does not tell.
     """
 
@@ -198,15 +199,15 @@ class Memory:
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel that a call launched, as it was compiled.
+    """A compiled kernel that a call launched.
 
     Attributes:
-        name: The function's.
-        configuration: What was chosen for it, as in "num_warps=4 num_stages=3 BLOCK_V=64".
-        hash: Of the compiled kernel, hexadecimal; the same code and configuration give the same one.
-        registers: Registers a thread, if known.
-        spills: Bytes a thread that did not fit in registers, if known.
-        shared_bytes: Shared memory of a block, if known.
+        name: Name of the function.
+        configuration: Its parameters, as in "num_warps=4 num_stages=3 BLOCK_V=64".
+        hash: Hash of the compiled kernel, hexadecimal; the same for the same code and configuration.
+        registers: Registers per thread, if known.
+        spills: Bytes of register spills per thread, if known.
+        shared_bytes: Shared memory per block, if known.
     """
 
     __pydantic_config__ = CLOSED
@@ -221,29 +222,30 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One row: an implementation at a case, how it ended and, if well, what was measured.
+    """One row: an implementation at a case, its status and, if it is ok, its results.
 
     Attributes:
         operator: Name of the operator.
         implementation: Full name of the implementation, as in linear/chunk.
-        case: Where it was measured.
-        status: How it ended.
-        reason: One line that says why; only an ok row may have none.
-        cause: What the reason means to a program; None where it means nothing in particular.
-        time: The samples; only an ok row has them, and none under `--once`.
+        case: The measured case.
+        status: Outcome.
+        reason: One-line reason of the status; required unless the status is ok.
+        cause: Machine-readable form of the reason; None where it has none.
+        time: Time of a call; only an ok row has it, except under `--once`.
         memory: Peak memory; only an ok row has it.
-        errors: By tensor (o, dq, S, ...); an ok or a wrong row has them.
-        first_call_s: Seconds of the first call, compilation and loading included.
-        deterministic: Whether the same inputs gave the same bits twice; None where it was not tried.
-        kernels: What the call launched, as far as it can be told: Triton's kernels, and what the
-            implementation says of its own.
-        work: What the call has to do; only an ok row has it.
-        approximation: By tensor, relative L2 distance of this operator's reference from that of the operator
-            which it approximates; empty where it approximates none. The numerical error is in `errors`.
-        telemetry: Clocks, temperature, power, load and other processes before, during and after, and how many
-            rounds were measured again.
+        errors: Errors by tensor (o, dq, S, ...); an ok or a wrong row has them.
+        first_call_s: Seconds of the first call, including compilation and loading.
+        deterministic: Whether two calls on the same inputs gave the same bits; None where it was not checked.
+        kernels: Kernels that the call launched, as far as they are known: Triton's, and those that the
+            implementation reports.
+        work: The work that the call requires; only an ok row has it.
+        approximation: By tensor, relative L2 distance between the references of this operator and of the
+            operator that it approximates; empty where it approximates none. The numerical error is in
+            `errors`.
+        telemetry: Clocks, temperature, power, load and other processes before, during and after, and the
+            number of repeated rounds.
         flags: Warnings on an ok row: contended, throttled, unstable.
-        measured_at: When the row was finished, ISO 8601 in UTC.
+        measured_at: Time at which the row was finished, ISO 8601 in UTC.
     """
 
     operator: Name
@@ -267,15 +269,17 @@ class Measurement:
     def __post_init__(self) -> None:
         if self.status is not Status.OK:
             if self.time is not None or self.memory is not None or self.work is not None:
-                raise ValueError(f"a measurement that is {self.status} cannot carry a time, memory or work")
+                raise ValueError(
+                    f"a measurement with status {self.status} cannot have a time, memory or work"
+                )
             if not self.reason:
-                raise ValueError(f"a measurement that is {self.status} must say why")
+                raise ValueError(f"a measurement with status {self.status} must have a reason")
 
     @property
     def worst_tensor(self) -> str | None:
         """The tensor whose relative error is the largest share of its tolerance; None without errors.
 
-        A tensor with an element that is not finite is worse than any other.
+        A tensor with an element that is not finite is the worst.
         """
 
         def share(name: str) -> float:

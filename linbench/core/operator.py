@@ -24,14 +24,14 @@ LARGE = 4.0
 
 @dataclass(frozen=True)
 class Option:
-    """Something an operator can be asked for beyond its default.
+    """An option of an operator.
 
     Attributes:
-        default: The value where a case says nothing.
-        allowed: Every value that is taken.
-        meaning: One line for people.
-        of_inputs: It changes what a call is given and not what it must do, so that no implementation has to
-            take it.
+        default: The value where a case does not set it.
+        allowed: Every allowed value.
+        meaning: One-line description.
+        of_inputs: Whether it changes only the inputs and not the computation, so that no implementation has
+            to accept it.
     """
 
     default: Scalar
@@ -47,11 +47,12 @@ MAGNITUDE = Option(
 
 @dataclass(frozen=True)
 class Cost:
-    """The least that any exact form must do at a case.
+    """The least work of any exact form at a case.
 
     Attributes:
-        flops: Useful floating-point operations of the cheapest exact form, counted as docs/reference/profiles.md says.
-        bytes: Every input read once and every output written once, as far as it is filled.
+        flops: Useful floating-point operations of the cheapest exact form; docs/reference/profiles.md says
+            which count.
+        bytes: Bytes of every input, read once, and of every output, written once, as far as they are filled.
     """
 
     flops: float
@@ -61,22 +62,23 @@ class Cost:
 class Operator(ABC):
     """The mathematics of one mechanism: inputs, float64 reference, cost and tolerance.
 
-    A subclass gives at least `name`, `inputs`, `reference` and `cost`, and is registered with
-    `linbench.operator`. Heads are independent of each other; what differs by head is an input with an H axis.
+    A subclass defines at least `name`, `inputs`, `reference` and `cost`, and is registered with
+    `linbench.operator`. Heads are independent of each other; a parameter that differs by head is an input
+    with an H axis.
 
     Attributes:
-        name: As in linear; implementations are named after it.
-        title: One line for people.
-        source: Where the definition is published.
+        name: Name, as in linear; the names of implementations start with it.
+        title: One-line description.
+        source: Publication of the definition.
         kind: "exact recurrence", "exact softmax", "approximation" or "different function".
-        complexity: Time in T of the cheapest exact form, as in O(T).
-        inputs: Tensors that a call is given, in order.
-        output: The tensor that a call returns.
-        state: What is carried from token to token; empty where there is none.
-        options: What a case may ask for; every operator has `magnitude` beside its own.
-        tolerance: By dtype, the relative L2 error that counts as right where the plain form overflows and so
-            gives no measure; see `linbench.measure.tolerance`.
-        approximates: The operator whose output this one approximates from the same inputs, or none.
+        complexity: Time complexity in T of the cheapest exact form, as in O(T).
+        inputs: Input tensors of a call, in order.
+        output: Output tensor of a call.
+        state: State tensors that are carried from token to token; empty where there are none.
+        options: Options that a case may set; every operator has `magnitude` in addition to its own.
+        tolerance: By dtype, the largest relative L2 error of a correct result where the plain form overflows
+            and cannot serve as a measure; see `linbench.measure.tolerance`.
+        approximates: The operator whose output this one approximates from the same inputs, or empty.
     """
 
     name: ClassVar[str]
@@ -97,26 +99,26 @@ class Operator(ABC):
     approximates: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
-        """Give the operator the options that all have."""
+        """Add the options that every operator has."""
         cls.options = {**cls.options, "magnitude": MAGNITUDE}
 
     @abstractmethod
     def reference(
         self, tensors: Mapping[str, Tensor], state: tuple[Tensor, ...] | None, options: Mapping[str, Scalar]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the exact output and final state by differentiable torch operations.
+        """Return the exact output and final state, computed by differentiable torch operations.
 
-        It is called with float64 tensors in the canonical layout and with every option filled in; memory
+        It is called with float64 tensors in the canonical layout and with a value for every option; memory
         must stay O(T) where the mechanism allows it.
         """
 
     def plain(
         self, tensors: Mapping[str, Tensor], state: tuple[Tensor, ...] | None, options: Mapping[str, Scalar]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return output and final state by the plainest form, as it is computed in the dtype of the inputs.
+        """Return output and final state by the plainest form, computed in the dtype of the inputs.
 
-        Its error is what an implementation's is measured by. It is called at short T and may be quadratic.
-        Unless a subclass knows better it is the reference in float32, its output rounded to the dtype.
+        The tolerance of implementations derives from its error. It is called at short T and may be quadratic.
+        The default is the reference in float32, its output rounded to the dtype.
         """
         import torch
 
@@ -129,15 +131,15 @@ class Operator(ABC):
 
     @abstractmethod
     def cost(self, case: Case) -> Cost:
-        """Return the least work and traffic at a case."""
+        """Return the least operations and memory traffic at a case."""
 
     def complete(self, case: Case) -> Case:
-        """Return the case as this operator sees it: foreign options and defaults left out.
+        """Return the case without defaults and without options of other operators.
 
         Raises:
             UsageError: An option of this operator has a value that is not allowed.
         """
-        kept = {}
+        options = {}
         for name, value in case.options.items():
             option = self.options.get(name)
             if option is None:
@@ -146,11 +148,11 @@ class Operator(ABC):
                 allowed = ", ".join(str(choice) for choice in option.allowed)
                 raise UsageError(f"{self.name} takes {name} = {allowed}, not {value!r}")
             if value != option.default:
-                kept[name] = value
-        return case.with_options(kept)
+                options[name] = value
+        return case.with_options(options)
 
     def unsupported_reason(self, case: Case) -> str | None:
-        """Return why the mechanism itself makes no sense at a case, in one line, or None."""
+        """Return why the mechanism itself is not defined at a case, in one line, or None."""
         del case
         return None
 
@@ -159,19 +161,19 @@ class Operator(ABC):
         return {name: case.options.get(name, option.default) for name, option in self.options.items()}
 
     def call_tokens(self, case: Case) -> int:
-        """Return how many tokens of each sequence one call is given."""
+        """Return the number of tokens per sequence in the inputs of a call."""
         return 1 if case.mode == "decode" else case.T
 
     def output_tokens(self, case: Case) -> int:
-        """Return how many tokens of each sequence one call gives back."""
+        """Return the number of tokens per sequence in the output of a call."""
         return self.call_tokens(case)
 
     def returned_state(self, case: Case) -> tuple[TensorSpec, ...]:
-        """Return the state tensors that a call at this case gives back beside its output."""
+        """Return the state tensors that a call at this case returns with its output."""
         return self.state if case.mode in ("prefill", "decode") else ()
 
     def takes_state(self, case: Case) -> bool:
-        """Return whether a call at this case is given a state."""
+        """Return whether a call at this case receives a state."""
         return case.mode == "decode" or bool(case.options.get("initial_state", False))
 
     def generate(self, case: Case, generator: Generator) -> Inputs:
@@ -185,39 +187,39 @@ class Operator(ABC):
         options = self.option_values(case)
         tensors = {}
         for spec in self.inputs:
-            drawn = self.draw(spec, spec.shape(case, tokens), generator, options)
-            tensors[spec.name] = drawn.to(getattr(torch, spec.dtype(case)))
+            sample = self.draw(spec, spec.shape(case, tokens), generator, options)
+            tensors[spec.name] = sample.to(getattr(torch, spec.dtype(case)))
         state = self.draw_state(case, generator) if self.takes_state(case) else None
         upstream = None
         if case.mode == "fwd_bwd":
-            drawn = normal(self.output.shape(case, self.output_tokens(case)), generator)
-            upstream = drawn.to(getattr(torch, self.output.dtype(case)))
+            sample = normal(self.output.shape(case, self.output_tokens(case)), generator)
+            upstream = sample.to(getattr(torch, self.output.dtype(case)))
         return Inputs(tensors, state, upstream)
 
     def draw(
         self, spec: TensorSpec, shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]
     ) -> Tensor:
-        """Return a random input in float32: normal of the magnitude, unless a subclass knows better."""
+        """Return a random input in float32; the default is normal with the magnitude of the options."""
         del spec
         return normal(shape, generator) * magnitude(options)
 
     def draw_state(self, case: Case, generator: Generator) -> tuple[Tensor, ...]:
-        """Return a random state in float32, as it might stand after `case.T` tokens."""
+        """Return a random state in float32, like that after `case.T` tokens."""
         size = magnitude(self.option_values(case))
         return tuple(normal(spec.shape(case, 1), generator) * size for spec in self.state)
 
-    def restore(self, live: Sequence[Tensor], kept: Sequence[Tensor]) -> None:
-        """Put a state that a decode call may have advanced back to where it stood; both are canonical."""
-        for tensor, original in zip(live, kept, strict=True):
-            tensor.copy_(original)
+    def restore(self, live: Sequence[Tensor], original: Sequence[Tensor]) -> None:
+        """Restore a state that a decode call may have updated; both are in the canonical layout."""
+        for tensor, value in zip(live, original, strict=True):
+            tensor.copy_(value)
 
-    def alike(self, case: Case) -> str:
-        """Return along which axes the inputs may be reversed, and every result comes out reversed: H, B."""
+    def mirror_axes(self, case: Case) -> str:
+        """Return the axes along which reversed inputs give reversed results: H, B."""
         del case
         return "HB"
 
     def expected(self, case: Case, inputs: Inputs) -> dict[str, Expected]:
-        """Return the exact value of everything that a call at this case returns.
+        """Return the expected value of everything that a call at this case returns, from the reference.
 
         The output, then the final state (prefill, decode) or the gradient of each differentiable input
         (fwd_bwd; dq is the gradient of q). Heads are computed in slices, so that float64 copies stay small.
@@ -225,15 +227,15 @@ class Operator(ABC):
         parts: dict[str, list[Tensor]] = {}
         specs = (*self.inputs, *(self.state if inputs.state is not None else ()))
         for heads in self._head_slices(case):
-            some = _heads_of(inputs, specs, self.output, heads)
-            for name, value in self._results(self.reference, case, some).items():
+            part = _heads_of(inputs, specs, self.output, heads)
+            for name, value in self._results(self.reference, case, part).items():
                 parts.setdefault(name, []).append(value)
         axes = {spec.name: spec.axes for spec in (self.output, *self.state)}
         axes |= {f"d{spec.name}": spec.axes for spec in specs}
         return {name: Expected(join_heads(values, axes[name])) for name, values in parts.items()}
 
     def plain_results(self, case: Case, inputs: Inputs) -> dict[str, Tensor]:
-        """Return everything that a call at this case returns, by the plain form in the case's dtype."""
+        """Return the results of a call at this case by the plain form in the case's dtype."""
         return self._results(self.plain, case, inputs)
 
     def _results(self, form: Form, case: Case, inputs: Inputs) -> dict[str, Tensor]:
@@ -271,52 +273,53 @@ class Operator(ABC):
             yield slice(first, min(first + width, case.H))
 
     def reference_head_bytes(self, case: Case) -> int:
-        """Return the bytes of the largest float64 tensor that the reference makes for one head."""
+        """Return the bytes of the largest float64 tensor that the reference allocates for one head."""
         return 8 * case.B * case.T * max(case.K, case.V)
 
     def input_bytes(self, case: Case) -> int:
-        """Return the bytes of all that a call at this case is given, the upstream gradient included."""
+        """Return the bytes of all inputs of a call at this case, including state and upstream gradient."""
         tokens = self.call_tokens(case)
-        given = sum(spec.bytes(case, tokens) for spec in self.inputs)
+        size = sum(spec.bytes(case, tokens) for spec in self.inputs)
         if case.mode == "fwd_bwd":
-            given += self.output.bytes(case, self.output_tokens(case))
-        return given + (self.state_bytes(case) if self.takes_state(case) else 0)
+            size += self.output.bytes(case, self.output_tokens(case))
+        return size + (self.state_bytes(case) if self.takes_state(case) else 0)
 
     def output_bytes(self, case: Case) -> int:
         """Return the bytes of everything that a call at this case returns."""
-        returned = self.output.bytes(case, self.output_tokens(case))
+        size = self.output.bytes(case, self.output_tokens(case))
         if case.mode == "fwd_bwd":
             tokens = self.call_tokens(case)
-            returned += sum(spec.bytes(case, tokens) for spec in self.inputs if spec.differentiable)
-            returned += self.state_bytes(case) if self.takes_state(case) else 0
-        return returned + (self.state_bytes(case) if self.returned_state(case) else 0)
+            size += sum(spec.bytes(case, tokens) for spec in self.inputs if spec.differentiable)
+            size += self.state_bytes(case) if self.takes_state(case) else 0
+        return size + (self.state_bytes(case) if self.returned_state(case) else 0)
 
     def state_bytes(self, case: Case) -> int:
-        """Return the bytes of the state; float32 unless a subclass says otherwise."""
+        """Return the bytes of the state; the default is for float32."""
         return 4 * sum(math.prod(spec.shape(case, 1)) for spec in self.state)
 
 
 def check_options(operators: Sequence[Operator], names: Sequence[str]) -> None:
     """Raise UsageError for an option that none of the operators has."""
-    known = {name for operator in operators for name in operator.options}
+    allowed = {name for operator in operators for name in operator.options}
     for name in names:
-        if name not in known:
-            raise unknown("option", name, known)
+        if name not in allowed:
+            raise unknown("option", name, allowed)
 
 
 def magnitude(options: Mapping[str, Scalar]) -> float:
-    """Return what unit normal inputs are multiplied by."""
+    """Return the factor of unit normal inputs."""
     return LARGE if options["magnitude"] == "large" else 1.0
 
 
 def _heads_of(inputs: Inputs, specs: Sequence[TensorSpec], output: TensorSpec, heads: slice) -> Inputs:
     """Return the part of the inputs that belongs to some heads, in float64."""
-    given = (*inputs.tensors.values(), *(inputs.state or ()))
-    some = [take_heads(tensor, spec.axes, heads).double() for spec, tensor in zip(specs, given, strict=True)]
+    tensors = (*inputs.tensors.values(), *(inputs.state or ()))
+    pairs = zip(specs, tensors, strict=True)
+    parts = [take_heads(tensor, spec.axes, heads).double() for spec, tensor in pairs]
     count = len(inputs.tensors)
     upstream = inputs.upstream
     return Inputs(
-        dict(zip(inputs.tensors, some[:count], strict=True)),
-        tuple(some[count:]) if inputs.state is not None else None,
+        dict(zip(inputs.tensors, parts[:count], strict=True)),
+        tuple(parts[count:]) if inputs.state is not None else None,
         None if upstream is None else take_heads(upstream, output.axes, heads).double(),
     )

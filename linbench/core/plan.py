@@ -1,4 +1,4 @@
-"""Plan: what a run was asked to measure, and how."""
+"""Plan: what a run measures, and how."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ class Settings:
     """How each case is measured.
 
     Attributes:
-        timer: Name of the timer, one of `linbench.core.timer.TIMERS`; None for the device's default, by which
-            a schedule replaces it.
+        timer: Name of the timer, one of `linbench.core.timer.TIMERS`; None for the device's default, which
+            the schedule fills in.
         once: Run everything once, checked and untimed.
-        processes: Workers that each take samples of an implementation at a case.
-        precision: Half width of the interval, relative to the median, at which no further round is taken in
-            a process and no further process is asked (three at least are), and beyond which a row is
-            flagged unstable.
-        min_time_s: Timed seconds to spend on an implementation at a case at least, over all its processes.
-        max_time_s: Timed seconds after which it is given up to reach the precision, over all its processes.
+        processes: Number of workers that take samples of each implementation at a case.
+        precision: Half width of the interval, relative to the median. Once it is reached, a process takes no
+            further round and no further process is started (after at least three); a row that does not reach
+            it is flagged unstable.
+        min_time_s: Least timed seconds for an implementation at a case, over all its processes.
+        max_time_s: Timed seconds after which sampling ends even below the precision, over all its processes.
         max_samples: Most timed calls of an implementation at a case.
-        timeout_s: Seconds in one process after which an implementation at a case is given up.
-        max_memory_bytes: Most resident memory of a worker; None for a safe share of what is free.
-        time_limit_s: Seconds after which no further case is started; None for no such bound.
+        timeout_s: Seconds in one process after which an implementation at a case is stopped.
+        max_memory_bytes: Most resident memory of a worker; None for a safe share of the free memory.
+        time_limit_s: Seconds after which no further case is started; None for no limit.
     """
 
     timer: str | None = None
@@ -44,15 +44,15 @@ class Settings:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a run is to measure; enough to resume it.
+    """Everything that a run measures; enough to resume it.
 
     Attributes:
         grid: The axes.
         device: cpu or cuda.
         implementations: Full names.
-        plugins: Files that were named with --plugin, absolute.
+        plugins: Absolute paths of the files given with --plugin.
         settings: How each case is measured.
-        command: The words that were typed; none for a run that no command began.
+        command: The command line; empty for a run that was not started by a command.
     """
 
     grid: Grid

@@ -1,4 +1,4 @@
-"""Profile: where the time of one call went, line by line."""
+"""Profile: the breakdown of the time of one call, line by line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from linbench.core.measurement import Status
 
 
 class Kind(StrEnum):
-    """What a line's time is of."""
+    """The kind of activity of a line."""
 
     OPERATOR = "operator"
     FOREIGN = "foreign"
@@ -26,29 +26,30 @@ class Kind(StrEnum):
 TOOLS = ("torch", "proton", "ncu", "memory", "all")
 COUNTERS = ("dram", "sm", "tensor", "occupancy", "registers")
 HOST = frozenset({Kind.DISPATCHER, Kind.PYTHON})
-SUMS_ALONE = frozenset({"proton", "ncu"})  # they add up kernels, and do not say when each ran
+SUMS_ALONE = frozenset({"proton", "ncu"})  # they report sums over kernels, not when each ran
 HOST_BOUND: Final = 0.3
-"""The share of its time from which on a call is said to wait for the host."""
+"""The share of its time spent waiting for the host from which a call counts as host-bound."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """What one operator, kernel or kind of overhead took of one call, the mean over the profiled calls.
+    """The time of one operator, kernel or kind of overhead per call, the mean over the profiled calls.
 
     Attributes:
         phase: fwd, bwd, prefill or decode.
-        name: Of the operator, as torch has it, of the kernel or of the C function.
+        name: Name of the operator in torch, of the kernel or of the C function.
         kind: operator (computes, on the CPU), foreign (C called through ctypes, or compiled by
             torch.compile), dispatcher (views, allocations and operators that only call others), python (no
-            operator was running), kernel (on a device), gap (the device waited).
-        calls: How often it was called.
-        total_s: Time in it and in what it called, seconds.
-        self_s: Time in itself alone; these add up to the time of the call.
-        flops: Operations, as torch or the kernel's launch hook counts them, or None where neither does.
-        bytes: Of its tensor arguments, each read once, and of what it allocated; by proton what the launch
-            hook says; by ncu those that went to and from the device's memory; None where not known.
-        counters: What ncu read, by the names of `COUNTERS`: throughput of memory, multiprocessors and tensor
-            pipe over the most that can be sustained; warps over the most that fit; registers of a thread.
+            operator was running), kernel (on a device), gap (the device was idle).
+        calls: Number of calls of it.
+        total_s: Time including that of its callees, seconds.
+        self_s: Time without its callees, seconds; these add up to the time of the call.
+        flops: Operations as counted by torch or by the kernel's launch hook, or None where neither does.
+        bytes: Bytes of its tensor arguments, each read once, and of its allocations; under proton, bytes
+            reported by the launch hook; under ncu, bytes to and from the device's memory; None where unknown.
+        counters: Counters of ncu, by the names of `COUNTERS`: throughput of memory, multiprocessors and
+            tensor pipe relative to the sustainable peak; occupancy (warps relative to the most that fit);
+            registers per thread.
     """
 
     phase: str
@@ -64,20 +65,20 @@ class Line:
 
 @dataclass(frozen=True)
 class Breakdown:
-    """Where the time of one call went.
+    """The breakdown of the time of one call.
 
     Attributes:
-        lines: The longest first.
-        calls: How many calls were profiled.
-        wall_s: Time of a profiled call that is to be accounted for, seconds: by the host's clock on the CPU
+        lines: Lines, the longest first.
+        calls: Number of profiled calls.
+        wall_s: Time of a profiled call, to which the lines add up, seconds: by the host's clock on the CPU
             and under proton, from the start of its first kernel to the end of its last on a device, the sum
             of its kernels under ncu, which runs one at a time.
-        plain_s: Median wall time of the same call without a profiler, seconds, the device waited for; None
-            under ncu, as are the three that follow.
-        cpu_s: Processor time of the process in it, all threads, seconds.
-        page_faults: Minor page faults in it.
+        plain_s: Median wall time of the same call without a profiler, seconds, until the device is idle; None
+            under ncu, as are the next three.
+        cpu_s: Processor time of all threads of the process during that call, seconds.
+        page_faults: Minor page faults during that call.
         threads: Threads that torch may use.
-        times_s: The call by several timers, seconds; only on a device.
+        times_s: Time of the call by several timers, seconds; only on a device.
     """
 
     lines: tuple[Line, ...]
@@ -95,15 +96,15 @@ class Breakdown:
         return sum(line.self_s for line in self.lines) / self.wall_s if self.wall_s else 0.0
 
     def share(self, *kinds: Kind) -> float:
-        """Return the share of the wall time that lines of some kinds took."""
+        """Return the share of the wall time of lines of some kinds."""
         if not self.wall_s:
             return 0.0
         return sum(line.self_s for line in self.lines if line.kind in kinds) / self.wall_s
 
     def host_share(self, tool: str, device: str) -> float | None:
-        """Return the share of the wall time in which the host was waited for; None if the tool does not tell.
+        """Return the share of the wall time spent waiting for the host; None if the tool cannot tell.
 
-        On CUDA these are the gaps between kernels, on the CPU Python and the dispatcher.
+        On CUDA this is the time of the gaps between kernels, on the CPU that of Python and the dispatcher.
         """
         if tool in SUMS_ALONE:
             return None
@@ -117,15 +118,15 @@ class Profile:
     Attributes:
         operator: Name of the operator.
         implementation: Full name of the implementation.
-        case: Where it was profiled.
+        case: The profiled case.
         tool: One of `TOOLS`.
-        status: How it ended.
+        status: Outcome.
         environment: The machine, its libraries and the code.
-        reason: One line that says why; only an ok one may have none.
-        breakdown: Where the time went; None unless asked for.
-        memory: What the peak was for, bytes by part; empty unless asked for.
-        artifacts: SHA-256 of the files that were kept, by what they are: trace, memory, proton, ncu.
-        profiled_at: When, ISO 8601 in UTC.
+        reason: One-line reason of the status; required unless the status is ok.
+        breakdown: Breakdown of the time; None unless requested.
+        memory: Breakdown of the peak memory, bytes by part; empty unless requested.
+        artifacts: SHA-256 of the stored files, by kind: trace, memory, proton, ncu.
+        profiled_at: Time of the profile, ISO 8601 in UTC.
         id: Its number in the store; 0 if it is not stored.
     """
 
@@ -144,4 +145,4 @@ class Profile:
 
     def __post_init__(self) -> None:
         if self.status is not Status.OK and not self.reason:
-            raise ValueError(f"a profile that is {self.status} must say why")
+            raise ValueError(f"a profile with status {self.status} must have a reason")

@@ -1,4 +1,4 @@
-"""Provenance: the repository or distribution that code lies in, and in which state it was."""
+"""Provenance: the repository or distribution that contains code, and its state."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from typing import Final
 
 TIMEOUT_S = 10.0
 LOCATIONS: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
-"""Variables by which a git hook would have every git below it look at its own repository."""
-COMPILED_LEFT_OUT: Final = ":(exclude,glob)**/__pycache__/**"
-"""What Python writes beside a module that it imports, which is no change."""
+"""Variables through which a git hook would redirect every git command below it to its own repository."""
+EXCLUDE_BYTECODE: Final = ":(exclude,glob)**/__pycache__/**"
+"""Bytecode that Python writes next to an imported module, which is not a change of the code."""
 
 
 @dataclass(frozen=True)
 class Code:
-    """A repository or an installed distribution, as it stood.
+    """The state of a repository or an installed distribution.
 
     Attributes:
-        name: Of the distribution, or else of the repository's folder, or else of the file.
-        version: Of the distribution; None if the code is in none.
-        commit: Full hash of the commit that the repository was at; None if the file is tracked by none.
-        dirty: Whether the repository had changes beside the commit; None without one.
-        implementations: Full names of those that lie in it; none for the harness itself.
+        name: Name of the distribution, or else of the repository's folder, or else of the file.
+        version: Version of the distribution; None if the code belongs to none.
+        commit: Full hash of the repository's commit; None if no repository tracks the file.
+        dirty: Whether the repository had uncommitted changes; None without a commit.
+        implementations: Full names of the implementations in it; empty for the harness itself.
     """
 
     name: str
@@ -39,13 +39,13 @@ class Code:
 
 @dataclass(frozen=True)
 class _Checkout:
-    """A repository's working tree, as it stands.
+    """The state of a repository's working tree.
 
     Attributes:
         root: Its folder.
-        commit: That it is at.
-        dirty: Whether there are changes beside it.
-        tracked: Every file of it.
+        commit: Its commit.
+        dirty: Whether there are uncommitted changes.
+        tracked: Every tracked file.
     """
 
     root: Path
@@ -60,7 +60,7 @@ def harness_code() -> Code:
 
 
 def measured_code(origins: Mapping[str, str]) -> tuple[Code, ...]:
-    """Return the code that implementations lie in, each with their names.
+    """Return the code that contains implementations, each with their names.
 
     Args:
         origins: The file of each implementation, by its full name.
@@ -73,45 +73,45 @@ def measured_code(origins: Mapping[str, str]) -> tuple[Code, ...]:
         distribution = _distribution(file, distributions)
         checkout = _checkout_of(file, checkouts)
         name = distribution or (checkout.root.name if checkout else file.name)
-        known = version(distribution) if distribution else None
-        members.setdefault((name, known, checkout.root if checkout else None), []).append(implementation)
+        release = version(distribution) if distribution else None
+        members.setdefault((name, release, checkout.root if checkout else None), []).append(implementation)
     return tuple(
-        _code(name, known, checkouts[root] if root else None, implementations)
-        for (name, known, root), implementations in members.items()
+        _code(name, release, checkouts[root] if root else None, implementations)
+        for (name, release, root), implementations in members.items()
     )
 
 
-def _code(name: str, known: str | None, checkout: _Checkout | None, implementations: Sequence[str]) -> Code:
+def _code(name: str, release: str | None, checkout: _Checkout | None, implementations: Sequence[str]) -> Code:
     if checkout is None:
-        return Code(name, known, implementations=tuple(implementations))
-    return Code(name, known, checkout.commit, checkout.dirty, tuple(implementations))
+        return Code(name, release, implementations=tuple(implementations))
+    return Code(name, release, checkout.commit, checkout.dirty, tuple(implementations))
 
 
-def _checkout_of(file: Path, known: dict[Path, _Checkout | None]) -> _Checkout | None:
-    """Return the working tree of the repository that tracks a file, or None; each is asked once."""
+def _checkout_of(file: Path, cache: dict[Path, _Checkout | None]) -> _Checkout | None:
+    """Return the working tree of the repository that tracks a file, or None; each is read once."""
     root = next((folder for folder in file.parents if (folder / ".git").exists()), None)
     if root is None:
         return None
-    if root not in known:
-        known[root] = _checkout(root)
-    checkout = known[root]
+    if root not in cache:
+        cache[root] = _checkout(root)
+    checkout = cache[root]
     return checkout if checkout is not None and file in checkout.tracked else None
 
 
 def _checkout(root: Path) -> _Checkout | None:
-    commit, listed = _git(root, "rev-parse", "HEAD"), _git(root, "ls-files", "-z")
-    changes = _git(root, "status", "--porcelain", "--", ".", COMPILED_LEFT_OUT)
-    if commit is None or listed is None or changes is None:
+    commit, names = _git(root, "rev-parse", "HEAD"), _git(root, "ls-files", "-z")
+    changes = _git(root, "status", "--porcelain", "--", ".", EXCLUDE_BYTECODE)
+    if commit is None or names is None or changes is None:
         return None
-    tracked = frozenset(root / name for name in listed.split("\0") if name)
+    tracked = frozenset(root / name for name in names.split("\0") if name)
     return _Checkout(root, commit.strip(), bool(changes), tracked)
 
 
-def _git(folder: Path, *words: str) -> str | None:
-    """Return what git says, or None if it fails or is not there."""
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Return the output of git, or None if it fails or is not installed."""
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *words],
+        process = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
             env={name: value for name, value in os.environ.items() if name not in LOCATIONS},
             capture_output=True,
             text=True,
@@ -121,11 +121,11 @@ def _git(folder: Path, *words: str) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout if done.returncode == 0 else None
+    return process.stdout if process.returncode == 0 else None
 
 
 def _distribution(file: Path, distributions: Mapping[str, list[str]]) -> str | None:
-    """Return the distribution whose top-level module or package a file is, or lies in, or None."""
+    """Return the distribution whose top-level module or package is, or contains, a file, or None."""
     top = file if file.name != "__init__.py" else file.parent
     while (top.parent / "__init__.py").is_file():
         top = top.parent
@@ -134,5 +134,5 @@ def _distribution(file: Path, distributions: Mapping[str, list[str]]) -> str | N
         return None
     spec = find_spec(name)
     origin = Path(spec.origin).resolve() if spec is not None and spec.origin else None
-    is_there = origin is not None and origin in (file, top, top / "__init__.py")
-    return distributions[name][0] if is_there else None
+    is_installed = origin is not None and origin in (file, top, top / "__init__.py")
+    return distributions[name][0] if is_installed else None

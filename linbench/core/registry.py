@@ -1,4 +1,4 @@
-"""Registry: every operator and implementation there is, built in or from a stranger, by one door."""
+"""Registry: every operator and implementation, built in or from a plugin, behind one interface."""
 
 import importlib.util
 import sys
@@ -21,12 +21,12 @@ ENTRY_POINT_GROUP = "linbench.plugins"
 
 @dataclass(frozen=True)
 class BrokenPlugin:
-    """A plugin that could not be loaded; it stops nothing else.
+    """A plugin that could not be loaded; the others still work.
 
     Attributes:
         name: Entry point or file.
         reason: One line.
-        traceback: All of it.
+        traceback: The full traceback.
     """
 
     name: str
@@ -40,14 +40,14 @@ class Registry:
     def __init__(self) -> None:
         self._operators: dict[str, Operator] = {}
         self._implementations: dict[str, Implementation] = {}
-        self._loaded: set[str] = set()
+        self._plugin_names: set[str] = set()
         self.broken: list[BrokenPlugin] = []
 
     def load(self, plugins: Sequence[str | Path] = ()) -> None:
-        """Load every installed plugin and these files; what is loaded already is left alone.
+        """Load every installed plugin and these files; a plugin that is already loaded is skipped.
 
         Each entry point of the group `linbench.plugins` names a module, or a function to call without
-        arguments. One that fails is kept in `broken`.
+        arguments. Plugins that fail are listed in `broken`.
 
         Raises:
             UsageError: A plugin file does not exist.
@@ -61,9 +61,9 @@ class Registry:
             self._load(str(path), partial(_load_file, path))
 
     def _load(self, name: str, load: Callable[[], object]) -> None:
-        if name in self._loaded:
+        if name in self._plugin_names:
             return
-        self._loaded.add(name)
+        self._plugin_names.add(name)
         before = dict(self._operators), dict(self._implementations)
         try:
             load()
@@ -79,22 +79,22 @@ class Registry:
         """Add an operator.
 
         Raises:
-            ValueError: The name is taken.
+            ValueError: The name is already in use.
         """
         if operator.name in self._operators:
-            raise ValueError(f"an operator named {operator.name!r} is registered already")
+            raise ValueError(f"an operator named {operator.name!r} is already registered")
         self._operators[operator.name] = operator
 
     def add_implementation(self, implementation: Implementation) -> None:
         """Add an implementation.
 
         Raises:
-            ValueError: The name is taken, or the layout is not known.
+            ValueError: The name is already in use, or the layout is not known.
         """
         if implementation.name in self._implementations:
-            other = self._implementations[implementation.name].origin
+            origin = self._implementations[implementation.name].origin
             raise ValueError(
-                f"an implementation named {implementation.name!r} is registered already, by {other}"
+                f"an implementation named {implementation.name!r} is already registered, by {origin}"
             )
         if implementation.layout not in LAYOUTS:
             raise ValueError(f"layout {implementation.layout!r} is not one of {', '.join(LAYOUTS)}")
@@ -102,23 +102,23 @@ class Registry:
         self._implementations[implementation.name] = implementation
 
     def operators(self) -> list[Operator]:
-        """Return every operator, by name."""
+        """Return every operator, sorted by name."""
         return sorted(self._operators.values(), key=lambda operator: operator.name)
 
     def implementations(self) -> list[Implementation]:
-        """Return every implementation whose operator is known, by name."""
-        known = (found for found in self._implementations.values() if found.operator in self._operators)
-        return sorted(known, key=lambda implementation: implementation.name)
+        """Return every implementation whose operator is registered, sorted by name."""
+        usable = [entry for entry in self._implementations.values() if entry.operator in self._operators]
+        return sorted(usable, key=lambda implementation: implementation.name)
 
     def orphans(self) -> list[Implementation]:
-        """Return the implementations of an operator that nobody registered."""
-        return [found for found in self._implementations.values() if found.operator not in self._operators]
+        """Return the implementations whose operator is not registered."""
+        return [entry for entry in self._implementations.values() if entry.operator not in self._operators]
 
     def operator(self, name: str) -> Operator:
         """Return the operator of this name.
 
         Raises:
-            UsageError: There is none; the nearest names are given.
+            UsageError: The name is unknown; the message suggests similar ones.
         """
         if name not in self._operators:
             raise unknown("operator", name, self._operators)
@@ -128,14 +128,14 @@ class Registry:
         """Return the implementation of this full name.
 
         Raises:
-            UsageError: There is none; the nearest names are given.
+            UsageError: The name is unknown; the message suggests similar ones.
         """
-        found = self._implementations.get(name)
-        if found is None:
+        implementation = self._implementations.get(name)
+        if implementation is None:
             raise unknown("implementation", name, self._implementations)
-        if found.operator not in self._operators:
-            raise unknown(f"operator of {name}:", found.operator, self._operators)
-        return found
+        if implementation.operator not in self._operators:
+            raise unknown(f"operator of {name}:", implementation.operator, self._operators)
+        return implementation
 
 
 registry = Registry()
@@ -155,30 +155,30 @@ def implementation(
 ) -> Callable[[Function], Implementation]:
     """Return a decorator that registers a function as an implementation's forward pass.
 
-    The function is called with the operator's inputs in order, in `layout`, contiguous, and returns the
-    output in `layout`. Options of the operator that it takes as keywords are passed when a case asks for
-    them; a case that asks for one it does not take is unsupported.
+    The function is called with the operator's inputs in order, contiguous and in `layout`, and returns the
+    output in `layout`. The options of a case are passed as keyword arguments; a case with an option that the
+    function does not accept is unsupported.
 
     Args:
         operator: The operator that it computes, as in "linear".
         name: Its own name, as in "chunk"; the full name is linear/chunk.
         layout: BTHD (canonical), BHTD, TBHD or HBTD.
         differentiable: Whether autograd reaches the inputs.
-        unsupported_reason: Returns in one line why it cannot take a case, or None; `linbench.needs` makes the
-            common ones.
-        flops: Operations that a call does at a case, backward among them, where they differ from the least.
-        extra_bytes: Bytes that it needs at a case beside inputs and outputs; a case predicted not to fit is
+        unsupported_reason: Function that returns in one line why it does not support a case, or None;
+            `linbench.needs` covers the common reasons.
+        flops: Operations of a call at a case, including backward, where they differ from the least.
+        extra_bytes: Bytes that it needs at a case besides inputs and outputs; a case predicted not to fit is
             skipped.
-        launches: Tells which kernels of its own it launched, where they are not Triton's; see
+        launches: Context manager that records the kernels that it launches, where they are not Triton's; see
             `Implementation`.
         compiled: Compiles its kernels without a device, for `linbench kernels inspect`; see `Implementation`.
 
     Raises:
-        ValueError: The full name is taken, or the layout is not known.
+        ValueError: The full name is already in use, or the layout is not known.
     """
 
     def register(function: Function) -> Implementation:
-        made = Implementation(
+        result = Implementation(
             name=f"{operator}/{name}",
             operator=operator,
             layout=layout,
@@ -192,8 +192,8 @@ def implementation(
             summary=(function.__doc__ or "").strip().partition("\n")[0],
             origin=getattr(sys.modules.get(function.__module__), "__file__", None) or function.__module__,
         )
-        registry.add_implementation(made)
-        return made
+        registry.add_implementation(result)
+        return result
 
     return register
 
@@ -205,9 +205,9 @@ def operator(cls: type[Operator]) -> type[Operator]:
 
 
 def _load_entry(entry: EntryPoint) -> None:
-    loaded = entry.load()
-    if callable(loaded) and not isinstance(loaded, ModuleType):
-        loaded()
+    target = entry.load()
+    if callable(target) and not isinstance(target, ModuleType):
+        target()
 
 
 def _load_file(path: Path) -> None:

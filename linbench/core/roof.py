@@ -1,4 +1,4 @@
-"""Roof: the least time that a machine's ceilings leave to some work."""
+"""Roof: the least time for some work under a machine's measured ceilings."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ WIDER: Final = {
     "float16": ("float16", "float32", "float64"),
     "bfloat16": ("bfloat16", "float32", "float64"),
 }
-"""In which types a product may be taken without losing what one of its inputs has."""
+"""By dtype, the types in which a product of such operands can be computed without loss of precision."""
 
 MEMORY: Final = "memory"
 
 
 @dataclass(frozen=True)
 class Level:
-    """A cache or the memory, as data are moved in it.
+    """A cache level or the main memory, with its bandwidth.
 
     Attributes:
-        name: As in L2, or memory.
-        holds_bytes: Of a cache, what it holds over all cores; None for the memory.
-        bytes_per_s: Bytes read and written a second at most.
+        name: L1, L2, ... or memory.
+        holds_bytes: Capacity of a cache over all cores; None for the memory.
+        bytes_per_s: Most bytes read and written per second.
     """
 
     name: str
@@ -38,11 +38,11 @@ class Level:
 
 @dataclass(frozen=True)
 class Bound:
-    """The least time that a machine leaves to some work.
+    """The least time for some work on a machine.
 
     Attributes:
-        seconds: That time.
-        limit: Which of the two takes so long: compute or memory.
+        seconds: The time, seconds.
+        limit: What limits it: compute or memory.
     """
 
     seconds: float
@@ -51,77 +51,78 @@ class Bound:
 
 @dataclass(frozen=True)
 class Roof:
-    """What a device does at most with operands of one type.
+    """The roofline of a device for operands of one type.
 
     Attributes:
-        flops_per_s: Floating-point operations a second.
-        levels: Where data may lie, the nearest first, the memory last.
+        flops_per_s: Peak floating-point operations per second.
+        levels: Memory levels, from the nearest cache to the memory.
     """
 
     flops_per_s: float
     levels: tuple[Level, ...]
 
     def moving_s(self, moved_bytes: float) -> float:
-        """Return the least time in which so many bytes are moved, seconds.
+        """Return the least time to move this many bytes, seconds.
 
-        t = sum over levels of b / r: as many bytes b as a level holds beyond the one before are moved at its
-        rate r, and what no cache holds at the memory's. A call that is made over and over finds its tensors
-        in the caches, as far as they fit, so that the memory alone would be no bound.
+        t = sum over levels of b / r: the b bytes that fit in a level but not in the one before move at its
+        rate r, and the bytes that fit in no cache move at the memory's rate. A call that is repeated finds
+        its tensors in the caches, as far as they fit, so the memory's rate alone would not be a valid bound.
         """
-        seconds, held = 0.0, 0.0
+        seconds, covered_bytes = 0.0, 0.0
         for level in self.levels:
             reach = moved_bytes if level.holds_bytes is None else min(moved_bytes, level.holds_bytes)
-            seconds += max(0.0, reach - held) / level.bytes_per_s
-            held = max(held, reach)
+            seconds += max(0.0, reach - covered_bytes) / level.bytes_per_s
+            covered_bytes = max(covered_bytes, reach)
         return seconds
 
     def bound(self, work: Work) -> Bound:
-        """Return the longer of computing the useful operations and of moving the fewest bytes."""
+        """Return the longer of the time for the useful operations and the time for the fewest bytes."""
         computing_s, moving_s = work.useful_flops / self.flops_per_s, self.moving_s(work.fewest_bytes)
         return Bound(computing_s, "compute") if computing_s >= moving_s else Bound(moving_s, "memory")
 
 
 Roofs = Mapping[tuple[str, str], Roof]
-"""By device and type, where a machine's ceilings tell."""
+"""Roofs by device and dtype, as far as a machine's ceilings were measured."""
 
 
-def roofs_of(found: Sequence[Ceiling]) -> dict[tuple[str, str], Roof]:
-    """Return the roof of each device and type of which products and copies in memory were measured.
+def roofs_of(ceilings: Sequence[Ceiling]) -> dict[tuple[str, str], Roof]:
+    """Return the roof of each device and dtype for which matrix products and copies in memory were measured.
 
-    Operations are bounded by the fastest product of matrices in the type or in a wider one, by any number of
-    threads, and bytes by the fastest copies; a level is no slower than those that lie further.
+    The peak of the operations is the fastest matrix product in the dtype or in a wider one, by any number of
+    threads, and that of the bytes the fastest copies; no level is slower than a level further away.
     """
-    made = {}
-    for device in {one.device for one in found}:
-        levels = _levels([one for one in found if one.device == device and one.name.startswith("copy.")])
+    roofs = {}
+    for device in {ceiling.device for ceiling in ceilings}:
+        of_device = [ceiling for ceiling in ceilings if ceiling.device == device]
+        levels = _levels([ceiling for ceiling in of_device if ceiling.name.startswith("copy.")])
         for dtype in DTYPES:
             names = {f"matmul.{wider}" for wider in WIDER[dtype]}
-            products = [one.best for one in found if one.device == device and one.name in names]
+            products = [ceiling.best for ceiling in of_device if ceiling.name in names]
             if levels and max(products, default=0.0) > 0:
-                made[device, dtype] = Roof(max(products), levels)
-    return made
+                roofs[device, dtype] = Roof(max(products), levels)
+    return roofs
 
 
 def bound_of(roofs: Roofs, case: Case, work: Work | None) -> Bound | None:
-    """Return the least time that is left to the work of a case, or None where roof or work is not known."""
+    """Return the least time for the work of a case, or None where roof or work is not known."""
     roof = roofs.get((case.device, case.dtype))
     return roof.bound(work) if roof is not None and work is not None else None
 
 
 def _levels(copies: Sequence[Ceiling]) -> tuple[Level, ...]:
-    """Return the levels that were copied in; none if the memory is not among them."""
+    """Return the levels whose copies were measured; none if the memory is not among them."""
     rates: dict[str, float] = {}
-    held: dict[str, int] = {}
-    for one in copies:
-        name = one.name.removeprefix("copy.")
-        rates[name] = max(rates.get(name, 0.0), one.best)
-        if one.holds_bytes is not None:
-            held[name] = max(held.get(name, 0), one.holds_bytes)
+    capacities: dict[str, int] = {}
+    for ceiling in copies:
+        name = ceiling.name.removeprefix("copy.")
+        rates[name] = max(rates.get(name, 0.0), ceiling.best)
+        if ceiling.holds_bytes is not None:
+            capacities[name] = max(capacities.get(name, 0), ceiling.holds_bytes)
     rate = rates.get(MEMORY, 0.0)
     if rate <= 0:
         return ()
     levels = [Level(MEMORY, None, rate)]
-    for name in sorted(held, key=lambda name: -held[name]):  # from the memory inwards
+    for name in sorted(capacities, key=lambda name: -capacities[name]):  # from the memory inwards
         rate = max(rate, rates[name])
-        levels.insert(0, Level(name, held[name], rate))
+        levels.insert(0, Level(name, capacities[name], rate))
     return tuple(levels)

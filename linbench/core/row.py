@@ -1,7 +1,7 @@
 """Row: a measurement as one flat record; the one list of its columns.
 
-The columns are the fields of `Measurement`; those of its parts (case, time, memory, work) are columns of
-their own. The schema of the store, frames, CSV, JSON lines and their JSON Schema derive from this list: a new
+The columns are the fields of `Measurement`; each field of its parts (case, time, memory, work) is a column of
+its own. The schema of the store, frames, CSV, JSON lines and their JSON Schema derive from this list: a new
 column is a new field.
 """
 
@@ -19,7 +19,7 @@ from linbench.core.measurement import NO_SAMPLES, Measurement
 from linbench.core.samples import Samples
 
 RENAMED: Final = {("memory", "meter"): "memory_meter"}
-"""Fields of a part whose name says too little without the part's."""
+"""Column names of fields whose name is ambiguous without that of their part."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Column:
     """One column.
 
     Attributes:
-        name: As the store, files and frames have it.
-        part: The field of `Measurement` in which it lies: case, time, memory or work; empty for its own.
-        field: The name of the field.
-        kind: What its values are, as the field is annotated, None left out.
+        name: Name in the store, files and frames.
+        part: Field of `Measurement` that contains it: case, time, memory or work; empty for its own fields.
+        field: Name of the field.
+        kind: Annotation of the field, without None.
         is_optional: Whether it may be null.
-        is_required: Whether its part has it always.
+        is_required: Whether it is never null where its part is present.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Column:
 
     @property
     def base(self) -> type:
-        """The plain type of its values: bool, int, float, a kind of str, or something that JSON holds."""
+        """The plain type of its values: bool, int, float, a subclass of str, or another type of JSON data."""
         kind = get_args(self.kind)[0] if get_origin(self.kind) is not None else self.kind
         return kind if isinstance(kind, type) else object
 
@@ -60,19 +60,20 @@ def _columns() -> tuple[Column, ...]:
             columns.append(Column(field, "", field, kind, is_optional))
             continue
         for name, inner in get_type_hints(kind, include_extras=True).items():
-            of, may_be_none = _without_none(inner)
-            if of is not Samples:  # they have a table of their own
+            inner_kind, may_be_none = _without_none(inner)
+            if inner_kind is not Samples:  # they have a table of their own
                 column = RENAMED.get((field, name), name)
-                columns.append(Column(column, field, name, of, is_optional or may_be_none, not may_be_none))
+                is_nullable = is_optional or may_be_none
+                columns.append(Column(column, field, name, inner_kind, is_nullable, not may_be_none))
     return tuple(columns)
 
 
 def _without_none(hint: object) -> tuple[object, bool]:
-    """Return an annotation without None, and whether it had it."""
+    """Return an annotation without None, and whether it allowed None."""
     if get_origin(hint) not in (Union, types.UnionType):
         return hint, False
-    left = [one for one in get_args(hint) if one is not type(None)]
-    return reduce(or_, left), len(left) < len(get_args(hint))
+    members = [member for member in get_args(hint) if member is not type(None)]
+    return reduce(or_, members), len(members) < len(get_args(hint))
 
 
 COLUMNS: Final = _columns()
@@ -86,11 +87,11 @@ def columns_of(part: str) -> tuple[Column, ...]:
 REQUIRED: Final = {
     part: tuple(column.name for column in columns_of(part) if column.is_required) for part in PARTS
 }
-"""By part, the columns that stand together or not at all."""
+"""By part, the columns that are either all present or all null."""
 
 
 def to_row(measurement: Measurement) -> dict[str, object]:
-    """Return a measurement as plain JSON data, a value per column; samples are left out."""
+    """Return a measurement as plain JSON data, one value per column, without the samples."""
     time = measurement.time and replace(measurement.time, samples=NO_SAMPLES)
     nested = encode(replace(measurement, time=time))
     return {
@@ -102,14 +103,14 @@ def to_row(measurement: Measurement) -> dict[str, object]:
 
 
 def from_row(row: Mapping[str, object], samples: Mapping[str, object] | None = None) -> Measurement:
-    """Return the measurement that `to_row` made a row of.
+    """Return the measurement of a row of `to_row`.
 
     Args:
-        row: A value per column; what is none of them is left out.
-        samples: A list per channel, where they were read.
+        row: One value per column; other keys are ignored.
+        samples: One list per channel, if the samples were read.
 
     Raises:
-        ValueError: It is no measurement; the line names the column.
+        ValueError: The row is not a valid measurement; the message names the column.
     """
     nested: dict[str, Any] = {column.field: row[column.name] for column in COLUMNS if not column.part}
     for part in PARTS:
@@ -117,19 +118,19 @@ def from_row(row: Mapping[str, object], samples: Mapping[str, object] | None = N
     if nested["time"] is not None and samples:
         nested["time"]["samples"] = samples
     elif samples:
-        raise ValueError("there are samples beside a median_s that is null")
+        raise ValueError("there are samples, but median_s is null")
     return decode(Measurement, nested)
 
 
 def _part(part: str, row: Mapping[str, object]) -> dict[str, object] | None:
-    """Return the values of a part by field, or None if it is not there."""
+    """Return the values of a part by field, or None if the part is absent."""
     values = {column.field: row[column.name] for column in columns_of(part)}
     present = [name for name in REQUIRED[part] if row[name] is not None]
     if len(present) == len(REQUIRED[part]):
         return values
     if present:
-        raise ValueError(f"{', '.join(REQUIRED[part])} stand together or not at all")
-    beside = [column.name for column in columns_of(part) if row[column.name] is not None]
-    if beside:
-        raise ValueError(f"{beside[0]} stands beside {REQUIRED[part][0]}, which is null")
+        raise ValueError(f"{', '.join(REQUIRED[part])} must be all present or all null")
+    optional = [column.name for column in columns_of(part) if row[column.name] is not None]
+    if optional:
+        raise ValueError(f"{optional[0]} is present, but {REQUIRED[part][0]} is null")
     return None

@@ -1,4 +1,4 @@
-"""Run: one invocation, where it ran and what it measured."""
+"""Run: one invocation, its environment and its measurements."""
 
 from dataclasses import dataclass, field
 
@@ -13,12 +13,12 @@ class Run:
 
     Attributes:
         id: Date, time and four hex digits: 20261122-143000-1a2b.
-        created_at: When it began, ISO 8601 in UTC.
-        finished_at: When it ended, or None if it was interrupted or still goes on.
+        created_at: Start time, ISO 8601 in UTC.
+        finished_at: End time, or None if it was interrupted or is still running.
         environment: The machine, its libraries and the code.
-        plan: What was asked for; enough to resume the run.
+        plan: What was requested; enough to resume the run.
         measurements: Its rows, in the order in which they were measured.
-        imported_from: Name of the file that it was read from; None if it was measured here.
+        imported_from: Name of the file from which it was imported; None if it was measured here.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Samples: what timed calls gave, one entry per call in every channel that the timer tells."""
+"""Samples: the figures of timed calls, one entry per call in every channel that the timer records."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ Counts = Annotated[tuple[Natural, ...], Len(0, MOST_SAMPLES)]
 
 @dataclass(frozen=True)
 class Samples:
-    """What timed calls gave, in the order in which they were made.
+    """The figures of timed calls, in the order of the calls.
 
-    A channel that the timer does not tell is empty; any other has an entry per call. A new channel is a field
-    here and what a timer fills it with: workers, the store and files take it from this list.
+    A channel that the timer does not record is empty; every other channel has one entry per call. To add a
+    channel, add a field here and fill it in a timer: workers, the store and files derive from this list.
 
     Attributes:
-        time_s: How long each call took, seconds.
-        cpu_s: Processor time of all threads of the process meanwhile, seconds.
-        switches: Times that a thread of the process was switched out against its will.
-        contended: 1 where something else had the processor meanwhile, else 0.
+        time_s: Duration of each call, seconds.
+        cpu_s: Processor time of all threads of the process during the call, seconds.
+        switches: Involuntary context switches of the process's threads.
+        contended: 1 where the thread had to wait for the processor during the call, else 0.
         kernels_s: Sum of the times of the call's kernels, seconds.
-        enqueue_s: Time that the host took to make the call, and so to enqueue its kernels, seconds; a device
-            timer's `time_s` does not hold it.
+        enqueue_s: Host time of the call, in which its kernels are enqueued, seconds; the `time_s` of a device
+            timer does not include it.
 
     Raises:
-        ValueError: A channel has neither no entry nor one per call.
+        ValueError: The number of entries of a channel is neither 0 nor the number of calls.
     """
 
     __pydantic_config__ = CLOSED
@@ -49,20 +49,22 @@ class Samples:
     def __post_init__(self) -> None:
         for name in CHANNELS:
             if (count := len(getattr(self, name))) not in (0, len(self)):
-                raise ValueError(f"{name} has {count} entries, where {len(self)} calls have none or one each")
+                raise ValueError(
+                    f"{name} has {count} entries for {len(self)} calls; allowed: none, or one each"
+                )
 
     def __len__(self) -> int:
         return len(self.time_s)
 
     @classmethod
-    def joined(cls, parts: Iterable[Samples]) -> Self:
-        """Return the samples of several turns, one after another."""
+    def join(cls, parts: Iterable[Samples]) -> Self:
+        """Return the concatenated samples of several turns."""
         parts = list(parts)
         return cls(*(tuple(chain.from_iterable(getattr(part, name) for part in parts)) for name in CHANNELS))
 
     @property
     def contended_share(self) -> float:
-        """The share of the calls that were disturbed."""
+        """The fraction of the calls that were contended."""
         return sum(self.contended) / len(self) if len(self) else 0.0
 
 
@@ -70,6 +72,6 @@ CHANNELS = tuple(field.name for field in fields(Samples))
 
 
 def median_of_medians(processes: Sequence[Samples], channel: str) -> float | None:
-    """Return the median of the processes' medians of a channel, or None where none has it."""
+    """Return the median of the processes' medians of a channel, or None where the channel is empty."""
     medians = [median(values) for samples in processes if (values := getattr(samples, channel))]
     return median(medians) if medians else None

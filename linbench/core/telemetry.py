@@ -1,4 +1,4 @@
-"""Telemetry: what else a machine was doing while a row was measured."""
+"""Telemetry: the state and load of a machine during the measurement of a row."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Reading:
-    """The machine at one moment, or since the reading before; None where it does not tell.
+    """The state of the machine at one moment, or since the previous reading; None where it is not available.
 
     Attributes:
-        span_s: Seconds since the reading before.
-        load: Load average of one minute, processes.
-        others_cores: Processors that processes other than the run's were using since the reading before.
-        steal_cores: Processors that the hypervisor gave to others since the reading before.
+        span_s: Seconds since the previous reading.
+        load: One-minute load average, processes.
+        others_cores: Processors used by processes other than the run's since the previous reading.
+        steal_cores: Processors that the hypervisor gave to other guests since the previous reading.
         cpu_mhz: Mean clock of the processors.
         cpu_c: Highest temperature of the processors, degrees Celsius.
-        cpu_throttles: Times that a processor throttled itself since the reading before.
+        cpu_throttles: Throttling events of the processors since the previous reading.
         gpu_sm_mhz: Clock of the GPU's multiprocessors.
         gpu_memory_mhz: Clock of the GPU's memory.
         gpu_c: Temperature of the GPU, degrees Celsius.
-        gpu_w: Power that the GPU draws, watts.
-        gpu_throttles: Why the GPU runs below the clock that it was asked for.
-        gpu_others: Processes other than the run's that compute on the GPU.
+        gpu_w: Power draw of the GPU, watts.
+        gpu_throttles: Reasons why the GPU runs below the requested clock.
+        gpu_others: Number of processes other than the run's that compute on the GPU.
     """
 
     span_s: float
@@ -43,7 +43,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Range:
-    """The lowest, the middle and the highest of several readings."""
+    """The lowest, the median and the highest of several readings."""
 
     low: float
     middle: float
@@ -52,14 +52,14 @@ class Range:
 
 @dataclass(frozen=True)
 class Telemetry:
-    """What else the machine was doing.
+    """The state and load of the machine during the measurement of a row.
 
     Attributes:
-        before: Before the case.
-        after: After it.
-        during: By field of `Reading`, over the readings during the row's own turns; empty if it had none.
-        throttles: Why clocks were held down in these.
-        rounds_again: How many of its rounds were disturbed and measured again.
+        before: Reading before the case.
+        after: Reading after the case.
+        during: Range of each field of `Reading` over the readings during the row's turns; empty without any.
+        throttles: Reasons of throttling in these readings.
+        rounds_again: Number of its rounds that were disturbed and measured again.
     """
 
     before: Reading | None = None

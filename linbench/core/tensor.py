@@ -1,4 +1,4 @@
-"""Tensor: named tensors of an operator and their axes, what a call is given, and what it must return."""
+"""Tensor: named tensors of an operator and their axes, the inputs of a call, and its expected values."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class TensorSpec:
 
     Attributes:
         name: The name, as in q.
-        axes: One letter an axis. B, H, K and V are the case's; T is the tokens of this call (1 in decode);
-            L is the room of a cache, the case's T + 1.
-        differentiable: Whether fwd_bwd is asked for its gradient; a constant of the mechanism has none.
+        axes: One letter per axis. B, H, K and V are the case's; T is the tokens of this call (1 in decode);
+            L is the capacity of a cache, the case's T + 1.
+        differentiable: Whether fwd_bwd computes its gradient; a constant of the mechanism has none.
         at_least_float32: Whether it is float32 where the case's dtype is a half type, as gates are: exp(g)
-            needs the digits.
+            needs the precision.
     """
 
     name: str
@@ -38,22 +38,22 @@ class TensorSpec:
         return tuple(sizes[axis] for axis in self.axes)
 
     def dtype(self, case: Case) -> str:
-        """Return the element type at a case of an input, or of the gradient of one."""
+        """Return the element type of an input, or of its gradient, at a case."""
         return "float32" if self.at_least_float32 and case.item_bytes < ITEM_BYTES["float32"] else case.dtype
 
     def bytes(self, case: Case, tokens: int) -> int:
-        """Return the bytes of an input, or of the gradient of one, at a case."""
+        """Return the bytes of an input, or of its gradient, at a case."""
         return math.prod(self.shape(case, tokens)) * ITEM_BYTES[self.dtype(case)]
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What one call is given, in the canonical layout.
+    """The inputs of one call, in the canonical layout.
 
     Attributes:
         tensors: The operator's inputs by name.
-        state: The state that stands before the call, or None where it starts from nothing.
-        upstream: Gradient of the loss by the output; only in fwd_bwd.
+        state: The initial state, or None where the call starts without one.
+        upstream: Gradient of the loss with respect to the output; only in fwd_bwd.
     """
 
     tensors: Mapping[str, Tensor]
@@ -63,13 +63,13 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Expected:
-    """The exact value of an output, whole or at a sample of its elements.
+    """The expected value of an output, whole or at a sample of its elements.
 
     Attributes:
-        value: float64.
-        index: Where in the output the value lies.
-        zero_rms: Root mean square below which the exact value counts as zero: errors are then taken
-            relative to this instead, since what remains after cancellation is rounding.
+        value: The value, float64.
+        index: Index of the value in the output.
+        zero_rms: Root mean square below which the expected value counts as zero: errors are then relative to
+            this instead, since only rounding errors remain after cancellation.
         step: 0 if the value is all of `output[index]`; else it is every step-th element of it, flattened.
     """
 
@@ -79,14 +79,14 @@ class Expected:
     step: int = 0
 
     def of(self, output: Tensor) -> Tensor:
-        """Return the part of an output that the value is compared with."""
+        """Return the part of an output to compare with the value."""
         part = output[self.index]
         return part.flatten()[:: self.step] if self.step else part
 
 
 @dataclass(frozen=True)
 class Slice:
-    """A slice of an axis, as data."""
+    """A slice of an axis, as plain data."""
 
     start: int | None
     stop: int | None
@@ -94,16 +94,16 @@ class Slice:
 
 
 IndexPart = Literal["..."] | Slice | tuple[int, ...] | int
-"""A part of `Expected.index` as data: all the rest, a slice, positions or one position."""
+"""A part of `Expected.index` as plain data: an ellipsis, a slice, positions or one position."""
 
 
 @dataclass(frozen=True)
 class ExpectedSample:
-    """A sample of the elements of an exact value, as data.
+    """A sample of the elements of an expected value, as plain data.
 
     Attributes:
-        index: Where in the output the value lies.
-        step: Every how many elements of that part, flattened, one is taken.
+        index: Index of the value in the output.
+        step: Distance of the sampled elements in that part of the output, flattened.
         values: The elements, float64.
         zero_rms: As in `Expected`.
     """
@@ -115,7 +115,7 @@ class ExpectedSample:
 
 
 def normal(shape: tuple[int, ...], generator: Generator) -> Tensor:
-    """Return float32 samples of the unit normal on the generator's device."""
+    """Return float32 samples of the standard normal distribution on the generator's device."""
     import torch
 
     return torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float32)
@@ -129,7 +129,7 @@ def take_heads(tensor: Tensor, axes: str, heads: slice) -> Tensor:
 
 
 def join_heads(parts: Sequence[Tensor], axes: str) -> Tensor:
-    """Return slices over heads put together again; the sum of them if there is no H axis."""
+    """Return the concatenation of slices over heads; their sum if there is no H axis."""
     import torch
 
     if len(parts) == 1:

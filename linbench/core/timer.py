@@ -1,4 +1,4 @@
-"""Timer names: what a run can be timed with on each kind of device; the timers are in linbench.measure."""
+"""Timer names: the timers for each kind of device; their implementations are in linbench.measure."""
 
 from typing import Final
 
@@ -15,10 +15,10 @@ DEFAULT_TIMER: Final = {"cpu": "cpu", "cuda": "cuda_events_cold"}
 
 
 def timer_name(name: str | None, device: str) -> str:
-    """Return the name of the timer to use on a kind of device: the one given, its default if None.
+    """Return the name of the timer to use on a kind of device; the device's default if None.
 
     Raises:
-        UsageError: There is no such timer there; the allowed names are given.
+        UsageError: The device has no such timer; the message lists the allowed names.
     """
     if name is None:
         return DEFAULT_TIMER[device]

@@ -1,4 +1,4 @@
-"""Work: what a call has to do, by which its time is judged."""
+"""Work: the operations and bytes that a call requires, to compare its time with."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -8,13 +8,13 @@ from linbench.core.bounds import Bytes, Magnitude
 
 @dataclass(frozen=True)
 class Work:
-    """What one call has to do at the least, and what its algorithm does.
+    """The least work of one call, and the work of its algorithm.
 
     Attributes:
         useful_flops: Floating-point operations of the cheapest exact form of the operator.
         algorithmic_flops: Operations of the implementation's algorithm, useful or not; None where it does
             not declare them.
-        fewest_bytes: Every input read once and every output written once.
+        fewest_bytes: Bytes of every input, read once, and of every output, written once.
 
     Raises:
         ValueError: A count is negative or not finite.
@@ -27,4 +27,4 @@ class Work:
     def __post_init__(self) -> None:
         for name, count in asdict(self).items():
             if count is not None and not 0 <= count < math.inf:
-                raise ValueError(f"{name} is {count}, where a count is finite and not negative")
+                raise ValueError(f"{name} is {count}; a count must be finite and not negative")

@@ -13,9 +13,9 @@ from linbench.core.operator import Operator
 from linbench.core.registry import Registry
 from linbench.core.tensor import Expected, Inputs
 from linbench.execution.messages import ExpectedValues
-from linbench.measure.accuracy import by_position, complaint, errors, expected_of, sampled, tensor_error
+from linbench.measure.accuracy import by_position, complaint, errors, expected_of, sample_of, tensor_error
 from linbench.measure.call import Call, InputsInLayout, WrongResult
-from linbench.measure.hygiene import copied, same_bits
+from linbench.measure.hygiene import copy_result, same_bits
 from linbench.measure.tolerance import tolerances
 
 
@@ -54,7 +54,7 @@ class PreparedCase:
     def expected_values(self, registry: Registry) -> ExpectedValues:
         """Return a sample of the expected values, the tolerances and the approximation, for other workers."""
         return ExpectedValues(
-            {name: sampled(expected) for name, expected in self.expected.items()},
+            {name: sample_of(expected) for name, expected in self.expected.items()},
             self.tolerances,
             self._approximation(registry),
         )
@@ -108,13 +108,13 @@ class PreparedCase:
         axis = call.mirror_axis
         call.prepare()
         if axis is not None:
-            with call.mirrored(axis):
-                result = copied(call())
+            with call.mirrored_inputs(axis):
+                result = copy_result(call())
                 synchronize(self.case.device)
             return self.verify(call, result, mirror_axis=axis)
-        with call.reseeded() as (case, inputs):
+        with call.reseeded_inputs() as (case, inputs):
             call.prepare()
-            result = copied(call())
+            result = copy_result(call())
             synchronize(case.device)
             expected = self.operator.expected(case, inputs)
         return self.verify(call, result, expected)

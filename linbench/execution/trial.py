@@ -35,8 +35,8 @@ class Turn:
     def join(self, later: Turn) -> Turn:
         """Return this turn and a later one as one turn."""
         return Turn(
-            Samples.joined((self.samples, later.samples)),
-            Samples.joined((self.calibration, later.calibration)),
+            Samples.join((self.samples, later.samples)),
+            Samples.join((self.calibration, later.calibration)),
             (*self.readings, *later.readings),
         )
 

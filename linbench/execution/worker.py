@@ -41,8 +41,8 @@ from linbench.execution.service import freeze_live_objects, serve, start
 from linbench.measure.calibration import CalibrationOp
 from linbench.measure.call import Call, InputsInLayout
 from linbench.measure.heap import trim
-from linbench.measure.hygiene import copied, leak, put_back, settings, shared
-from linbench.measure.kernels import launched
+from linbench.measure.hygiene import aliased_input, copy_result, leak, restore_settings, settings
+from linbench.measure.kernels import record_launches
 from linbench.measure.memory import LONG_CALL_S, measure_memory, measure_resident_memory
 from linbench.measure.sampling import take_turn, warm_up
 from linbench.measure.timers import CannotCapture, Timer, timer_for
@@ -78,7 +78,7 @@ class Worker:
             must_end = isinstance(error, CannotCapture) or device_is_lost()
             answer = replace(failure(error), must_end=must_end)
             self._restore(getattr(request, "implementation", None))
-        changed = put_back(before)
+        changed = restore_settings(before)
         return (
             mark_wrong(answer, f"leaves the process's {' and '.join(changed)} changed") if changed else answer
         )
@@ -214,10 +214,10 @@ class Worker:
         call.prepare()
         start = time.perf_counter()
         returned = call()
-        result = copied(returned)  # before any synchronization
+        result = copy_result(returned)  # before any synchronization
         synchronize(call.case.device)
         first_call_s = time.perf_counter() - start
-        view_of = shared(returned, call.given)
+        view_of = aliased_input(returned, call.named_inputs)
         del returned
         verification = prepared.verify_by_position(call, result)
         if view_of is not None:
@@ -234,8 +234,8 @@ class Worker:
     def _repeat(self, call: Call, check_result: CheckResult, first_result: object) -> CheckResult:
         """Call again on the same inputs, to test determinism and to list the kernels."""
         call.prepare()
-        with launched(call.implementation) as kernels:
-            second_result = copied(call())
+        with record_launches(call.implementation) as kernels:
+            second_result = copy_result(call())
         synchronize(call.case.device)
         is_identical = self._prepared[call.operator.name].is_identical(call, first_result, second_result)
         return replace(check_result, deterministic=is_identical, kernels=tuple(kernels))

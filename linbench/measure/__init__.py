@@ -1,1 +1,1 @@
-"""How one implementation is called, timed, weighed and checked, inside a worker; imports torch."""
+"""How a worker calls, times and checks one implementation, and measures its memory; imports torch."""

@@ -1,4 +1,4 @@
-"""Accuracy: how far what a call returned is from the float64 reference."""
+"""Accuracy: the error of the results of a call relative to the float64 reference."""
 
 from __future__ import annotations
 
@@ -16,49 +16,49 @@ from linbench.core.tensor import Expected, ExpectedSample, IndexPart, Slice
 RELATIVE_FLOOR = 0.01
 SLICE_ELEMENTS = 2**24
 SAMPLE_ELEMENTS = 4096
-STRETCHES = 16
+SEGMENTS = 16
 
 
 def errors(
     actual: Mapping[str, Tensor], expected: Mapping[str, Expected], tolerances: Mapping[str, float]
 ) -> dict[str, TensorError]:
-    """Return the error of each tensor that the reference gives, in canonical layout."""
+    """Return the error of each tensor that has an expected value, in canonical layout."""
     return {
-        name: tensor_error(due.of(actual[name]), due.value, tolerances[name], due.zero_rms)
-        for name, due in expected.items()
+        name: tensor_error(entry.of(actual[name]), entry.value, tolerances[name], entry.zero_rms)
+        for name, entry in expected.items()
     }
 
 
-def tensor_error(actual: Tensor, exact: Tensor, tolerance: float, zero_rms: float = 0.0) -> TensorError:
-    """Return how far a tensor is from its exact value.
+def tensor_error(actual: Tensor, expected: Tensor, tolerance: float, zero_rms: float = 0.0) -> TensorError:
+    """Return the error of a tensor relative to its expected value.
 
-    Sums are taken in float64, a slice at a time, so that a long tensor is never held twice in float64. An
-    element that is not finite is counted, and stands as zero in the other figures, which so stay finite.
+    Sums are accumulated in float64, slice by slice, so that no second float64 copy of a long tensor is
+    needed. Elements that are not finite are counted; they count as zero in the other figures, which therefore
+    stay finite.
     """
-    if not bool(torch.isfinite(exact).all()):
-        raise ValueError("the reference gave values that are not finite")
-    scale = max(zero_rms, float(exact.square().mean().sqrt()) if exact.numel() else 0.0)
+    if not bool(torch.isfinite(expected).all()):
+        raise ValueError("the reference returned values that are not finite")
+    scale = max(zero_rms, float(expected.square().mean().sqrt()) if expected.numel() else 0.0)
     floor = RELATIVE_FLOOR * scale
-    difference2 = exact2 = actual2 = product = max_abs = max_rel = 0.0
+    difference2 = expected2 = actual2 = product = max_abs = max_rel = 0.0
     nonfinite = 0
-    for found, due in _slices(actual, exact):
-        value = found.double()
+    for actual_part, expected_part in _slices(actual, expected):
+        value = actual_part.double()
         finite = torch.isfinite(value)
         bad = int(value.numel() - finite.sum())
         nonfinite += bad
         if bad:
             value = torch.where(finite, value, torch.zeros_like(value))
-        gap = (value - due).abs()
+        gap, size = (value - expected_part).abs(), expected_part.abs()
         difference2 += float(gap.square().sum())
-        exact2 += float(due.square().sum())
+        expected2 += float(expected_part.square().sum())
         actual2 += float(value.square().sum())
-        product += float((value * due).sum())
+        product += float((value * expected_part).sum())
         max_abs = max(max_abs, float(gap.max()))
-        large = due.abs() >= floor
-        relative = torch.where(large, gap / due.abs().clamp_min(floor or 1.0), torch.zeros_like(gap))
+        relative = torch.where(size >= floor, gap / size.clamp_min(floor or 1.0), torch.zeros_like(gap))
         max_rel = max(max_rel, float(relative.max()))
-    norms = math.sqrt(exact2 * actual2)
-    norm2 = max(exact2, zero_rms**2 * exact.numel())
+    norms = math.sqrt(expected2 * actual2)
+    norm2 = max(expected2, zero_rms**2 * expected.numel())
     rel_l2 = math.sqrt(difference2 / norm2) if norm2 else math.sqrt(difference2)
     return TensorError(
         rel_l2=min(rel_l2, sys.float_info.max),
@@ -70,52 +70,52 @@ def tensor_error(actual: Tensor, exact: Tensor, tolerance: float, zero_rms: floa
     )
 
 
-def by_position(actual: Tensor, due: Expected, axis: int, tokens: int) -> tuple[float | None, ...]:
-    """Return the relative L2 error of `STRETCHES` stretches of T of equal length, fewer where T is shorter.
+def by_position(actual: Tensor, expected: Expected, axis: int, tokens: int) -> tuple[float | None, ...]:
+    """Return the relative L2 error of `SEGMENTS` segments of T of equal length, fewer if T is shorter.
 
-    An element that is not finite stands as zero. A stretch without a sample, or whose exact value is zero,
-    has None; a sample that was not taken along whole positions has no stretch.
+    An element that is not finite counts as zero. A segment without samples, or with an expected value of
+    zero, has None; a sample that does not consist of whole positions has no segments.
 
     Args:
         actual: The tensor, canonical.
-        due: Its exact value, whole or at sampled positions of one axis.
-        axis: Where T is among its axes.
+        expected: Its expected value, whole or at sampled positions of one axis.
+        axis: Index of T among its axes.
         tokens: T.
     """
-    where = _positions(due, axis, tokens)
-    if where is None:
+    positions = _positions(expected, axis, tokens)
+    if positions is None:
         return ()
-    count = min(STRETCHES, tokens)
+    count = min(SEGMENTS, tokens)
     gap2 = torch.zeros(count, dtype=torch.float64)
-    due2 = torch.zeros(count, dtype=torch.float64)
-    found = due.of(actual)
-    stretch = where * count // tokens
-    for number in stretch.unique().tolist():
-        some = (stretch == number).nonzero().flatten()
-        exact = due.value.index_select(axis, some.to(due.value.device))
-        value = found.index_select(axis, some.to(found.device)).double().nan_to_num(0.0, 0.0, 0.0)
-        gap2[number] = (value - exact).square().sum()
-        due2[number] = exact.square().sum()
-    pairs = zip(gap2.tolist(), due2.tolist(), strict=True)
-    return tuple(float(f"{math.sqrt(gap / exact):.3g}") if exact else None for gap, exact in pairs)
+    norm2 = torch.zeros(count, dtype=torch.float64)
+    part = expected.of(actual)
+    segments = positions * count // tokens
+    for segment in segments.unique().tolist():
+        members = (segments == segment).nonzero().flatten()
+        exact = expected.value.index_select(axis, members.to(expected.value.device))
+        value = part.index_select(axis, members.to(part.device)).double().nan_to_num(0.0, 0.0, 0.0)
+        gap2[segment] = (value - exact).square().sum()
+        norm2[segment] = exact.square().sum()
+    pairs = zip(gap2.tolist(), norm2.tolist(), strict=True)
+    return tuple(float(f"{math.sqrt(gap / norm):.3g}") if norm else None for gap, norm in pairs)
 
 
-def _positions(due: Expected, axis: int, tokens: int) -> Tensor | None:
-    """Return the positions along T that an exact value stands for, or None if it is no whole positions."""
-    if due.step:
+def _positions(expected: Expected, axis: int, tokens: int) -> Tensor | None:
+    """Return the positions along T of an expected value, or None if it does not have whole positions."""
+    if expected.step:
         return None
-    if due.index == (...,):
+    if expected.index == (...,):
         return torch.arange(tokens)
-    before, last = due.index[:axis], due.index[axis : axis + 1]
-    whole = all(isinstance(part, slice) and part == slice(None) for part in before)
-    if whole and len(due.index) == axis + 1 and isinstance(last[0], Tensor):
+    before, last = expected.index[:axis], expected.index[axis : axis + 1]
+    is_whole = all(isinstance(part, slice) and part == slice(None) for part in before)
+    if is_whole and len(expected.index) == axis + 1 and isinstance(last[0], Tensor):
         return last[0].cpu()
     return None
 
 
-def complaint(found: Mapping[str, TensorError]) -> str | None:
-    """Return what is wrong in one line, worst tensor first, or None if all are within their tolerance."""
-    bad = {name: error for name, error in found.items() if not error.within_tolerance}
+def complaint(tensor_errors: Mapping[str, TensorError]) -> str | None:
+    """Return a one-line message on the worst tensor, or None if all are within their tolerance."""
+    bad = {name: error for name, error in tensor_errors.items() if not error.within_tolerance}
     if not bad:
         return None
     name, error = max(bad.items(), key=lambda item: item[1].rel_l2)
@@ -124,15 +124,15 @@ def complaint(found: Mapping[str, TensorError]) -> str | None:
     return f"{name} is off by {error.rel_l2:.2g} (relative L2); the tolerance is {error.tolerance:.2g}"
 
 
-def sampled(due: Expected) -> ExpectedSample:
-    """Return a sample of an exact value, for a worker that does not ask the reference itself."""
-    step = max(1, due.value.numel() // SAMPLE_ELEMENTS)
-    values = tuple(due.value.flatten()[::step].tolist())
-    return ExpectedSample(tuple(map(_pack_index, due.index)), step, values, due.zero_rms)
+def sample_of(expected: Expected) -> ExpectedSample:
+    """Return a sample of an expected value, for a worker that does not compute the reference itself."""
+    step = max(1, expected.value.numel() // SAMPLE_ELEMENTS)
+    values = tuple(expected.value.flatten()[::step].tolist())
+    return ExpectedSample(tuple(map(_pack_index, expected.index)), step, values, expected.zero_rms)
 
 
 def expected_of(sample: ExpectedSample, device: str) -> Expected:
-    """Return the exact value that a sample is of, as far as it goes."""
+    """Return the expected value from its sample, at the sampled elements only."""
     index = tuple(_unpack_index(part, device) for part in sample.index)
     value = torch.tensor(sample.values, dtype=torch.float64, device=device)
     return Expected(value, index, sample.zero_rms, sample.step)
@@ -154,11 +154,11 @@ def _unpack_index(part: IndexPart, device: str) -> slice | int | Tensor | Ellips
     return ... if isinstance(part, str) else part
 
 
-def _slices(actual: Tensor, exact: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    if exact.numel() <= SLICE_ELEMENTS or exact.dim() < 2:
-        if exact.numel():
-            yield actual, exact
+def _slices(actual: Tensor, expected: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    if expected.numel() <= SLICE_ELEMENTS or expected.dim() < 2:
+        if expected.numel():
+            yield actual, expected
         return
-    axis = max(range(exact.dim()), key=lambda dim: exact.shape[dim])
-    parts = math.ceil(exact.numel() / SLICE_ELEMENTS)
-    yield from zip(actual.tensor_split(parts, axis), exact.tensor_split(parts, axis), strict=True)
+    axis = max(range(expected.dim()), key=lambda dim: expected.shape[dim])
+    parts = math.ceil(expected.numel() / SLICE_ELEMENTS)
+    yield from zip(actual.tensor_split(parts, axis), expected.tensor_split(parts, axis), strict=True)

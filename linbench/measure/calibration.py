@@ -1,4 +1,4 @@
-"""Calibration op: a fixed operation timed with every implementation; it makes runs comparable over time."""
+"""Calibration op: a fixed operation, timed with every implementation, to compare runs over time."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ WARM_CALLS: Final = 3
 
 
 class CalibrationOp:
-    """The product of two float32 matrices of [256, 256], on CUDA of [1024, 1024], of fixed numbers."""
+    """The product of two constant float32 matrices, [256, 256] on the CPU and [1024, 1024] on CUDA."""
 
     advances = False
 
     def __init__(self, device: str) -> None:
-        """Make the matrices, and the product often enough that it is warm."""
+        """Create the matrices and warm up the product."""
         self.call_s = 0.0
         side = SIDE[device]
         self._left = torch.linspace(-1, 1, side * side, device=device).view(side, side).sin()
@@ -34,7 +34,7 @@ class CalibrationOp:
             self()
 
     def take(self, timer: Timer) -> Samples:
-        """Return the samples of a few products, 2 ms of them or one: what the machine is worth just now."""
+        """Return the samples of a few products, 2 ms or at least one: the current speed of the machine."""
         samples, _ = take_turn(self, timer, DURATION_S, MOST_SAMPLES, self.call_s)
         self.call_s = samples.time_s[-1]
         return samples
@@ -45,14 +45,14 @@ class CalibrationOp:
         return 2 * self._left.nbytes
 
     def prepare(self) -> None:
-        """Do nothing: a product leaves its factors alone."""
+        """Do nothing: a product does not change its factors."""
 
     def __call__(self) -> Tensor:
         """Return the product."""
         return self._left @ self._right
 
     def rotated(self, n: int) -> Sequence[CalibrationOp]:
-        """Return n of them, each on matrices of its own."""
+        """Return n calibration ops, each with its own matrices."""
         return [CalibrationOp(self._left.device.type) for _ in range(n)]
 
     def spoil(self, returned: object) -> None:

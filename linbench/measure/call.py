@@ -21,11 +21,11 @@ Checksum = tuple[int, int]
 
 
 class WrongResult(Exception):
-    """A call returned something that is not of the form that its mode asks for."""
+    """A call returned something that is not in the form that its mode requires."""
 
 
 class InputsInLayout:
-    """The inputs of a case in each layout that was asked for; implementations of one layout share them."""
+    """The inputs of a case in each layout in use; implementations with the same layout share them."""
 
     def __init__(self, operator: Operator, case: Case) -> None:
         self.operator = operator
@@ -35,7 +35,7 @@ class InputsInLayout:
         self._checksums: dict[str, list[Checksum]] = {}
 
     def of(self, implementation: Implementation) -> Inputs:
-        """Return the inputs in an implementation's layout; made once."""
+        """Return the inputs in an implementation's layout; they are created once."""
         layout = implementation.layout
         if layout not in self._by_layout:
             self._by_layout[layout] = self.lay_out(self.canonical, implementation)
@@ -43,16 +43,16 @@ class InputsInLayout:
         return self._by_layout[layout]
 
     def changed(self, implementation: Implementation) -> str | None:
-        """Return the name of an input that is no longer what it was, or None."""
+        """Return the name of an input whose values have changed, or None."""
         layout = implementation.layout
-        now, before = self._sums(layout), self._checksums[layout]
-        for name, one, other in zip(_by_name(self._by_layout[layout]), now, before, strict=True):
-            if one != other:
+        sums, before = self._sums(layout), self._checksums[layout]
+        for name, checksum, original in zip(_by_name(self._by_layout[layout]), sums, before, strict=True):
+            if checksum != original:
                 return name
         return None
 
     def restore(self, implementation: Implementation) -> None:
-        """Make the inputs of an implementation's layout again, in place."""
+        """Regenerate the inputs of an implementation's layout in place."""
         self.canonical = self.generate(self.case.seed)
         fresh = _by_name(self.lay_out(self.canonical, implementation))
         for name, tensor in _by_name(self._by_layout[implementation.layout]).items():
@@ -63,18 +63,18 @@ class InputsInLayout:
         generator = torch.Generator(device=self.case.device).manual_seed(seed)
         return self.operator.generate(self.case, generator)
 
-    def lay_out(self, given: Inputs, implementation: Implementation) -> Inputs:
+    def lay_out(self, inputs: Inputs, implementation: Implementation) -> Inputs:
         """Return canonical inputs in an implementation's layout."""
         operator = self.operator
         tensors = {
-            spec.name: implementation.lay_out(given.tensors[spec.name], spec) for spec in operator.inputs
+            spec.name: implementation.lay_out(inputs.tensors[spec.name], spec) for spec in operator.inputs
         }
         state = upstream = None
-        if given.state is not None:
-            pairs = zip(given.state, operator.state, strict=True)
+        if inputs.state is not None:
+            pairs = zip(inputs.state, operator.state, strict=True)
             state = tuple(implementation.lay_out(tensor, spec) for tensor, spec in pairs)
-        if given.upstream is not None:
-            upstream = implementation.lay_out(given.upstream, operator.output)
+        if inputs.upstream is not None:
+            upstream = implementation.lay_out(inputs.upstream, operator.output)
         return Inputs(tensors, state, upstream)
 
     def _sums(self, layout: str) -> list[Checksum]:
@@ -84,10 +84,9 @@ class InputsInLayout:
 class Call:
     """One implementation at one case: `prepare` outside the timed region, then call it.
 
-    fwd and prefill run without autograd. fwd_bwd runs the forward and `torch.autograd.grad` for every
-    differentiable input, so that nothing is accumulated and nothing has to be cleared; that of an input which
-    the output does not depend on is zero. decode is given a
-    state of its own, which `prepare` puts back to where it stood.
+    fwd and prefill run without autograd. fwd_bwd runs forward and `torch.autograd.grad` for every
+    differentiable input, so that no gradients accumulate or have to be cleared; the gradient of an input that
+    the output does not depend on is zero. decode receives a state of its own, which `prepare` restores.
     """
 
     def __init__(
@@ -101,7 +100,7 @@ class Call:
         self._bind(in_layout.of(implementation))
 
     def _bind(self, in_layout: Inputs) -> None:
-        """Take inputs to be called with, and a copy of their state."""
+        """Set the inputs of the call, with a copy of their state."""
         self._in_layout = in_layout
         differentiate = self.case.mode == "fwd_bwd"
         self._tensors = [
@@ -121,7 +120,7 @@ class Call:
             self._keywords["state"] = self._state
 
     def prepare(self) -> None:
-        """Put back what the call before may have advanced: the state, and torch's random numbers."""
+        """Restore what the previous call may have changed: the state, and torch's random numbers."""
         reseed(self.case.seed)
         if self.advances and self._state is not None and self._in_layout.state is not None:
             self.operator.restore(self._canonical(self._state), self._canonical(self._in_layout.state))
@@ -135,11 +134,11 @@ class Call:
         return output, self.backward(output)
 
     def forward(self) -> Any:
-        """Return what the function of the mode returns."""
+        """Return the results of the function of the mode."""
         return self._function(*self._tensors, **self._keywords)
 
     def backward(self, output: Tensor) -> tuple[Tensor, ...]:
-        """Return the gradient of every differentiable input, by an output of `forward`."""
+        """Return the gradient of every differentiable input from an output of `forward`."""
         leaves = [tensor for tensor in (*self._tensors, *(self._state or ())) if tensor.requires_grad]
         return torch.autograd.grad(
             output, leaves, self._in_layout.upstream, allow_unused=True, materialize_grads=True
@@ -147,16 +146,16 @@ class Call:
 
     @property
     def advances(self) -> bool:
-        """Whether a call may advance its state in place, so that `prepare` must come before the next."""
+        """Whether a call may update its state in place, so that `prepare` must precede the next call."""
         return self.case.mode == "decode" and self._state is not None
 
     @property
     def input_bytes(self) -> int:
-        """Bytes that a call is given: inputs, state and upstream gradient."""
-        return sum(tensor.nbytes for tensor in self.held)
+        """Bytes of the inputs, state and upstream gradient."""
+        return sum(tensor.nbytes for tensor in self.tensors)
 
     def rotated(self, n: int) -> list[Call]:
-        """Return this call n times, each on copies of the inputs and with a state of its own."""
+        """Return n copies of this call, each on copies of the inputs and with a state of its own."""
         calls = []
         for _ in range(n):
             upstream = None if self._in_layout.upstream is None else self._in_layout.upstream.clone()
@@ -167,25 +166,27 @@ class Call:
         return calls
 
     def spoil(self, returned: object) -> None:
-        """Fill with NaN what a call returned, but not what of it lies in an input or in the state."""
-        spoil(returned, self.held)
+        """Fill the results of a call with NaN, except those that alias an input or the state."""
+        spoil(returned, self.tensors)
 
     @property
-    def given(self) -> dict[str, Tensor]:
-        """The inputs by name, as the implementation sees them."""
+    def named_inputs(self) -> dict[str, Tensor]:
+        """The inputs by name, as passed to the implementation."""
         return dict(zip(self._in_layout.tensors, self._tensors, strict=True))
 
     @property
     def mirror_axis(self) -> str | None:
-        """The axis along which inputs can be reversed and results with them; None where each has length 1."""
-        return next((axis for axis in self.operator.alike(self.case) if getattr(self.case, axis) > 1), None)
+        """The axis along which reversed inputs give reversed results; None if each such axis has length 1."""
+        return next(
+            (axis for axis in self.operator.mirror_axes(self.case) if getattr(self.case, axis) > 1), None
+        )
 
     @contextmanager
-    def mirrored(self, axis: str) -> Iterator[None]:
-        """Reverse the order of the heads, or of the batch, of all inputs in place, and back in the end.
+    def mirrored_inputs(self, axis: str) -> Iterator[None]:
+        """Reverse the order of the heads, or of the batch, of all inputs in place; restore it on exit.
 
-        Heads are independent of each other, and so are the sequences of a batch: every result must come out
-        in reverse order.
+        Heads are independent of each other, and so are the sequences of a batch: every result must be in
+        reverse order.
         """
         self._reverse(axis)
         try:
@@ -194,35 +195,35 @@ class Call:
             self._reverse(axis)
 
     @contextmanager
-    def reseeded(self) -> Iterator[tuple[Case, Inputs]]:
-        """Fill the inputs in place from another seed, and back in the end; yield that case and its inputs."""
-        other = replace(self.case, seed=self.case.seed + 1)
+    def reseeded_inputs(self) -> Iterator[tuple[Case, Inputs]]:
+        """Fill the inputs in place from another seed and yield its case and inputs; restore them on exit."""
+        case = replace(self.case, seed=self.case.seed + 1)
         try:
-            self._fill(self._inputs.generate(other.seed))
-            yield other, self._inputs.generate(other.seed)
+            self._fill(self._inputs.generate(case.seed))
+            yield case, self._inputs.generate(case.seed)
         finally:
             self._fill(self._inputs.generate(self.case.seed))
 
     def results(self, returned: object, mirror_axis: str | None = None) -> dict[str, Tensor]:
-        """Return what a call returned, by name and in the canonical layout.
+        """Return the results of a call by name and in the canonical layout.
 
         Args:
-            returned: What the call returned.
-            mirror_axis: The axis along which the inputs were reversed; the results are, too, which undoes it.
+            returned: The value that the call returned.
+            mirror_axis: The axis along which the inputs were reversed; the results are reversed back.
 
         Raises:
-            WrongResult: It is not of the form, the shape or the dtype that the mode asks for.
+            WrongResult: The form, a shape or a dtype is not what the mode requires.
         """
-        found = self._named(self._parts(returned))
+        tensors = self._name_results(self._parts(returned))
         if mirror_axis is not None:
             for spec in self.specs:
                 if mirror_axis in spec.axes:
-                    found[spec.name] = found[spec.name].flip(spec.axes.index(mirror_axis))
-        return found
+                    tensors[spec.name] = tensors[spec.name].flip(spec.axes.index(mirror_axis))
+        return tensors
 
     @property
     def specs(self) -> list[TensorSpec]:
-        """What a call is to return, in order."""
+        """The tensors that a call must return, in order."""
         operator = self.operator
         if self.case.mode != "fwd_bwd":
             return [operator.output, *operator.returned_state(self.case)]
@@ -231,7 +232,7 @@ class Call:
         return [operator.output, *(replace(spec, name=f"d{spec.name}") for spec in leaves)]
 
     def _parts(self, returned: object) -> list[object]:
-        """Return what a call returned as a flat list."""
+        """Return the results of a call as a flat list."""
         mode = self.case.mode
         if mode == "fwd":
             return [returned]
@@ -243,7 +244,7 @@ class Call:
         return [output, *rest]
 
     def _storages(self) -> Iterator[tuple[TensorSpec, Tensor]]:
-        """Yield every tensor that a call reads, a state twice: as it is kept, and as it is given."""
+        """Yield every tensor that a call reads; a state twice, the stored copy and the one passed."""
         operator, in_layout = self.operator, self._in_layout
         yield from zip(operator.inputs, in_layout.tensors.values(), strict=True)
         for state in (in_layout.state, self._state):
@@ -253,8 +254,8 @@ class Call:
             yield operator.output, in_layout.upstream
 
     @property
-    def held(self) -> list[Tensor]:
-        """Every tensor that a call is given: inputs, its state and the upstream gradient."""
+    def tensors(self) -> list[Tensor]:
+        """Every tensor that a call reads: inputs, its state and the upstream gradient."""
         upstream = () if self._in_layout.upstream is None else (self._in_layout.upstream,)
         return [*self._tensors, *(self._state or ()), *upstream]
 
@@ -277,27 +278,26 @@ class Call:
         pairs = zip(state, self.operator.state, strict=True)
         return [self.implementation.canonical(tensor, spec) for tensor, spec in pairs]
 
-    def _named(self, tensors: Sequence[object]) -> dict[str, Tensor]:
-        specs = self.specs
-        if len(specs) != len(tensors):
+    def _name_results(self, parts: Sequence[object]) -> dict[str, Tensor]:
+        specs, operator = self.specs, self.operator
+        if len(specs) != len(parts):
             names = ", ".join(spec.name for spec in specs)
-            raise WrongResult(f"returned {len(tensors)} tensors where {len(specs)} were due: {names}")
-        found = {}
-        for spec, tensor in zip(specs, tensors, strict=True):
-            if not isinstance(tensor, Tensor):
-                raise WrongResult(f"returned {_describe(tensor)} for {spec.name}, where a tensor was due")
-            if tensor.dim() == len(spec.axes):
-                tensor = self.implementation.canonical(tensor, spec)
-            whole = self.operator.call_tokens(self.case)
-            tokens = self.operator.output_tokens(self.case) if spec is self.operator.output else whole
-            due = spec.shape(self.case, tokens)
-            if tuple(tensor.shape) != due:
-                raise WrongResult(f"returned {spec.name} of shape {tuple(tensor.shape)}, expected {due}")
-            found[spec.name] = tensor.detach()
-        output = found[self.operator.output.name]
+            raise WrongResult(f"returned {len(parts)} tensors, expected {len(specs)}: {names}")
+        tensors = {}
+        for spec, part in zip(specs, parts, strict=True):
+            if not isinstance(part, Tensor):
+                raise WrongResult(f"returned {_describe(part)} for {spec.name}, expected a tensor")
+            tensor = self.implementation.canonical(part, spec) if part.dim() == len(spec.axes) else part
+            is_output = spec is operator.output
+            tokens = operator.output_tokens(self.case) if is_output else operator.call_tokens(self.case)
+            shape = spec.shape(self.case, tokens)
+            if tuple(tensor.shape) != shape:
+                raise WrongResult(f"returned {spec.name} of shape {tuple(tensor.shape)}, expected {shape}")
+            tensors[spec.name] = tensor.detach()
+        output = tensors[operator.output.name]
         if str(output.dtype) != f"torch.{self.case.dtype}":
             raise WrongResult(f"returned {output.dtype}, expected torch.{self.case.dtype}")
-        return found
+        return tensors
 
 
 def _describe(value: object) -> str:
@@ -307,13 +307,13 @@ def _describe(value: object) -> str:
 
 
 def _by_name(inputs: Inputs) -> dict[str, Tensor]:
-    """Return what an implementation is given and may not change; its state is a copy of its own."""
+    """Return the inputs that an implementation may not change; its state is a copy of its own."""
     upstream = {} if inputs.upstream is None else {"upstream gradient": inputs.upstream}
     return {**inputs.tensors, **upstream}
 
 
 def _checksum(tensor: Tensor) -> Checksum:
-    """Return two sums over the bits of a tensor: of all elements, and of every third."""
-    whole = {8: torch.int64, 4: torch.int32, 2: torch.int16}[tensor.element_size()]
-    bits = tensor.detach().view(whole).flatten()
+    """Return two sums over the bits of a tensor: over all elements, and over every third."""
+    integer = {8: torch.int64, 4: torch.int32, 2: torch.int16}[tensor.element_size()]
+    bits = tensor.detach().view(integer).flatten()
     return int(bits.sum(dtype=torch.int64)), int(bits[::3].sum(dtype=torch.int64))

@@ -1,4 +1,4 @@
-"""Clock: the time of a CUDA device as one growing number of seconds."""
+"""Clock: a monotonic clock on the time of a CUDA device."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from linbench.measure.device import Device
 
 
 class DeviceClock:
-    """A clock that waits until the device has done all that is queued, then reads the device's own time.
+    """A clock that waits until the device is idle, then reads the device's own time.
 
-    A CUDA event tells only the time since another, in float32 milliseconds: each reading adds the time since
-    the one before, so that what passes between two readings is told to about 0.5 us, however long the clock
-    has run.
+    CUDA events only measure the time between two events, in float32 milliseconds: each reading adds the time
+    since the previous one, so that the resolution between two readings stays about 0.5 us, however long the
+    clock has run.
     """
 
     def __init__(self, device: Device) -> None:
@@ -20,7 +20,7 @@ class DeviceClock:
         self._seconds = 0.0
 
     def __call__(self) -> float:
-        """Return the seconds since the clock was made."""
+        """Return the seconds since the clock was created."""
         event = self._device.record()
         self._device.synchronize()
         self._seconds += self._device.elapsed_s(self._last, event)

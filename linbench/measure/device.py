@@ -1,4 +1,4 @@
-"""Device: the few things that a timer needs of a CUDA device."""
+"""Device: the operations of a CUDA device that timers need."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ R = TypeVar("R")
 
 
 class Device(Protocol):
-    """A device with one queue, which runs what is put there in order, while the host goes on.
+    """A device with one queue, which executes work in order, asynchronously to the host.
 
     Attributes:
-        l2_bytes: Size of its last cache.
+        l2_bytes: Size of its last-level cache.
     """
 
     l2_bytes: int
 
     def flush(self) -> None:
-        """Queue a write of more than twice the cache, which so holds nothing else."""
+        """Queue a write of more than twice the size of the cache, so that the cache contains nothing else."""
         ...
 
     def spin(self, cycles: int) -> None:
@@ -30,7 +30,7 @@ class Device(Protocol):
         ...
 
     def record(self) -> object:
-        """Queue an event, which takes the time when the device reaches it, and return it."""
+        """Queue an event, which records the time when the device reaches it, and return it."""
         ...
 
     def elapsed_s(self, start: object, end: object) -> float:
@@ -38,24 +38,23 @@ class Device(Protocol):
         ...
 
     def synchronize(self) -> None:
-        """Wait until the device has nothing left to do."""
+        """Wait until the device is idle."""
         ...
 
     def capture(self, body: Callable[[], R]) -> tuple[Replay, R]:
-        """Return what queues once more all that `body` queues, and what `body` returned when captured.
+        """Capture the work that `body` queues; return a function that replays it, and the result of `body`.
 
-        What it returned is written by every replay. `body` is run once before, so that what is made at a
-        first call is there.
+        Every replay writes to that result. `body` is run once before the capture, for its one-time set-up.
         """
         ...
 
     def trace(self, body: Callable[[], None]) -> Sequence[Activity]:
-        """Return what the device did for `body`, which is waited for."""
+        """Run `body`, wait for the device, and return its activities."""
         ...
 
 
 class CudaDevice:
-    """The current CUDA device and its current stream, by torch."""
+    """The current CUDA device and its current stream, through torch."""
 
     def __init__(self) -> None:
         import torch
@@ -67,7 +66,7 @@ class CudaDevice:
         self._cuda = torch.cuda
 
     def flush(self) -> None:
-        """Queue a write of a buffer of more than twice the cache."""
+        """Queue a write of a buffer of more than twice the size of the cache."""
         self._flush.zero_()
 
     def spin(self, cycles: int) -> None:
@@ -75,7 +74,7 @@ class CudaDevice:
         self._cuda._sleep(cycles)
 
     def record(self) -> object:
-        """Queue an event with a time."""
+        """Queue an event with timing."""
         event = self._cuda.Event(enable_timing=True)
         event.record()
         return event
@@ -85,14 +84,14 @@ class CudaDevice:
         return float(cast(Any, start).elapsed_time(end)) * 1e-3
 
     def synchronize(self) -> None:
-        """Wait for every stream of the device."""
+        """Wait for all streams of the device."""
         self._cuda.synchronize()
 
     def capture(self, body: Callable[[], R]) -> tuple[Replay, R]:
-        """Return the replay of a CUDA graph of `body`, captured on a stream of its own, and its result.
+        """Return the replay function of a CUDA graph of `body`, captured on its own stream, and the result.
 
-        Raises whatever `body` raises there, or torch if what it queued cannot be captured; torch's allocator
-        is then of no further use, since it still takes the capture to be under way.
+        Raises whatever `body` raises during the capture, or an error of torch if the work cannot be captured;
+        torch's allocator is then unusable, since it assumes that the capture is still in progress.
         """
         stream = self._cuda.Stream()
         stream.wait_stream(self._cuda.current_stream())
@@ -104,14 +103,14 @@ class CudaDevice:
             try:
                 returned = body()
             except BaseException:
-                with suppress(Exception):  # the capture was ended by what was raised, which says why
+                with suppress(Exception):  # the error that ended the capture is the one to raise
                     graph.capture_end()
                 raise
             graph.capture_end()
         return graph.replay, returned
 
     def trace(self, body: Callable[[], None]) -> Sequence[Activity]:
-        """Return what CUPTI saw the device do, by torch's profiler."""
+        """Run `body`, wait, and return the activities that CUPTI recorded, through torch's profiler."""
         from torch.profiler import ProfilerActivity, profile
 
         with profile(activities=[ProfilerActivity.CUDA]) as profiled:

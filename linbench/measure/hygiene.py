@@ -1,4 +1,4 @@
-"""Hygiene: what a call leaves behind, beside what it returns: settings, shared memory, memory never freed."""
+"""Hygiene: the side effects of a call: changed settings, results that alias inputs, memory leaks."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
 
 
 def settings() -> dict[str, object]:
-    """Return the global settings of torch and of Python as they stand, by name."""
+    """Return the current global settings of torch and of Python, by name."""
     return {name: read() for name, (read, _) in SETTINGS.items()}
 
 
-def put_back(before: Mapping[str, object]) -> list[str]:
-    """Set the global settings as they were; return the names of those that had changed."""
+def restore_settings(before: Mapping[str, object]) -> list[str]:
+    """Restore the global settings and return the names of those that had changed."""
     changed = [name for name, value in settings().items() if value != before[name]]
     for name in changed:
         SETTINGS[name][1](before[name])
@@ -73,25 +73,25 @@ def put_back(before: Mapping[str, object]) -> list[str]:
 def reseed(seed: int) -> None:
     """Seed torch's random numbers, on the CPU and on CUDA where it is in use.
 
-    torch.manual_seed does the same and asks after every other device too, which takes 90 us a call.
+    torch.manual_seed also looks for every other kind of device, which takes 90 us per call.
     """
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(seed)
 
 
-def copied(returned: object) -> object:
-    """Return a copy of what a call returned, as it stands now: it waits for the current stream alone.
+def copy_result(returned: object) -> object:
+    """Return a copy of the result of a call, in order with the current stream only.
 
-    What a call leaves to another thread or to another stream to finish is not in the copy.
+    Results that another thread or another stream writes later are not in the copy.
     """
     if isinstance(returned, tuple | list):
-        return tuple(copied(part) for part in returned)
+        return tuple(copy_result(part) for part in returned)
     return returned.detach().clone() if isinstance(returned, Tensor) else returned
 
 
 def spoil(returned: object, spared: Collection[Tensor]) -> None:
-    """Fill every tensor that a call returned with NaN, but for memory that a spared tensor lies in."""
+    """Fill every tensor that a call returned with NaN, unless it shares memory with a spared tensor."""
     if isinstance(returned, tuple | list):
         for part in returned:
             spoil(part, spared)
@@ -101,41 +101,41 @@ def spoil(returned: object, spared: Collection[Tensor]) -> None:
             returned.detach().fill_(torch.nan)
 
 
-def same_bits(one: object, other: object) -> bool:
-    """Return whether two results are the same to the bit; NaN is the same as NaN of the same bits."""
-    if isinstance(one, tuple | list):
-        if not isinstance(other, tuple | list) or len(one) != len(other):
+def same_bits(a: object, b: object) -> bool:
+    """Return whether two results are bitwise equal; NaN equals NaN with the same bits."""
+    if isinstance(a, tuple | list):
+        if not isinstance(b, tuple | list) or len(a) != len(b):
             return False
-        return all(map(same_bits, one, other))
-    if not isinstance(one, Tensor) or not isinstance(other, Tensor):
-        return one is other or one == other
-    as_bytes = (tensor.contiguous().flatten().view(torch.uint8) for tensor in (one, other))
-    return one.shape == other.shape and one.dtype == other.dtype and torch.equal(*as_bytes)
+        return all(map(same_bits, a, b))
+    if not isinstance(a, Tensor) or not isinstance(b, Tensor):
+        return a is b or a == b
+    as_bytes = (tensor.contiguous().flatten().view(torch.uint8) for tensor in (a, b))
+    return a.shape == b.shape and a.dtype == b.dtype and torch.equal(*as_bytes)
 
 
-def shared(returned: object, given: Mapping[str, Tensor]) -> str | None:
-    """Return the name of a given tensor whose memory something returned lies in, or None."""
+def aliased_input(returned: object, inputs: Mapping[str, Tensor]) -> str | None:
+    """Return the name of an input that shares memory with a returned tensor, or None."""
     if isinstance(returned, tuple | list):
-        return next((name for name in (shared(part, given) for part in returned) if name), None)
+        return next((name for name in (aliased_input(part, inputs) for part in returned) if name), None)
     if not isinstance(returned, Tensor) or not returned.numel():
         return None
     address = returned.untyped_storage().data_ptr()
-    found = (name for name, tensor in given.items() if tensor.untyped_storage().data_ptr() == address)
-    return next(found, None)
+    names = (name for name, tensor in inputs.items() if tensor.untyped_storage().data_ptr() == address)
+    return next(names, None)
 
 
-def leak(kept_bytes: int, again: Callable[[], int]) -> int:
+def leak(left_bytes: int, repeat: Callable[[], int]) -> int:
     """Return the bytes that every call leaves allocated, 0 if one of several successive calls leaves none.
 
-    A cache that is filled once, or a few times, is no leak. Less than `LEAK_BYTES` counts as nothing.
+    A cache that is filled once, or a few times, is not a leak. Less than `LEAK_BYTES` counts as zero.
 
     Args:
-        kept_bytes: What a first warm call left allocated; where that is nothing, no other is made.
-        again: Makes another call and returns what it left.
+        left_bytes: Bytes that the first warm call left allocated; if zero, the call is not repeated.
+        repeat: Function that repeats the call and returns the bytes that it left allocated.
     """
-    least = kept_bytes
+    least = left_bytes
     for _ in range(LEAK_CALLS - 1):
         if least < LEAK_BYTES:
             return 0
-        least = min(least, again())
+        least = min(least, repeat())
     return least if least >= LEAK_BYTES else 0

@@ -1,4 +1,4 @@
-"""Memory: the most that one call held at once, and what it was for."""
+"""Memory: the peak memory of one call and its breakdown."""
 
 from __future__ import annotations
 
@@ -23,44 +23,44 @@ Storages = dict[int, int]
 
 @dataclass
 class Parts:
-    """The storages that a call made, by what they are for.
+    """The storages that a call allocated, by purpose.
 
     Attributes:
-        given: Addresses that the call was given.
-        outputs: What it returned.
-        saved: What forward kept for backward, beside both.
+        inputs: Addresses of the inputs.
+        outputs: Storages of the results.
+        saved: Storages that forward saved for backward, other than inputs.
     """
 
-    given: set[int]
+    inputs: set[int]
     outputs: Storages = field(default_factory=dict)
     saved: Storages = field(default_factory=dict)
 
     def run(self, call: Callable[[], object]) -> None:
-        """Make the call, note what it kept and returned, and let go of it."""
-        with saved_tensors_hooks(self._keep, lambda tensor: tensor):
+        """Make the call, record what it saved and returned, and release both."""
+        with saved_tensors_hooks(self._record_saved, lambda tensor: tensor):
             returned = call()
-        self._note(returned)
+        self._record_outputs(returned)
 
-    def _keep(self, tensor: Tensor) -> Tensor:
+    def _record_saved(self, tensor: Tensor) -> Tensor:
         self._add(self.saved, tensor)
         return tensor
 
-    def _note(self, returned: object) -> None:
+    def _record_outputs(self, returned: object) -> None:
         if isinstance(returned, tuple | list):
             for part in returned:
-                self._note(part)
+                self._record_outputs(part)
         elif isinstance(returned, Tensor):
             self._add(self.outputs, returned)
 
-    def _add(self, to: Storages, tensor: Tensor) -> None:
+    def _add(self, storages: Storages, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in self.given:
-            to[storage.data_ptr()] = storage.nbytes()
+        if storage.data_ptr() not in self.inputs:
+            storages[storage.data_ptr()] = storage.nbytes()
 
     def memory(
         self, extra: int, input_bytes: int, state_bytes: int, meter: str, reserved: int | None
     ) -> Memory:
-        """Return the parts of a peak; workspace is what neither outputs nor saved tensors account for."""
+        """Return the breakdown of a peak; workspace is the rest besides outputs and saved tensors."""
         output = sum(self.outputs.values())
         saved = sum(size for address, size in self.saved.items() if address not in self.outputs)
         return Memory(
@@ -76,28 +76,27 @@ class Parts:
 
 
 def measure_memory(call: Call) -> tuple[Memory, int]:
-    """Return the peak memory of one call, and the bytes that it left allocated when its result was dropped.
+    """Return the peak memory of one call, and the bytes still allocated after its result is released.
 
-    On CUDA torch's allocator keeps the peak. On the CPU every allocation and release of torch is recorded by
-    its profiler and summed in order, which is exact but keeps about 2 kB an event: a call longer than
-    `LONG_CALL_S` is for `measure_resident_memory` instead. It does not see what an implementation allocates
-    elsewhere than in torch.
+    On CUDA torch's allocator records the peak. On the CPU torch's profiler records every allocation and
+    release, which are summed in order; this is exact but takes about 2 kB per event, so a call longer than
+    `LONG_CALL_S` needs `measure_resident_memory` instead. Allocations outside torch are not included.
     """
     parts = _parts(call)
     reserved = None
     if call.case.device == "cuda":
-        extra, kept, reserved = _cuda_extra(call, parts)
+        extra, left, reserved = _cuda_extra(call, parts)
     else:
-        extra, kept = _recorded_extra(call, parts)
+        extra, left = _recorded_extra(call, parts)
     operator, case = call.operator, call.case
-    return parts.memory(extra, operator.input_bytes(case), _state_bytes(call), "allocator", reserved), kept
+    return parts.memory(extra, operator.input_bytes(case), _state_bytes(call), "allocator", reserved), left
 
 
 def measure_resident_memory(call: Call) -> Memory:
-    """Return the peak memory of one call by the resident set of this process, right to about 1 MB.
+    """Return the peak memory of one call from the resident set size of this process, accurate to about 1 MB.
 
-    For the first call of a fresh process: what an earlier one left to the C library's allocator is used
-    again, unseen. Everything that the call takes is seen, from torch or elsewhere.
+    Only for the first call of a fresh process: memory that an earlier call left to the C library's allocator
+    is reused without being counted. All memory of the call counts, from torch or elsewhere.
     """
     parts = _parts(call)
     return_freed()
@@ -111,7 +110,7 @@ def measure_resident_memory(call: Call) -> Memory:
 def _parts(call: Call) -> Parts:
     gc.collect()
     call.prepare()
-    return Parts({tensor.untyped_storage().data_ptr() for tensor in call.held})
+    return Parts({tensor.untyped_storage().data_ptr() for tensor in call.tensors})
 
 
 def _state_bytes(call: Call) -> int:

@@ -1,4 +1,4 @@
-"""Sampling: warm-up until the time settles, then turns of timed calls."""
+"""Sampling: warm-up until the time of a call is stable, then turns of timed calls."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable
 from statistics import median
 
 from linbench.core.samples import Samples
-from linbench.measure.hygiene import copied
-from linbench.measure.timers import TimedCall, Timer, as_it_is
+from linbench.measure.hygiene import copy_result
+from linbench.measure.timers import TimedCall, Timer, identity
 
 WARM_WINDOW = 3
 WARM_AGREEMENT = 0.05
@@ -19,18 +19,18 @@ WALL_FACTOR = 4
 def warm_up(
     call: TimedCall, timer: Timer, cap_s: float, clock: Callable[[], float] = time.perf_counter
 ) -> float:
-    """Return the time of one warm call, seconds.
+    """Warm up and return the time of one warm call, seconds.
 
     Calls until the medians of two successive windows of three calls agree within 5%, or until the cap.
     """
-    take = timer.bind(call)
+    sample = timer.bind(call)
     start = clock()
     windows: list[float] = []
     while True:
         window = []
         for _ in range(WARM_WINDOW):
             call.prepare()
-            window.append(take()[0].time_s[0])
+            window.append(sample()[0].time_s[0])
             if clock() - start > cap_s:
                 return median(window)
         windows.append(median(window))
@@ -46,39 +46,38 @@ def take_turn(
     call_s: float,
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[Samples, object]:
-    """Return the samples of one turn, and what its last call returned, as it stood when the call did.
+    """Return the samples of one turn, and the result of its last call as of the end of that call.
 
-    Calls are made until the tolerance is spent, one at least.
-
-    The garbage collector is off meanwhile. Only timed calls count towards the tolerance; what the timer makes
-    once, to time a call at all, counts towards nothing. A call after which the turn will be over, if it takes
-    as long as the one before (`call_s` for the first), is copied at once.
+    Calls are made until their times add up to `duration_s`, at least one. The garbage collector is off during
+    the turn. Only timed calls count towards the duration; the one-time set-up of the timer does not. The
+    result of a call is copied at once if the turn is expected to end with it, that is, if the duration of the
+    call equals that of the previous one (`call_s` for the first).
     """
     parts: list[Samples] = []
     returned: object = None
-    spent = 0.0
+    timed_s = 0.0
     gc.collect()
     gc.disable()
     try:
-        take = timer.bind(call)
+        take_sample = timer.bind(call)
         start = clock()
         wall_s = lap_s = 0.0
         while not parts or (
-            spent < duration_s and wall_s < WALL_FACTOR * duration_s and len(parts) < max_samples
+            timed_s < duration_s and wall_s < WALL_FACTOR * duration_s and len(parts) < max_samples
         ):
-            last = (
-                spent + call_s >= duration_s
+            is_last = (
+                timed_s + call_s >= duration_s
                 or wall_s + lap_s >= WALL_FACTOR * duration_s
                 or len(parts) + 1 >= max_samples
             )
             returned = None
             call.prepare()
-            sample, returned = take(copied if last else as_it_is)
+            sample, returned = take_sample(copy_result if is_last else identity)
             parts.append(sample)
             call_s = sample.time_s[0]
-            spent += call_s
+            timed_s += call_s
             lap_s = clock() - start - wall_s
             wall_s += lap_s
     finally:
         gc.enable()
-    return Samples.joined(parts), returned
+    return Samples.join(parts), returned

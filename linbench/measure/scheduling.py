@@ -1,4 +1,4 @@
-"""Scheduling: what the kernel says of the calling thread and its process, and when a call was disturbed."""
+"""Scheduling: scheduler counters of the calling thread and its process, and whether a call was contended."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ SCHEDSTAT = Path("/proc/thread-self/schedstat")
 
 @dataclass(frozen=True)
 class SchedulerCounters:
-    """How the calling thread and its process stood with the scheduler at a moment; every figure only grows.
+    """Scheduler counters of the calling thread and its process at one moment; they only increase.
 
     Attributes:
-        switches: Times that the process's threads were switched out against their will.
-        thread_switches: The same of the calling thread alone.
+        switches: Involuntary context switches of the process's threads.
+        thread_switches: Involuntary context switches of the calling thread alone.
         thread_cpu_s: Processor time of the calling thread.
-        thread_waited_s: Time for which the calling thread was ready to run and waited for a processor; None
-            where the kernel does not tell.
+        thread_waited_s: Time for which the calling thread was runnable and waited for a processor; None where
+            the kernel does not report it.
     """
 
     switches: int
@@ -29,9 +29,9 @@ class SchedulerCounters:
 
 
 def scheduler_counters(schedstat: Path = SCHEDSTAT) -> SchedulerCounters:
-    """Return how the calling thread stands now.
+    """Return the current counters of the calling thread and its process.
 
-    The time waited is the second field of schedstat, in nanoseconds (Linux, Documentation/scheduler,
+    The waiting time is the second field of schedstat, in nanoseconds (Linux, Documentation/scheduler,
     sched-stats).
     """
     process = resource.getrusage(resource.RUSAGE_SELF)
@@ -44,10 +44,10 @@ def scheduler_counters(schedstat: Path = SCHEDSTAT) -> SchedulerCounters:
 
 
 def contended(before: SchedulerCounters, after: SchedulerCounters, wall_s: float) -> bool:
-    """Return whether the thread was switched out against its will and waited for over 2% of the wall time.
+    """Return whether the thread was preempted and waited for more than 2% of the wall time.
 
-    Where the kernel does not tell how long it waited, that is taken to be all the time that it did not run,
-    sleep of its own will included.
+    Where the kernel does not report the waiting time, all the time that the thread did not run counts as
+    waiting, including voluntary sleep.
     """
     if before.thread_waited_s is None or after.thread_waited_s is None:
         waited_s = wall_s - (after.thread_cpu_s - before.thread_cpu_s)

@@ -1,4 +1,4 @@
-"""Telemetry: what else the machine was doing while it was measured; read in the parent, without torch."""
+"""Telemetry: the load of the machine during a measurement, read in the parent process without torch."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ THROTTLES = {
 
 @dataclass(frozen=True)
 class Counters:
-    """What only grows: seconds of the clock, of all processors that may be used, and of the run itself.
+    """Counters that only increase: the clock, the time of all usable processors, and that of the run itself.
 
     Attributes:
         clock_s: Monotonic clock.
-        busy_s: Processor time of everything, stolen time left out.
-        steal_s: Processor time that the hypervisor gave to others.
-        ours_s: Processor time of the run's own processes.
-        throttles: Times that a processor throttled itself, or None.
+        busy_s: Processor time of all processes, without stolen time.
+        steal_s: Processor time that the hypervisor gave to other guests.
+        run_s: Processor time of the run's own processes.
+        throttles: Number of throttling events of the processors, or None.
     """
 
     clock_s: float
     busy_s: float
     steal_s: float
-    ours_s: float
+    run_s: float
     throttles: int | None = None
 
 
 class Monitor:
-    """Reads the machine; what a reading says of other processes covers the time since the one before."""
+    """Reads the state of the machine; the load by other processes is that since the previous reading."""
 
     def __init__(
         self,
@@ -60,9 +60,9 @@ class Monitor:
         """Make the first reading of the counters.
 
         Args:
-            gpu: UUID of the GPU that is measured, if one is.
-            counters: Reads the host's counters.
-            card: Adds to a reading what a GPU says.
+            gpu: UUID of the measured GPU, if any.
+            counters: Function that reads the host's counters.
+            card: Function that adds the state of a GPU to a reading.
         """
         self._gpu = gpu
         self._counters = counters or host_counters
@@ -74,14 +74,14 @@ class Monitor:
         before, now = self._last, self._counters()
         self._last = now
         elapsed_s = max(now.clock_s - before.clock_s, 1e-9)
-        ours_s = max(0.0, now.ours_s - before.ours_s)  # a process that ended takes its time with it
+        run_s = max(0.0, now.run_s - before.run_s)  # the time of a process that ended is gone
         throttles = None
         if now.throttles is not None and before.throttles is not None:
             throttles = now.throttles - before.throttles
         reading = Reading(
             span_s=elapsed_s,
             load=os.getloadavg()[0],
-            others_cores=max(0.0, now.busy_s - before.busy_s - ours_s) / elapsed_s,
+            others_cores=max(0.0, now.busy_s - before.busy_s - run_s) / elapsed_s,
             steal_cores=max(0.0, now.steal_s - before.steal_s) / elapsed_s,
             cpu_mhz=cpu_mhz(),
             cpu_c=cpu_temperature(),
@@ -96,24 +96,24 @@ class Monitor:
 
 
 def disturbance(readings: Sequence[Reading], cores: int) -> str | None:
-    """Return what disturbed a stretch of time, in a few words, or None.
+    """Return what disturbed a period of time, in a few words, or None.
 
-    It is disturbed where other processes, or the hypervisor, had more than 10% of its processors; the
-    counters tick every 10 ms, so that less than `LEAST_SPAN_S` tells nothing.
+    A period is disturbed if other processes, or the hypervisor, used more than 10% of the processors; the
+    counters tick every 10 ms, so a period shorter than `LEAST_SPAN_S` is never judged.
     """
     span_s = sum(reading.span_s for reading in readings)
     if span_s < LEAST_SPAN_S:
         return None
-    for name, words in (("others_cores", "other processes"), ("steal_cores", "the hypervisor")):
+    for name, source in (("others_cores", "other processes"), ("steal_cores", "the hypervisor")):
         mean = sum(getattr(reading, name) * reading.span_s for reading in readings) / span_s
         if mean > DISTURBED_SHARE * cores:
-            return f"{words} used {mean:.2g} of {cores} processors"
-    others = max(reading.gpu_others for reading in readings)
-    return f"{others} other processes computed on the GPU" if others else None
+            return f"{source} used {mean:.2g} of {cores} processors"
+    gpu_processes = max(reading.gpu_others for reading in readings)
+    return f"{gpu_processes} other processes computed on the GPU" if gpu_processes else None
 
 
 def summary(readings: Sequence[Reading]) -> dict[str, Range]:
-    """Return the lowest, the middle and the highest of each number that was read, four digits each."""
+    """Return the lowest, the median and the highest value of each field, with four significant digits."""
     ranges = {}
     for name in (field.name for field in fields(Reading) if field.name != "gpu_throttles"):
         values = [value for reading in readings if (value := getattr(reading, name)) is not None]
@@ -123,7 +123,7 @@ def summary(readings: Sequence[Reading]) -> dict[str, Range]:
 
 
 def rounded(reading: Reading) -> Reading:
-    """Return a reading with four digits of each number, as it is kept."""
+    """Return a reading with four significant digits of each number, as it is stored."""
     floats: dict[str, Any] = {
         name: short(value) for name, value in vars(reading).items() if isinstance(value, float)
     }
@@ -136,7 +136,7 @@ def short(value: float) -> float:
 
 
 def throttle_reasons(readings: Iterable[Reading]) -> tuple[str, ...]:
-    """Return every reason for which clocks were held down."""
+    """Return every reason for throttling."""
     reasons = {reason for reading in readings for reason in reading.gpu_throttles}
     if any(reading.cpu_throttles for reading in readings):
         reasons.add("processor too hot")
@@ -144,22 +144,22 @@ def throttle_reasons(readings: Iterable[Reading]) -> tuple[str, ...]:
 
 
 def host_counters() -> Counters:
-    """Return the counters of this process's processors, and of it and all that it started."""
+    """Return the counters of the processors that this process may use, and of it and its descendants."""
     usable = os.sched_getaffinity(0)
-    every = psutil.cpu_times(percpu=True)
-    times = [found for number, found in enumerate(every) if number in usable] or every
-    busy_s = sum(found.user + found.nice + found.system + found.irq + found.softirq for found in times)
-    ours_s = 0.0
+    all_times = psutil.cpu_times(percpu=True)
+    times = [cpu for number, cpu in enumerate(all_times) if number in usable] or all_times
+    busy_s = sum(cpu.user + cpu.nice + cpu.system + cpu.irq + cpu.softirq for cpu in times)
+    run_s = 0.0
     me = psutil.Process()
     for process in (me, *me.children(recursive=True)):
         with suppress(psutil.Error):
-            spent = process.cpu_times()
-            ours_s += spent.user + spent.system
+            process_times = process.cpu_times()
+            run_s += process_times.user + process_times.system
     return Counters(
         clock_s=time.monotonic(),
         busy_s=busy_s,
-        steal_s=sum(found.steal for found in times),
-        ours_s=ours_s,
+        steal_s=sum(cpu.steal for cpu in times),
+        run_s=run_s,
         throttles=_throttle_counts(),
     )
 
@@ -167,10 +167,10 @@ def host_counters() -> Counters:
 def cpu_mhz() -> float | None:
     """Return the mean clock of the processors, MHz, or None."""
     try:
-        found = psutil.cpu_freq()
+        frequency = psutil.cpu_freq()
     except (OSError, NotImplementedError, ValueError):
         return None
-    return float(found.current) if found is not None and found.current else None
+    return float(frequency.current) if frequency is not None and frequency.current else None
 
 
 def cpu_temperature() -> float | None:
@@ -186,7 +186,7 @@ def cpu_temperature() -> float | None:
 
 
 def with_gpu(reading: Reading, uuid: str) -> Reading:
-    """Return a reading with what NVML says of a GPU; what it does not tell stays as it was."""
+    """Return a reading with the state of a GPU from NVML; values that NVML lacks keep their defaults."""
     import pynvml as nvml
 
     with suppress(nvml.NVMLError):
@@ -194,20 +194,20 @@ def with_gpu(reading: Reading, uuid: str) -> Reading:
         card = nvml.nvmlDeviceGetHandleByUUID(uuid)
         return replace(
             reading,
-            gpu_sm_mhz=_told(lambda: float(nvml.nvmlDeviceGetClockInfo(card, nvml.NVML_CLOCK_SM)), None),
-            gpu_memory_mhz=_told(lambda: float(nvml.nvmlDeviceGetClockInfo(card, nvml.NVML_CLOCK_MEM)), None),
-            gpu_c=_told(lambda: float(nvml.nvmlDeviceGetTemperature(card, nvml.NVML_TEMPERATURE_GPU)), None),
-            gpu_w=_told(lambda: nvml.nvmlDeviceGetPowerUsage(card) / 1000, None),
-            gpu_throttles=_told(
+            gpu_sm_mhz=_read(lambda: float(nvml.nvmlDeviceGetClockInfo(card, nvml.NVML_CLOCK_SM)), None),
+            gpu_memory_mhz=_read(lambda: float(nvml.nvmlDeviceGetClockInfo(card, nvml.NVML_CLOCK_MEM)), None),
+            gpu_c=_read(lambda: float(nvml.nvmlDeviceGetTemperature(card, nvml.NVML_TEMPERATURE_GPU)), None),
+            gpu_w=_read(lambda: nvml.nvmlDeviceGetPowerUsage(card) / 1000, None),
+            gpu_throttles=_read(
                 lambda: throttle_names(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(card)), ()
             ),
-            gpu_others=_told(lambda: _other_processes(nvml.nvmlDeviceGetComputeRunningProcesses(card)), 0),
+            gpu_others=_read(lambda: _other_processes(nvml.nvmlDeviceGetComputeRunningProcesses(card)), 0),
         )
     return reading
 
 
 def gpu_sm_mhz(uuid: str) -> float | None:
-    """Return the clock of a GPU's multiprocessors, MHz, or None where NVML does not tell."""
+    """Return the clock of a GPU's multiprocessors, MHz, or None where NVML does not report it."""
     import pynvml as nvml
 
     with suppress(nvml.NVMLError):
@@ -216,30 +216,30 @@ def gpu_sm_mhz(uuid: str) -> float | None:
     return None
 
 
-def _told(read: Callable[[], T], otherwise: T) -> T:
+def _read(query: Callable[[], T], default: T) -> T:
     import pynvml as nvml
 
     try:
-        return read()
+        return query()
     except nvml.NVMLError:
-        return otherwise
+        return default
 
 
 def throttle_names(mask: int) -> tuple[str, ...]:
-    """Return the throttle reasons that NVML's mask names; idleness and clocks asked for are none."""
+    """Return the throttle reasons in NVML's mask; idleness and requested clocks do not count."""
     import pynvml
 
     return tuple(
-        words
-        for name, words in THROTTLES.items()
+        reason
+        for name, reason in THROTTLES.items()
         if mask & getattr(pynvml, f"nvmlClocksThrottleReason{name}")
     )
 
 
-def _other_processes(found: Iterable[Any]) -> int:
+def _other_processes(processes: Iterable[Any]) -> int:
     me = psutil.Process()
-    ours = {me.pid, *(child.pid for child in me.children(recursive=True))}
-    return len({process.pid for process in found} - ours)
+    own_pids = {me.pid, *(child.pid for child in me.children(recursive=True))}
+    return len({process.pid for process in processes} - own_pids)
 
 
 def _throttle_counts() -> int | None:

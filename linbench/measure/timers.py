@@ -1,4 +1,4 @@
-"""Timers: how one call is timed; each has a name, and none stands in for another."""
+"""Timers: the ways to time one call; each has a name, and none is a substitute for another."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ Keep = Callable[[object], object]
 
 
 class CannotTime(NotImplementedError):
-    """A timer can have no time of a call; the reason is one line that names the timer."""
+    """A timer does not support a call; the reason is one line that names the timer."""
 
 
 class CannotCapture(CannotTime):
-    """A call was not captured into a CUDA graph; torch's allocator is of no further use in this process."""
+    """Capturing a call into a CUDA graph failed; torch's allocator is unusable in this process."""
 
 
 class TimedCall(Protocol):
-    """What a timer is given: a call on inputs of its own."""
+    """A call that a timer can time, bound to its inputs."""
 
     @property
     def input_bytes(self) -> int:
-        """Bytes of the inputs, a state included."""
+        """Bytes of the inputs, including a state."""
         ...
 
     @property
     def advances(self) -> bool:
-        """Whether a call may advance a state in place, so that it must be prepared before the next."""
+        """Whether a call may update a state in place, so that `prepare` must precede the next call."""
         ...
 
     def prepare(self) -> None:
-        """Put back what the call before may have advanced."""
+        """Restore what the previous call may have changed."""
         ...
 
     def __call__(self) -> object:
@@ -55,31 +55,31 @@ class TimedCall(Protocol):
         ...
 
     def rotated(self, n: int) -> Sequence[TimedCall]:
-        """Return the call n times, each on copies of the inputs."""
+        """Return n copies of the call, each on copies of the inputs."""
         ...
 
     def spoil(self, returned: object) -> None:
-        """Fill with NaN what a call returned, so that a result that is not written again is seen."""
+        """Fill the results of a call with NaN, so that a result that is not rewritten is detected."""
         ...
 
 
-def as_it_is(returned: object) -> object:
-    """Return what a call returned."""
+def identity(returned: object) -> object:
+    """Return the result of a call unchanged."""
     return returned
 
 
 Sample = tuple[Samples, object]
-"""The samples of one call, and what the call returned or `keep` made of it."""
+"""The samples of one call, and its result after `keep`."""
 
 
 class Sampler(Protocol):
-    """Times one call at a time, the same over and over."""
+    """Times one call per invocation, always the same."""
 
-    def __call__(self, keep: Keep = as_it_is) -> Sample:
-        """Return the samples of one call, whole: work that it started is waited for.
+    def __call__(self, keep: Keep = identity) -> Sample:
+        """Make and time one call, including the work that it started, and return its samples and result.
 
-        `keep` is applied to what the call returned, after the clock has stopped and before anything is
-        waited for. The call is prepared by whoever asks.
+        `keep` is applied to the result after the clock has stopped and before any synchronisation. The caller
+        prepares the call.
         """
         ...
 
@@ -88,16 +88,16 @@ class Timer(Protocol):
     """A way to time calls.
 
     Attributes:
-        name: As it is stored with every row.
+        name: Name, stored with every row.
     """
 
     name: str
 
     def bind(self, call: TimedCall) -> Sampler:
-        """Return what times a call; what has to be made for that is made here, and goes with it.
+        """Return a sampler of a call; the resources for timing are created here and released with it.
 
         Raises:
-            CannotTime: This timer is not for this call.
+            CannotTime: The timer does not support this call.
         """
         ...
 
@@ -105,9 +105,9 @@ class Timer(Protocol):
 class CpuTimer:
     """Wall time of a call on the CPU, by the monotonic clock.
 
-    A sample is contended if the thread was switched out against its will and waited for more than 2% of
-    its wall time (`linbench.measure.scheduling`). Switches and waiting are read outside the clocks, and after
-    `keep`, which they so take in.
+    A sample is contended if the thread was preempted and waited for more than 2% of its wall time
+    (`linbench.measure.scheduling`). The scheduler counters are read outside the timed region and after
+    `keep`, so they include it.
     """
 
     name = "cpu"
@@ -123,17 +123,17 @@ class CpuTimer:
         self._scheduler_counters = scheduler_counters
 
     def bind(self, call: Callable[[], object]) -> Sampler:
-        """Return what takes the wall time of a call."""
+        """Return a sampler of the wall time of a call."""
         clock_ns, process_ns = self._clock_ns, self._process_ns
 
-        def sample(keep: Keep = as_it_is) -> Sample:
+        def sample(keep: Keep = identity) -> Sample:
             before = self._scheduler_counters()
             cpu_ns = process_ns()
             start_ns = clock_ns()
             returned = call()
             wall_ns = clock_ns() - start_ns
             cpu_ns = process_ns() - cpu_ns
-            returned = keep(returned)  # at once: to read /proc lets other threads of Python run
+            returned = keep(returned)  # first, since reading /proc lets other Python threads run
             after = self._scheduler_counters()
             seconds = wall_ns * 1e-9
             samples = Samples(
@@ -148,11 +148,11 @@ class CpuTimer:
 
 
 class CudaEventsColdTimer:
-    """Device time between two CUDA events, caches cold.
+    """Device time between two CUDA events, with cold caches.
 
-    The L2 cache is flushed by writing more than twice its size; the device is idle when a short spin kernel
-    is queued, so that both events and the call's kernels are queued before the device reaches them and
-    launch gaps vanish where the host is fast enough.
+    The L2 cache is flushed by writing more than twice its size. A short spin kernel is then queued on the
+    idle device, so that both events and the call's kernels are queued before the device reaches them and
+    launch gaps vanish if the host is fast enough.
     """
 
     name = "cuda_events_cold"
@@ -162,17 +162,17 @@ class CudaEventsColdTimer:
         self._clock_ns = clock_ns
 
     def bind(self, call: Callable[[], object]) -> Sampler:
-        """Return what takes the device time of a call."""
+        """Return a sampler of the device time of a call."""
         device = self._device
 
-        def sample(keep: Keep = as_it_is) -> Sample:
+        def sample(keep: Keep = identity) -> Sample:
             device.flush()
             device.synchronize()
             device.spin(SPIN_CYCLES)
             start = device.record()
-            began_ns = self._clock_ns()
+            start_ns = self._clock_ns()
             returned = call()
-            enqueue_s = (self._clock_ns() - began_ns) * 1e-9
+            enqueue_s = (self._clock_ns() - start_ns) * 1e-9
             end = device.record()
             returned = keep(returned)
             device.synchronize()
@@ -182,10 +182,10 @@ class CudaEventsColdTimer:
 
 
 class CudaGraphTimer(ABC):
-    """Device time of a call without its launches: a CUDA graph replayed between two events.
+    """Device time of a call without launch overhead: a CUDA graph replayed between two events.
 
-    A sample is the time of at least 30 replayed calls, divided by their number. What the last of them
-    returned is full of NaN before, so that a result which no replay writes is caught.
+    A sample is the time of at least 30 replayed calls, divided by their number. The result of the last of
+    them is filled with NaN before, so that a result that no replay writes is detected.
     """
 
     name: str
@@ -196,23 +196,23 @@ class CudaGraphTimer(ABC):
 
     @abstractmethod
     def calls(self, call: TimedCall) -> Sequence[TimedCall]:
-        """Return the calls that one graph holds."""
+        """Return the calls to capture in one graph."""
 
     @abstractmethod
     def settle(self, replay: Replay) -> None:
-        """Bring the caches to the state that is timed."""
+        """Bring the caches into the state to be timed."""
 
     def bind(self, call: TimedCall) -> Sampler:
-        """Return what takes the device time of a call, captured here.
+        """Capture a call and return a sampler of its device time.
 
         Raises:
-            CannotTime: It cannot be replayed on one state, or takes too many copies.
-            CannotCapture: It waits for the device, say, or there is not the memory for its copies.
+            CannotTime: It cannot be replayed on one state, or needs too many copies.
+            CannotCapture: It synchronises with the device, for example, or there is no memory for its copies.
         """
         device = self._device
         try:
             calls = self.calls(call)
-            replay, returned = device.capture(lambda: [one() for one in calls])
+            replay, returned = device.capture(lambda: [copy() for copy in calls])
         except CannotTime:
             raise
         except Exception as error:
@@ -220,30 +220,30 @@ class CudaGraphTimer(ABC):
             raise CannotCapture(reason) from error
         replays = math.ceil(REPLAYS / len(calls))
 
-        def sample(keep: Keep = as_it_is) -> Sample:
+        def sample(keep: Keep = identity) -> Sample:
             self.settle(replay)
             if call.advances:
-                for one in calls:
-                    one.prepare()
+                for copy in calls:
+                    copy.prepare()
             calls[-1].spoil(returned[-1])
             device.synchronize()
             device.spin(SPIN_CYCLES + replays * REPLAY_CYCLES)
             start = device.record()
-            began_ns = self._clock_ns()
+            start_ns = self._clock_ns()
             for _ in range(replays):
                 replay()
-            enqueue_s = (self._clock_ns() - began_ns) * 1e-9
+            enqueue_s = (self._clock_ns() - start_ns) * 1e-9
             end = device.record()
-            kept = keep(returned[-1])
+            result = keep(returned[-1])
             device.synchronize()
             count = replays * len(calls)
-            return Samples((device.elapsed_s(start, end) / count,), enqueue_s=(enqueue_s / count,)), kept
+            return Samples((device.elapsed_s(start, end) / count,), enqueue_s=(enqueue_s / count,)), result
 
         return sample
 
 
 class CudaGraphHotTimer(CudaGraphTimer):
-    """One call on the same inputs, replayed 30 times after once untimed: in cache is what fits there."""
+    """One call on the same inputs, replayed 30 times after one untimed replay: hot caches."""
 
     name = "cuda_graph_hot"
 
@@ -251,11 +251,11 @@ class CudaGraphHotTimer(CudaGraphTimer):
         """Return the call itself.
 
         Raises:
-            CannotTime: Each replay would advance its state.
+            CannotTime: Each replay would update its state.
         """
         if call.advances:
             raise CannotTime(
-                f"{self.name} replays a call on one state, which each would advance; use cuda_graph_cold"
+                f"{self.name} replays a call on one state, which each call would update; use cuda_graph_cold"
             )
         return [call]
 
@@ -265,26 +265,26 @@ class CudaGraphHotTimer(CudaGraphTimer):
 
 
 class CudaGraphColdTimer(CudaGraphTimer):
-    """Calls in turn on copies of the inputs, with outputs of their own, so that none finds its own in cache.
+    """Calls in turn on copies of the inputs, with separate outputs, so that no call finds its data in cache.
 
-    Between two calls on one copy, the others read at least twice the L2 cache. A call that advances a state
-    is made once on each of at least 30 copies, whose states are put back before each sample.
+    Between two calls on one copy, the others read at least twice the size of the L2 cache. A call that
+    updates a state is made once on each of at least 30 copies, whose states are restored before each sample.
     """
 
     name = "cuda_graph_cold"
 
     def calls(self, call: TimedCall) -> Sequence[TimedCall]:
-        """Return the call on as many copies as it takes.
+        """Return the call on as many copies as needed.
 
         Raises:
-            CannotTime: They are too many.
+            CannotTime: It needs too many copies.
         """
-        others = math.ceil(2 * self._device.l2_bytes / max(1, call.input_bytes))
-        n = max(others + 1, REPLAYS if call.advances else 2)
+        least = math.ceil(2 * self._device.l2_bytes / max(1, call.input_bytes)) + 1
+        n = max(least, REPLAYS if call.advances else 2)
         if n > MOST_COPIES:
             raise CannotTime(
-                f"{self.name} needs {n:,} copies of inputs as small as {call.input_bytes:,} bytes to keep "
-                f"them out of cache; it makes {MOST_COPIES:,} at most"
+                f"{self.name} needs {n:,} copies of inputs of only {call.input_bytes:,} bytes to keep them "
+                f"out of cache; it makes at most {MOST_COPIES:,}"
             )
         return call.rotated(n)
 
@@ -295,10 +295,10 @@ class CudaGraphColdTimer(CudaGraphTimer):
 
 
 class CuptiTimer:
-    """Device time from the start of a call's first kernel to the end of its last, as CUPTI saw them.
+    """Device time from the start of a call's first kernel to the end of its last, as recorded by CUPTI.
 
-    Caches are cold and launches hidden as by `CudaEventsColdTimer`. `kernels_s` is the sum of the kernels'
-    own times, so that seconds - kernels_s is what passed between them.
+    Caches are cold and launch overhead is hidden as by `CudaEventsColdTimer`. `kernels_s` is the sum of the
+    kernels' own durations, so `time_s` - `kernels_s` is the time between them.
     """
 
     name = "cupti"
@@ -306,34 +306,34 @@ class CuptiTimer:
     def __init__(self, device: Device, clock_ns: Callable[[], int] = time.perf_counter_ns) -> None:
         self._device = device
         self._clock_ns = clock_ns
-        device.trace(lambda: device.spin(1))  # the first trace of a process also sets the profiler up
+        device.trace(lambda: device.spin(1))  # the first trace of a process also sets up the profiler
 
     def bind(self, call: Callable[[], object]) -> Sampler:
-        """Return what takes the span and the sum of a call's kernels.
+        """Return a sampler of the span and the sum of a call's kernels.
 
-        A sample raises BadTrace if nothing ran on the device, or the profiler lost what did.
+        Sampling raises BadTrace if nothing ran on the device, or if the profiler lost activities.
         """
         device = self._device
 
-        def sample(keep: Keep = as_it_is) -> Sample:
-            kept, enqueue_s = None, 0.0
+        def sample(keep: Keep = identity) -> Sample:
+            result, enqueue_s = None, 0.0
 
             def body() -> None:
-                nonlocal kept, enqueue_s
+                nonlocal result, enqueue_s
                 device.spin(SPIN_CYCLES)
-                began_ns = self._clock_ns()
+                start_ns = self._clock_ns()
                 returned = call()
-                enqueue_s = (self._clock_ns() - began_ns) * 1e-9
+                enqueue_s = (self._clock_ns() - start_ns) * 1e-9
                 device.spin(1)
-                kept = keep(returned)
+                result = keep(returned)
 
             device.flush()
             device.synchronize()
             try:
                 span_s, kernels_s = times_between_markers(device.trace(body))
             except BadTrace as error:
-                raise BadTrace(f"{self.name} has no time of the call: {error}") from None
-            return Samples((span_s,), kernels_s=(kernels_s,), enqueue_s=(enqueue_s,)), kept
+                raise BadTrace(f"{self.name} cannot time the call: {error}") from None
+            return Samples((span_s,), kernels_s=(kernels_s,), enqueue_s=(enqueue_s,)), result
 
         return sample
 
@@ -344,10 +344,10 @@ CUDA_TIMERS: dict[str, Callable[[Device], Timer]] = {
 
 
 def timer_for(name: str, device: str) -> Timer:
-    """Return the timer of a name, on a kind of device.
+    """Return the timer of a name for a kind of device.
 
     Raises:
-        UsageError: There is no such timer there; the allowed names are given.
+        UsageError: The device has no such timer; the message lists the allowed names.
     """
     name = timer_name(name, device)
     return CUDA_TIMERS[name](CudaDevice()) if name in CUDA_TIMERS else CpuTimer()
@@ -356,10 +356,10 @@ def timer_for(name: str, device: str) -> Timer:
 def overhead(timer: Timer, nothing: TimedCall, samples: int = OVERHEAD_SAMPLES) -> tuple[float, float]:
     """Return the overhead and the resolution of a timer, seconds.
 
-    The overhead is the median time of a call that does nothing; the resolution is the smallest difference
-    between two successive such times that differ, 0 if none do.
+    The overhead is the median time of a call that does nothing; the resolution is the smallest nonzero
+    difference between two successive such times, 0 if there is none.
     """
     sample = timer.bind(nothing)
-    read_s = [sample()[0].time_s[0] for _ in range(samples)]
-    steps_s = [abs(after - before) for before, after in pairwise(read_s) if after != before]
-    return median(read_s), min(steps_s, default=0.0)
+    times_s = [sample()[0].time_s[0] for _ in range(samples)]
+    steps_s = [abs(after - before) for before, after in pairwise(times_s) if after != before]
+    return median(times_s), min(steps_s, default=0.0)

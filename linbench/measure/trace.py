@@ -1,4 +1,4 @@
-"""Trace: what a profiler saw a device do, and the time that a call took by it."""
+"""Trace: the activities of a device as recorded by a profiler, and the time of a call from them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MARKER = "spin_kernel"
 
 
 class BadTrace(Exception):
-    """A trace from which no time can be told; the reason is one line."""
+    """A trace without a valid time; the reason is one line."""
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,10 @@ class Activity:
     """A kernel, a copy or a fill that ran on a device.
 
     Attributes:
-        name: Of the kernel, with its namespaces.
-        start_ns: When it started, on a clock of the profiler's.
-        duration_ns: How long it ran.
-        correlation: Number of the call of the driver that queued it; they count up.
+        name: Name of the kernel, with its namespaces.
+        start_ns: Start time, on a clock of the profiler.
+        duration_ns: Duration.
+        correlation: Number of the driver call that queued it; the numbers increase.
     """
 
     name: str
@@ -38,52 +38,52 @@ class KinetoEvent(Protocol):
     """An event of kineto, torch's profiler, as far as it is read here and by `linbench.profiling`."""
 
     def name(self) -> str:
-        """Of the operator, range or kernel."""
+        """Name of the operator, range or kernel."""
         ...
 
     def activity_type(self) -> str:
-        """What kind of thing ran: cpu_op, kernel, ..."""
+        """Kind of activity: cpu_op, kernel, ..."""
         ...
 
     def device_type(self) -> _DeviceType:
-        """On what it ran."""
+        """Type of the device on which it ran."""
         ...
 
     def start_ns(self) -> int:
-        """When it started."""
+        """Start time."""
         ...
 
     def duration_ns(self) -> int:
-        """How long it ran."""
+        """Duration."""
         ...
 
     def correlation_id(self) -> int:
-        """Ties a kernel to the call of the driver that queued it."""
+        """Number that links a kernel to the driver call that queued it."""
         ...
 
     def start_thread_id(self) -> int:
-        """Number of the host's thread."""
+        """Number of the host thread."""
         ...
 
     def flops(self) -> int:
-        """As torch counts them."""
+        """Operations, as torch counts them."""
         ...
 
     def nbytes(self) -> int:
-        """Taken or given back."""
+        """Bytes allocated, or released if negative."""
         ...
 
     def shapes(self) -> Sequence[Sequence[int]]:
-        """Of its tensor arguments."""
+        """Shapes of its tensor arguments."""
         ...
 
     def dtypes(self) -> Sequence[str]:
-        """Of its arguments."""
+        """Types of its arguments."""
         ...
 
 
 def device_activities(events: Iterable[KinetoEvent]) -> list[Activity]:
-    """Return what ran on a CUDA device of the events of kineto, torch's profiler; the host's are left out."""
+    """Return the activities on a CUDA device from the events of kineto, torch's profiler."""
     return [
         Activity(event.name(), event.start_ns(), event.duration_ns(), event.correlation_id())
         for event in events
@@ -92,20 +92,20 @@ def device_activities(events: Iterable[KinetoEvent]) -> list[Activity]:
 
 
 def times_between_markers(activities: Iterable[Activity]) -> tuple[float, float]:
-    """Return the span and the sum, seconds, of what was queued between the first marker and the last.
+    """Return the span and the sum, seconds, of the activities queued between the first and the last marker.
 
-    The span is from the start of the first activity to the end of the last, on whatever streams; the sum is
-    of the activities' own times, and is more than the span where they overlap. A marker is a kernel named
-    `MARKER`. What was queued between is told by the order of the calls that queued it, not by when it ran.
+    The span is from the start of the first activity to the end of the last, on any stream; the sum is of the
+    activities' own durations and exceeds the span where they overlap. A marker is a kernel named `MARKER`.
+    The order is that of the driver calls that queued the activities, not that of their execution.
 
     Raises:
-        BadTrace: There are not two markers, or nothing between them.
+        BadTrace: There are fewer than two markers, or nothing between them.
     """
-    queued = list(activities)
-    marks = [activity.correlation for activity in queued if MARKER in activity.name]
-    if len(marks) < 2:
-        raise BadTrace(f"the trace has {len(marks)} of the two kernels that mark the call's start and end")
-    between = [activity for activity in queued if min(marks) < activity.correlation < max(marks)]
+    all_activities = list(activities)
+    markers = [activity.correlation for activity in all_activities if MARKER in activity.name]
+    if len(markers) < 2:
+        raise BadTrace(f"the trace has {len(markers)} of the two kernels that mark the call's start and end")
+    between = [activity for activity in all_activities if min(markers) < activity.correlation < max(markers)]
     if not between:
         raise BadTrace("the call ran nothing on the device")
     start_ns = min(activity.start_ns for activity in between)

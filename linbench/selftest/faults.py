@@ -140,7 +140,7 @@ def _measured(faults: Sequence[Fault], device: str, mode: str) -> dict[str, Meas
         device=device,
         plugins=[PLANTED],
         settings=SETTINGS,
-        axes=AXES.merged(typed_axes(mode=mode)),
+        axes=AXES.override(typed_axes(mode=mode)),
     )
     with tempfile.TemporaryDirectory(prefix="linbench-selftest-") as folder:
         run = api.measure(plan, db=str(Path(folder) / "faults.db"))

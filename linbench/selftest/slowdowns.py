@@ -27,8 +27,8 @@ from linbench.statistics.decision import (
     SCREEN,
     Answer,
     Decision,
-    confirmed,
     judge,
+    judge_all,
     worth_confirming,
 )
 from linbench.statistics.paired import Paired, interval, paired
@@ -291,7 +291,7 @@ def _drawn(pairs: Sequence[Paired], source: random.Random, number: int) -> list[
 def _suite_flags(same: Sequence[Paired], source: random.Random) -> int:
     """Return how many of 300 cases of the same code are called different: screened, then confirmed afresh."""
     kept = sum(worth_confirming(_drawn(same, source, SCREEN)) for _ in range(CASES))
-    return sum(map(_differs, confirmed([_drawn(same, source, CONFIRM) for _ in range(kept)])))
+    return sum(map(_differs, judge_all([_drawn(same, source, CONFIRM) for _ in range(kept)])))
 
 
 def _coverage(recorded: Sequence[Sequence[Process]], source: random.Random, draws: int) -> float:

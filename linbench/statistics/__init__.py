@@ -1,1 +1,1 @@
-"""Statistics: intervals, paired tests, looks and change points: pure functions on numbers."""
+"""Statistics: intervals, paired tests, sequential decisions and change points; pure functions on numbers."""

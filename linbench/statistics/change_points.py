@@ -1,4 +1,4 @@
-"""Change points: where a series of logarithms changed for good."""
+"""Change points: lasting changes in a series of logarithms."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Change:
     """A point at which a series changed.
 
     Attributes:
-        index: Of the first run after it.
-        size: By how much the time over the calibration op's grew, relative.
-        p: Of Welch's test between what lies before, since the change before, and what lies after.
+        index: Index of the first run after the change.
+        size: Relative growth of the time divided by that of the calibration op.
+        p: P-value of Welch's test between the runs since the previous change and the runs up to the next.
     """
 
     index: int
@@ -32,45 +32,46 @@ class Change:
 
 
 def change_points(values: Sequence[float]) -> list[Change]:
-    """Return where a series of logarithms changed for good.
+    """Return the lasting changes in a series of logarithms.
 
-    E-divisive (Matteson and James 2014, with alpha = 1): a stretch is split where the energy distance of its
+    E-divisive (Matteson and James 2014, with alpha = 1): a segment is split where the energy distance of its
     two parts, n m / (n + m) (2 E|X - Y| - E|X - X'| - E|Y - Y'|), is greatest, if Welch's test (variances
-    with n - 1) finds the parts apart at p <= 1e-3, and each part is split likewise; all have 5 runs at least.
-    Then the split that says least is taken back, its neighbours merged, until every one left has p <= 1e-4
-    and a size of at least 1%. By its p it is at least 3.9 standard errors large, however many runs there are.
+    with n - 1) separates the parts at p <= 1e-3, and each part is split likewise; every part has at least 5
+    runs. Then the least significant split is removed and its neighbours are merged, until every remaining
+    one has p <= 1e-4 and a size of at least 1%. Such a p means at least 3.9 standard errors for any number
+    of runs.
 
-    A change nominates two commits; to compare them live is what confirms it.
+    A change only nominates two commits; a live comparison of the two confirms it.
     """
     series = np.asarray(values, dtype=np.float64)
     distances = np.abs(series[:, None] - series[None, :])
     ends = [0, *sorted(_splits(series, distances, 0, len(series))), len(series)]
     while len(ends) > 2:
-        found = [_change(series, *ends[i - 1 : i + 2]) for i in range(1, len(ends) - 1)]
-        weak = [change for change in found if not change.holds]
+        steps = [_change(series, *ends[i - 1 : i + 2]) for i in range(1, len(ends) - 1)]
+        weak = [step for step in steps if not step.is_significant]
         if not weak:
-            return [Change(change.index, math.expm1(change.size), change.p) for change in found]
-        ends.remove(max(weak, key=lambda change: (change.p, -abs(change.size))).index)
+            return [Change(step.index, math.expm1(step.size), step.p) for step in steps]
+        ends.remove(max(weak, key=lambda step: (step.p, -abs(step.size))).index)
     return []
 
 
 @dataclass(frozen=True)
 class _Step:
-    """A change as Welch sees it, its size on the logarithm."""
+    """A change with the result of Welch's test; its size is on the log scale."""
 
     index: int
     size: float
     p: float
 
     @property
-    def holds(self) -> bool:
+    def is_significant(self) -> bool:
         return self.p <= P and abs(self.size) >= math.log1p(LEAST_CHANGE)
 
 
 def _splits(
     series: NDArray[np.float64], distances: NDArray[np.float64], start: int, end: int
 ) -> Iterator[int]:
-    """Yield where a stretch of a series splits, and where its parts do."""
+    """Yield the splits of a segment of a series and those of its parts."""
     if end - start < 2 * LEAST_RUNS:
         return
     split = start + _best_split(distances[start:end, start:end])
@@ -81,7 +82,7 @@ def _splits(
 
 
 def _best_split(distances: NDArray[np.float64]) -> int:
-    """Return how many runs lie before the split with the greatest energy distance."""
+    """Return the number of runs before the split with the greatest energy distance."""
     count = len(distances)
     total = np.zeros((count + 1, count + 1))
     total[1:, 1:] = distances.cumsum(0).cumsum(1)
@@ -94,7 +95,7 @@ def _best_split(distances: NDArray[np.float64]) -> int:
 
 
 def _change(series: NDArray[np.float64], start: int, split: int, end: int) -> _Step:
-    """Return what Welch's test says of the two parts of a stretch."""
+    """Return the result of Welch's test between the two parts of a segment."""
     from scipy.special import stdtr
 
     parts = series[start:split], series[split:end]
@@ -103,7 +104,7 @@ def _change(series: NDArray[np.float64], start: int, split: int, end: int) -> _S
     error = math.sqrt(sum(shares))
     if error == 0:
         return _Step(split, size, 0.0 if size else 1.0)
-    free = sum(shares) ** 2 / sum(
+    freedom = sum(shares) ** 2 / sum(
         share**2 / (len(part) - 1) for share, part in zip(shares, parts, strict=True)
     )
-    return _Step(split, size, 2 * float(stdtr(free, -abs(size) / error)))
+    return _Step(split, size, 2 * float(stdtr(freedom, -abs(size) / error)))

@@ -1,4 +1,4 @@
-"""Looks: slower, faster, the same or undecided, at a few looks at more processes each, or of many cases."""
+"""Decision: slower, faster, the same or undecided, in a group-sequential test or over many cases."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FALSE_DISCOVERIES: Final = 0.05
 
 
 class Answer(StrEnum):
-    """What can be said of B against A; undecided is never a pass."""
+    """The result of comparing B with A; undecided never counts as a pass."""
 
     SLOWER = "slower"
     FASTER = "faster"
@@ -36,17 +36,17 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True)
 class Decision:
-    """What several processes say of B against A.
+    """The comparison of B with A over several processes.
 
     Attributes:
         answer: Slower, faster, same or undecided.
-        effect: How much longer B takes, relative: 0.02 is 2% slower.
-        low: Low end of its 95% interval.
-        high: High end of it.
-        p: Of the weighted sign-flip test.
-        processes: How many processes there were.
-        minimum_detectable_effect: The least effect that as many such processes call slower or faster with a
-            power of 95%, relative; None where so few can decide nothing.
+        effect: Relative difference in time: 0.02 means that B is 2% slower.
+        low: Low end of its 95% confidence interval.
+        high: High end of that interval.
+        p: P-value of the weighted sign-flip test.
+        processes: Number of processes.
+        minimum_detectable_effect: The smallest relative effect that this number of such processes detects as
+            slower or faster with a power of 95%; None where they are too few for any decision.
     """
 
     answer: Answer
@@ -59,11 +59,11 @@ class Decision:
 
 
 def judge(pairs: Sequence[Paired], alpha: float = ALPHA) -> Decision:
-    """Return the verdict at one look; `undecided` before the last look means that more processes are due.
+    """Return the decision at one look; `undecided` before the last look means that more processes are needed.
 
-    Slower or faster: p is at most alpha, and the effect at least 1%. Same: the interval lies inside +-1.5%.
-    Fewer than 8 processes answer nothing. Looking at 10, 14, 20 and 28 processes with .0025 each calls
-    identical code different in 1% of cases at most; looking oftener would do so more.
+    Slower or faster: p is at most alpha, and the effect at least 1%. Same: the interval is within +-1.5%.
+    Fewer than 8 processes decide nothing. Looks at 10, 14, 20 and 28 processes with alpha = .0025 each have a
+    false-positive rate of at most 1% on identical code; more looks would increase it.
     """
     p = sign_flip(pairs)
     effect, low, high = interval(pairs)
@@ -77,12 +77,12 @@ def judge(pairs: Sequence[Paired], alpha: float = ALPHA) -> Decision:
 
 
 def worth_confirming(pairs: Sequence[Paired]) -> bool:
-    """Return whether a case that was screened with 8 processes is to be measured afresh with 24."""
+    """Return whether a case that was screened with 8 processes needs a new measurement with 24."""
     return sign_flip(pairs) < SCREEN_P or abs(interval(pairs)[0]) > SCREEN_EFFECT
 
 
-def confirmed(cases: Sequence[Sequence[Paired]]) -> list[Decision]:
-    """Return the verdict of each case that was measured afresh, at most 5% of those called different falsely.
+def judge_all(cases: Sequence[Sequence[Paired]]) -> list[Decision]:
+    """Return the decision for each case of a confirmation, with a false discovery rate of at most 5%.
 
     Benjamini and Hochberg's procedure: with m cases, alpha is 5% r / m for the largest rank r whose p-value
     is at most that, and 5% / m if there is none.

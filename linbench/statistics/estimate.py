@@ -1,4 +1,4 @@
-"""Estimate: a positive quantity with its 95% interval, and products of such."""
+"""Estimate: a positive quantity with its 95% interval, and products of estimates."""
 
 import math
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ class Estimate:
 
     @property
     def below(self) -> float:
-        """log(value / low); infinite where the interval reaches down to zero."""
+        """log(value / low); infinite where the interval reaches zero."""
         return math.log(self.value / self.low) if self.low > 0 else math.inf
 
     @property
@@ -32,19 +32,19 @@ def product(factors: Iterable[tuple[Estimate, float]]) -> Estimate:
     """Return the product of independent estimates, each to a power, with a 95% interval.
 
     With r = sum p log x, the interval is r - sqrt(sum d^2) to r + sqrt(sum u^2) on the log scale, where a
-    factor's d is p log(x / low) and u is p log(high / x) if p > 0, and the other way round if p < 0: it is
-    recovered from the intervals of the factors, whose half-widths add in squares.
+    factor's d is p log(x / low) and u is p log(high / x) if p > 0, and vice versa if p < 0: the interval is
+    recovered from those of the factors, whose half-widths add in quadrature.
 
     Source: Zou and Donner, Statistics in Medicine 27 (2008), method of variance estimates recovery.
     """
-    total, down, up = 0.0, 0.0, 0.0
+    total, lower, upper = 0.0, 0.0, 0.0
     for estimate, power in factors:
         if power == 0:
             continue
         total += power * math.log(estimate.value)
         below, above = (estimate.below, estimate.above) if power > 0 else (estimate.above, estimate.below)
-        down, up = math.hypot(down, power * below), math.hypot(up, power * above)
-    return Estimate(_exp(total), _exp(total - down), _exp(total + up))
+        lower, upper = math.hypot(lower, power * below), math.hypot(upper, power * above)
+    return Estimate(_exp(total), _exp(total - lower), _exp(total + upper))
 
 
 def speedup(time: Estimate, baseline: Estimate) -> Estimate:
@@ -53,7 +53,7 @@ def speedup(time: Estimate, baseline: Estimate) -> Estimate:
 
 
 def _exp(value: float) -> float:
-    """Return e to a power, infinite where no float is large enough."""
+    """Return e to a power, infinite on overflow."""
     try:
         return math.exp(value)
     except OverflowError:

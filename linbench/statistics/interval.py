@@ -6,19 +6,19 @@ from statistics import median
 from typing import Final
 
 SAMPLES_FOR_95: Final = 6
-"""With fewer samples no interval of order statistics covers their median with 95%."""
+"""The fewest samples of which an interval of order statistics covers the median with 95% confidence."""
 
 
 def median_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
     """Return the ends of an interval that covers the true median with at least this confidence.
 
     The ends are two order statistics: with r the largest rank such that P(Binomial(n, 1/2) < r) <=
-    (1 - confidence) / 2, they are the r-th smallest and the r-th largest sample. With so few samples that no
-    rank will do (n < 6 at 95%) they are the smallest and the largest, which cover the median with
-    confidence 1 - 2^(1-n) only.
+    (1 - confidence) / 2, they are the r-th smallest and the r-th largest sample. If there are too few samples
+    for any rank (n < 6 at 95%), they are the smallest and the largest, which cover the median with confidence
+    1 - 2^(1-n) only.
 
     Raises:
-        ValueError: There is no sample.
+        ValueError: There are no samples.
     """
     if not samples:
         raise ValueError("an interval needs at least one sample")
@@ -39,12 +39,12 @@ def median_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple
 
 
 def process_interval(medians: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Return the ends of an interval for the typical median of a process.
+    """Return the ends of a confidence interval for the typical median of a process.
 
-    Student's t on the logarithms of the processes' medians, centred on their mean and widened, where need
-    be, to hold their median: processes differ by factors, and 3 to 5 of them are too few for an interval
-    that assumes no distribution. A test holds its coverage within 92% to 98% for normal, heavy-tailed and
-    skewed differences.
+    Student's t on the logarithms of the processes' medians, centred on their mean and widened, if necessary,
+    to contain their median: processes differ by factors, and 3 to 5 of them are too few for an interval
+    without a distributional assumption. A test checks that its coverage is 92% to 98% for normal,
+    heavy-tailed and skewed differences.
 
     Raises:
         ValueError: There are fewer than two processes, or a median is not positive.
@@ -52,7 +52,7 @@ def process_interval(medians: Sequence[float], confidence: float = 0.95) -> tupl
     from scipy.special import stdtrit
 
     if len(medians) < 2 or min(medians) <= 0:
-        raise ValueError("an interval over processes needs two positive medians at least")
+        raise ValueError("an interval over processes needs at least two positive medians")
     logs = [math.log(value) for value in medians]
     middle = math.fsum(logs) / len(logs)
     spread = math.sqrt(math.fsum((value - middle) ** 2 for value in logs) / (len(logs) - 1))

@@ -1,4 +1,4 @@
-"""Paired log-ratios of several processes: the exact sign-flip test, the interval, the detectable effect."""
+"""Paired log-ratios of several processes: exact sign-flip test, interval, minimum detectable effect."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ MOST_PROCESSES: Final = 40
 
 @dataclass(frozen=True)
 class Paired:
-    """What the rounds of one process say of B against A.
+    """The comparison of B with A over the rounds of one process.
 
     Attributes:
-        log_ratio: Median of the rounds' log(B / A), where a round gives one time of each.
-        weight: 1 / (SE^2 + (1%)^2), SE that of the median: processes of the same code differ by about 1%
-            however many rounds they take.
-        rounds: How many rounds there were.
+        log_ratio: Median of log(B / A) over the rounds, where a round has one time of each.
+        weight: 1 / (SE^2 + (1%)^2), with SE the standard error of the median: processes of the same code
+            differ by about 1% regardless of the number of rounds.
+        rounds: Number of rounds.
     """
 
     log_ratio: float
@@ -38,31 +38,32 @@ class Paired:
 
 
 def paired(log_ratios: Sequence[float]) -> Paired:
-    """Return what the rounds of one process say.
+    """Return the comparison of B with A from the rounds of one process.
 
     Raises:
-        ValueError: There is no round, or a log-ratio is not finite.
+        ValueError: There are no rounds, or a log-ratio is not finite.
     """
     error = _standard_error(log_ratios)
     return Paired(median(log_ratios), 1 / (error**2 + BETWEEN_PROCESSES**2), len(log_ratios))
 
 
-def settled(log_ratios: Sequence[float]) -> bool:
-    """Return whether a process needs no further round: it has 12, and the SE of its median is 0.3% at most.
+def has_settled(log_ratios: Sequence[float]) -> bool:
+    """Return whether a process needs no further round: at least 12, and a standard error of at most 0.3%.
 
-    How many rounds it may take at the most (40, or 2 s) is for the caller to bound.
+    The caller limits the number of rounds (40, or 2 s).
     """
     return len(log_ratios) >= LEAST_ROUNDS and _standard_error(log_ratios) <= SETTLED
 
 
 def sign_flip(pairs: Sequence[Paired]) -> float:
-    """Return the p-value of no difference: the share of all 2^K sign patterns that give as large a sum.
+    """Return the p-value of no difference: the share of all 2^K sign patterns with at least as large a sum.
 
-    The sum is that of weight times log-ratio, its size counts, and K is the number of processes. If A and B
-    are the same code then swapping them in a process is as likely, so each log-ratio may as well have the
-    other sign: the test is exact for any distribution and any weights. All patterns are counted without
-    listing them: the sums of one half of the processes are sorted and searched for what each sum of the other
-    half lacks, 2^(K/2) of each. Sums equal but for rounding count as being as large.
+    The statistic is the absolute sum of weight times log-ratio over the K processes. If A and B are the same
+    code, swapping them in a process is equally likely, so each log-ratio has either sign with equal
+    probability: the test is exact for any distribution and any weights. All patterns are counted without
+    enumerating them: the 2^(K/2) sums of one half of the processes are sorted, and for each sum of the other
+    half a binary search counts those that complete it to a large enough total. Sums that are equal up to
+    rounding count as at least as large.
 
     Raises:
         ValueError: There are no processes, or more than 40.
@@ -70,22 +71,23 @@ def sign_flip(pairs: Sequence[Paired]) -> float:
     if not 1 <= len(pairs) <= MOST_PROCESSES:
         raise ValueError(f"the sign-flip test takes 1 to {MOST_PROCESSES} processes, not {len(pairs)}")
     terms = np.array([pair.weight * pair.log_ratio for pair in pairs])
-    seen = abs(terms.sum()) - 1e-9 * np.abs(terms).sum()
-    if seen <= 0:
+    observed = abs(terms.sum()) - 1e-9 * np.abs(terms).sum()
+    if observed <= 0:
         return 1.0
     half = len(terms) // 2
-    others = np.sort(_signed_sums(terms[half:]))
-    as_large = len(others) - np.searchsorted(others, seen - _signed_sums(terms[:half]))
+    second_sums = np.sort(_signed_sums(terms[half:]))
+    as_large = len(second_sums) - np.searchsorted(second_sums, observed - _signed_sums(terms[:half]))
     return float(2 * as_large.sum() / 2 ** len(terms))
 
 
 def interval(pairs: Sequence[Paired]) -> tuple[float, float, float]:
-    """Return the effect and the ends of its 95% interval, relative.
+    """Return the relative effect and the ends of its 95% confidence interval.
 
-    The effect is e^m - 1, m the weighted mean of the log-ratios x. The interval is Student's t with K - 1
+    The effect is e^m - 1 with m the weighted mean of the log-ratios x. The interval is Student's t with K - 1
     degrees of freedom and the variance sum_i (w_i / W)^2 (x_i - m)^2 / (1 - w_i / W), W the sum of weights;
-    s^2 / K if they are equal. It takes the processes to be independent and the mean of their log-ratios
-    normal; it does not take the weights to be right. A test holds its coverage within 92% to 98%.
+    s^2 / K if they are equal. It assumes that the processes are independent and that the mean of their
+    log-ratios is normal; it does not assume that the weights are right. A test checks that its coverage is
+    92% to 98%.
 
     Raises:
         ValueError: There are fewer than two processes.
@@ -98,12 +100,12 @@ def interval(pairs: Sequence[Paired]) -> tuple[float, float, float]:
 
 
 def minimum_detectable_effect(pairs: Sequence[Paired], alpha: float = ALPHA) -> float | None:
-    """Return the least effect that is called slower or faster with a power of 95%, at the measured noise.
+    """Return the smallest effect that is detected as slower or faster with a power of 95% at this noise.
 
-    It is the largest of three, each on the logarithm: what Student's t with K - 1 degrees of freedom detects
-    at this alpha, with the standard error of `interval`; what is seen as 1% or more; and, where alpha asks
-    for one sign in all processes, what gives it to all K of them. None where even that p-value, 2^(1 - K), is
-    above alpha.
+    It is the largest of three, each on the log scale: the effect that Student's t with K - 1 degrees of
+    freedom detects at this alpha, with the standard error of `interval`; the effect that is observed as 1% or
+    more; and, where alpha requires the same sign in all processes, the effect with the same sign in all K of
+    them. None where even that p-value, 2^(1 - K), is above alpha.
     """
     from scipy.special import nctdtrinc, ndtri, stdtrit
 
@@ -121,9 +123,9 @@ def minimum_detectable_effect(pairs: Sequence[Paired], alpha: float = ALPHA) -> 
 
 
 def _standard_error(log_ratios: Sequence[float]) -> float:
-    """Return that of the median, from the median absolute deviation, as if the rounds were normal."""
+    """Return the standard error of the median, from the median absolute deviation, as for normal rounds."""
     if not log_ratios or not all(map(math.isfinite, log_ratios)):
-        raise ValueError("a process needs one round at least, and every log-ratio finite")
+        raise ValueError("a process needs at least one round and only finite log-ratios")
     middle = median(log_ratios)
     deviation = 1.4826 * median(abs(value - middle) for value in log_ratios)
     return 1.2533 * deviation / math.sqrt(len(log_ratios))
@@ -140,7 +142,7 @@ def _signed_sums(terms: NDArray[np.float64]) -> NDArray[np.float64]:
 def _mean(pairs: Sequence[Paired]) -> tuple[float, float]:
     """Return the weighted mean of the log-ratios and its standard error."""
     if len(pairs) < 2:
-        raise ValueError("an interval over processes needs two of them at least")
+        raise ValueError("an interval over processes needs at least two processes")
     values = np.array([pair.log_ratio for pair in pairs])
     shares = np.array([pair.weight for pair in pairs])
     shares /= shares.sum()

@@ -1,4 +1,4 @@
-"""How machines and environments differ, and what becomes of them as JSON."""
+"""Differences between machines and environments, and their form in JSON."""
 
 import json
 from dataclasses import replace
@@ -17,14 +17,14 @@ FULL = replace(ENVIRONMENT, gpus=(GPU, GPU), ceilings=CEILINGS)
 MACHINE = Machine("A", 2, ("A GPU, driver 580.1",))
 
 
-def test_what_times_depend_on_is_a_matter_of_the_device():
+def test_the_hardware_that_determines_times_depends_on_the_device():
     assert MACHINE.on("cpu") == "A, 2 cores"
     assert MACHINE.on("cuda") == "A GPU, driver 580.1"
     assert Machine("A", 2, ()).on("cuda") == "unknown GPU"
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
+    ("now", "message"),
     [
         (MACHINE, None),
         (replace(MACHINE, cpu="B"), "cpu A, 2 cores, and this is B, 2 cores"),
@@ -36,17 +36,17 @@ def test_what_times_depend_on_is_a_matter_of_the_device():
         ),
     ],
 )
-def test_how_machines_differ(other, said):
-    assert MACHINE.difference(other) == said
+def test_the_difference_between_machines(now, message):
+    assert MACHINE.difference(now) == message
 
 
-def test_the_machine_of_an_environment_is_its_processor_and_every_card():
-    card = "A GPU, driver 580.1"
-    assert FULL.machine == Machine("Synthetic CPU @ 2.10 GHz", 2, (card, card))
+def test_the_machine_of_an_environment_has_its_processor_and_every_gpu():
+    gpu = "A GPU, driver 580.1"
+    assert FULL.machine == Machine("Synthetic CPU @ 2.10 GHz", 2, (gpu, gpu))
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({}, None),
         ({"ceilings": CEILINGS, "variables": {}}, None),
@@ -60,27 +60,27 @@ def test_the_machine_of_an_environment_is_its_processor_and_every_card():
         ({"code": (*FULL.code, Code("mine", None, "f"))}, "no commit of mine, and this is f"),
     ],
 )
-def test_how_environments_differ_in_what_times_depend_on(change, said):
-    assert FULL.difference(replace(FULL, **change)) == said
+def test_the_difference_between_environments(change, message):
+    assert FULL.difference(replace(FULL, **change)) == message
 
 
-def test_each_implementation_has_the_code_that_it_lies_in():
-    mine, other = Code("mine", None, "f", True, ("a/x", "a/y")), code("b/z")
-    environment = replace(FULL, code=(other, mine))
-    assert environment.code_of("a/y") == mine
-    assert environment.code_of("b/z") == other
+def test_code_of_returns_the_code_that_contains_an_implementation():
+    first, second = Code("mine", None, "f", True, ("a/x", "a/y")), code("b/z")
+    environment = replace(FULL, code=(second, first))
+    assert environment.code_of("a/y") == first
+    assert environment.code_of("b/z") == second
     assert environment.code_of("a/z") is None
 
 
 @pytest.mark.parametrize("value", [FULL, PLAN, CEILINGS, MACHINE], ids=lambda value: type(value).__name__)
-def test_it_comes_back_from_json(value):
+def test_values_survive_a_round_trip_through_json(value):
     plain = json.loads(json.dumps(encode(value)))
     assert decode(type(value), plain) == value
     assert decode_text(type(value), encode_text(value)) == value
 
 
 @pytest.mark.parametrize(
-    ("kind", "value", "change", "said"),
+    ("kind", "value", "change", "message"),
     [
         (Environment, FULL, lambda data: data["host"].pop("cpu"), "host.cpu: Field required"),
         (Environment, FULL, lambda data: data["gpus"][1].update(memory_bytes="x"), "gpus.1.memory_bytes: "),
@@ -89,20 +89,20 @@ def test_it_comes_back_from_json(value):
         (Plan, PLAN, lambda data: data["grid"]["axes"].update(T=[-1]), "grid.axes.T: "),
     ],
 )
-def test_what_is_wrong_in_json_is_one_line_that_names_the_field(kind, value, change, said):
+def test_invalid_json_is_rejected_with_the_name_of_the_field(kind, value, change, message):
     data = json.loads(json.dumps(encode(value)))
     change(data)
-    for read in (lambda: decode(kind, data), lambda: decode_text(kind, json.dumps(data))):
-        with pytest.raises(ValueError, match="^" + said) as caught:
-            read()
+    for decode_data in (lambda: decode(kind, data), lambda: decode_text(kind, json.dumps(data))):
+        with pytest.raises(ValueError, match="^" + message) as caught:
+            decode_data()
         assert "\n" not in str(caught.value)
 
 
-def test_what_is_captured_here_is_like_itself():
-    found = capture({}, CEILINGS)
-    assert found.machine == this_machine()
-    assert (found.code, found.ceilings) == ((), CEILINGS)
-    assert found.harness.name == "linbench"
-    assert found.harness.version == found.libraries["linbench"]
-    assert found.difference(capture({})) is None
-    assert decode(Environment, json.loads(json.dumps(encode(found)))) == found
+def test_capture_describes_this_machine():
+    environment = capture({}, CEILINGS)
+    assert environment.machine == this_machine()
+    assert (environment.code, environment.ceilings) == ((), CEILINGS)
+    assert environment.harness.name == "linbench"
+    assert environment.harness.version == environment.libraries["linbench"]
+    assert environment.difference(capture({})) is None
+    assert decode(Environment, json.loads(json.dumps(encode(environment)))) == environment

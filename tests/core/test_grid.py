@@ -33,25 +33,25 @@ def test_long_seq_reaches_32k_on_a_cpu_and_1m_on_a_gpu():
     assert {case.dtype for case in on_cuda} == {"bfloat16"}
 
 
-def test_constant_tokens_keeps_the_product():
+def test_constant_tokens_keeps_the_product_of_b_and_t():
     assert {case.B * case.T for case in load_grid("constant-tokens").cases("cpu")} == {8192}
 
 
-def test_typed_axes_replace_those_of_the_grid_on_every_device():
-    grid = load_grid("quick").overridden(typed_axes(T="1k,2k", B=3, D="32", mode="fwd"))
+def test_axes_override_those_of_the_grid_on_every_device():
+    grid = load_grid("quick").override(typed_axes(T="1k,2k", B=3, D="32", mode="fwd"))
     for device in ("cpu", "cuda"):
         cases = grid.cases(device)
         assert [(case.B, case.T, case.K, case.V) for case in cases] == [(3, 1024, 32, 32), (3, 2048, 32, 32)]
 
 
-def test_k_and_v_stand_alone_or_together():
-    def dims(**given):
-        return [(case.K, case.V) for case in Grid("axes", axes=typed_axes(T=16, **given)).cases("cpu")]
+def test_k_and_v_are_set_alone_or_together():
+    def dims(**axes):
+        return [(case.K, case.V) for case in Grid("axes", axes=typed_axes(T=16, **axes)).cases("cpu")]
 
     assert dims(D="16,32") == [(16, 16), (32, 32)]
     assert dims(K="16,32", V="64") == [(16, 64), (32, 64)]
     assert dims(K="16,32") == [(16, 16), (32, 32)]
-    narrowed = Grid("axes", axes=typed_axes(T=16, D=64)).overridden(typed_axes(K="16"))
+    narrowed = Grid("axes", axes=typed_axes(T=16, D=64)).override(typed_axes(K="16"))
     assert [(case.K, case.V) for case in narrowed.cases("cpu")] == [(16, 64)]
 
 
@@ -65,7 +65,7 @@ def test_options_multiply_the_cases():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[axes]\nQ = 1", "axes.Q is not a key of a grid; allowed: B, tokens, T"),
         ("[axes]\nT = -1", "axes.T: '-1' is not a positive count"),
@@ -78,15 +78,15 @@ def test_options_multiply_the_cases():
         ("shape = 1\n[axes]", "shape is not a key of a grid; allowed: description, operators, axes, device"),
     ],
 )
-def test_a_wrong_grid_file_is_one_line_that_names_the_key(text, said):
+def test_an_invalid_grid_file_is_rejected_with_the_name_of_the_key(text, message):
     with pytest.raises(UsageError) as caught:
         parse_grid(text, "mine", "mine.toml")
     assert str(caught.value).startswith("mine.toml: ")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_an_unknown_grid_is_met_with_the_nearest():
+def test_an_unknown_grid_is_rejected_with_a_similar_name():
     with pytest.raises(UsageError, match="did you mean long-seq"):
         load_grid("long-sec")
 
@@ -95,11 +95,11 @@ def test_a_grid_may_name_its_operators():
     grid = parse_grid('operators = ["linear"]\n[axes]\nT = 4', "mine", "mine.toml")
     assert grid.operators == ("linear",)
     assert decode(Grid, encode(grid)) == grid
-    assert grid.overridden(typed_axes(T="8")).operators == ("linear",)
+    assert grid.override(typed_axes(T="8")).operators == ("linear",)
 
 
 @pytest.mark.parametrize(
-    ("chosen", "found"),
+    ("selection", "operators"),
     [
         ({}, {"linear"}),
         ({"op": ["softmax"]}, {"softmax"}),
@@ -107,20 +107,20 @@ def test_a_grid_may_name_its_operators():
         ({"impl": ["softmax/naive"], "op": ["linear"]}, {"linear", "softmax"}),
     ],
 )
-def test_the_operators_of_a_grid_hold_where_nothing_is_chosen(chosen, found):
+def test_the_operators_of_a_grid_apply_unless_others_are_selected(selection, operators):
     grid = parse_grid('operators = ["linear"]\n[axes]\nT = 4', "mine", "mine.toml")
-    plan = api.plan_run(grid, device="cpu", axes=Axes(), **chosen)
-    assert {job.operator for job in plan.jobs} == found
+    plan = api.plan_run(grid, device="cpu", axes=Axes(), **selection)
+    assert {job.operator for job in plan.jobs} == operators
 
 
-def test_an_operator_that_a_grid_names_and_nobody_has_is_named():
+def test_an_unknown_operator_of_a_grid_is_rejected():
     grid = parse_grid('operators = ["liner"]\n[axes]\nT = 4', "mine", "mine.toml")
     with pytest.raises(UsageError, match="unknown operator 'liner'; did you mean linear"):
         api.plan_run(grid, device="cpu", axes=Axes())
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("axes", "message"),
     [
         ({"T": "x"}, "T: 'x' is not a positive count; write one like 512, 64k or 1M"),
         ({"T": 1.5}, "T: write a count like 512 or 64k, a range like 1k..64k, or a list of them, not 1.5"),
@@ -129,19 +129,19 @@ def test_an_operator_that_a_grid_names_and_nobody_has_is_named():
         ({"Q": 1}, "unknown axis 'Q'; axes: B, tokens, T, H, D, K, V, dtype, mode, seed, options"),
     ],
 )
-def test_a_wrong_axis_is_named(given, said):
+def test_an_invalid_axis_is_rejected_by_name(axes, message):
     with pytest.raises(UsageError) as caught:
-        typed_axes(**given)
-    assert str(caught.value) == said
+        typed_axes(**axes)
+    assert str(caught.value) == message
 
 
-def test_axes_hold_the_cases_that_have_a_value_of_each():
+def test_axes_contain_the_cases_that_have_one_value_of_each():
     axes = typed_axes(T="64..256", D=32, mode="fwd,decode", seed=0, options={"feature_map": ["elu1", "relu"]})
     case = Case(2, 128, 4, 32, 32, mode="decode", options={"feature_map": "relu"})
-    assert axes.holds(case)
-    assert typed_axes(tokens=256).holds(case)
+    assert axes.contains(case)
+    assert typed_axes(tokens=256).contains(case)
     options = {"feature_map": "identity"}
-    others = {"T": 512}, {"V": 16}, {"mode": "fwd_bwd"}, {"options": options}, {"seed": 1}
-    for other in others:
-        assert not axes.holds(replace(case, **other))
-    assert not typed_axes(tokens=128).holds(case)
+    changes = {"T": 512}, {"V": 16}, {"mode": "fwd_bwd"}, {"options": options}, {"seed": 1}
+    for change in changes:
+        assert not axes.contains(replace(case, **change))
+    assert not typed_axes(tokens=128).contains(case)

@@ -1,4 +1,4 @@
-"""Row: which columns there are and in which order, and that a measurement comes back from them."""
+"""Row: the columns, their order, and the round trip of a measurement through them."""
 
 import json
 from dataclasses import replace
@@ -46,7 +46,7 @@ SKIPPED = Measurement("linear", "linear/chunk", CASE, Status.SKIPPED, "no time",
 WITHOUT_SAMPLES = replace(FULL, time=replace(FULL.time, samples=Samples()))
 
 
-def test_these_are_the_columns():
+def test_the_columns_and_their_order():
     assert [column.name for column in COLUMNS] == [
         "operator", "implementation",
         "B", "T", "H", "K", "V", "dtype", "mode", "device", "options", "seed",
@@ -61,9 +61,9 @@ def test_these_are_the_columns():
     ]  # fmt: skip
 
 
-def test_a_column_may_be_null_where_its_field_or_its_part_may():
-    never = [column.name for column in COLUMNS if not column.is_optional]
-    assert never == [
+def test_a_column_is_optional_where_its_field_or_its_part_is():
+    not_null = [column.name for column in COLUMNS if not column.is_optional]
+    assert not_null == [
         "operator", "implementation", "B", "T", "H", "K", "V", "dtype", "mode", "device", "options", "seed",
         "status", "kernels", "errors", "approximation", "telemetry", "flags", "measured_at",
     ]  # fmt: skip
@@ -74,13 +74,13 @@ def test_a_column_may_be_null_where_its_field_or_its_part_may():
 
 
 @pytest.mark.parametrize("measurement", [FULL, SKIPPED], ids=["full", "skipped"])
-def test_a_row_has_a_plain_value_per_column_in_their_order(measurement):
+def test_a_row_has_one_plain_value_per_column_in_order(measurement):
     row = to_row(measurement)
     assert [*row] == [column.name for column in COLUMNS]
     assert json.loads(json.dumps(row)) == row
 
 
-def test_a_row_says_what_its_measurement_does():
+def test_a_row_has_the_values_of_its_measurement():
     row = to_row(FULL)
     assert (row["T"], row["options"], row["seed"]) == (64, {"feature_map": "relu"}, 3)
     assert (row["median_s"], row["processes"], row["enqueue_median_s"]) == (2.0, [2, 1], 0.5)
@@ -95,22 +95,23 @@ def test_a_row_says_what_its_measurement_does():
 
 
 @pytest.mark.parametrize("measurement", [WITHOUT_SAMPLES, SKIPPED], ids=["full", "skipped"])
-def test_a_measurement_comes_back_from_its_row(measurement):
+def test_a_measurement_survives_a_round_trip_through_its_row(measurement):
     assert from_row(to_row(measurement)) == measurement
-    assert from_row(to_row(measurement) | {"run": "what no column names"}) == measurement
+    assert from_row(to_row(measurement) | {"run": "not a column"}) == measurement
 
 
-def test_samples_come_back_from_beside_the_row():
-    beside = {name: [*values] for name, values in vars(SAMPLES).items()}
-    assert from_row(to_row(FULL), beside) == FULL
-    with pytest.raises(ValueError, match=r"samples beside a median_s that is null"):
-        from_row(to_row(SKIPPED), beside)
+def test_samples_are_read_separately_from_the_row():
+    samples = {name: [*values] for name, values in vars(SAMPLES).items()}
+    assert from_row(to_row(FULL), samples) == FULL
+    with pytest.raises(ValueError, match="there are samples, but median_s is null"):
+        from_row(to_row(SKIPPED), samples)
 
 
 @pytest.mark.parametrize("part", ["time", "memory", "work"])
-def test_what_stands_together_is_there_whole_or_not_at_all(part):
+def test_the_required_columns_of_a_part_are_all_present_or_all_null(part):
+    names = ", ".join(REQUIRED[part])
     for column in REQUIRED[part]:
-        with pytest.raises(ValueError, match=f"^{', '.join(REQUIRED[part])} stand together or not at all$"):
+        with pytest.raises(ValueError, match=f"^{names} must be all present or all null$"):
             from_row(to_row(FULL) | {column: None})
 
 
@@ -122,28 +123,28 @@ def test_what_stands_together_is_there_whole_or_not_at_all(part):
         ("algorithmic_flops", 1.0, "useful_flops"),
     ],
 )
-def test_what_stands_beside_a_part_that_is_not_there_is_refused(column, value, first):
-    with pytest.raises(ValueError, match=f"^{column} stands beside {first}, which is null$"):
+def test_an_optional_column_of_an_absent_part_is_rejected(column, value, first):
+    with pytest.raises(ValueError, match=f"^{column} is present, but {first} is null$"):
         from_row(to_row(SKIPPED) | {column: value})
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "said"),
+    ("column", "value", "message"),
     [
         ("T", 0, r"^case\.T: "),
         ("dtype", "float8", r"^case\.dtype: "),
         ("status", "fine", "^status: "),
         ("median_s", -1.0, r"^time\.median_s: "),
         ("ci_low_s", 4.0, "^time: ci_low_s is above ci_high_s"),
-        ("processes", [0], "^time: a time needs one sample at least"),
+        ("processes", [0], "^time: a time needs at least one sample"),
         ("peak_bytes", 2**63, r"^memory\.peak_bytes: "),
         ("fewest_bytes", -1, r"^work\.fewest_bytes: "),
         ("cause", "rain", "^cause: "),
         ("errors", {"o": {"rel_l2": 1.0}}, r"^errors\.o\.max_abs: "),
     ],
 )
-def test_a_value_that_cannot_be_is_refused_by_its_name(column, value, said):
-    with pytest.raises(ValueError, match=said):
+def test_an_invalid_value_is_rejected_with_the_name_of_the_field(column, value, message):
+    with pytest.raises(ValueError, match=message):
         from_row(to_row(FULL) | {column: value})
 
 

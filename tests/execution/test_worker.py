@@ -161,7 +161,7 @@ def test_an_implementation_without_declared_flops_has_no_algorithmic_flops(worke
     ("flops", "message"),
     [
         (lambda case: case.T / 0, "ZeroDivisionError: division by zero"),
-        (lambda _: -1, "flops is -1.0, where"),
+        (lambda _: -1, "flops is -1.0; a count must"),
     ],
 )
 def test_invalid_flops_are_an_error(worker, monkeypatch, flops, message):

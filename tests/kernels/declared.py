@@ -31,7 +31,7 @@ def check(loaded: Registry, name: str, case: Case, count: Count, relative_error:
     returned, flops = count(call)
     declared = implementation.algorithmic_flops(operator, case) * (1 + relative_error)
     assert flops == pytest.approx(declared, rel=TOLERANCE), f"{name} at {case}: {flops / declared:.4f}"
-    argument_bytes = sum(tensor.nbytes for tensor in call.held)
+    argument_bytes = sum(tensor.nbytes for tensor in call.tensors)
     returned_bytes = sum(tensor.nbytes for tensor in call.results(returned).values())
     assert operator.cost(case).bytes == argument_bytes + returned_bytes, f"{name} at {case}"
 

@@ -1,4 +1,4 @@
-"""A device with a clock of its own: a queue, a launch latency, and a cache that holds what was used last."""
+"""A simulated device with a clock of its own: a queue, a launch latency, and an LRU cache."""
 
 from itertools import count
 
@@ -7,23 +7,23 @@ from linbench.measure.trace import Activity
 LAUNCH_S = 5e-6
 SPIN_HZ = 2e9
 FLUSH_S = 50e-6
-HIT_S_A_BYTE = 1e-12
-MISS_S_A_BYTE = 4e-12
+HIT_S_PER_BYTE = 1e-12
+MISS_S_PER_BYTE = 4e-12
 
 
-class NotThere(Exception):
-    """An event was read before the device had reached it, as the host knows."""
+class NotReached(Exception):
+    """An event was read before the host could know that the device had reached it."""
 
 
 class FakeDevice:
-    """Runs kernels in order; the host's clock and the device's go apart until it is waited for."""
+    """Runs kernels in order; the clocks of host and device diverge until they are synchronised."""
 
     def __init__(self, l2_bytes=1000):
         self.l2_bytes = l2_bytes
         self.now_s = 0.0  # the host's clock
-        self.free_s = 0.0  # when the queue will be empty
+        self.free_s = 0.0  # the time at which the queue will be empty
         self.log = []
-        self.cached = {}  # bytes of each buffer in cache, the least recently used first
+        self.cached = {}  # bytes of each buffer in cache, least recently used first
         self._captured = None
         self._traced = None
         self._correlations = count(1)
@@ -34,13 +34,15 @@ class FakeDevice:
 
     def kernel(self, name, buffer, bytes_):
         """Queue a kernel that reads a buffer; it is slower if the buffer is not in cache."""
-        self._queue(name, lambda: bytes_ * (HIT_S_A_BYTE if self._touch(buffer, bytes_) else MISS_S_A_BYTE))
+        self._queue(
+            name, lambda: bytes_ * (HIT_S_PER_BYTE if self._touch(buffer, bytes_) else MISS_S_PER_BYTE)
+        )
 
     def busy(self, seconds):
         self._queue("busy", lambda: seconds)
 
     def think(self, seconds):
-        """Have the host do something else."""
+        """Spend host time."""
         self.now_s += seconds
 
     def flush(self):
@@ -55,7 +57,7 @@ class FakeDevice:
 
     def elapsed_s(self, start, end):
         if max(start, end) > self.now_s:
-            raise NotThere
+            raise NotReached
         return end - start
 
     def synchronize(self):
@@ -97,14 +99,14 @@ class FakeDevice:
 
     def _run(self, name, cost):
         start_s = max(self.free_s, self.now_s)
-        took_s = cost()
-        self.free_s = start_s + took_s
+        duration_s = cost()
+        self.free_s = start_s + duration_s
         if self._traced is not None and name != "event":
             number = next(self._correlations)
-            self._traced.append(Activity(name, round(start_s * 1e9), round(took_s * 1e9), number))
+            self._traced.append(Activity(name, round(start_s * 1e9), round(duration_s * 1e9), number))
 
     def _touch(self, buffer, bytes_):
-        """Return whether a buffer is in cache whole, and put it there as the last used."""
+        """Return whether a whole buffer is in cache, and make it the most recently used."""
         hit = self.cached.pop(buffer, 0) >= bytes_
         self.cached[buffer] = bytes_
         while sum(self.cached.values()) > self.l2_bytes:
@@ -117,7 +119,7 @@ class FakeDevice:
 
 
 class FakeCall:
-    """A call of one kernel that reads its input and advances its state, if it has one."""
+    """A call of one kernel that reads its input and updates its state, if any."""
 
     buffers = count()
 

@@ -4,17 +4,17 @@ from linbench.core.samples import Samples
 from linbench.measure.calibration import CalibrationOp
 
 
-class Listed:
-    """A timer that gives the seconds of a list and makes every call."""
+class ScriptedTimer:
+    """A timer that makes every call and returns times from a list."""
 
-    name = "listed"
+    name = "scripted"
 
-    def __init__(self, *seconds):
-        self.left = list(seconds)
+    def __init__(self, *times_s):
+        self.times_s = list(times_s)
 
     def bind(self, call):
         def sample(keep=lambda returned: returned):
-            return Samples((self.left.pop(0),)), keep(call())
+            return Samples((self.times_s.pop(0),)), keep(call())
 
         return sample
 
@@ -22,27 +22,27 @@ class Listed:
 def test_the_calibration_op_is_timed_for_two_milliseconds_or_eight_times(monkeypatch):
     monkeypatch.setattr("linbench.measure.sampling.WALL_FACTOR", 10**6)  # these tests run on busy machines
     calibration = CalibrationOp("cpu")
-    assert calibration.take(Listed(0.0009, 0.0012, 0.0008)) == Samples((0.0009, 0.0012))
-    assert calibration.take(Listed(0.5, 0.5)) == Samples((0.5,))
-    assert len(calibration.take(Listed(*[0.0001] * 20))) == 8
+    assert calibration.take(ScriptedTimer(0.0009, 0.0012, 0.0008)) == Samples((0.0009, 0.0012))
+    assert calibration.take(ScriptedTimer(0.5, 0.5)) == Samples((0.5,))
+    assert len(calibration.take(ScriptedTimer(*[0.0001] * 20))) == 8
 
 
-def test_the_calibration_op_is_the_same_numbers_every_time():
+def test_the_calibration_op_has_constant_matrices():
     state = torch.random.get_rng_state()
-    one, other = CalibrationOp("cpu"), CalibrationOp("cpu")
-    product = one()
+    first, second = CalibrationOp("cpu"), CalibrationOp("cpu")
+    product = first()
     assert product.shape == (256, 256)
     assert product.dtype == torch.float32
-    assert torch.equal(product, other())
+    assert torch.equal(product, second())
     assert product.abs().min() > 0
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_a_rotated_calibration_op_has_matrices_of_its_own():
+def test_each_rotated_calibration_op_has_its_own_matrices():
     calibration = CalibrationOp("cpu")
     assert calibration.input_bytes == 2 * 4 * 256**2
-    places = {made._left.data_ptr() for made in (calibration, *calibration.rotated(2))}
-    assert len(places) == 3
-    spoiled = calibration()
-    calibration.spoil(spoiled)
-    assert spoiled.isnan().all()
+    addresses = {op._left.data_ptr() for op in (calibration, *calibration.rotated(2))}
+    assert len(addresses) == 3
+    product = calibration()
+    calibration.spoil(product)
+    assert product.isnan().all()

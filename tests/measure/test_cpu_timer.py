@@ -1,4 +1,4 @@
-"""The CPU's timer and the scheduler: wall time, processor time, switches, and what counts as disturbed."""
+"""The CPU timer and the scheduler counters: wall time, processor time, context switches and contention."""
 
 import os
 import subprocess
@@ -13,21 +13,21 @@ from linbench.measure.scheduling import SchedulerCounters, contended, scheduler_
 from linbench.measure.timers import CpuTimer
 
 
-def stood(switches=0, thread_switches=0, thread_cpu_s=0.0, thread_waited_s=0.0):
+def counters(switches=0, thread_switches=0, thread_cpu_s=0.0, thread_waited_s=0.0):
     return SchedulerCounters(switches, thread_switches, thread_cpu_s, thread_waited_s)
 
 
 def test_the_cpu_timer_reads_its_clocks_around_the_call_alone():
     events = []
 
-    def told(name, *answers):
-        answers = iter(answers)
+    def logged(name, *values):
+        values = iter(values)
 
-        def read():
+        def next_value():
             events.append(name)
-            return next(answers)
+            return next(values)
 
-        return read
+        return next_value
 
     def call():
         events.append("call")
@@ -38,9 +38,9 @@ def test_the_cpu_timer_reads_its_clocks_around_the_call_alone():
         return returned + 1
 
     timer = CpuTimer(
-        told("clock", 1_000, 5_000),
-        told("process", 2_000, 9_000),
-        told("scheduler_counters", stood(3), stood(5)),
+        logged("clock", 1_000, 5_000),
+        logged("process", 2_000, 9_000),
+        logged("scheduler_counters", counters(3), counters(5)),
     )
     samples, returned = timer.bind(call)(keep)
     assert events == [
@@ -59,7 +59,7 @@ def test_the_cpu_timer_reads_its_clocks_around_the_call_alone():
     )
 
 
-def test_the_cpu_time_is_of_every_thread():
+def test_the_cpu_time_is_that_of_all_threads():
     x = torch.rand(600, 600)
     threads = torch.get_num_threads()
     samples, _ = CpuTimer().bind(lambda: [x @ x for _ in range(20)])()
@@ -74,22 +74,22 @@ def test_sleep_takes_no_cpu_time():
 
 
 @pytest.mark.parametrize(
-    ("after", "wall_s", "due"),
+    ("after", "wall_s", "is_contended"),
     [
-        (stood(9, 1, 0.9, 0.05), 1.0, True),
-        (stood(9, 0, 0.9, 0.05), 1.0, False),  # another thread was switched out
-        (stood(9, 1, 0.9, 0.02), 1.0, False),  # it waited for no more than 2%
-        (stood(9, 1, 0.2, 0.0), 1.0, False),  # it slept of its own will
-        (stood(9, 1, 0.2, None), 1.0, True),  # the kernel tells no waiting: sleep counts as such
-        (stood(9, 0, 0.2, None), 1.0, False),
-        (stood(9, 1, 0.99, None), 1.0, False),
+        (counters(9, 1, 0.9, 0.05), 1.0, True),
+        (counters(9, 0, 0.9, 0.05), 1.0, False),  # another thread was switched out
+        (counters(9, 1, 0.9, 0.02), 1.0, False),  # it waited for no more than 2%
+        (counters(9, 1, 0.2, 0.0), 1.0, False),  # it slept voluntarily
+        (counters(9, 1, 0.2, None), 1.0, True),  # the kernel does not report waiting: sleep counts as such
+        (counters(9, 0, 0.2, None), 1.0, False),
+        (counters(9, 1, 0.99, None), 1.0, False),
     ],
 )
-def test_contended_is_switched_out_and_waiting(after, wall_s, due):
-    assert contended(stood(), after, wall_s) is due
+def test_a_call_is_contended_if_the_thread_was_preempted_and_waited(after, wall_s, is_contended):
+    assert contended(counters(), after, wall_s) is is_contended
 
 
-def test_a_kernel_without_schedstat_tells_no_waiting(tmp_path):
+def test_without_schedstat_the_waiting_time_is_none(tmp_path):
     assert scheduler_counters(tmp_path / "none").thread_waited_s is None
     (tmp_path / "empty").write_text("")
     assert scheduler_counters(tmp_path / "empty").thread_waited_s is None
@@ -97,27 +97,27 @@ def test_a_kernel_without_schedstat_tells_no_waiting(tmp_path):
     assert scheduler_counters(tmp_path / "one").thread_waited_s == pytest.approx(2)
 
 
-@pytest.mark.serial  # it shares a processor with a hog
-def test_a_hog_on_the_same_processor_is_seen():
+@pytest.mark.serial  # it shares a processor with a busy process
+def test_a_busy_process_on_the_same_processor_is_detected():
     before = os.sched_getaffinity(0)
-    one = {min(before)}
+    processor = {min(before)}
 
     def work():
         return sum(range(3_000_000))
 
-    os.sched_setaffinity(0, one)
-    hog = subprocess.Popen(
+    os.sched_setaffinity(0, processor)
+    busy = subprocess.Popen(
         [sys.executable, "-c", "print(flush=True)\nwhile True: pass"], stdout=subprocess.PIPE
     )
     try:
-        hog.stdout.readline()
+        busy.stdout.readline()
         sample = CpuTimer().bind(work)
-        found = Samples.joined(sample()[0] for _ in range(5))
+        samples = Samples.join(sample()[0] for _ in range(5))
     finally:
-        hog.kill()
-        hog.communicate()
+        busy.kill()
+        busy.communicate()
         os.sched_setaffinity(0, before)
-    assert any(found.contended)
-    disturbed = found.contended.index(1)
-    assert found.switches[disturbed] >= 1
-    assert found.cpu_s[disturbed] < found.time_s[disturbed]
+    assert any(samples.contended)
+    disturbed = samples.contended.index(1)
+    assert samples.switches[disturbed] >= 1
+    assert samples.cpu_s[disturbed] < samples.time_s[disturbed]

@@ -1,14 +1,14 @@
-"""The timer by CUDA events, on a device that is made up."""
+"""The timer by CUDA events, on a simulated device."""
 
 import pytest
-from fake_device import HIT_S_A_BYTE, LAUNCH_S, MISS_S_A_BYTE, FakeCall, FakeDevice, NotThere
+from fake_device import HIT_S_PER_BYTE, LAUNCH_S, MISS_S_PER_BYTE, FakeCall, FakeDevice, NotReached
 
 from linbench.core.samples import Samples
 from linbench.measure.timers import CudaEventsColdTimer
 
 
 def seconds(sample):
-    """Return how long one call took."""
+    """Return the time of one call."""
     return sample()[0].time_s[0]
 
 
@@ -21,7 +21,7 @@ def launches(device, n, kernel_s):
     return call
 
 
-def test_the_spin_hides_the_launches_of_short_kernels(monkeypatch):
+def test_the_spin_kernel_hides_the_launch_overhead_of_short_kernels(monkeypatch):
     device = FakeDevice()
     call = launches(device, 10, 1e-6)
     assert seconds(CudaEventsColdTimer(device).bind(call)) == pytest.approx(10e-6)
@@ -29,7 +29,7 @@ def test_the_spin_hides_the_launches_of_short_kernels(monkeypatch):
     assert seconds(CudaEventsColdTimer(device).bind(call)) == pytest.approx(10 * LAUNCH_S + LAUNCH_S)
 
 
-def test_a_host_that_is_slower_than_the_spin_shows():
+def test_a_host_slower_than_the_spin_kernel_adds_to_the_time():
     device = FakeDevice()
 
     def call():
@@ -39,7 +39,7 @@ def test_a_host_that_is_slower_than_the_spin_shows():
     assert seconds(CudaEventsColdTimer(device).bind(call)) > 0.8e-3
 
 
-def test_every_sample_is_flushed_waited_for_and_between_its_events_alone():
+def test_every_sample_flushes_synchronises_and_has_only_the_call_between_its_events():
     device = FakeDevice()
     call = FakeCall(device)
     sample = CudaEventsColdTimer(device, device.clock_ns).bind(call)
@@ -48,19 +48,19 @@ def test_every_sample_is_flushed_waited_for_and_between_its_events_alone():
         device.log.append("keep")
         return f"copy of {returned}"
 
-    once = ["flush", "synchronize", "spin_kernel", "event", "kernel", "event"]
+    steps = ["flush", "synchronize", "spin_kernel", "event", "kernel", "event"]
     assert sample(keep)[1] == f"copy of o{call.buffer}"
-    assert device.log == [*once, "keep", "synchronize"]
+    assert device.log == [*steps, "keep", "synchronize"]
     device.log.clear()
     samples, returned = sample()
-    assert device.log == [*once, "synchronize"]
+    assert device.log == [*steps, "synchronize"]
     assert returned == f"o{call.buffer}"
     assert samples == Samples(
-        (pytest.approx(100 * MISS_S_A_BYTE),), enqueue_s=(pytest.approx(LAUNCH_S, abs=2e-9),)
+        (pytest.approx(100 * MISS_S_PER_BYTE),), enqueue_s=(pytest.approx(LAUNCH_S, abs=2e-9),)
     )
 
 
-def test_the_time_to_enqueue_is_of_the_host_and_of_the_call_alone():
+def test_the_enqueue_time_is_the_host_time_of_the_call_alone():
     device = FakeDevice()
 
     def call():
@@ -75,13 +75,13 @@ def test_the_time_to_enqueue_is_of_the_host_and_of_the_call_alone():
 def test_without_a_flush_the_input_would_be_in_cache(monkeypatch):
     device = FakeDevice()
     sample = CudaEventsColdTimer(device).bind(FakeCall(device))
-    assert [seconds(sample) for _ in range(2)] == [pytest.approx(100 * MISS_S_A_BYTE)] * 2
+    assert [seconds(sample) for _ in range(2)] == [pytest.approx(100 * MISS_S_PER_BYTE)] * 2
     monkeypatch.setattr(device, "flush", lambda: None)
-    assert seconds(sample) == pytest.approx(100 * HIT_S_A_BYTE)
+    assert seconds(sample) == pytest.approx(100 * HIT_S_PER_BYTE)
 
 
-def test_an_event_that_was_not_waited_for_cannot_be_read(monkeypatch):
+def test_an_event_cannot_be_read_before_synchronising(monkeypatch):
     device = FakeDevice()
     monkeypatch.setattr(device, "synchronize", lambda: None)
-    with pytest.raises(NotThere):
+    with pytest.raises(NotReached):
         CudaEventsColdTimer(device).bind(FakeCall(device))()

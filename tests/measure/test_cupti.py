@@ -1,4 +1,4 @@
-"""The timer by CUPTI, on traces and on a device that are made up."""
+"""The timer by CUPTI, on synthetic traces and a simulated device."""
 
 from types import SimpleNamespace
 
@@ -17,7 +17,7 @@ def activity(name, start_ns, duration_ns, correlation):
 SPIN = "at::cuda::(anonymous namespace)::spin_kernel(long)"
 
 
-def test_span_and_sum_are_of_what_was_queued_between_the_markers():
+def test_span_and_sum_cover_the_activities_queued_between_the_markers():
     span_s, kernels_s = times_between_markers(
         [
             activity("fill before", 0, 50, 1),
@@ -33,7 +33,7 @@ def test_span_and_sum_are_of_what_was_queued_between_the_markers():
     assert kernels_s == pytest.approx(250e-9)
 
 
-def test_a_kernel_of_another_stream_counts_by_when_it_was_queued():
+def test_a_kernel_on_another_stream_counts_by_the_time_it_was_queued():
     span_s, kernels_s = times_between_markers(
         [
             activity("late, of the call", 1200, 500, 6),
@@ -47,13 +47,13 @@ def test_a_kernel_of_another_stream_counts_by_when_it_was_queued():
     assert kernels_s == pytest.approx(900e-9)  # they overlap
 
 
-def test_a_spin_of_the_calls_own_is_no_marker():
+def test_a_spin_kernel_of_the_call_itself_is_not_a_marker():
     spins = [activity(SPIN, 1000 * n, 100, n) for n in range(3)]
     assert times_between_markers(spins) == (pytest.approx(100e-9), pytest.approx(100e-9))
 
 
 @pytest.mark.parametrize(
-    ("activities", "said"),
+    ("activities", "message"),
     [
         ([], "the trace has 0 of the two"),
         ([activity(SPIN, 0, 1, 1), activity("one", 1, 1, 2)], "the trace has 1 of the two"),
@@ -61,12 +61,12 @@ def test_a_spin_of_the_calls_own_is_no_marker():
         ([activity(SPIN, 0, 1, 0), activity("one", 1, 1, 0), activity(SPIN, 1, 1, 0)], "ran nothing"),
     ],
 )
-def test_a_trace_that_tells_no_time_gives_none(activities, said):
-    with pytest.raises(BadTrace, match=said):
+def test_a_trace_without_a_valid_time_is_rejected(activities, message):
+    with pytest.raises(BadTrace, match=message):
         times_between_markers(activities)
 
 
-def test_only_what_ran_on_the_device_is_taken_of_a_profile():
+def test_only_activities_on_the_device_are_read_from_a_profile():
     def event(name, device, *numbers):
         start_ns, duration_ns, correlation = numbers
         return SimpleNamespace(
@@ -81,7 +81,7 @@ def test_only_what_ran_on_the_device_is_taken_of_a_profile():
     assert device_activities(events) == [Activity("gemm", 10, 5, 7)]
 
 
-def test_cupti_tells_what_passed_between_the_kernels():
+def test_cupti_measures_the_time_between_the_kernels():
     device = FakeDevice()
 
     def call():
@@ -106,6 +106,6 @@ def test_cupti_tells_what_passed_between_the_kernels():
     assert between_s == pytest.approx(500e-6 + 2 * LAUNCH_S - hidden_s, abs=2e-9)
 
 
-def test_cupti_has_no_time_of_a_call_that_does_nothing():
-    with pytest.raises(BadTrace, match="cupti has no time of the call: the call ran nothing on the device"):
+def test_cupti_cannot_time_a_call_that_does_nothing():
+    with pytest.raises(BadTrace, match="cupti cannot time the call: the call ran nothing on the device"):
         CuptiTimer(FakeDevice()).bind(lambda: None)()

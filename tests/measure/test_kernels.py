@@ -1,4 +1,4 @@
-"""The kernels that a call launched, by stand-ins for Triton's compiler."""
+"""The kernels that a call launches, with a stand-in for Triton's compiler."""
 
 import sys
 from contextlib import contextmanager
@@ -8,11 +8,11 @@ import pytest
 
 from linbench.core.implementation import Implementation
 from linbench.core.measurement import Kernel
-from linbench.measure.kernels import TRITON_COMPILER, launched, triton_kernel
+from linbench.measure.kernels import TRITON_COMPILER, record_launches, triton_kernel
 
 
 class CompiledKernel:
-    """What Triton's looks like where it matters."""
+    """The used parts of Triton's class."""
 
     def __init__(self, name, code, constants=None):
         self.kernel = code
@@ -27,46 +27,46 @@ class CompiledKernel:
         return (grid, stream, *arguments)
 
 
-def implementation(**more):
-    return Implementation("linear/x", "linear", "BTHD", {}, **more)
+def implementation(**fields):
+    return Implementation("linear/x", "linear", "BTHD", {}, **fields)
 
 
-def test_each_kernel_of_triton_is_named_once_with_what_was_chosen(monkeypatch):
+def test_each_triton_kernel_is_listed_once_with_its_configuration(monkeypatch):
     monkeypatch.setitem(sys.modules, TRITON_COMPILER, SimpleNamespace(CompiledKernel=CompiledKernel))
     before = CompiledKernel.launch_metadata
     states, forward = CompiledKernel("states", b"one"), CompiledKernel("forward", b"two")
-    with launched(implementation()) as found:
+    with record_launches(implementation()) as kernels:
         for kernel in (states, forward, forward):
             assert kernel.launch_metadata((1,), 0, "q") == ((1,), 0, "q")
     assert CompiledKernel.launch_metadata is before
-    assert [kernel.name for kernel in found] == ["states", "forward"]
-    assert found[0].configuration == "num_warps=4 num_stages=3 CHUNK=64 KIND=none"
-    assert (found[0].registers, found[0].spills, found[0].shared_bytes) == (128, 0, 1024)
-    assert found[0].hash != found[1].hash
-    assert triton_kernel(CompiledKernel("states", b"one")).hash == found[0].hash
+    assert [kernel.name for kernel in kernels] == ["states", "forward"]
+    assert kernels[0].configuration == "num_warps=4 num_stages=3 CHUNK=64 KIND=none"
+    assert (kernels[0].registers, kernels[0].spills, kernels[0].shared_bytes) == (128, 0, 1024)
+    assert kernels[0].hash != kernels[1].hash
+    assert triton_kernel(CompiledKernel("states", b"one")).hash == kernels[0].hash
 
 
-def test_a_call_that_fails_leaves_triton_as_it_was(monkeypatch):
+def test_triton_is_restored_after_a_call_that_fails(monkeypatch):
     monkeypatch.setitem(sys.modules, TRITON_COMPILER, SimpleNamespace(CompiledKernel=CompiledKernel))
     before = CompiledKernel.launch_metadata
-    with pytest.raises(ZeroDivisionError), launched(implementation()):
+    with pytest.raises(ZeroDivisionError), record_launches(implementation()):
         raise ZeroDivisionError
     assert CompiledKernel.launch_metadata is before
 
 
-def test_an_implementation_tells_of_its_own(monkeypatch):
+def test_an_implementation_reports_its_own_kernels(monkeypatch):
     monkeypatch.delitem(sys.modules, TRITON_COMPILER, raising=False)
-    own = Kernel("mine", "C=64", "ab")
+    kernel = Kernel("mine", "C=64", "ab")
 
     @contextmanager
     def launches():
-        seen = []
-        yield seen
-        seen += [own, own]
+        kernels = []
+        yield kernels
+        kernels += [kernel, kernel]
 
-    with launched(implementation(launches=launches)) as found:
-        assert found == []
-    assert found == [own]
-    with launched(implementation()) as found:
+    with record_launches(implementation(launches=launches)) as kernels:
+        assert kernels == []
+    assert kernels == [kernel]
+    with record_launches(implementation()) as kernels:
         pass
-    assert found == []
+    assert kernels == []

@@ -1,4 +1,4 @@
-"""Memory against allocations whose size is known, whole and by parts."""
+"""Peak memory and its breakdown, on allocations of known size."""
 
 import json
 
@@ -28,33 +28,33 @@ def call_of(function, case=CASE):
 
 
 def peak_of_three(q, k, v):
-    one = allocate(8)
-    two = one + 1
-    del one
-    three = allocate(16)
-    return v + (two[0] + three[0])
+    first = allocate(8)
+    second = first + 1
+    del first
+    third = allocate(16)
+    return v + (second[0] + third[0])
 
 
-def takes_all(q, k, v):
+def large_allocation(q, k, v):
     allocate(96)
     return v + 1
 
 
 @pytest.mark.parametrize(
-    ("meter", "function", "mebibytes"), [("allocator", peak_of_three, 26), ("rss", takes_all, 96)]
+    ("meter", "function", "mebibytes"), [("allocator", peak_of_three, 26), ("rss", large_allocation, 96)]
 )
 def test_the_peak_of_a_known_allocation(meter, function, mebibytes):
     call = call_of(function)
-    found = measure_resident_memory(call) if meter == "rss" else measure_memory(call)[0]
-    assert found.meter == meter
-    assert found.extra_bytes == pytest.approx(mebibytes * MIB, rel=0.05)
-    assert found.peak_bytes == found.extra_bytes + INPUT_BYTES
-    assert found.output_bytes == MIB
-    assert found.workspace_bytes == found.extra_bytes - MIB
-    assert found.saved_bytes == found.state_bytes == 0
+    memory = measure_resident_memory(call) if meter == "rss" else measure_memory(call)[0]
+    assert memory.meter == meter
+    assert memory.extra_bytes == pytest.approx(mebibytes * MIB, rel=0.05)
+    assert memory.peak_bytes == memory.extra_bytes + INPUT_BYTES
+    assert memory.output_bytes == MIB
+    assert memory.workspace_bytes == memory.extra_bytes - MIB
+    assert memory.saved_bytes == memory.state_bytes == 0
 
 
-def test_what_is_released_is_not_counted_twice():
+def test_released_memory_is_not_counted_twice():
     def twice(q, k, v):
         allocate(8)
         allocate(8)
@@ -72,7 +72,7 @@ def test_the_allocator_is_exact():
 
 
 class Keeps(torch.autograd.Function):
-    """Returns v, keeps 8 MiB and v itself for backward, and takes 2 MiB for a moment in either."""
+    """Returns v, saves 8 MiB and v itself for backward, and allocates 2 MiB temporarily in either."""
 
     @staticmethod
     def forward(ctx, v):
@@ -87,26 +87,26 @@ class Keeps(torch.autograd.Function):
         return gradient + 1
 
 
-def test_what_forward_keeps_for_backward_is_told_from_outputs_and_workspace():
+def test_tensors_saved_for_backward_are_distinguished_from_outputs_and_workspace():
     def keeps(q, k, v):
         return Keeps.apply(v) + 2 * q + 3 * k
 
-    found = measure_memory(call_of(keeps, Case(1, 2048, 4, 32, 32, mode="fwd_bwd")))[0]
-    assert found.saved_bytes == pytest.approx(8 * MIB, rel=0.05)
-    assert found.output_bytes == 4 * MIB  # o, dq, dk and dv
-    assert found.extra_bytes == found.output_bytes + found.saved_bytes + found.workspace_bytes
+    memory = measure_memory(call_of(keeps, Case(1, 2048, 4, 32, 32, mode="fwd_bwd")))[0]
+    assert memory.saved_bytes == pytest.approx(8 * MIB, rel=0.05)
+    assert memory.output_bytes == 4 * MIB  # o, dq, dk and dv
+    assert memory.extra_bytes == memory.output_bytes + memory.saved_bytes + memory.workspace_bytes
 
 
-def test_a_state_is_counted_where_one_is_carried():
-    operator, found = registry.operator("linear"), registry.implementation("linear/chunk")
-    for mode, due in (("fwd", 0), ("prefill", 4 * 4 * (32 * 32 + 32)), ("decode", 4 * 4 * (32 * 32 + 32))):
+def test_state_bytes_are_counted_in_modes_with_a_state():
+    operator, implementation = registry.operator("linear"), registry.implementation("linear/chunk")
+    state_bytes = 4 * 4 * (32 * 32 + 32)
+    for mode, expected in (("fwd", 0), ("prefill", state_bytes), ("decode", state_bytes)):
         case = Case(1, 64, 4, 32, 32, mode=mode)
-        assert (
-            measure_memory(Call(operator, found, case, InputsInLayout(operator, case)))[0].state_bytes == due
-        )
+        call = Call(operator, implementation, case, InputsInLayout(operator, case))
+        assert measure_memory(call)[0].state_bytes == expected
 
 
-def test_an_input_that_comes_back_is_no_output():
+def test_a_returned_input_does_not_count_as_output():
     assert measure_memory(call_of(lambda q, k, v: v))[0].output_bytes == 0
 
 
@@ -118,14 +118,14 @@ from linbench.core.registry import registry
 
 @implementation("linear", "long")
 def long(q, k, v):
-    held = np.ones(96 * 2**20, dtype=np.uint8)  # not from torch
+    buffer = np.ones(96 * 2**20, dtype=np.uint8)  # not from torch
     if q.shape[1] > 64:
         time.sleep(2.1)
-    return registry.implementation("linear/naive")(q, k, v) + (int(held[0]) - 1)
+    return registry.implementation("linear/naive")(q, k, v) + (int(buffer[0]) - 1)
 """
 
 
-def test_a_long_call_is_weighed_in_a_process_of_its_own_and_whole(linbench):
+def test_the_memory_of_a_long_call_is_the_resident_set_size_of_a_separate_process(linbench):
     (linbench.folder / "long.py").write_text(LONG)
     out, _ = linbench(
         "run", "--plugin", "long.py", "--impl", "linear/long", "--T", "65", "--H", "1", "--min-time", "20ms",

@@ -1,4 +1,4 @@
-"""Warm-up and turns of timed calls, by a clock that only a call moves."""
+"""Warm-up and turns of timed calls, with a clock that only a call advances."""
 
 import gc
 import math
@@ -8,7 +8,7 @@ import torch
 
 from linbench.core.samples import Samples
 from linbench.measure.sampling import take_turn, warm_up
-from linbench.measure.timers import as_it_is
+from linbench.measure.timers import identity
 
 
 class Clock:
@@ -20,13 +20,13 @@ class Clock:
 
 
 class Scripted:
-    """A call, and the timer of it, that takes the next of the times it was given; the last for ever."""
+    """A call, and its timer, with the durations of a list; the last one repeats."""
 
     name = "scripted"
 
     def __init__(self, clock, *times, bind_s=0.0):
         self.clock, self.times, self.bind_s, self.prepared, self.n = clock, list(times), bind_s, 0, 0
-        self.kept = []
+        self.copies = []
 
     def prepare(self):
         self.prepared += 1
@@ -39,23 +39,23 @@ class Scripted:
     def bind(self, call):
         self.clock.now += self.bind_s
 
-        def sample(keep=as_it_is):
-            self.kept.append(keep is not as_it_is)
+        def sample(keep=identity):
+            self.copies.append(keep is not identity)
             start = self.clock.now
             returned = call()
-            took = self.clock.now - start
-            return Samples((took,), contended=(int(took > 5),), **self.told()), keep(returned)
+            duration = self.clock.now - start
+            return Samples((duration,), contended=(int(duration > 5),), **self.channels()), keep(returned)
 
         return sample
 
-    def told(self):
+    def channels(self):
         return {}
 
 
-class Telling(Scripted):
-    """One that tells of every channel."""
+class EveryChannel(Scripted):
+    """A timer that fills every channel."""
 
-    def told(self):
+    def channels(self):
         n = self.n
         return {"cpu_s": (10.0 * n,), "switches": (n,), "kernels_s": (100.0 * n,), "enqueue_s": (0.5 * n,)}
 
@@ -89,7 +89,7 @@ def test_warm_up_stops_at_its_cap():
     assert call.n == 1
 
 
-def test_a_turn_spends_its_tolerance():
+def test_a_turn_lasts_for_its_duration():
     call = Scripted(Clock(), 1)
     samples, last = turn_of(call)
     assert samples.time_s == (1,) * 10
@@ -97,12 +97,12 @@ def test_a_turn_spends_its_tolerance():
     assert call.prepared == 10
 
 
-def test_a_turn_takes_one_sample_at_least_and_no_more_than_it_may():
+def test_a_turn_takes_at_least_one_sample_and_at_most_the_maximum():
     assert turn_of(Scripted(Clock(), 1000))[0].time_s == (1000,)
     assert len(turn_of(Scripted(Clock(), 0.001), max_samples=7)[0]) == 7
 
 
-def test_what_a_timer_makes_first_spends_no_time():
+def test_the_setup_of_a_timer_does_not_count():
     assert turn_of(Scripted(Clock(), 1, bind_s=1000))[0].time_s == (1,) * 10
 
 
@@ -113,8 +113,8 @@ def test_disturbed_samples_are_marked():
     assert samples.contended_share == 1 / len(samples)
 
 
-def test_what_each_sample_tells_stands_beside_its_time():
-    samples, _ = turn_of(Telling(Clock(), 1, 2, 3), duration_s=6)
+def test_every_channel_of_a_sample_is_collected():
+    samples, _ = turn_of(EveryChannel(Clock(), 1, 2, 3), duration_s=6)
     assert samples == Samples(
         time_s=(1, 2, 3),
         cpu_s=(10, 20, 30),
@@ -125,45 +125,45 @@ def test_what_each_sample_tells_stands_beside_its_time():
     )
 
 
-def test_what_a_timer_does_not_tell_is_left_empty():
+def test_a_channel_that_a_timer_does_not_fill_is_empty():
     samples, _ = turn_of(Scripted(Clock(), 1), duration_s=3)
     assert samples == Samples((1, 1, 1), contended=(0, 0, 0))
 
 
-def test_only_the_last_result_is_copied_and_it_is_the_last():
+def test_only_the_last_result_is_copied_and_returned():
     call = Scripted(Clock(), 1)
     _, last = turn_of(call, 5)
-    assert call.kept == [False] * 4 + [True]
+    assert call.copies == [False] * 4 + [True]
     assert last.tolist() == [5, 5]
 
 
-def test_a_call_known_to_be_longer_than_the_time_limit_is_copied_at_once():
+def test_the_result_of_a_call_expected_to_exceed_the_duration_is_copied_at_once():
     call = Scripted(Clock(), 20)
     assert turn_of(call, 5)[0].time_s == (20,)
-    assert call.kept == [True]
+    assert call.copies == [True]
 
 
-def test_the_last_of_the_samples_asked_for_is_copied_at_once():
+def test_the_result_of_the_last_allowed_sample_is_copied_at_once():
     call = Scripted(Clock(), 1e-6)
     turn_of(call, 5, max_samples=7)
-    assert call.kept == [False] * 6 + [True]
+    assert call.copies == [False] * 6 + [True]
 
 
-def test_the_last_before_the_wall_bound_is_copied_at_once():
+def test_the_last_result_before_the_wall_time_limit_is_copied_at_once():
     call, ticks = Scripted(Clock(), 1e-6), count()
     samples, _ = take_turn(call, call, 2.0, 100, 1e-6, clock=lambda: float(next(ticks)))
     assert len(samples) == 8
-    assert call.kept == [False] * 7 + [True]
+    assert call.copies == [False] * 7 + [True]
 
 
-def test_no_garbage_is_collected_in_a_turn_and_again_after_it():
-    seen = []
+def test_the_garbage_collector_is_off_during_a_turn_only():
+    states = []
 
-    class Looks(Scripted):
+    class ReadsState(Scripted):
         def __call__(self):
-            seen.append(gc.isenabled())
+            states.append(gc.isenabled())
             return super().__call__()
 
-    turn_of(Looks(Clock(), 1), 3)
-    assert seen == [False] * 3
+    turn_of(ReadsState(Clock(), 1), 3)
+    assert states == [False] * 3
     assert gc.isenabled()

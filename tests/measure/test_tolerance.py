@@ -1,4 +1,4 @@
-"""A tolerance follows the error of the plain form in the same dtype: it finds small faults, and is fair."""
+"""Tolerances from the error of the plain form in the same dtype detect small faults without false alarms."""
 
 import math
 from dataclasses import replace
@@ -20,20 +20,20 @@ UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, 
 @pytest.mark.parametrize("dtype", UNIT_ROUNDOFF)
 @pytest.mark.parametrize("name", ["linear", "softmax", "gated_delta"])
 @pytest.mark.parametrize("mode", ["fwd", "fwd_bwd"])
-def test_an_exact_result_rounded_once_is_right_and_one_off_by_forty_roundings_is_not(name, dtype, mode):
+def test_a_result_rounded_once_is_within_tolerance_and_an_error_of_forty_roundings_is_not(name, dtype, mode):
     operator = registry.operator(name)
     case = operator.complete(replace(CASE, dtype=dtype, mode=mode))
     inputs = operator.generate(case, torch.Generator().manual_seed(0))
     expected, allowed = operator.expected(case, inputs), tolerances(operator, case)
-    rounded = {key: due.value.to(getattr(torch, dtype)) for key, due in expected.items()}
+    rounded = {key: entry.value.to(getattr(torch, dtype)) for key, entry in expected.items()}
     assert complaint(errors(rounded, expected, allowed)) is None
-    if dtype != "float64":  # there the plain form is the reference, and the tolerance a bound of its own
-        off = {key: value.double() * (1 + 40 * UNIT_ROUNDOFF[dtype]) for key, value in rounded.items()}
-        assert all(not error.within_tolerance for error in errors(off, expected, allowed).values())
+    if dtype != "float64":  # there the plain form is the reference, and the tolerance is a constant
+        wrong = {key: value.double() * (1 + 40 * UNIT_ROUNDOFF[dtype]) for key, value in rounded.items()}
+        assert all(not error.within_tolerance for error in errors(wrong, expected, allowed).values())
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
-def test_a_mask_that_lets_one_token_of_the_future_in_is_caught(dtype):
+def test_a_mask_that_includes_one_future_token_is_detected(dtype):
     operator = registry.operator("softmax")
     case = replace(CASE, dtype=dtype)
     inputs = operator.generate(case, torch.Generator().manual_seed(0))
@@ -41,11 +41,11 @@ def test_a_mask_that_lets_one_token_of_the_future_in_is_caught(dtype):
     hidden = torch.ones(case.T, case.T, dtype=torch.bool).triu(2)
     scores = (q @ k.transpose(-1, -2) / math.sqrt(case.K)).masked_fill(hidden, -math.inf)
     o = (scores.softmax(-1) @ v).transpose(1, 2).to(getattr(torch, dtype))
-    found = errors({"o": o}, operator.expected(case, inputs), tolerances(operator, case))
-    assert "o is off by" in complaint(found)
+    tensor_errors = errors({"o": o}, operator.expected(case, inputs), tolerances(operator, case))
+    assert "o is off by" in complaint(tensor_errors)
 
 
-def test_beyond_the_tokens_of_the_plain_form_a_tolerance_grows_as_the_root(monkeypatch):
+def test_beyond_the_tokens_of_the_plain_form_a_tolerance_grows_as_the_square_root(monkeypatch):
     operator = registry.operator("linear")
     monkeypatch.setattr(tolerance, "PLAIN_TOKENS", 64)
     monkeypatch.setattr(tolerance, "RUNNING_SUM", 0.0)
@@ -67,7 +67,7 @@ def test_a_tolerance_is_twice_the_plain_forms_error(monkeypatch):
     assert tolerances(operator, CASE)["o"] == pytest.approx(2 * error.rel_l2)
 
 
-def test_where_the_plain_form_overflows_the_operators_own_tolerance_holds():
+def test_where_the_plain_form_overflows_the_tolerance_of_the_operator_applies():
     operator = registry.operator("linear")
     case = Case(1, 512, 1, 64, 64, "float16", "fwd_bwd", options={"magnitude": "large"})
     assert tolerances(operator, case)["dk"] == operator.tolerance["float16"]

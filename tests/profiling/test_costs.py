@@ -226,7 +226,7 @@ def moved_bytes(call):
     writes only this slot.
     """
     call.prepare()
-    read_bytes = sum(int((~x.isnan()).sum()) * x.itemsize for x in call.held)
+    read_bytes = sum(int((~x.isnan()).sum()) * x.itemsize for x in call.tensors)
     written = slice(-1, None) if call.case.mode == "decode" else slice(0, -1)
     returned = call.results(call())
     return read_bytes + sum((x[:, written] if name in CACHES else x).nbytes for name, x in returned.items())

@@ -108,7 +108,7 @@ def test_extra_chunks_are_so_many_percent_of_the_work():
 
 
 def test_real_processes_are_recorded(monkeypatch):
-    monkeypatch.setattr(slowdowns, "AXES", slowdowns.AXES.merged(typed_axes(T=100, D=8, H=1)))
+    monkeypatch.setattr(slowdowns, "AXES", slowdowns.AXES.override(typed_axes(T=100, D=8, H=1)))
     monkeypatch.setattr(slowdowns, "EXTRA_CHUNKS", (0, 10))
     monkeypatch.setattr(slowdowns, "LEAST_PROCESSES", 2)
     monkeypatch.setattr(slowdowns, "PROCESSES", 2)

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from linbench.compare.change import changed
-from linbench.statistics.decision import LOOKS, Answer, confirmed, judge, worth_confirming
+from linbench.statistics.decision import LOOKS, Answer, judge, judge_all, worth_confirming
 from linbench.statistics.paired import (
     ALPHA,
     Paired,
+    has_settled,
     interval,
     minimum_detectable_effect,
     paired,
-    settled,
     sign_flip,
 )
 
@@ -20,7 +20,7 @@ CALM, BUSY = 0.01, 0.03
 
 
 def processes(source, count, effect=0.0, noise=CALM, tails=None):
-    """Return processes of a given relative effect and noise; each also has an error of its own rounds."""
+    """Return processes with a relative effect and noise; each has an additional error from its rounds."""
     errors = source.uniform(0.001, 0.006, count)
     shape = source.standard_normal(count) if tails is None else tails(source, count)
     ratios = math.log1p(effect) + noise * shape + errors * source.standard_normal(count)
@@ -39,35 +39,35 @@ def skewed(source, count):
 
 
 def sequential(source, **noise):
-    """Return the verdict where a comparison stops that looks at 10, 14, 20 and 28 processes."""
-    everyone = processes(source, LOOKS[-1], **noise)
+    """Return the decision at which a comparison with looks at 10, 14, 20 and 28 processes stops."""
+    pairs = processes(source, LOOKS[-1], **noise)
     for look in LOOKS:
-        decision = judge(everyone[:look])
+        decision = judge(pairs[:look])
         if decision.answer is not Answer.UNDECIDED:
             return decision
     return decision
 
 
-def test_a_process_is_weighed_by_the_error_of_its_median_and_by_one_percent():
+def test_the_weight_of_a_process_is_from_the_error_of_its_median_and_one_percent():
     # Deviations from 0.02: 0.01 twice, 0 once; MAD 0.01, SE = 1.2533 * 1.4826 * 0.01 / sqrt(3).
-    one = paired([0.01, 0.02, 0.03])
-    assert (one.log_ratio, one.rounds) == (0.02, 3)
-    assert one.weight == pytest.approx(1 / (0.010728**2 + 0.01**2), rel=1e-3)
+    pair = paired([0.01, 0.02, 0.03])
+    assert (pair.log_ratio, pair.rounds) == (0.02, 3)
+    assert pair.weight == pytest.approx(1 / (0.010728**2 + 0.01**2), rel=1e-3)
     assert paired([0.5]).weight == pytest.approx(1e4)
 
 
 @pytest.mark.parametrize("rounds", [[], [0.0, math.nan], [math.inf]])
-def test_what_is_no_log_ratio_is_refused(rounds):
+def test_invalid_log_ratios_are_rejected(rounds):
     with pytest.raises(ValueError, match="finite"):
         paired(rounds)
 
 
-def test_a_process_is_settled_after_twelve_rounds_within_a_third_of_a_percent():
+def test_a_process_has_settled_after_twelve_rounds_with_a_small_standard_error():
     # SE of n rounds at +-d is 1.2533 * 1.4826 * d / sqrt(n): with 12 rounds 0.3% is d = 0.56%.
-    assert settled([0.0055, -0.0055] * 6)
-    assert not settled([0.0057, -0.0057] * 6)
-    assert not settled([0.0] * 11)
-    assert settled([0.0057, -0.0057] * 7)
+    assert has_settled([0.0055, -0.0055] * 6)
+    assert not has_settled([0.0057, -0.0057] * 6)
+    assert not has_settled([0.0] * 11)
+    assert has_settled([0.0057, -0.0057] * 7)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 9, 10])
@@ -85,19 +85,19 @@ def patterns(count):
 
 
 def test_the_sign_flip_test_has_known_values():
-    same = [Paired(0.01, 1.0, 12)] * 10
-    assert sign_flip(same) == 2 / 2**10
+    equal = [Paired(0.01, 1.0, 12)] * 10
+    assert sign_flip(equal) == 2 / 2**10
     assert sign_flip([Paired(0.0, 1.0, 12)] * 10) == 1.0
-    # Of ten equal ones, one against: as large are all patterns with at most one against, either way.
-    assert sign_flip([*same[:9], Paired(-0.01, 1.0, 12)]) == 2 * 11 / 2**10
-    # What the one against weighs counts: here it outweighs the nine.
-    assert sign_flip([*same[:9], Paired(-0.01, 9.0, 12)]) == 1.0
+    # Nine of one sign, one of the other: patterns with at most one opposite sign are at least as large.
+    assert sign_flip([*equal[:9], Paired(-0.01, 1.0, 12)]) == 2 * 11 / 2**10
+    # The weight of the opposite one counts: here it outweighs the other nine.
+    assert sign_flip([*equal[:9], Paired(-0.01, 9.0, 12)]) == 1.0
     assert sign_flip([Paired(0.01, 1.0, 12)] * 28) == 2 / 2**28
     with pytest.raises(ValueError, match="1 to 40"):
         sign_flip([])
 
 
-def test_p_is_uniform_when_nothing_differs():
+def test_p_is_uniform_for_identical_code():
     source = np.random.default_rng(0)
     for tails in (None, heavy):
         p = np.array([sign_flip(processes(source, 14, noise=BUSY, tails=tails)) for _ in range(2000)])
@@ -112,14 +112,14 @@ def test_equal_weights_give_students_interval():
     assert (effect, low, high) == pytest.approx(
         (math.expm1(0.03), math.expm1(0.03 - reach), math.expm1(0.03 + reach)), rel=1e-6
     )
-    with pytest.raises(ValueError, match="two of them"):
+    with pytest.raises(ValueError, match="at least two processes"):
         interval([Paired(0.01, 1.0, 12)])
 
 
 @pytest.mark.parametrize("count", [8, 10, 28])
 @pytest.mark.parametrize("tails", [None, heavy, skewed])
 @pytest.mark.parametrize("noise", [CALM, BUSY])
-def test_the_interval_covers_the_effect_as_often_as_it_says(count, tails, noise):
+def test_the_interval_has_its_nominal_coverage(count, tails, noise):
     source = np.random.default_rng(2)
     hits = 0
     for _ in range(2000):
@@ -130,14 +130,14 @@ def test_the_interval_covers_the_effect_as_often_as_it_says(count, tails, noise)
 
 @pytest.mark.parametrize("noise", [CALM, BUSY])
 @pytest.mark.parametrize("count", LOOKS)
-def test_the_minimum_detectable_effect_is_found_mostly(count, noise):
+def test_the_minimum_detectable_effect_is_detected_in_most_cases(count, noise):
     source = np.random.default_rng(3)
     typical = float(
         np.median([minimum_detectable_effect(processes(source, count, 0, noise)) for _ in range(200)])
     )
-    found = [judge(processes(source, count, typical, noise)).answer for _ in range(200)]
-    # 95% were the noise known; it is estimated from as few processes.
-    assert 0.85 <= found.count(Answer.SLOWER) / 200 <= 0.995
+    answers = [judge(processes(source, count, typical, noise)).answer for _ in range(200)]
+    # It would be 95% if the noise were known, but the noise is estimated from the same few processes.
+    assert 0.85 <= answers.count(Answer.SLOWER) / 200 <= 0.995
     half = [judge(processes(source, count, typical / 2, noise)).answer for _ in range(200)]
     assert half.count(Answer.SLOWER) / 200 < 0.6
 
@@ -149,19 +149,19 @@ def test_too_few_processes_have_no_minimum_detectable_effect():
     assert minimum_detectable_effect(eight, alpha=0.01) is not None
 
 
-def test_identical_code_is_hardly_ever_called_different():
+def test_the_false_positive_rate_on_identical_code_is_one_percent():
     source = np.random.default_rng(5)
     for noise in (CALM, BUSY):
         answers = [sequential(source, noise=noise).answer for _ in range(1000)]
         wrong = sum(answer in (Answer.SLOWER, Answer.FASTER) for answer in answers)
         assert wrong <= 19  # 1% of 1000 and three standard deviations
-    assert answers.count(Answer.UNDECIDED) > 100  # a busy machine cannot call everything the same
+    assert answers.count(Answer.UNDECIDED) > 100  # noise leaves many cases undecided
     calm = [sequential(source, noise=CALM).answer for _ in range(200)]
     assert calm.count(Answer.SAME) > 190
 
 
 @pytest.mark.parametrize(("noise", "effect"), [(CALM, 0.02), (BUSY, 0.04)])
-def test_real_differences_are_found(noise, effect):
+def test_real_differences_are_detected(noise, effect):
     source = np.random.default_rng(6)
     slower = [sequential(source, effect=effect, noise=noise).answer for _ in range(200)]
     faster = [sequential(source, effect=-effect, noise=noise).answer for _ in range(200)]
@@ -178,10 +178,10 @@ def test_a_difference_below_one_percent_is_not_called_slower():
     assert judge([Paired(-pair.log_ratio, 1e4, 12) for pair in beyond]).answer is Answer.FASTER
 
 
-def test_seven_processes_answer_nothing():
-    alike = [Paired(0.0001 * i, 1e4, 12) for i in range(8)]
-    assert judge(alike[:7]).answer is Answer.UNDECIDED
-    assert judge(alike).answer is Answer.SAME
+def test_seven_processes_decide_nothing():
+    pairs = [Paired(0.0001 * i, 1e4, 12) for i in range(8)]
+    assert judge(pairs[:7]).answer is Answer.UNDECIDED
+    assert judge(pairs).answer is Answer.SAME
 
 
 def test_same_needs_both_ends_within_one_and_a_half_percent():
@@ -191,7 +191,7 @@ def test_same_needs_both_ends_within_one_and_a_half_percent():
         assert judge([Paired(p.log_ratio + sign * 0.003, 1e4, 12) for p in near]).answer is Answer.UNDECIDED
 
 
-def test_a_case_is_worth_confirming_by_either_sign():
+def test_a_case_is_worth_confirming_by_its_p_or_its_effect():
     alternating = [Paired(0.01 * (-1) ** i, 1e4, 12) for i in range(8)]
     assert not worth_confirming(alternating)
     small = [Paired(0.002, 1e4, 12)] * 7 + [Paired(-0.0001, 1e4, 12)]
@@ -202,46 +202,46 @@ def test_a_case_is_worth_confirming_by_either_sign():
     assert worth_confirming(noisy)
 
 
-def test_a_suite_raises_hardly_a_false_alarm_and_misses_nothing():
+def test_a_suite_has_few_false_positives_and_misses_no_difference():
     source = np.random.default_rng(7)
     effects = [0.02] * 5 + [-0.03] * 5 + [0.0] * 290
-    kept = [
+    suspects = [
         effect for effect in effects if worth_confirming(processes(source, 8, effect=effect, noise=0.006))
     ]
-    assert len(kept) < 60
-    assert sum(effect != 0 for effect in kept) == 10
-    verdicts = confirmed([processes(source, 24, effect=effect, noise=0.006) for effect in kept])
-    for effect, decision in zip(kept, verdicts, strict=True):
-        due = {0.02: Answer.SLOWER, -0.03: Answer.FASTER}.get(effect)
-        assert decision.answer is due or (due is None and decision.answer is Answer.SAME)
+    assert len(suspects) < 60
+    assert sum(effect != 0 for effect in suspects) == 10
+    decisions = judge_all([processes(source, 24, effect=effect, noise=0.006) for effect in suspects])
+    for effect, decision in zip(suspects, decisions, strict=True):
+        expected = {0.02: Answer.SLOWER, -0.03: Answer.FASTER}.get(effect, Answer.SAME)
+        assert decision.answer is expected
 
 
-def with_p(against):
-    """Return 24 processes of equal weight, some of which say the opposite."""
-    return [Paired(-0.04 if i < against else 0.04, 1e4, 12) for i in range(24)]
+def with_p(opposite):
+    """Return 24 processes of equal weight, this many with the opposite sign."""
+    return [Paired(-0.04 if i < opposite else 0.04, 1e4, 12) for i in range(24)]
 
 
-def test_counts_of_signs_have_the_p_of_the_sign_test():
+def test_equal_weights_give_the_p_of_the_sign_test():
     p = [sign_flip(with_p(n)) for n in (5, 6, 7)]
     assert p == pytest.approx([0.0066, 0.0227, 0.0639], abs=1e-4)
 
 
 @pytest.mark.parametrize(
-    ("against", "answers"),
+    ("opposites", "answers"),
     [
         ((6,), ["slower"]),  # .0227 <= .05
-        ((6, 7, 7), ["undecided"] * 3),  # .0227 > .05 / 3, and no .0639 <= .05
+        ((6, 7, 7), ["undecided"] * 3),  # .0227 > .05 / 3, and .0639 > .05
         ((5, 5, 6), ["slower"] * 3),  # .0227 <= .05 * 3 / 3
         ((7, 6, 5), ["undecided", "slower", "slower"]),  # .0227 <= .05 * 2 / 3
         ((), []),
     ],
 )
-def test_several_cases_share_the_false_discoveries(against, answers):
-    assert [decision.answer for decision in confirmed([with_p(n) for n in against])] == answers
+def test_several_cases_share_the_false_discovery_rate(opposites, answers):
+    assert [decision.answer for decision in judge_all([with_p(n) for n in opposites])] == answers
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "rounding", "other"),
+    ("a", "b", "rounding", "is_changed"),
     [
         (1024.0, 1024.0, 0.0, False),
         (1024.0, 1536.0, 0.0, True),
@@ -258,5 +258,5 @@ def test_several_cases_share_the_false_discoveries(against, answers):
         (math.inf, math.inf, 0.01, False),
     ],
 )
-def test_a_quantity_that_does_not_vary_changed_or_not(a, b, rounding, other):
-    assert changed(a, b, rounding) is other
+def test_a_deterministic_quantity_changes_by_more_than_rounding(a, b, rounding, is_changed):
+    assert changed(a, b, rounding) is is_changed

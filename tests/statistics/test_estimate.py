@@ -13,72 +13,70 @@ def estimate(value, spread=0.01):
 
 
 class TestSpeedup:
-    def test_half_widths_add_in_squares_on_the_log_scale(self):
-        one = estimate(1.0)
-        fast = replace(one, low=1 / math.exp(0.03), high=math.exp(0.03))
-        slow = replace(one, value=4.0, low=4 / math.exp(0.04), high=4 * math.exp(0.04))
-        found = speedup(fast, slow)
-        assert found.value == pytest.approx(4.0)
-        assert found.low == pytest.approx(4 * math.exp(-0.05))
-        assert found.high == pytest.approx(4 * math.exp(0.05))
+    def test_half_widths_add_in_quadrature_on_the_log_scale(self):
+        unit = estimate(1.0)
+        fast = replace(unit, low=1 / math.exp(0.03), high=math.exp(0.03))
+        slow = replace(unit, value=4.0, low=4 / math.exp(0.04), high=4 * math.exp(0.04))
+        ratio = speedup(fast, slow)
+        assert ratio.value == pytest.approx(4.0)
+        assert ratio.low == pytest.approx(4 * math.exp(-0.05))
+        assert ratio.high == pytest.approx(4 * math.exp(0.05))
 
-    def test_the_slow_end_of_one_meets_the_fast_end_of_the_other(self):
+    def test_the_low_end_is_from_the_slow_end_of_the_time(self):
         fast = replace(estimate(1.0), low=1.0, high=1.5)
         exact = replace(estimate(2.0), low=2.0, high=2.0)
         assert speedup(fast, exact).low == pytest.approx(2 / 1.5)
         assert speedup(fast, exact).high == pytest.approx(2.0)
 
-    def test_an_interval_down_to_zero_is_open(self):
+    def test_an_interval_that_reaches_zero_gives_an_infinite_end(self):
         assert speedup(replace(estimate(1.0), low=0.0), estimate(1.0)).high == math.inf
 
     def test_it_covers_the_true_ratio_of_medians_in_95_percent(self):
         from linbench.statistics.interval import median_interval
 
-        chance, covered, tries = random.Random(1), 0, 600
+        source, covered, tries = random.Random(1), 0, 600
 
-        def sampled(true):
-            samples = [true * math.exp(chance.gauss(0, 0.2)) for _ in range(31)]
+        def measure(true):
+            samples = [true * math.exp(source.gauss(0, 0.2)) for _ in range(31)]
             low, high = median_interval(samples)
             return replace(estimate(sorted(samples)[15]), low=low, high=high)
 
         for _ in range(tries):
-            found = speedup(sampled(1.0), sampled(3.0))
-            covered += found.low <= 3.0 <= found.high
+            ratio = speedup(measure(1.0), measure(3.0))
+            covered += ratio.low <= 3.0 <= ratio.high
         assert 0.93 <= covered / tries <= 0.995
 
 
 class TestProduct:
-    def test_one_factor_is_itself(self):
-        one = Estimate(2.0, 1.0, 3.0)
-        found = product([(one, 1)])
-        assert (found.value, found.low, found.high) == pytest.approx((2, 1, 3))
+    def test_the_product_of_one_factor_is_the_factor(self):
+        estimate = product([(Estimate(2.0, 1.0, 3.0), 1)])
+        assert (estimate.value, estimate.low, estimate.high) == pytest.approx((2, 1, 3))
 
-    def test_a_negative_power_turns_the_interval_over(self):
-        found = product([(Estimate(2.0, 1.0, 3.0), -1)])
-        assert (found.value, found.low, found.high) == pytest.approx((1 / 2, 1 / 3, 1))
+    def test_a_negative_power_inverts_the_interval(self):
+        estimate = product([(Estimate(2.0, 1.0, 3.0), -1)])
+        assert (estimate.value, estimate.low, estimate.high) == pytest.approx((1 / 2, 1 / 3, 1))
 
-    def test_a_power_of_zero_counts_for_nothing_however_wide(self):
+    def test_a_factor_to_the_power_of_zero_is_ignored(self):
         assert product([(Estimate(2.0, 0.0, math.inf), 0)]) == Estimate(1.0, 1.0, 1.0)
 
-    def test_n_alike_to_the_nth_part_are_narrower_by_the_root_of_n(self):
-        one = Estimate(1.0, math.exp(-0.4), math.exp(0.4))
-        found = product([(one, 1 / 16)] * 16)
-        assert math.log(found.high) == pytest.approx(0.1)
+    def test_the_geometric_mean_of_n_equal_factors_is_narrower_by_the_root_of_n(self):
+        factor = Estimate(1.0, math.exp(-0.4), math.exp(0.4))
+        assert math.log(product([(factor, 1 / 16)] * 16).high) == pytest.approx(0.1)
 
-    def test_an_interval_too_wide_for_a_float_is_infinite(self):
+    def test_an_interval_beyond_the_range_of_floats_is_infinite(self):
         wide = Estimate(1.0, 1e-300, 1e300)
         assert product([(wide, 3)]).high == math.inf
 
     def test_it_covers_a_geometric_mean_of_ratios_in_95_percent_or_more(self):
-        chance, covered, tries = random.Random(3), 0, 500
+        source, covered, tries = random.Random(3), 0, 500
         ratios = ((2.0, 1), (5.0, -1), (7.0, 1), (3.0, -1))
         for _ in range(tries):
-            found = product([(sampled(chance, true), power / 2) for true, power in ratios])
-            covered += found.low <= (14 / 15) ** 0.5 <= found.high
+            mean = product([(measure(source, true), power / 2) for true, power in ratios])
+            covered += mean.low <= (14 / 15) ** 0.5 <= mean.high
         assert 0.94 <= covered / tries < 1
 
 
-def sampled(chance, true):
-    """An estimate from the medians of five processes that differ by 10%."""
-    medians = sorted(true * math.exp(chance.gauss(0, 0.1)) for _ in range(5))
+def measure(source, true):
+    """Return an estimate from the medians of five processes that differ by 10%."""
+    medians = sorted(true * math.exp(source.gauss(0, 0.1)) for _ in range(5))
     return Estimate(medians[2], *process_interval(medians))

@@ -14,7 +14,7 @@ def test_the_ends_are_the_order_statistics_of_the_sign_test(n, ranks):
     assert median_interval(list(range(1, n + 1))) == ranks
 
 
-def test_the_interval_covers_the_median_as_often_as_it_says():
+def test_the_interval_of_the_median_has_its_nominal_coverage():
     source = random.Random(0)
     for n in (7, 25, 200):
         hits = 0
@@ -29,7 +29,7 @@ def test_thousands_of_samples_do_not_overflow():
     assert 2400 < low < 2500 < high < 2600
 
 
-def test_no_sample_is_refused():
+def test_an_empty_list_of_samples_is_rejected():
     with pytest.raises(ValueError, match="at least one"):
         median_interval([])
 
@@ -48,7 +48,7 @@ def skewed(source):
 
 @pytest.mark.parametrize("processes", [2, 3, 5])
 @pytest.mark.parametrize("shape", [normal, heavy, skewed])
-def test_the_interval_over_processes_covers_the_typical_one(processes, shape):
+def test_the_interval_over_processes_covers_the_typical_median(processes, shape):
     source = random.Random(1)
     hits = 0
     for _ in range(4000):
@@ -57,8 +57,8 @@ def test_the_interval_over_processes_covers_the_typical_one(processes, shape):
     assert 0.92 <= hits / 4000 <= 0.98
 
 
-def test_two_processes_of_the_same_code_are_seldom_told_apart_and_by_their_range_in_a_third():
-    # Why two processes have Student's t, wide as it is, and not the range of what they gave.
+def test_two_processes_of_the_same_code_seldom_differ_by_students_t_but_often_by_their_ranges():
+    # The reason for Student's t on two processes, although it is wide, instead of their range.
     source = random.Random(2)
     tries, by_t, by_range = 4000, 0, 0
     for _ in range(tries):
@@ -70,7 +70,7 @@ def test_two_processes_of_the_same_code_are_seldom_told_apart_and_by_their_range
     assert by_range / tries == pytest.approx(1 / 3, abs=0.03)
 
 
-def test_the_interval_over_processes_holds_their_median():
+def test_the_interval_over_processes_contains_their_median():
     low, high = process_interval([1.0, 1.0, 1.0, 1.0, 100.0])
     assert low <= 1.0 <= high
     assert process_interval([2.0, 2.0]) == pytest.approx((2.0, 2.0))

@@ -143,27 +143,27 @@ INVALID_LINES = {
     "boolean for a count": (OK, lambda row: row["case"].update(T=True), "line 2: case.T"),
     "negative time": (OK, lambda row: row.update(median_s=-1.0), "line 2: median_s"),
     "unknown status": (OK, lambda row: row.update(status="superb"), "line 2: status"),
-    "a failure with a time": (OK, lambda row: row.update(status="oom", reason="x"), "line 2: .*cannot carry"),
+    "a failure with a time": (OK, lambda row: row.update(status="oom", reason="x"), "line 2: .*cannot have"),
     "a failure with work": (
-        WRONG, lambda row: row.update(useful_flops=1.0, fewest_bytes=1), "line 6: .*cannot carry .* work",
+        WRONG, lambda row: row.update(useful_flops=1.0, fewest_bytes=1), "line 6: .*cannot have .* work",
     ),
     "negative work": (FULL, lambda row: row.update(useful_flops=-1.0), "line 4: useful_flops"),
-    "a failure without reason": (WRONG, lambda row: row.update(reason=None), "line 6: .*must say why"),
+    "a failure without reason": (WRONG, lambda row: row.update(reason=None), "line 6: .*must have a reason"),
     "no such mode": (OK, lambda row: row["case"].update(mode="sideways"), "line 2: case.mode"),
 }  # fmt: skip
 INCONSISTENT_LINES = {
     "another run's row": (OK, lambda row: row.update(run="20261122-143000-ffff"), "line 2: run: .* differs"),
     "another case": (OK, lambda row: row["case"].update(T=65), "line 2: case_id"),
-    "half an interval": (OK, lambda row: row.update(ci_low_s=None), "line 2: timer, median_s.* together"),
+    "half an interval": (OK, lambda row: row.update(ci_low_s=None), "line 2: timer, median_s.* all present"),
     "ends swapped": (OK, lambda row: row.update(ci_low_s=9.0), "line 2: .*ci_low_s is above"),
-    "half a memory": (OK, lambda row: row.update(peak_bytes=None), "line 2: peak_bytes, extra.* together"),
+    "half a memory": (OK, lambda row: row.update(peak_bytes=None), "line 2: peak_bytes, extra.* all present"),
     "half of the work": (FULL, lambda row: row.update(fewest_bytes=None), "line 4: useful_flops, fewest"),
-    "no useful work": (OK, lambda row: row.update(algorithmic_flops=1.0), "line 2: algorithmic_flops stand"),
+    "work of nothing": (OK, lambda row: row.update(algorithmic_flops=1.0), "line 2: algorithmic_flops is"),
     "processes": (OK, lambda row: row.update(processes=[4]), "line 2: .*3 samples where processes took 4"),
     "samples": (OK, lambda row: row["samples"]["time_s"].pop(), "line 2: .*2 samples where processes took 3"),
-    "a short channel": (FULL, lambda row: row["samples"]["cpu_s"].pop(), "line 4: .*cpu_s has 2 entries"),
-    "median alone": (ONCE, lambda row: row.update(cpu_median_s=1.0), "line 5: cpu_median_s stands"),
-    "samples alone": (ONCE, lambda row: row.update(samples={"time_s": [1.0]}), "5: .*samples beside"),
+    "beside samples": (FULL, lambda row: row["samples"]["cpu_s"].pop(), "line 4: .*cpu_s has 2 entries"),
+    "median of nothing": (ONCE, lambda row: row.update(cpu_median_s=1.0), "line 5: cpu_median_s is present"),
+    "samples of nothing": (ONCE, lambda row: row.update(samples={"time_s": [1.0]}), "5: .*samples, but"),
 }  # fmt: skip
 
 

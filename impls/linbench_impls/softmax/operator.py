@@ -87,8 +87,8 @@ class Softmax(CacheOperator):
             return "padding requires B from 2: every second sequence is padded"
         return varlen.unsupported_reason(case)
 
-    def alike(self, case: Case) -> str:
-        """Return that sequences are not alike where every second one is padded."""
+    def mirror_axes(self, case: Case) -> str:
+        """Return H alone where every second sequence is padded, else H and B."""
         return "H" if case.options.get("padding") else "HB"
 
     def call_tokens(self, case: Case) -> int:
