@@ -101,7 +101,8 @@ def test_a_database_that_is_removed(paced, name):
     process, lines = paced.start("deep/x.db")
     path = paced.folder / "deep" / name
     path.rename(paced.folder / "away")
-    run = paced.assert_stops(process, "deep/x.db", "was removed during the run; restore it, or start a new run")
+    message = "was removed during the run; restore it, or start a new run"
+    run = paced.assert_stops(process, "deep/x.db", message)
     assert not path.exists()
     (paced.folder / "away").rename(path)
     paced.assert_resumes("deep/x.db", run, lines)
