@@ -60,7 +60,7 @@ def test_a_run_goes_on_when_there_is_room_again(linbench, disk):
     assert "Traceback" not in error
     *_, resume, reason = error.splitlines()
     run = json.loads(printed[0])["run"]
-    assert resume.endswith(f"go on with: linbench run --resume {run} --db {disk}/x.db")
+    assert resume.endswith(f"resume it with: linbench run --resume {run} --db {disk}/x.db")
     assert f"{disk}" in reason
     assert "the disk is full" in reason
     ballast.unlink()
