@@ -205,7 +205,7 @@ def measure(
         db: Path of a SQLite file, or URL of a database.
         resume: The run to resume; a new run if None.
         on_start: Function called with the run before its first case.
-        on_job: Function called with each job, and what is done with it, when it is started.
+        on_job: Function called with a job and the name of the activity before each activity of the job.
         on_rows: Function called with the rows of each case as soon as they are stored.
     """
     plan = schedule.plan

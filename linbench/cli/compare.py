@@ -100,7 +100,7 @@ def run_comparisons(pair: tuple[Side, Side], schedule: Schedule, form: str) -> I
     from linbench.compare.side import Kind
     from linbench.compare.suite import compare
     from linbench.core.registry import registry
-    from linbench.report import comparison as words
+    from linbench.report import comparison as comparison_text
 
     cases = comparisons(pair, schedule)
     human = sys.stderr if form == "json" else sys.stdout
@@ -123,7 +123,7 @@ def run_comparisons(pair: tuple[Side, Side], schedule: Schedule, form: str) -> I
             if form == "json":
                 click.echo(json.dumps(result.to_json()))
             elif not result.a.status is result.b.status is Status.UNSUPPORTED:
-                click.echo(printable(words.line(result)))
+                click.echo(printable(comparison_text.line(result)))
             yield result
     line = ", ".join(f"{number} {answer}" for answer, number in sorted(tally.items()))
     click.echo(f"{sum(tally.values())} compared: {line}", file=human)
