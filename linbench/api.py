@@ -1,4 +1,4 @@
-"""What Python callers type, and what the command line is made of: plan a run, measure it, load it."""
+"""The Python API, on which the command line is built: plan a run, measure it, load its rows."""
 
 from __future__ import annotations
 
@@ -39,27 +39,27 @@ OnRows = Callable[[Sequence[Measurement]], None]
 
 
 def get(name: str, *, plugins: Sequence[str | Path] = ()) -> Implementation:
-    """Return an implementation by its full name, to be called on [B, T, H, D] tensors.
+    """Return an implementation by its full name; it is called on [B, T, H, D] tensors.
 
-    `linbench.get("linear/chunk")(q, k, v)` returns o, [B, T, H, V], whatever its own layout.
+    `linbench.get("linear/chunk")(q, k, v)` returns o, [B, T, H, V], whatever the implementation's own layout.
 
     Args:
         name: Operator and implementation, as in "linear/chunk".
-        plugins: Files to load beside what is installed.
+        plugins: Plugin files to load in addition to the installed plugins.
 
     Raises:
-        UsageError: There is no such implementation; the nearest names are given.
+        UsageError: There is no such implementation; the message names the nearest ones.
     """
     registry.load(plugins)
     return registry.implementation(name)
 
 
 def load(db: str | Path = DEFAULT_DB, *, run: str | None = None) -> pd.DataFrame:
-    """Return the rows of a store as a tidy frame, one row a measurement.
+    """Return the rows of a store as a tidy frame with one row per measurement.
 
     Args:
         db: Path of a SQLite file, or URL of a database.
-        run: A run's id, the start of one, or "latest"; every run if not given.
+        run: Id of a run, the start of an id, or "latest"; every run if None.
 
     Raises:
         StoreError: The store cannot be read.
@@ -84,25 +84,25 @@ def run(
 ) -> Run:
     """Measure implementations over a grid, store every row, and return the run.
 
-    `linbench.run(grid="quick", impl=["linear/chunk", "softmax/flash"])`, or with axes of one's own:
+    `linbench.run(grid="quick", impl=["linear/chunk", "softmax/flash"])`, or with your own axes:
     `linbench.run(T="512..8k", mode=["fwd"], op=["linear"])`.
 
     Args:
-        grid: A shipped grid, a .toml file or a Grid; without it the axes given are the grid, and without
-            axes it is "quick".
+        grid: A shipped grid, a .toml file or a Grid. If None, `axes` are the grid; without axes the grid is
+            "quick".
         impl: Full names of implementations.
-        op: Operators of which every implementation is taken; the grid's if neither is given, and all there
-            are if it names none.
-        device: cpu or cuda; the GPU if there is one.
+        op: Operators all of whose implementations are measured. If neither `impl` nor `op` is set, the
+            operators of the grid, or all operators if the grid names none.
+        device: cpu or cuda; by default cuda if a GPU is visible.
         db: Path of a SQLite file, or URL of a database.
-        plugins: Files to load beside what is installed.
+        plugins: Plugin files to load in addition to the installed plugins.
         settings: How each case is measured.
-        on_rows: Called with the rows of each case as soon as they are stored.
-        axes: B, tokens, T, H, D, K, V, dtype, mode, seed, options; they replace the grid's.
+        on_rows: Function called with the rows of each case as soon as they are stored.
+        axes: B, tokens, T, H, D, K, V, dtype, mode, seed, options; they replace the axes of the grid.
 
     Raises:
         UsageError: A name or an axis is not known.
-        EnvironmentRefused: There is no such device here, or it is being measured by another run.
+        EnvironmentRefused: There is no such device on this machine, or another run is measuring on it.
         StoreError: The store cannot be written.
     """
     schedule = plan_run(
@@ -122,22 +122,22 @@ def plan_run(
     axes: Axes,
     command: Sequence[str] = (),
 ) -> Schedule:
-    """Return what a run is to measure; the arguments are those of `run`, and the words that were typed."""
+    """Return the schedule of a run; the arguments are those of `run`, and the command line if any."""
     if grid is None:
         grid = Grid("axes") if axes.model_dump() else DEFAULT_GRID
     if not isinstance(grid, str | Grid):
-        raise UsageError(f"grid {grid!r} is neither a name, a .toml file nor a Grid")
+        raise UsageError(f"grid {grid!r} is not a name, a .toml file or a Grid")
     shape = load_grid(grid) if isinstance(grid, str) else grid
     registry.load(plugins)
     device = device or default_device()
     if device not in DEVICES:
         raise UsageError(f"device {device!r} is not one of {', '.join(DEVICES)}")
     operators = [op] if isinstance(op, str) else op or (() if impl else shape.operators)
-    chosen = select(registry, operators, [impl] if isinstance(impl, str) else impl)
+    implementations = select(registry, operators, [impl] if isinstance(impl, str) else impl)
     plan = Plan(
         shape.override(axes),
         device,
-        tuple(implementation.name for implementation in chosen),
+        tuple(implementation.name for implementation in implementations),
         tuple(str(Path(plugin).resolve()) for plugin in plugins),
         settings or Settings(processes=DEFAULT_PROCESSES[device]),
         tuple(command),
@@ -145,7 +145,7 @@ def plan_run(
     return make_schedule(registry, plan)
 
 
-def resumed(
+def plan_resume(
     store: Store,
     name: str,
     *,
@@ -153,29 +153,29 @@ def resumed(
     max_memory_bytes: int | None = None,
     time_limit_s: float | None = None,
 ) -> tuple[Run, Schedule]:
-    """Return a stored run and what is left of its schedule.
+    """Return a stored run and the rest of its schedule.
 
-    Left are the rows that are missing, the skipped ones, and the ones that timed out if there is more time.
+    The rest is the missing and the skipped rows, and the rows that timed out if the timeout is now longer.
 
     Args:
-        store: Where the run is.
-        name: As `Store.find` takes it.
-        timeout_s: In place of the run's own.
-        max_memory_bytes: In place of the run's own.
-        time_limit_s: Of the rest of the run.
+        store: Store that holds the run.
+        name: Id of the run, the start of an id, or "latest", as in `Store.find`.
+        timeout_s: Timeout that replaces the run's own.
+        max_memory_bytes: Memory limit that replaces the run's own.
+        time_limit_s: Time limit for the rest of the run.
 
     Raises:
         UsageError: There is no such run, or it was imported.
-        EnvironmentRefused: It was begun on another machine, or with other libraries or code.
+        EnvironmentRefused: The run was started on another machine, or with other libraries or code.
     """
     run = store.run(name)
     if run.imported_from is not None:
-        raise UsageError(f"run {run.id} was imported, and is not gone on with; begin a new run instead")
+        raise UsageError(f"run {run.id} was imported and cannot be resumed; begin a new run instead")
     registry.load(run.plan.plugins)
     schedule = make_schedule(registry, run.plan)
-    other = run.environment.difference(captured(run.plan.implementations))
-    if other is not None:
-        raise EnvironmentRefused(f"run {run.id} was begun with {other}; begin a new run instead")
+    difference = run.environment.difference(capture_environment(run.plan.implementations))
+    if difference is not None:
+        raise EnvironmentRefused(f"run {run.id} was begun with {difference}; begin a new run instead")
     before = run.plan.settings
     settings = replace(
         before,
@@ -183,9 +183,9 @@ def resumed(
         max_memory_bytes=max_memory_bytes or before.max_memory_bytes,
         time_limit_s=time_limit_s,
     )
-    again = {Status.SKIPPED, *([Status.TIMEOUT] if settings.timeout_s > before.timeout_s else [])}
-    done = [(row.implementation, row.case.id) for row in run.measurements if row.status not in again]
-    return run, schedule.with_settings(settings).without(done)
+    unfinished = {Status.SKIPPED, *([Status.TIMEOUT] if settings.timeout_s > before.timeout_s else [])}
+    finished = [(row.implementation, row.case.id) for row in run.measurements if row.status not in unfinished]
+    return run, schedule.with_settings(settings).without(finished)
 
 
 def measure(
@@ -197,15 +197,15 @@ def measure(
     on_job: Observer | None = None,
     on_rows: OnRows | None = None,
 ) -> Run:
-    """Measure a schedule and return the run as it is stored.
+    """Measure a schedule and return the stored run.
 
     Args:
-        schedule: What to measure.
-        db: Where to store it.
-        resume: The run to go on with; a new one if not given.
-        on_start: Called with the run before its first case.
-        on_job: Called with each job as it is taken up.
-        on_rows: Called with the rows of each case as soon as they are stored.
+        schedule: The jobs to measure.
+        db: Path of a SQLite file, or URL of a database.
+        resume: The run to resume; a new run if None.
+        on_start: Function called with the run before its first case.
+        on_job: Function called with a job and the name of the activity before each activity of the job.
+        on_rows: Function called with the rows of each case as soon as they are stored.
     """
     plan = schedule.plan
     uuids = check_device(plan.device)
@@ -213,10 +213,10 @@ def measure(
     before = resume.measurements if resume else ()
     slow = [Job(row.implementation, row.operator, row.case) for row in before if row.status is Status.TIMEOUT]
     with exclusive(uuids), Runner(registry, schedule, on_job, slow) as runner:
-        current = resume or store.begin(captured(plan.implementations, ceilings), plan)
+        current = resume or store.begin(capture_environment(plan.implementations, ceilings), plan)
         if on_start is not None:
             on_start(current)
-        journal = journal_path(db, current.id)  # a run cut off may have left half a line, or one too few
+        journal = journal_path(db, current.id)  # rewritten: an interrupted run may have left it incomplete
         _write_lines(journal, [json.dumps(head(current)), *_json_lines(current.id, before)], mode="w")
         for rows in runner.measure():
             store.append(current.id, rows)
@@ -227,25 +227,25 @@ def measure(
     return store.run(current.id)
 
 
-def captured(
+def capture_environment(
     implementations: Sequence[str], ceilings: Ceilings = environment.NO_CEILINGS
 ) -> environment.Environment:
-    """Return the environment as it stands, with the code that some implementations lie in."""
+    """Return the current environment, with the code that contains the implementations."""
     origins = {name: registry.implementation(name).origin for name in implementations}
     return environment.capture(origins, ceilings)
 
 
 def measure_ceilings(device: str | None = None, *, db: str = DEFAULT_DB) -> tuple[list[Ceiling], Path]:
-    """Return what a kind of device does at most, measured for about a minute, and the file that keeps it.
+    """Measure the ceilings of a device for about a minute; return them and the file that stores them.
 
-    Runs that are stored in the same database have it in their environment from then on.
+    Later runs that are stored in the same database have them in their environment.
 
     Args:
-        device: cpu or cuda; the GPU if there is one.
-        db: Where runs are stored.
+        device: cpu or cuda; by default cuda if a GPU is visible.
+        db: Path of a SQLite file, or URL of a database.
 
     Raises:
-        EnvironmentRefused: There is no such device, it is being measured by a run, or measuring failed.
+        EnvironmentRefused: There is no such device, a run is measuring on it, or the measurement failed.
         StoreError: The file cannot be written.
     """
     device = device or default_device()
@@ -255,12 +255,12 @@ def measure_ceilings(device: str | None = None, *, db: str = DEFAULT_DB) -> tupl
 
 
 def default_device() -> str:
-    """Return cuda if a GPU is visible here, else cpu."""
+    """Return cuda if a GPU is visible, else cpu."""
     return "cuda" if visible_gpus() else "cpu"
 
 
 def check_device(device: str) -> list[str]:
-    """Return the UUIDs of the GPUs that a run on this kind of device takes for itself.
+    """Return the UUIDs of the GPUs that a run on this kind of device uses exclusively.
 
     Raises:
         EnvironmentRefused: There is no such device.
@@ -276,7 +276,7 @@ def check_device(device: str) -> list[str]:
 
 
 def journal_path(db: str, run: str) -> Path:
-    """Return where the rows of a run are appended as linbench JSON lines, beside the database."""
+    """Return the file next to the database to which the rows of a run are appended as linbench JSON lines."""
     folder = Path(DEFAULT_DB).parent if "://" in db else Path(db).parent
     return folder / f"{run}.jsonl"
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from linbench.core.measurement import Measurement
     from linbench.core.plan import Settings
 
-UNDER_XDIST = "linbench: under xdist tests disturb each other: nothing is measured; leave out -n"
+UNDER_XDIST = "linbench: nothing is measured under xdist, where tests disturb each other; leave out -n"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Open the database, so that a wrong one is told before anything is measured."""
+    """Open the database, so that an unusable one is reported before anything is measured."""
     db = config.getoption("linbench_db")
     if not db or _under_xdist(config):
         return
@@ -42,14 +42,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Say that nothing is measured under xdist."""
+    """Print that nothing is measured under xdist."""
     if config.getoption("linbench_db") and _under_xdist(config):
         terminalreporter.write_line(UNDER_XDIST)
 
 
 @pytest.fixture(scope="session")
 def linbench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Linbench:
-    """Return what measures an implementation at a case: `linbench("linear/chunk", T=1024, mode="fwd")`."""
+    """Return a function that measures a case: `linbench("linear/chunk", T=1024, mode="fwd")`."""
     if _under_xdist(request.config):
         pytest.skip(UNDER_XDIST)
     db = request.config.getoption("linbench_db")
@@ -57,7 +57,7 @@ def linbench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 class Linbench:
-    """Measures an implementation at one case, checked and timed as `linbench run` does it."""
+    """Checks and times an implementation at one case, as `linbench run` does."""
 
     def __init__(self, db: str) -> None:
         self._db = db
@@ -71,18 +71,18 @@ class Linbench:
         settings: Settings | None = None,
         **axes: Any,
     ) -> Measurement:
-        """Return the row of an implementation at a case; the test fails if the row is not ok.
+        """Measure an implementation at a case and return the row; the test fails if the row is not ok.
 
         Args:
             implementation: Full name, as in "linear/chunk".
-            may_fail: Return a row of any status.
-            device: cpu or cuda; the GPU if there is one.
-            settings: How to measure, if not as `linbench run` does; Settings(once=True) only checks.
+            may_fail: Whether to return a row of any status.
+            device: cpu or cuda; by default cuda if a GPU is visible.
+            settings: How to measure; by default as `linbench run` does. Settings(once=True) only checks.
             axes: One value each of B, T, H, D, K, V, dtype, mode and seed; `options` by name.
 
         Raises:
             UsageError: A name or an axis is not known, or an axis has several values.
-            EnvironmentRefused: There is no such device here, or it is being measured by another run.
+            EnvironmentRefused: There is no such device on this machine, or another run is measuring on it.
         """
         from linbench import api
         from linbench.core.errors import UsageError
@@ -92,7 +92,7 @@ class Linbench:
         grid = typed_axes(**{"mode": "fwd"} | axes)
         plan = api.plan_run(None, impl=implementation, device=device, settings=settings, axes=grid)
         if len(plan.jobs) != 1:
-            raise UsageError(f"{implementation}: {len(plan.jobs)} cases; give one value an axis")
+            raise UsageError(f"{implementation}: {len(plan.jobs)} cases; give one value per axis")
         (row,) = api.measure(plan, db=self._db).measurements
         if row.status is not Status.OK and not may_fail:
             pytest.fail(f"{row.implementation} {row.case}: {row.status}: {row.reason}", pytrace=False)
@@ -103,10 +103,10 @@ _clock: Callable[[], float] | None = None
 
 
 def cuda_clock() -> float:
-    """Return the device's time in seconds, once all that is queued there is done.
+    """Return the time of the device in seconds, after all work that is queued on it has finished.
 
-    For pytest-benchmark: `--benchmark-timer=linbench.pytest_plugin.cuda_clock`. Where there is no CUDA device
-    the test fails: the wall clock never stands in for it.
+    For pytest-benchmark: `--benchmark-timer=linbench.pytest_plugin.cuda_clock`. Without a CUDA device the
+    test fails: the wall clock is never used instead.
     """
     global _clock
     if _clock is None:
@@ -122,7 +122,7 @@ def _new_clock() -> Callable[[], float]:
     if not visible_gpus():
         pytest.fail(
             "linbench.pytest_plugin.cuda_clock: no CUDA device is visible here, and the wall clock does not "
-            "stand in for it; leave out --benchmark-timer",
+            "replace it; leave out --benchmark-timer",
             pytrace=False,
         )
     return DeviceClock(CudaDevice())

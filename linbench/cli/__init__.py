@@ -1,4 +1,4 @@
-"""The command line: a file a command; the only place that prints and exits."""
+"""The command line: one file per command; the only package that prints and exits."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from linbench import __version__
 from linbench.core.errors import LinbenchError, UsageError, unknown
 
 COMMANDS = {
-    "run": "Measure implementations over a grid, store every row, write the report.",
-    "compare": "Say whether one side is slower, faster or the same as another.",
-    "ci": "Compare what changed since a base, for a pull request.",
-    "list": "Name the operators, implementations, grids or runs there are.",
+    "run": "Measure implementations over a grid, store every row and write the report.",
+    "compare": "Test whether B is slower than, faster than or the same as A.",
+    "ci": "Compare the implementations that a pull request changed with their base.",
+    "list": "List the operators, implementations, grids or runs.",
     "show": "Print the rows of a run.",
     "report": "Write the HTML report of a run.",
     "plot": "Draw a figure for a paper or a talk.",
     "table": "Print a table for a paper.",
-    "paper": "Write all that a paper needs of a run: figures, tables, methods, data, and how to rerun it.",
-    "history": "Print how a case's time changed over runs, and between which commits.",
-    "baseline": "Give runs names, by which history and report refer to them.",
+    "paper": "Write the figures, tables, methods, data and rerun script of a run for a paper.",
+    "history": "Print how the time of a case changed over runs, and between which commits.",
+    "baseline": "Name runs, so that history and report can refer to them.",
     "export": "Write a run to a file, for linbench or for other tools.",
-    "import": "Add a run that was exported to a file.",
-    "profile": "Say where the time and the memory of a call go, apart from any timing.",
-    "kernels": "Say what compiled kernels take of a GPU, without one.",
-    "doctor": "Say what this machine is, and what can run on it and why not.",
-    "selftest": "See whether this harness can be believed here.",
+    "import": "Add an exported run to a database.",
+    "profile": "Profile the time and the memory of a call, separately from any timing.",
+    "kernels": "Print the GPU resources that compiled kernels use; no GPU is needed.",
+    "doctor": "Describe this machine, and which implementations can run on it.",
+    "selftest": "Test whether the measurements of this harness can be trusted on this machine.",
     "db": "Check a database.",
 }
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command when it is called, so that --help stays fast."""
+    """A group that imports a command only when the command is called, so that --help stays fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands, in the order of use."""
@@ -46,7 +46,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command; it is imported here."""
+        """Import a command and return it."""
         if cmd_name not in COMMANDS:
             raise unknown("command", cmd_name, COMMANDS)
         del ctx
@@ -54,7 +54,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands without importing any."""
+        """Write the list of commands without importing any of them."""
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -66,12 +66,12 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="linbench")
 @click.pass_context
 def app(ctx: click.Context) -> None:
-    """How fast, how much memory and how wrong is each way of computing attention.
+    """Measure the time, the memory and the error of attention implementations.
 
-    Start with `linbench run`, then open the report that it names. Every option can also be set by an
+    Start with `linbench run`, then open the report whose path it prints. Every option can also be set by an
     environment variable (LINBENCH_DB for --db) or in [tool.linbench] of ./pyproject.toml (db = "...").
     """
-    settings = configured()
+    settings = read_settings()
     nested = {
         "db": ("check",),
         "kernels": ("inspect",),
@@ -83,11 +83,11 @@ def app(ctx: click.Context) -> None:
     }
 
 
-def configured() -> dict[str, object]:
-    """Return [tool.linbench] of the pyproject.toml in this folder.
+def read_settings() -> dict[str, object]:
+    """Return the table [tool.linbench] of the pyproject.toml in the current folder.
 
     Raises:
-        UsageError: The file is not TOML, or the table is not one.
+        UsageError: The file is not TOML, or [tool.linbench] is not a table of known keys.
     """
     path = Path("pyproject.toml")
     try:
@@ -97,10 +97,10 @@ def configured() -> dict[str, object]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not TOML: {error}") from None
     tool = data.get("tool", {})
-    found = tool.get("linbench", {}) if isinstance(tool, dict) else {}
-    if not isinstance(found, dict):
+    settings = tool.get("linbench", {}) if isinstance(tool, dict) else {}
+    if not isinstance(settings, dict):
         raise UsageError(f"{path}: [tool.linbench] is not a table")
-    known = {
+    keys = {
         "db",
         "device",
         "timeout",
@@ -112,18 +112,18 @@ def configured() -> dict[str, object]:
         "plugin",
         "baseline",
     }
-    for name, value in found.items():
+    for name, value in settings.items():
         if name == "plugin" and isinstance(value, list):
             continue
         if not isinstance(value, str | int | float):
-            raise UsageError(f"{path}: [tool.linbench] {name} = {value!r}: write a text or a number")
-        if name not in known:
-            raise unknown(f"key of [tool.linbench] in {path}:", name, known)
-    return found
+            raise UsageError(f"{path}: [tool.linbench] {name} = {value!r}: write a string or a number")
+        if name not in keys:
+            raise unknown(f"key of [tool.linbench] in {path}:", name, keys)
+    return settings
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command and exit with its code."""
+    """Run a command and exit with its exit code."""
     sys.exit(_run(arguments))
 
 
@@ -136,10 +136,10 @@ def _run(arguments: list[str] | None) -> int:
     except LinbenchError as error:
         click.echo(f"linbench: {error}", err=True)
         return error.exit_code
-    except click.exceptions.Exit as done:
-        return done.exit_code
+    except click.exceptions.Exit as request:
+        return request.exit_code
     except click.ClickException as error:
-        click.echo(_complaint(error), err=True)
+        click.echo(_error_line(error), err=True)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
@@ -151,12 +151,12 @@ def _run(arguments: list[str] | None) -> int:
         if error.errno != errno.ENOSPC:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        click.echo("linbench: the output cannot be written: no space left", err=True)
+        click.echo("linbench: the output cannot be written: no space left on the device", err=True)
         return 1
 
 
-def _complaint(error: click.ClickException) -> str:
-    """Return what click complains of as a line like ours, or the help where no command is named."""
+def _error_line(error: click.ClickException) -> str:
+    """Return an error of click as one line in the form of linbench, or the help if no command is given."""
     message, context = error.format_message(), getattr(error, "ctx", None)
     if "\n" in message:
         return message
@@ -164,15 +164,15 @@ def _complaint(error: click.ClickException) -> str:
     if context is None:
         return line
     if isinstance(error, click.NoSuchOption):
-        there = [name for parameter in context.command.get_params(context) for name in parameter.opts]
-        return f"linbench: {unknown('option', error.option_name, there)}"
+        names = [name for parameter in context.command.get_params(context) for name in parameter.opts]
+        return f"linbench: {unknown('option', error.option_name, names)}"
     if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
-        return f"linbench: {_origin(error.param, context)}: {error.message.rstrip('.')}"
+        return f"linbench: {_value_source(error.param, context)}: {error.message.rstrip('.')}"
     return f"{line}; see `{context.command_path} --help`"
 
 
-def _origin(parameter: click.Parameter | None, context: click.Context) -> str:
-    """Return where a value stands: the flag, the variable or the key."""
+def _value_source(parameter: click.Parameter | None, context: click.Context) -> str:
+    """Return the source of a value: the flag, the environment variable or the key in pyproject.toml."""
     if parameter is None or parameter.name is None:
         return context.command_path
     source = context.get_parameter_source(parameter.name)

@@ -1,4 +1,4 @@
-"""linbench baseline: give runs names."""
+"""linbench baseline: name runs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from linbench.text.terminal import printable
 
 @click.group(cls=options.Group, context_settings=options.SETTINGS)
 def command() -> None:
-    """Give runs names, by which history and report refer to them.
+    """Name runs, so that history and report can refer to them.
 
-    A stored run shows where to look. What confirms that something changed is `linbench compare`.
+    A stored run only indicates a change; `linbench compare` confirms it.
     """
 
 
@@ -24,28 +24,32 @@ def command() -> None:
 @click.argument("run")
 @options.db
 def set_(name: str, run: str, db: str) -> None:
-    """Give RUN (an id, the start of one, or latest) the name NAME, whatever run had it before."""
+    """Give the name NAME to RUN; a run that had the name loses it.
+
+    RUN is the id of a run, the start of an id, or latest.
+    """
     from linbench.store.store import Store
 
-    found = Store(db, write=True).set_baseline(name, run)
-    click.echo(printable(f"baseline {name} is run {found}"))
+    run_id = Store(db, write=True).set_baseline(name, run)
+    click.echo(printable(f"baseline {name} is run {run_id}"))
 
 
 @command.command("list", context_settings=options.SETTINGS)
 @options.db
 @options.output_format("json")
 def list_(db: str, form: str) -> None:
-    """Print the names and their runs."""
+    """List the names and their runs."""
     from linbench.store.store import Store
 
     store = Store(db)
-    known = store.baselines()
+    baselines = store.baselines()
     if form == "json":
-        for name, run in known.items():
+        for name, run in baselines.items():
             click.echo(json.dumps({"baseline": name, "run": run}))
         return
-    began = {run.id: run.created_at for run in store.summaries()}
-    for line in columns(("NAME", "RUN", "BEGAN"), [(name, run, began[run]) for name, run in known.items()]):
+    start_times = {run.id: run.created_at for run in store.summaries()}
+    rows = [(name, run, start_times[run]) for name, run in baselines.items()]
+    for line in columns(("NAME", "RUN", "BEGAN"), rows):
         click.echo(line)
 
 
@@ -53,7 +57,7 @@ def list_(db: str, form: str) -> None:
 @click.argument("name")
 @options.db
 def remove(name: str, db: str) -> None:
-    """Take the name NAME from its run; the run stays."""
+    """Remove the name NAME; its run stays in the database."""
     from linbench.store.store import Store
 
     Store(db, write=True).remove_baseline(name)

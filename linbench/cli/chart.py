@@ -1,4 +1,4 @@
-"""Chart: the options of a figure and of a table, and the chart that they choose."""
+"""Chart: the options that a figure and a table share, and the chart that they select."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from linbench.cli import types
-from linbench.cli.options import together
+from linbench.cli.options import combine_options
 
 if TYPE_CHECKING:
     from linbench.analysis.chart import Chart
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ChartChoice:
-    """What a figure or a table shows.
+    """The choice of what a figure or a table shows.
 
     Attributes:
-        x: The axis.
-        y: The quantity.
-        hue: What sets series apart.
-        facets: What sets panels apart.
-        where: By column, the values to keep.
-        baseline: What speed-ups are over.
+        x: Axis of the case on the x axis, or in the columns of a table.
+        y: Quantity that is shown.
+        hue: Column whose values are the series.
+        facets: Columns whose values are the panels.
+        where: Values to keep, by column.
+        baseline: Implementation over which speed-ups are computed.
     """
 
     x: str
@@ -46,56 +46,77 @@ def _choice(
     where: tuple[tuple[str, tuple[str, ...]], ...],
     baseline: str | None,
 ) -> ChartChoice:
-    kept: dict[str, list[str]] = {}
+    values_to_keep: dict[str, list[str]] = {}
     for name, values in where:
-        kept.setdefault(name, []).extend(values)
+        values_to_keep.setdefault(name, []).extend(values)
     source = click.get_current_context().get_parameter_source("baseline")
-    wanted = source is ParameterSource.COMMANDLINE or y == "speedup"  # a table's default is no question
-    return ChartChoice(x, y, hue, sum(facet, ()), kept, baseline if wanted else None)
+    # [tool.linbench] may set a baseline for other commands: it is no error with another quantity.
+    uses_baseline = source is ParameterSource.COMMANDLINE or y == "speedup"
+    return ChartChoice(x, y, hue, sum(facet, ()), values_to_keep, baseline if uses_baseline else None)
 
 
-chart_choice = together(
+chart_choice = combine_options(
     "choice",
     _choice,
-    click.option("--x", default="T", show_default=True, metavar="T|B|H|K|V|D"),
-    click.option("--y", default="time", show_default=True, metavar="time|memory|error|speedup|throughput"),
     click.option(
-        "--hue", default="implementation", show_default=True, metavar="COLUMN", help="What sets series apart."
+        "--x",
+        default="T",
+        show_default=True,
+        metavar="T|B|H|K|V|D",
+        help="The axis to show the quantity over.",
+    ),
+    click.option(
+        "--y",
+        default="time",
+        show_default=True,
+        metavar="time|memory|error|speedup|throughput",
+        help="The quantity to show.",
+    ),
+    click.option(
+        "--hue",
+        default="implementation",
+        show_default=True,
+        metavar="COLUMN",
+        help="The column whose values are the series.",
     ),
     click.option(
         "--facet",
         type=types.COLUMNS,
         multiple=True,
         metavar="COLUMN",
-        help="What sets panels apart; may be repeated.",
+        help="A column whose values are the panels; may be repeated.",
     ),
     click.option(
         "--where",
         type=types.WHERE,
         multiple=True,
         metavar="COLUMN=LIST",
-        help="Keep these only: mode=fwd, D=32,64; may be repeated.",
+        help="Keep only rows with these values, as in mode=fwd or D=32,64; may be repeated.",
     ),
-    click.option("--baseline", metavar="IMPLEMENTATION", help="What --y speedup is over."),
+    click.option(
+        "--baseline",
+        metavar="IMPLEMENTATION",
+        help="The implementation over which --y speedup is computed.",
+    ),
 )
-"""What a figure or a table shows, as `choice: ChartChoice`."""
+"""The choice of what a figure or a table shows, passed to the command as `choice: ChartChoice`."""
 
 
-def charted(runs: Sequence[str], db: str, choice: ChartChoice) -> tuple[list[Run], Chart]:
-    """Return the runs that were named, the latest if none was, and the chart that was chosen.
+def make_chart(names: Sequence[str], db: str, choice: ChartChoice) -> tuple[list[Run], Chart]:
+    """Return the named runs (the latest if none is named) and the chart of them.
 
     Raises:
-        UsageError: A name is not known, or the choice does not fit together or the rows.
+        UsageError: There is no run of a name, or the choice contradicts itself or does not suit the rows.
     """
     from linbench.analysis.chart import chart
     from linbench.store.store import Store
     from linbench.store.table import frame
 
     store = Store(db)
-    names = dict.fromkeys(store.find(name) for name in runs or ("latest",))
-    found = [store.run(name) for name in names]
-    shown = chart(
-        frame(found),
+    ids = dict.fromkeys(store.find(name) for name in names or ("latest",))
+    runs = [store.run(run) for run in ids]
+    run_chart = chart(
+        frame(runs),
         x=choice.x,
         y=choice.y,
         hue=choice.hue,
@@ -103,4 +124,4 @@ def charted(runs: Sequence[str], db: str, choice: ChartChoice) -> tuple[list[Run
         where=choice.where,
         baseline=choice.baseline,
     )
-    return found, shown
+    return runs, run_chart

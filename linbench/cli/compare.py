@@ -1,4 +1,4 @@
-"""linbench compare: is B faster, slower or the same as A?"""
+"""linbench compare: test whether B is slower than, faster than or the same as A."""
 
 from __future__ import annotations
 
@@ -33,45 +33,47 @@ EXIT_REGRESSION = 1
 @click.argument("b")
 @options.selection
 @options.db
-@options.bounds
-@click.option("--force", is_flag=True, help="Compare stored runs of different machines.")
+@options.limits
+@click.option("--force", is_flag=True, help="Compare stored runs even if their machines differ.")
 @options.output_format("json")
 def command(
     a: str,
     b: str,
     selection: options.Selection,
-    bounds: options.Bounds,
+    limits: options.Limits,
     db: str,
     force: bool,
     form: str,
 ) -> int:
-    """Say whether B is slower, faster or the same as A; exit 1 if it is slower, wrong or heavier.
+    """Test whether B is slower than, faster than or the same as A.
 
     \b
     linbench compare linear/naive linear/chunk --T 512        two implementations
-    linbench compare main . --impl linear/chunk --T 512       two commits; . is the working tree as it is
+    linbench compare main . --impl linear/chunk --T 512       two commits; . is the working tree
     linbench compare old/bin/python new/bin/python            two environments
     linbench compare run:ID run:latest                        two stored runs, which prove nothing
-    """  # noqa: D301 - \b is click's mark for text kept as it is
+
+    The exit code is 1 if B is slower or wrong, or if it uses more memory.
+    """  # noqa: D301 - click does not wrap the paragraph after \b
     from linbench.compare.side import Kind, sides
     from linbench.core.registry import registry
 
     registry.load(selection.plugins)
     report_broken(registry)
-    names = [found.name for found in registry.implementations()]
+    names = [implementation.name for implementation in registry.implementations()]
     pair = sides(a, b, names, Path.cwd())
     if pair[0].kind is Kind.RUN:
-        return _stored(pair, db, force, form)
+        return _compare_stored(pair, db, force, form)
     if pair[0].kind is Kind.IMPLEMENTATION:
         if selection.implementations or selection.operators:
             raise UsageError(f"{a} and {b} are the implementations; leave out --impl and --op")
         selection = replace(selection, implementations=tuple(side.name for side in pair))
-    found = list(measured(pair, planned(selection, bounds), form))
-    return EXIT_REGRESSION if any(compared.regressions for compared in found) else 0
+    results = list(run_comparisons(pair, plan_comparisons(selection, limits), form))
+    return EXIT_REGRESSION if any(result.regressions for result in results) else 0
 
 
-def planned(selection: options.Selection, bounds: options.Bounds) -> Schedule:
-    """Return the schedule of what was asked for."""
+def plan_comparisons(selection: options.Selection, limits: options.Limits) -> Schedule:
+    """Return the schedule of the selected cases."""
     from linbench import api
     from linbench.core.plan import Settings
 
@@ -83,8 +85,8 @@ def planned(selection: options.Selection, bounds: options.Bounds) -> Schedule:
         plugins=selection.plugins,
         settings=Settings(
             timer=selection.timer,
-            timeout_s=bounds.timeout_s,
-            max_memory_bytes=bounds.max_memory_bytes,
+            timeout_s=limits.timeout_s,
+            max_memory_bytes=limits.max_memory_bytes,
         ),
         axes=selection.axes,
     )
@@ -92,56 +94,56 @@ def planned(selection: options.Selection, bounds: options.Bounds) -> Schedule:
     return schedule
 
 
-def measured(pair: tuple[Side, Side], schedule: Schedule, form: str) -> Iterator[ComparisonResult]:
-    """Yield what is found at each case of a schedule, and print it: lines for people, or JSON on stdout."""
+def run_comparisons(pair: tuple[Side, Side], schedule: Schedule, form: str) -> Iterator[ComparisonResult]:
+    """Compare each case of a schedule; print and yield the result, as a line or as JSON on stdout."""
     from linbench.compare.live import comparisons, live
     from linbench.compare.side import Kind
     from linbench.compare.suite import compare
     from linbench.core.registry import registry
-    from linbench.report import comparison as words
+    from linbench.report import comparison as comparison_text
 
     cases = comparisons(pair, schedule)
     human = sys.stderr if form == "json" else sys.stdout
     tally: Counter[str] = Counter()
 
-    def look(found: Comparison, doing: str) -> None:
-        del found, doing
-        interrupt.look()
+    def check_interrupt(comparison: Comparison, activity: str) -> None:
+        del comparison, activity
+        interrupt.check()
 
     with Interrupt() as interrupt, live(pair, schedule, registry, Path.cwd()) as turns:
-        told = turns.about()  # of one worker where both sides share it
-        for side, about in zip(pair, (told[0], told[-1]), strict=True):
-            known = {"python": about.python, "torch": about.torch, "cuda": about.cuda}
-            versions = ", ".join(f"{name} {version}" for name, version in known.items() if version)
-            hashed = side.kind is Kind.REF and side.name != side.given
-            name = f"{side.given} ({side.name[:12]})" if hashed else side.given
+        workers = turns.about()  # one worker if both sides share it
+        for side, worker in zip(pair, (workers[0], workers[-1]), strict=True):
+            libraries = {"python": worker.python, "torch": worker.torch, "cuda": worker.cuda}
+            versions = ", ".join(f"{name} {version}" for name, version in libraries.items() if version)
+            has_hash = side.kind is Kind.REF and side.name != side.given
+            name = f"{side.given} ({side.name[:12]})" if has_hash else side.given
             click.echo(printable(f"{'AB'[side is pair[1]]}: {name}: {versions}"), file=human)
-        for found in compare(turns, cases, look):
-            tally[found.answer] += 1
+        for result in compare(turns, cases, check_interrupt):
+            tally[result.answer] += 1
             if form == "json":
-                click.echo(json.dumps(found.to_json()))
-            elif not found.a.status is found.b.status is Status.UNSUPPORTED:
-                click.echo(printable(words.line(found)))
-            yield found
+                click.echo(json.dumps(result.to_json()))
+            elif not result.a.status is result.b.status is Status.UNSUPPORTED:
+                click.echo(printable(comparison_text.line(result)))
+            yield result
     line = ", ".join(f"{number} {answer}" for answer, number in sorted(tally.items()))
     click.echo(f"{sum(tally.values())} compared: {line}", file=human)
 
 
-def _stored(pair: tuple[Side, Side], db: str, force: bool, form: str) -> int:
-    """Print what two stored runs say; no gate goes by it."""
+def _compare_stored(pair: tuple[Side, Side], db: str, force: bool, form: str) -> int:
+    """Print how two stored runs differ; the exit code is always 0, because stored runs prove nothing."""
     from linbench.compare.stored import suspicions
     from linbench.report.comparison import suspicion_line
     from linbench.store.store import Store
 
     store = Store(db)
-    one, other = (store.run(side.name) for side in pair)
-    found = list(suspicions(one, other, force=force))
-    for each in found:
-        click.echo(json.dumps(each.to_json()) if form == "json" else printable(suspicion_line(each)))
-    suspect = sum(each.suspect for each in found)
+    a, b = (store.run(side.name) for side in pair)
+    results = list(suspicions(a, b, force=force))
+    for result in results:
+        click.echo(json.dumps(result.to_json()) if form == "json" else printable(suspicion_line(result)))
+    suspect = sum(result.suspect for result in results)
     click.echo(
-        f"{len(found)} rows of {one.id} and {other.id} compared, {suspect} suspect; stored runs prove "
-        "nothing: compare live what is suspect",
+        f"{len(results)} rows of {a.id} and {b.id} compared, {suspect} suspect; stored runs prove "
+        "nothing: compare the suspect cases live",
         err=form == "json",
     )
     return 0

@@ -1,4 +1,4 @@
-"""linbench db: look after a database."""
+"""linbench db: check a database."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from linbench.text import format
 
 @click.group(cls=options.Group, context_settings=options.SETTINGS)
 def command() -> None:
-    """Look after a database."""
+    """Check a database."""
 
 
 @command.command(context_settings=options.SETTINGS)
 @options.db
 @options.output_format("json")
 def check(db: str, form: str) -> int:
-    """Check that the database is whole and that every row keeps the rules; exit 5 if not."""
+    """Check that a database is intact and valid.
+
+    Every row is checked. The exit code is 5 if there is a problem.
+    """
     from linbench.core.errors import StoreError
     from linbench.store.store import Store
 
@@ -32,6 +35,6 @@ def check(db: str, form: str) -> int:
     else:
         for problem in problems:
             click.echo(problem)
-        found = format.plural(len(problems), "problem") if problems else "no problems"
-        click.echo(f"{db}: {format.plural(len(runs), 'run')}, {format.plural(rows, 'row')}, {found}")
+        count = format.plural(len(problems), "problem") if problems else "no problems"
+        click.echo(f"{db}: {format.plural(len(runs), 'run')}, {format.plural(rows, 'row')}, {count}")
     return StoreError.exit_code if problems else 0

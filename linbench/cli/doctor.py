@@ -1,4 +1,4 @@
-"""linbench doctor: what this machine is, and what can run on it and why not."""
+"""linbench doctor: describe this machine, and which implementations can run on it."""
 
 from __future__ import annotations
 
@@ -25,25 +25,29 @@ PROBES = {"cpu": "float32", "cuda": "bfloat16"}
 
 
 @click.command(context_settings=options.SETTINGS)
-@click.option("--ceilings", is_flag=True, help="Measure what this machine does at most; for later runs too.")
+@click.option(
+    "--ceilings",
+    is_flag=True,
+    help="Measure the ceilings of this machine instead, and store them for later runs.",
+)
 @click.option(
     "--device",
     type=types.DEVICE,
     metavar="cpu|cuda",
-    help="Of --ceilings.  [default: cuda if there is one]",
+    help="The device that --ceilings measures.  [default: cuda if a GPU is visible, else cpu]",
 )
 @options.plugin
 @options.db
 @options.output_format("json")
 def command(ceilings: bool, device: str | None, plugin: Sequence[str], db: str, form: str) -> None:
-    """Say what this machine is, and what can run on it and why not.
+    """Describe this machine, and which implementations can run on it.
 
-    Each implementation is asked whether it takes a common case: T = 1024, K = V = 64, float32 on the CPU
-    and bfloat16 on a CUDA device.
+    For each implementation the output shows whether it supports a common case (T = 1024, K = V = 64, float32
+    on the CPU and bfloat16 on a CUDA device), or the reason why it does not.
 
-    --ceilings measures instead how fast each level of memory is copied, matrices are multiplied in each type,
-    and an operator is dispatched, for about a minute, and keeps that beside the database. Later runs on this
-    machine have it in their environment.
+    --ceilings instead measures, for about a minute, the copy bandwidth of each level of memory, the
+    throughput of matrix products in each dtype and the dispatch time of an operator. The result is stored
+    next to the database, and later runs on this machine have it in their environment.
     """
     if ceilings:
         _measure_ceilings(device, db, form)
@@ -54,19 +58,21 @@ def command(ceilings: bool, device: str | None, plugin: Sequence[str], db: str, 
     from linbench.core.registry import registry
 
     registry.load(plugin)
-    machine = environment.capture({found.name: found.origin for found in registry.implementations()})
-    verdicts = [_verdict(found, bool(visible_gpus())) for found in registry.implementations()]
-    broken = [{"plugin": found.name, "reason": found.reason} for found in registry.broken]
+    registered = registry.implementations()
+    machine = environment.capture(
+        {implementation.name: implementation.origin for implementation in registered}
+    )
+    has_gpu = bool(visible_gpus())
+    records = [_unsupported_reasons(implementation, has_gpu) for implementation in registered]
+    broken = [{"plugin": plugin.name, "reason": plugin.reason} for plugin in registry.broken]
     if form == "json":
-        click.echo(
-            json.dumps({"environment": encode(machine), "implementations": verdicts, "broken": broken})
-        )
+        click.echo(json.dumps({"environment": encode(machine), "implementations": records, "broken": broken}))
         return
     for line in _lines(machine):
         click.echo(printable(line))
     click.echo()
     table = [
-        [str(found["implementation"]), found["cpu"] or "yes", found["cuda"] or "yes"] for found in verdicts
+        [str(record["implementation"]), record["cpu"] or "yes", record["cuda"] or "yes"] for record in records
     ]
     for line in columns(["IMPLEMENTATION", "ON THE CPU", "ON A CUDA DEVICE"], table):
         click.echo(line)
@@ -74,47 +80,48 @@ def command(ceilings: bool, device: str | None, plugin: Sequence[str], db: str, 
 
 
 def _measure_ceilings(device: str | None, db: str, form: str) -> None:
-    """Measure, keep and print the ceilings of a kind of device."""
+    """Measure, store and print the ceilings of a device."""
     from linbench import api
 
-    found, path = api.measure_ceilings(device, db=db)
+    ceilings, path = api.measure_ceilings(device, db=db)
     if form == "json":
-        for one in found:
-            click.echo(json.dumps(asdict(one)))
+        for ceiling in ceilings:
+            click.echo(json.dumps(asdict(ceiling)))
         return
-    for line in columns(HEADER, [_ceiling(one) for one in found]):
+    for line in columns(HEADER, [_ceiling_cells(ceiling) for ceiling in ceilings]):
         click.echo(line)
-    click.echo(f"kept in {path}")
+    click.echo(f"stored in {path}")
 
 
-def _ceiling(one: Ceiling) -> list[str]:
+def _ceiling_cells(ceiling: Ceiling) -> list[str]:
     figures = (
-        format.seconds(value) if one.unit == "s" else f"{format.digits(value * 1e-9)} G{one.unit}"
-        for value in (one.best, one.median, one.worst)
+        format.seconds(value) if ceiling.unit == "s" else f"{format.digits(value * 1e-9)} G{ceiling.unit}"
+        for value in (ceiling.best, ceiling.median, ceiling.worst)
     )
-    return [one.name, one.device, str(one.threads), *figures, one.command]
+    return [ceiling.name, ceiling.device, str(ceiling.threads), *figures, ceiling.command]
 
 
-def _verdict(found: Implementation, has_gpu: bool) -> dict[str, str | None]:
-    """Return why an implementation cannot run on each kind of device, None where it can."""
+def _unsupported_reasons(implementation: Implementation, has_gpu: bool) -> dict[str, str | None]:
+    """Return the reason why an implementation cannot run on each device; None where it can."""
     from linbench.core.case import Case
     from linbench.core.registry import registry
 
-    verdict: dict[str, str | None] = {"implementation": found.name}
+    reasons: dict[str, str | None] = {"implementation": implementation.name}
     for device, dtype in PROBES.items():
         if device == "cuda" and not has_gpu:
-            verdict[device] = "no CUDA device is visible here"
+            reasons[device] = "no CUDA device is visible here"
             continue
         case = Case(1, 1024, 8, 64, 64, dtype, "fwd", device)
         try:
-            verdict[device] = found.unsupported_reason(registry.operator(found.operator), case)
-        except Exception as error:  # a stranger's unsupported_reason may raise anything
-            verdict[device] = f"its unsupported_reason failed: {type(error).__name__}: {error}"
-    return verdict
+            operator = registry.operator(implementation.operator)
+            reasons[device] = implementation.unsupported_reason(operator, case)
+        except Exception as error:  # unsupported_reason of a plugin may raise anything
+            reasons[device] = f"its unsupported_reason failed: {type(error).__name__}: {error}"
+    return reasons
 
 
 def _lines(machine: Environment) -> list[str]:
-    """Return the environment, a line a part."""
+    """Return the environment as lines, one per part."""
     host = machine.host
     gpus = [f"{gpu.name} ({gpu.memory_bytes / 2**30:.0f} GiB, driver {gpu.driver})" for gpu in machine.gpus]
     return [
@@ -131,5 +138,5 @@ def _lines(machine: Environment) -> list[str]:
 
 def _code(code: Code) -> str:
     """Return a distribution or repository with its version and commit."""
-    state = f"commit {code.commit[:12]}{', dirty' if code.dirty else ''}" if code.commit else "not a checkout"
+    state = f"commit {code.commit[:12]}{', dirty' if code.dirty else ''}" if code.commit else "no commit"
     return " ".join(filter(None, (code.name, code.version, f"({state})")))

@@ -16,24 +16,34 @@ from linbench.text.terminal import printable
 @click.command(context_settings=options.SETTINGS)
 @click.argument("run", default="latest")
 @click.option(
-    "--to", type=types.one_of(SUFFIXES), metavar="FORM", required=True, help=", ".join(SUFFIXES) + "."
+    "--to",
+    type=types.one_of(SUFFIXES),
+    metavar="FORM",
+    required=True,
+    help=f"The form of the file: {', '.join(SUFFIXES)}.",
 )
-@click.option("-o", "--output", metavar="FILE", help="[default: RUN.csv, RUN.jsonl, RUN.asv.json, ...]")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="The file to write.  [default: RUN.csv, RUN.jsonl, RUN.asv.json, ...]",
+)
 @options.db
 @options.output_format("json")
 def command(run: str, to: str, output: str | None, db: str, form: str) -> None:
-    """Write RUN (an id, the start of one, or latest) to a file.
+    """Write RUN to a file.
 
-    What the form cannot hold is named on stderr. jsonl holds the whole run, and `linbench import` takes it.
+    RUN is the id of a run, the start of an id, or latest (the default). Rows that the form cannot hold are
+    listed on stderr. jsonl holds the whole run; `linbench import` reads it.
     """
     from linbench.store.exchange.export import write_run
     from linbench.store.store import Store
 
-    found = Store(db).run(run, with_samples=True)
-    path = Path(output or f"{found.id}.{SUFFIXES[to]}")
-    left_out = write_run(found, to, path)
-    for line in left_out:
+    stored_run = Store(db).run(run, with_samples=True)
+    path = Path(output or f"{stored_run.id}.{SUFFIXES[to]}")
+    omissions = write_run(stored_run, to, path)
+    for line in omissions:
         click.echo(f"left out: {printable(line)}", err=True)
-    rows = len(found.measurements) - len(left_out)
-    record = {"run": found.id, "path": str(path), "rows": rows}
+    rows = len(stored_run.measurements) - len(omissions)
+    record = {"run": stored_run.id, "path": str(path), "rows": rows}
     click.echo(json.dumps(record) if form == "json" else f"{path}: {format.plural(rows, 'row')}")

@@ -1,4 +1,4 @@
-"""linbench history: print how a case's time changed over runs, and between which commits."""
+"""linbench history: print how the time of a case changed over runs, and between which commits."""
 
 from __future__ import annotations
 
@@ -27,36 +27,36 @@ HEADER = ("  RUN", "BEGAN", "COMMIT", "TIME", "ANCHOR", "TIME / ANCHOR", "BASELI
 @click.command(context_settings=options.SETTINGS)
 @click.argument("case")
 @options.axes
-@click.option("--device", type=types.DEVICE, metavar="cpu|cuda", help="On this kind of device.")
+@click.option("--device", type=types.DEVICE, metavar="cpu|cuda", help="Show only cases on this device.")
 @options.db
 @options.output_format("json")
 def command(case: str, axes: Axes, device: str | None, db: str, form: str) -> None:
-    """Print how the time of CASE over the calibration op's changed over runs, and between which commits.
+    """Print how the time of CASE, relative to a calibration op, changed over runs and between which commits.
 
-    CASE is an implementation, as in linear/chunk, of which flags select cases, or a case's id as
-    `linbench show --format json` has it, or the start of one.
+    CASE is an implementation, as in linear/chunk, whose cases the options select; or the id of a case, as in
+    the output of `linbench show --format json`; or the start of such an id.
 
-    The calibration op is a fixed product of matrices that was timed in the same turns. Runs on other
-    machines, and by other timers, are series of their own. A change names two commits; comparing
-    them confirms it.
+    The calibration op is a fixed matrix product that each run times in the same rounds as the case. Runs on
+    another machine or with another timer form a separate series. For each change the output names the two
+    commits, and the `linbench compare` command that confirms it.
     """
     from linbench.compare.history import series_of
     from linbench.store.store import Store
 
     store = Store(db)
     points = store.history(implementation=case) if "/" in case else store.history(case=case)
-    found = series_of(
+    all_series = series_of(
         point for point in points if axes.contains(point.case) and device in (None, point.case.device)
     )
-    if not found:
+    if not all_series:
         raise UsageError(
-            f"no run has a time of {case!r} and of the calibration op for that; `linbench run` measures "
-            "both, and `linbench show` names what there is"
+            f"no run has times of both {case!r} and the calibration op at these cases; `linbench run` "
+            "measures both, and `linbench show` lists the stored rows"
         )
     names: dict[str, list[str]] = {}
     for name, run in store.baselines().items():
         names.setdefault(run, []).append(name)
-    for series in found:
+    for series in all_series:
         if form == "json":
             click.echo(json.dumps(_record(series, names)))
         else:
@@ -65,17 +65,17 @@ def command(case: str, axes: Axes, device: str | None, db: str, form: str) -> No
 
 
 def _lines(series: Series, names: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """Yield a series as lines: what it is, its runs, and where it changed."""
+    """Yield the lines of a series: its case, machine and timer, its runs and its changes."""
     yield f"{series.implementation}  {series.case}  (case {series.case.id})"
     yield f"  {series.machine}, timer {series.timer}: {format.plural(len(series.points), 'run')}"
     yield from columns(HEADER, [_cells(point, names) for point in series.points])
     for change in series.changes:
         before, after = series.points[change.index - 1], series.points[change.index]
         yield f"  {change.size:+.1%} between {before.run} and {after.run} (p {change.p:.1g})"
-        yield from (f"    with {line}" for line in _meanwhile(before, after))
-        yield f"    {_confirm(series, change)}"
+        yield from (f"    with {line}" for line in _other_changes(before, after))
+        yield f"    {_confirmation(series, change)}"
     if not series.changes:
-        yield "  no change that can be told from noise"
+        yield "  no change beyond the noise"
 
 
 def _cells(point: HistoryPoint, names: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
@@ -92,31 +92,31 @@ def _cells(point: HistoryPoint, names: Mapping[str, Sequence[str]]) -> tuple[str
     )
 
 
-def _meanwhile(before: HistoryPoint, after: HistoryPoint) -> list[str]:
+def _other_changes(before: HistoryPoint, after: HistoryPoint) -> list[str]:
     from linbench.compare.history import other_changes
 
     return other_changes(before, after)
 
 
-def _confirm(series: Series, change: Change) -> str:
-    """Return what to type to confirm a change, or why there is nothing to type."""
+def _confirmation(series: Series, change: Change) -> str:
+    """Return the command that confirms a change, or the reason why there is none."""
     commits = series.commits(change)
     if commits is None:
-        return "one of the runs has no commit, or changes beside it; nothing can be compared"
+        return "one of the runs has no commit or has uncommitted changes; nothing can be compared"
     if commits[0] == commits[1]:
         return f"both runs are of commit {commits[0][:10]}: no code of this repository changed"
-    return f"confirm it: {_command(series, commits)}"
+    return f"confirm it: {_compare_command(series, commits)}"
 
 
-def _command(series: Series, commits: tuple[str, str]) -> str:
-    one, other = (name[:12] for name in commits)
+def _compare_command(series: Series, commits: tuple[str, str]) -> str:
+    before, after = (commit[:12] for commit in commits)
     timer = "" if series.timer == DEFAULT_TIMER[series.case.device] else f" --timer {series.timer}"
-    what = f"--impl {series.implementation} {options.case_flags(series.case)}"
-    return f"linbench compare {one} {other} {what}{timer}"
+    flags = f"--impl {series.implementation} {options.case_flags(series.case)}"
+    return f"linbench compare {before} {after} {flags}{timer}"
 
 
-def _encoded(point: HistoryPoint) -> dict[str, object] | None:
-    """Return the code that a run measured, less the names of its implementations."""
+def _code_record(point: HistoryPoint) -> dict[str, object] | None:
+    """Return the code that a run measured, without the names of its implementations."""
     code = point.environment.code_of(point.implementation)
     if code is None:
         return None
@@ -129,14 +129,14 @@ def _record(series: Series, names: Mapping[str, Sequence[str]]) -> dict[str, obj
     for change in series.changes:
         before, after = series.points[change.index - 1], series.points[change.index]
         commits = series.commits(change)
-        compare = _command(series, commits) if commits and commits[0] != commits[1] else None
+        compare = _compare_command(series, commits) if commits and commits[0] != commits[1] else None
         changes.append(
             {
                 "before": before.run,
                 "after": after.run,
                 "size": change.size,
                 "p": change.p,
-                "libraries": _meanwhile(before, after),
+                "libraries": _other_changes(before, after),
                 "commits": commits,
                 "compare": compare,
             }
@@ -151,7 +151,7 @@ def _record(series: Series, names: Mapping[str, Sequence[str]]) -> dict[str, obj
             {
                 "run": point.run,
                 "created_at": point.created_at,
-                "code": _encoded(point),
+                "code": _code_record(point),
                 "median_s": point.median_s,
                 "calibration_s": point.calibration_s,
                 "baselines": list(names.get(point.run, ())),

@@ -1,4 +1,4 @@
-"""linbench kernels: what compiled kernels take of a GPU, without one."""
+"""linbench kernels: print the GPU resources that compiled kernels use, without a GPU."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from linbench.profiling.kernels import KernelReport
 
 ARCHITECTURES = "sm_80,sm_90,sm_100"
-MIX = ("wgmma", "tcgen05", "mma", "cp.async", "tma", "fma", "all")
+INSTRUCTIONS = ("wgmma", "tcgen05", "mma", "cp.async", "tma", "fma", "all")
 HEADER = (
     *("IMPLEMENTATION", "CASE", "ARCH", "KERNEL", "THREADS"),
     *("REGISTERS", "SPILLS", "SHARED", "OCCUPANCY", "BOUND BY"),
@@ -29,7 +29,7 @@ HEADER = (
 
 @click.group(cls=options.Group, context_settings=options.SETTINGS)
 def command() -> None:
-    """Say what kernels take of a GPU."""
+    """Print the GPU resources that compiled kernels use; no GPU is needed."""
 
 
 @command.command(context_settings=options.SETTINGS)
@@ -41,58 +41,68 @@ def command() -> None:
     default=ARCHITECTURES,
     show_default=True,
     metavar="LIST",
-    help="What to compile for.",
+    help="The architectures to compile for.",
 )
 @options.plugin
 @options.output_format("json")
 def inspect(
     implementation: str | None, axes: Axes, arch: tuple[str, ...], plugin: tuple[str, ...], form: str
 ) -> None:
-    """Compile the kernels of IMPLEMENTATION, or of all, and print what they take; no GPU is needed.
+    """Compile kernels and print the resources they use.
+
+    The kernels are those of IMPLEMENTATION, or of all implementations if it is left out. No GPU is needed.
 
     \b
     linbench kernels inspect linear/cuda --D 64,128 --dtype bfloat16 --mode fwd_bwd --arch sm_90
 
-    Registers of a thread, bytes of it that spill, shared memory of a block, how many of its warps a
-    multiprocessor can hold at most, and how many instructions of each kind the machine code has.
-    """  # noqa: D301 - \b is click's mark for text kept as it is
-    found = list(_inspected(implementation, axes, arch, plugin))
+    The table shows the registers and the spilled bytes per thread, the shared memory per block, the occupancy
+    (resident warps per multiprocessor over the maximum) with the resource that bounds it, and the number of
+    instructions of each kind in the machine code.
+    """  # noqa: D301 - click does not wrap the paragraph after \b
+    reports = list(_inspect(implementation, axes, arch, plugin))
     if form == "json":
-        for name, case, one in found:
-            kernel = asdict(one.compiled.kernel)
-            record = {"implementation": name, "case": case.to_json(), "arch": one.arch, **kernel}
-            record |= {"threads": one.compiled.threads, "occupancy": one.occupancy, "bound": one.bound}
-            click.echo(json.dumps(record | {"instructions": one.instructions}))
+        for name, case, report in reports:
+            kernel = asdict(report.compiled.kernel)
+            record = {"implementation": name, "case": case.to_json(), "arch": report.arch, **kernel}
+            record |= {
+                "threads": report.compiled.threads,
+                "occupancy": report.occupancy,
+                "bound": report.bound,
+            }
+            click.echo(json.dumps(record | {"instructions": report.instructions}))
         return
     rows = [
-        [name, f"K{case.K} V{case.V} {case.dtype} {case.mode}", *_cells(one)] for name, case, one in found
+        [name, f"K{case.K} V{case.V} {case.dtype} {case.mode}", *_cells(report)]
+        for name, case, report in reports
     ]
-    for line in columns([*HEADER, *(name.upper() for name in MIX)], rows):
+    for line in columns([*HEADER, *(name.upper() for name in INSTRUCTIONS)], rows):
         click.echo(line)
-    if any(one.instructions is None for _, _, one in found):
-        click.echo("no instructions: nvdisasm is neither on PATH nor with Triton", err=True)
+    if any(report.instructions is None for _, _, report in reports):
+        click.echo(
+            "instructions are not counted: nvdisasm is neither on PATH nor installed with Triton", err=True
+        )
 
 
-def _cells(one: KernelReport) -> list[str]:
-    kernel = one.compiled.kernel
-    counts = one.instructions or {}
+def _cells(report: KernelReport) -> list[str]:
+    kernel = report.compiled.kernel
+    counts = report.instructions or {}
     return [
-        one.arch,
+        report.arch,
         kernel.name,
-        str(one.compiled.threads),
+        str(report.compiled.threads),
         str(kernel.registers),
         format.size(kernel.spills or 0),
         format.size(kernel.shared_bytes or 0),
-        f"{one.occupancy:.0%}",
-        one.bound,
-        *(str(counts.get(name, "")) for name in MIX),
+        f"{report.occupancy:.0%}",
+        report.bound,
+        *(str(counts.get(name, "")) for name in INSTRUCTIONS),
     ]
 
 
-def _inspected(
+def _inspect(
     name: str | None, axes: Axes, architectures: Sequence[str], plugins: Sequence[str]
 ) -> Iterator[tuple[str, Case, KernelReport]]:
-    """Yield what is known of each kernel, with the implementation and the case."""
+    """Compile the kernels and yield a report of each, with its implementation and case."""
     from linbench.core.grid import Grid, typed_axes
     from linbench.core.plan import Plan
     from linbench.core.registry import registry
@@ -106,19 +116,23 @@ def _inspected(
         registry.load(plugins)
     finally:
         report_broken(registry)
-    able = [found.name for found in registry.implementations() if found.compiled is not None]
+    compilable = [
+        implementation.name
+        for implementation in registry.implementations()
+        if implementation.compiled is not None
+    ]
     if name is not None and registry.implementation(name).compiled is None:
-        raise UsageError(f"{name} has no kernels to compile; these have: {', '.join(able) or 'none'}")
-    names = (name,) if name else tuple(able)
+        raise UsageError(f"{name} has no kernels to compile; these have: {', '.join(compilable) or 'none'}")
+    names = (name,) if name else tuple(compilable)
     plan = Plan(Grid("axes", axes=typed_axes(dtype="bfloat16").override(axes)), "cuda", names)
     for job in make_schedule(registry, plan).jobs:
-        compiled = registry.implementation(job.implementation).compiled
-        if compiled is None:
+        compile_kernels = registry.implementation(job.implementation).compiled
+        if compile_kernels is None:
             continue
         for arch in architectures:
             try:
-                found = compiled(job.case, arch)
+                compiled_kernels = compile_kernels(job.case, arch)
             except (ImportError, NotImplementedError, RuntimeError) as error:
                 raise UsageError(f"{job.implementation} at {job.case}: {error}") from None
-            for one in kernels.inspect(found, arch):
-                yield job.implementation, job.case, one
+            for report in kernels.inspect(compiled_kernels, arch):
+                yield job.implementation, job.case, report

@@ -1,4 +1,4 @@
-"""linbench list: name the operators, implementations, grids or runs there are."""
+"""linbench list: list the operators, implementations, grids or runs."""
 
 from __future__ import annotations
 
@@ -13,31 +13,34 @@ from linbench.cli.text import columns, report_broken
 
 @click.group(cls=options.Group, context_settings=options.SETTINGS)
 def command() -> None:
-    """Name what there is."""
+    """List the operators, implementations, grids or runs."""
 
 
 @command.command(context_settings=options.SETTINGS)
 @options.plugin
 @options.output_format("json")
 def operators(plugin: Sequence[str], form: str) -> None:
-    """Name the operators, with what they carry from token to token and where they are published."""
+    """List the operators.
+
+    The table shows their complexity, the state that they carry from token to token, their options and source.
+    """
     from linbench.core.registry import registry
 
     registry.load(plugin)
     report_broken(registry)
     records = [
         {
-            "operator": found.name,
-            "kind": found.kind,
-            "complexity": found.complexity,
-            "state": ", ".join(f"{spec.name} [{','.join(spec.axes)}]" for spec in found.state) or "none",
+            "operator": operator.name,
+            "kind": operator.kind,
+            "complexity": operator.complexity,
+            "state": ", ".join(f"{spec.name} [{','.join(spec.axes)}]" for spec in operator.state) or "none",
             "options": ", ".join(
                 f"{name}={'|'.join(map(types.scalar_text, option.allowed))}"
-                for name, option in found.options.items()
+                for name, option in operator.options.items()
             ),
-            "source": found.source,
+            "source": operator.source,
         }
-        for found in registry.operators()
+        for operator in registry.operators()
     ]
     _print(records, form)
 
@@ -46,19 +49,22 @@ def operators(plugin: Sequence[str], form: str) -> None:
 @options.plugin
 @options.output_format("json")
 def implementations(plugin: Sequence[str], form: str) -> None:
-    """Name the implementations, with their layout and modes; `linbench doctor` says which run here."""
+    """List the implementations.
+
+    The table shows their layout and modes; `linbench doctor` shows which of them can run on this machine.
+    """
     from linbench.core.registry import registry
 
     registry.load(plugin)
     report_broken(registry)
     records = [
         {
-            "implementation": found.name,
-            "layout": found.layout,
-            "modes": ", ".join(found.modes),
-            "summary": found.summary,
+            "implementation": implementation.name,
+            "layout": implementation.layout,
+            "modes": ", ".join(implementation.modes),
+            "summary": implementation.summary,
         }
-        for found in registry.implementations()
+        for implementation in registry.implementations()
     ]
     _print(records, form)
 
@@ -66,7 +72,10 @@ def implementations(plugin: Sequence[str], form: str) -> None:
 @command.command(context_settings=options.SETTINGS)
 @options.output_format("json")
 def grids(form: str) -> None:
-    """Name the grids that come with linbench; --grid takes a .toml file of your own as well."""
+    """List the grids that are shipped with linbench.
+
+    --grid also accepts the path of your own .toml file.
+    """
     from linbench.core.grid import grid_names, load_grid
 
     records = []
@@ -81,21 +90,21 @@ def grids(form: str) -> None:
 @options.db
 @options.output_format("json")
 def runs(db: str, form: str) -> None:
-    """Name the runs of a database, the latest first."""
+    """List the runs of a database, the latest first."""
     from linbench.store.store import Store
 
     records = [
         {
-            "run": found.id,
-            "began": found.created_at,
-            "finished": found.finished_at or "no",
-            "imported from": found.imported_from or "no",
-            "grid": found.grid,
-            "device": found.device,
-            "rows": ", ".join(f"{number} {status}" for status, number in sorted(found.statuses.items()))
+            "run": run.id,
+            "began": run.created_at,
+            "finished": run.finished_at or "no",
+            "imported from": run.imported_from or "no",
+            "grid": run.grid,
+            "device": run.device,
+            "rows": ", ".join(f"{number} {status}" for status, number in sorted(run.statuses.items()))
             or "none",
         }
-        for found in Store(db).summaries()
+        for run in Store(db).summaries()
     ]
     _print(records, form)
 

@@ -1,4 +1,4 @@
-"""Options that several commands have; those that belong together arrive as one value."""
+"""Options that several commands share; related options are passed to a command as one value."""
 
 from __future__ import annotations
 
@@ -27,35 +27,35 @@ Command = Callable[..., object]
 Decorator = Callable[[Command], Command]
 
 
-def together(name: str, build: Callable[..., object], *decorators: Decorator) -> Decorator:
-    """Return a decorator that adds options to a command, and passes it one value that is made of them.
+def combine_options(name: str, build: Callable[..., object], *decorators: Decorator) -> Decorator:
+    """Return a decorator that adds options to a command and passes them to it as one value.
 
     Args:
-        name: The parameter of the command that takes the value.
-        build: Makes it; the names of its parameters are those of the options.
-        decorators: Each adds an option, in the order of the help, or is one like this.
+        name: The parameter of the command that receives the value.
+        build: Function that makes the value; its parameters have the names of the options.
+        decorators: Decorators that add one option each, in the order of the help.
     """
-    own = tuple(signature(build).parameters)
+    option_names = tuple(signature(build).parameters)
 
     def decorate(function: Command) -> Command:
         @wraps(function)
-        def command(*arguments: object, **given: object) -> object:
-            value = build(**{option: given.pop(option) for option in own})
-            return function(*arguments, **given, **{name: value})
+        def command(*arguments: object, **values: object) -> object:
+            value = build(**{option: values.pop(option) for option in option_names})
+            return function(*arguments, **values, **{name: value})
 
-        found: Command = command
+        decorated_command: Command = command
         for decorator in reversed(decorators):
-            found = decorator(found)
-        return found
+            decorated_command = decorator(decorated_command)
+        return decorated_command
 
     return decorate
 
 
 class Group(click.Group):
-    """A command of several, which says what there is where one is not known."""
+    """A group of commands whose error for an unknown command names the nearest ones."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command."""
+        """Return a command by its name."""
         if cmd_name not in self.commands:
             raise unknown(f"command of {ctx.command_path}:", cmd_name, self.commands)
         return super().get_command(ctx, cmd_name)
@@ -66,13 +66,19 @@ db = click.option(
     default=DEFAULT_DB,
     show_default=True,
     metavar="PATH|URL",
-    help="SQLite file, or URL of a PostgreSQL database.",
+    help="A SQLite file, or the URL of a PostgreSQL database.",
 )
 plugin = click.option(
-    "--plugin", multiple=True, metavar="FILE", help="Python file with implementations of your own."
+    "--plugin",
+    multiple=True,
+    metavar="FILE",
+    help="A Python file that registers your own implementations; may be repeated.",
 )
 device = click.option(
-    "--device", type=types.DEVICE, metavar="cpu|cuda", help="[default: cuda if there is one]"
+    "--device",
+    type=types.DEVICE,
+    metavar="cpu|cuda",
+    help="The device to measure on.  [default: cuda if a GPU is visible, else cpu]",
 )
 timeout = click.option(
     "--timeout",
@@ -80,12 +86,12 @@ timeout = click.option(
     default="120s",
     show_default=True,
     metavar="DURATION",
-    help="Give up a case after this.",
+    help="Stop a case that takes longer.",
 )
 
 
 def output_format(*choices: str) -> Decorator:
-    """Return the option --format, text first."""
+    """Return the option --format, whose first choice and default is text."""
     return click.option(
         "--format",
         "form",
@@ -93,13 +99,13 @@ def output_format(*choices: str) -> Decorator:
         default="text",
         show_default=True,
         metavar="|".join(["text", *choices]),
-        help="text for people, json for programs.",
+        help="The format of the output: text for people, json for programs.",
     )
 
 
-def counts(axis: str, about: str) -> Decorator:
-    """Return the option of an axis that is a list of counts."""
-    return click.option(f"--{axis}", axis, type=types.COUNTS, metavar="LIST", help=about)
+def counts(axis: str, help_text: str) -> Decorator:
+    """Return the option of an axis whose value is a list of counts."""
+    return click.option(f"--{axis}", axis, type=types.COUNTS, metavar="LIST", help=help_text)
 
 
 def _axes(
@@ -117,53 +123,61 @@ def _axes(
 ) -> Axes:
     from linbench.core.grid import typed_axes
 
-    asked: dict[str, list[Scalar]] = {}
+    options: dict[str, list[Scalar]] = {}
     for name, values in option:
-        asked.setdefault(name, []).extend(values)
-    named = {"dtype": dtype, "mode": mode, "seed": seed, "options": asked or None}
-    return typed_axes(B=B, tokens=tokens, T=T, H=H, D=D, K=K, V=V, **named)
+        options.setdefault(name, []).extend(values)
+    other_axes = {"dtype": dtype, "mode": mode, "seed": seed, "options": options or None}
+    return typed_axes(B=B, tokens=tokens, T=T, H=H, D=D, K=K, V=V, **other_axes)
 
 
-axes = together(
+axes = combine_options(
     "axes",
     _axes,
-    counts("T", "Sequence lengths: 512,1k..64k (a range doubles; k is 1024)."),
+    counts("T", "Sequence lengths, as in 512,1k..64k (a range doubles; k is 1024)."),
     counts("B", "Batch sizes."),
-    counts("tokens", "Tokens in all; B is tokens / T."),
-    counts("H", "Heads."),
-    counts("D", "Head dimensions; sets K and V."),
-    counts("K", "Dimensions of queries and keys."),
-    counts("V", "Dimensions of values."),
+    counts("tokens", "Tokens per batch; sets B to tokens / T."),
+    counts("H", "Numbers of heads."),
+    counts("D", "Head dimensions; sets both K and V."),
+    counts("K", "Head dimensions of the queries and keys."),
+    counts("V", "Head dimensions of the values."),
     click.option(
-        "--dtype", type=types.DTYPE_LIST, metavar="LIST", help="float64, float32, float16, bfloat16."
+        "--dtype",
+        type=types.DTYPE_LIST,
+        metavar="LIST",
+        help="Data types: float64, float32, float16, bfloat16.",
     ),
-    click.option("--mode", type=types.MODE_LIST, metavar="LIST", help="fwd, fwd_bwd, prefill, decode."),
+    click.option(
+        "--mode", type=types.MODE_LIST, metavar="LIST", help="Modes: fwd, fwd_bwd, prefill, decode."
+    ),
     click.option(
         "--option",
         type=types.OPTION,
         multiple=True,
-        metavar="NAME=VALUE",
-        help="An operator's option: feature_map=relu.",
+        metavar="NAME=LIST",
+        help="Values of an operator's option, as in feature_map=relu; may be repeated.",
     ),
     click.option(
-        "--seed", type=click.IntRange(0, LARGEST_COUNT), metavar="N", help="Seed of the inputs.  [default: 0]"
+        "--seed",
+        type=click.IntRange(0, LARGEST_COUNT),
+        metavar="N",
+        help="The seed of the inputs.  [default: 0]",
     ),
 )
-"""The axes of a case, as `axes: Axes`."""
+"""The axes of a case, passed to the command as `axes: Axes`."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which implementations, at which cases, on what.
+    """The implementations to run, the cases to run them at, and the device to run them on.
 
     Attributes:
-        grid: A shipped grid or a .toml file; None if it was not named.
-        axes: In place of the grid's.
-        operators: Take every implementation of these.
-        implementations: Take these as well.
-        device: cpu or cuda; None if it was not named.
-        timer: Its name; None for the device's own.
-        plugins: Python files.
+        grid: Name of a shipped grid, or path of a .toml file; None if --grid is not set.
+        axes: Axes that replace those of the grid.
+        operators: Operators all of whose implementations are selected.
+        implementations: Names of further implementations to select.
+        device: cpu or cuda; None if --device is not set.
+        timer: Name of the timer; None for the default of the device.
+        plugins: Python files that register implementations.
     """
 
     grid: str | None
@@ -187,13 +201,13 @@ def _selection(
     return Selection(grid, axes, sum(op, ()), sum(impl, ()), device, timer, plugin)
 
 
-selection = together(
+selection = combine_options(
     "selection",
     _selection,
     click.option(
         "--grid",
         metavar="NAME|FILE",
-        help="A shipped grid (linbench list grids) or a .toml file.  [default: quick]",
+        help="A shipped grid (see `linbench list grids`) or a .toml file.  [default: quick]",
     ),
     axes,
     click.option(
@@ -201,68 +215,70 @@ selection = together(
         type=types.OPERATORS,
         multiple=True,
         metavar="LIST",
-        help="Operators, with all their implementations.",
+        help="Operators, with all of their implementations; may be repeated.",
     ),
     click.option(
         "--impl",
         type=types.IMPLEMENTATIONS,
         multiple=True,
         metavar="LIST",
-        help="Implementations: linear/chunk,softmax/flash.",
+        help="Implementations, as in linear/chunk,softmax/flash; may be repeated.",
     ),
     device,
     click.option(
-        "--timer", metavar="NAME", help=f"{', '.join(TIMERS)}.  [default: cpu; cuda_events_cold on CUDA]"
+        "--timer",
+        metavar="NAME",
+        help=f"The timer: {', '.join(TIMERS)}.  [default: cpu; cuda_events_cold on CUDA]",
     ),
     plugin,
 )
-"""Which implementations at which cases, as `selection: Selection`."""
+"""The implementations and their cases, passed to the command as `selection: Selection`."""
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """What a worker may take.
+class Limits:
+    """The limits on a worker process.
 
     Attributes:
-        timeout_s: Seconds.
-        max_memory_bytes: Resident memory; None for a safe share of what is free.
+        timeout_s: Most seconds per case.
+        max_memory_bytes: Most resident memory; None for a safe share of the free memory.
     """
 
     timeout_s: float
     max_memory_bytes: int | None
 
 
-def _bounds(timeout: float, max_memory: int | None) -> Bounds:
-    return Bounds(timeout, max_memory)
+def _limits(timeout: float, max_memory: int | None) -> Limits:
+    return Limits(timeout, max_memory)
 
 
-bounds = together(
-    "bounds",
-    _bounds,
+limits = combine_options(
+    "limits",
+    _limits,
     timeout,
     click.option(
         "--max-memory",
         type=types.SIZE,
         metavar="SIZE",
-        help="Most memory of a worker: 12GiB.  [default: 80% of what is free]",
+        help="The most memory that a worker may use, as in 12GiB.  [default: 80% of the free memory]",
     ),
 )
-"""What a worker may take, as `bounds: Bounds`."""
+"""The limits on a worker process, passed to the command as `limits: Limits`."""
 
 
-def typed_words(db: str, typed: Sequence[str]) -> list[str]:
-    """Return the command as it was typed, without a password in the database's URL."""
+def command_line(db: str, arguments: Sequence[str]) -> list[str]:
+    """Return the command as it was typed, without the password in the URL of the database."""
     from linbench.store.database import hide_password
 
-    return ["linbench", *(hide_password(word) if word == db else word for word in typed)]
+    return ["linbench", *(hide_password(argument) if argument == db else argument for argument in arguments)]
 
 
 def case_flags(case: Case) -> str:
-    """Return the flags that select a case, as `linbench run` and others take them."""
-    words = [word for axis in AXES for word in (f"--{axis}", str(getattr(case, axis)))]
-    words += ["--dtype", case.dtype, "--mode", case.mode, "--device", case.device]
+    """Return the flags that select a case in `linbench run` and other commands."""
+    flags = [flag for axis in AXES for flag in (f"--{axis}", str(getattr(case, axis)))]
+    flags += ["--dtype", case.dtype, "--mode", case.mode, "--device", case.device]
     for name, value in sorted(case.options.items()):
-        words += ["--option", f"{name}={types.scalar_text(value)}"]
+        flags += ["--option", f"{name}={types.scalar_text(value)}"]
     if case.seed:
-        words += ["--seed", str(case.seed)]
-    return shlex.join(words)
+        flags += ["--seed", str(case.seed)]
+    return shlex.join(flags)

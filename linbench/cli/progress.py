@@ -1,4 +1,4 @@
-"""Progress: a run on a terminal, or in a file, as it goes."""
+"""Progress: print a run while it is measured, on a terminal or to a file."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ if TYPE_CHECKING:
 
 
 class Printer:
-    """Prints a run as it goes: a live bar on a terminal, plain lines elsewhere, JSON on stdout if asked."""
+    """Prints the progress of a run: a live bar on a terminal, else plain lines; with --format json also JSON.
+
+    The JSON lines go to stdout; the lines for people then go to stderr.
+    """
 
     def __init__(self, form: str, schedule: Schedule) -> None:
         self.run: Run | None = None
         self._json = form == "json"
         self._total = len(schedule.jobs)
-        self._done = 0
+        self._row_count = 0
         self._names = max((len(job.implementation) for job in schedule.jobs), default=0)
         human = sys.stderr if self._json else sys.stdout
         self._bar = _live_bar(human, self._total) if human is not None and human.isatty() else None
@@ -53,26 +56,27 @@ class Printer:
             click.echo(line, err=self._json)
 
     def start(self, run: Run) -> None:
-        """Say that a run has begun."""
+        """Print the id of a new run and the number of its rows."""
         self.run = run
         self.say(f"run {run.id}: {format.plural(self._total, 'row')}")
 
-    def job(self, job: Job, doing: str) -> None:
-        """Show what is being measured."""
+    def job(self, job: Job, activity: str) -> None:
+        """Show the current job and activity in the bar."""
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], job=printable(f"{doing} {job.implementation} {job.case}"))
+            text = printable(f"{activity} {job.implementation} {job.case}")
+            self._bar.update(self._bar.task_ids[0], job=text)
 
     def rows(self, rows: Sequence[Measurement]) -> None:
         """Print the rows of a case."""
         from linbench.store.exchange.jsonl import json_row
 
-        self._done += len(rows)
+        self._row_count += len(rows)
         for row in rows:
             if self._json and self.run is not None:
                 click.echo(json.dumps(json_row(row, self.run.id)))
             self.say(row_line(row, self._names))
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=self._done)
+            self._bar.update(self._bar.task_ids[0], completed=self._row_count)
 
 
 def _live_bar(stream: TextIO, total: int) -> Progress:

@@ -1,4 +1,4 @@
-"""linbench report: write the HTML report of a run, or of two side by side."""
+"""linbench report: write the HTML report of a run, or of two runs side by side."""
 
 from __future__ import annotations
 
@@ -15,16 +15,25 @@ from linbench.report.profiled import AnnotatedProfile
 
 @click.command(context_settings=options.SETTINGS)
 @click.argument("run", required=False)
-@click.option("--compare", nargs=2, metavar="RUN RUN", help="Two runs side by side instead.")
-@click.option("-o", "--output", metavar="FILE", help="[default: reports/RUN.html, reports/RUN-vs-RUN.html]")
-@click.option("--baseline", metavar="IMPLEMENTATION", help="What speed-ups are against.")
+@click.option("--compare", nargs=2, metavar="RUN RUN", help="Report two runs side by side instead.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="The file to write.  [default: reports/RUN.html; reports/RUN-vs-RUN.html with --compare]",
+)
+@click.option(
+    "--baseline",
+    metavar="IMPLEMENTATION",
+    help="The implementation over which the report gives speed-ups.",
+)
 @options.db
 def command(
     run: str | None, compare: tuple[str, str] | None, output: str | None, baseline: str | None, db: str
 ) -> None:
     """Write the HTML report of RUN, or of two runs side by side.
 
-    A run is an id, the start of one, or latest, which is what RUN is if it is left out.
+    RUN is the id of a run, the start of an id, or latest (the default).
     """
     from linbench.store.store import Store
 
@@ -35,28 +44,28 @@ def command(
     if run is not None:
         raise UsageError(f"--compare names both runs; leave out {run}")
     if baseline is not None:
-        raise UsageError("--baseline is of the report of one run; leave it out with --compare")
-    one, other = (store.find(name) for name in compare)
-    if one == other:
+        raise UsageError("--baseline is for the report of one run; leave it out with --compare")
+    a, b = (store.find(name) for name in compare)
+    if a == b:
         raise UsageError(
-            f"{' and '.join(map(repr, compare))} are the same run, {one}; `linbench list runs` names others"
+            f"{' and '.join(map(repr, compare))} are the same run, {a}; `linbench list runs` lists the others"
         )
-    click.echo(write_versus(store.run(one), store.run(other), output))
+    click.echo(write_versus(store.run(a), store.run(b), output))
 
 
 def write_report(run: Run, output: str | None, baseline: str | None, db: str) -> Path:
-    """Write the report of a run, whole or not at all, and return its path.
+    """Write the report of a run and return its path; if it fails, no incomplete file is left.
 
-    In reports/ the index of the reports there is written anew.
+    Without `output`, the index of the reports in reports/ is written again.
 
     Args:
-        run: The run.
-        output: Where to; reports/RUN.html if not given.
-        baseline: What speed-ups are against.
-        db: The store, whose earlier runs are its history.
+        run: The run to report.
+        output: Path of the file; reports/RUN.html if None.
+        baseline: Implementation over which the report gives speed-ups.
+        db: Store whose earlier runs are the history of the run.
 
     Raises:
-        UsageError: The file cannot be written, or the baseline is none of the run's implementations.
+        UsageError: The file cannot be written, or the baseline is not an implementation of the run.
     """
     from linbench.compare.history import series_of
     from linbench.core.registry import registry
@@ -76,38 +85,38 @@ def write_report(run: Run, output: str | None, baseline: str | None, db: str) ->
         series=series_of(store.history_of(run.id)),
         baselines=store.baselines(),
         operators=registry.operators(),
-        profiles=_told(run, db),
+        profiles=_annotate_profiles(run, db),
     )
     _write(path, page)
     if output is None:
-        _list(path.parent)
+        _write_index(path.parent)
     return path
 
 
-def _told(run: Run, db: str) -> list[AnnotatedProfile]:
-    """Return the stored profiles of a run's cases, with what they say and where their traces lie."""
+def _annotate_profiles(run: Run, db: str) -> list[AnnotatedProfile]:
+    """Return the stored profiles of the cases of a run, with their diagnoses and trace files."""
     from linbench.profiling.artifact import Artifacts
     from linbench.profiling.diagnosis import diagnose
     from linbench.report.profiled import select_profiles
     from linbench.store.profiles import Profiles
 
-    told = []
+    profiles = []
     for profile in select_profiles(run, Profiles(db).of_run(run.id)):
         trace = Artifacts(db).path(profile.artifacts.get("trace", ""))
-        said = diagnose(profile.breakdown, profile.tool, profile.case.device) if profile.breakdown else ()
-        told.append(AnnotatedProfile(profile, tuple(said), str(trace) if trace.is_file() else ""))
-    return told
+        lines = diagnose(profile.breakdown, profile.tool, profile.case.device) if profile.breakdown else ()
+        profiles.append(AnnotatedProfile(profile, tuple(lines), str(trace) if trace.is_file() else ""))
+    return profiles
 
 
 def write_versus(a: Run, b: Run, output: str | None) -> Path:
-    """Write two runs side by side, whole or not at all, and return the path.
+    """Write the report of two runs side by side and return its path, as `write_report` does.
 
-    In reports/ the index of the reports there is written anew.
+    Without `output`, the index of the reports in reports/ is written again.
 
     Args:
         a: The first run.
-        b: The second.
-        output: Where to; reports/A-vs-B.html if not given.
+        b: The second run.
+        output: Path of the file; reports/A-vs-B.html if None.
 
     Raises:
         UsageError: The file cannot be written, or the runs have no row in common.
@@ -119,12 +128,12 @@ def write_versus(a: Run, b: Run, output: str | None) -> Path:
     check_report_path(path)
     _write(path, page)
     if output is None:
-        _list(path.parent)
+        _write_index(path.parent)
     return path
 
 
-def _list(folder: Path) -> None:
-    """Write the index of the reports of a folder anew."""
+def _write_index(folder: Path) -> None:
+    """Write the index of the reports in a folder again."""
     from linbench.report.index import NAME, entries, render_index
 
     _write(folder / NAME, render_index(entries(folder)))
@@ -140,10 +149,10 @@ def _write(path: Path, page: str) -> None:
 
 
 def check_report_path(path: Path) -> None:
-    """Make the folder of a report.
+    """Create the folder of a report.
 
     Raises:
-        UsageError: A report cannot be written there.
+        UsageError: A report cannot be written to the path.
     """
     if path.is_dir():
         raise UsageError(f"{path}: is a folder; name a file in it")
@@ -152,4 +161,4 @@ def check_report_path(path: Path) -> None:
     except OSError as error:
         raise UsageError(f"{path}: the report cannot be written: {error.strerror}") from None
     if not os.access(path.parent, os.W_OK):
-        raise UsageError(f"{path}: the report cannot be written: {path.parent} is read only")
+        raise UsageError(f"{path}: the report cannot be written: {path.parent} is read-only")

@@ -16,21 +16,24 @@ from linbench.text import format
 @options.db
 @options.output_format("json")
 def command(run: str, db: str, form: str) -> None:
-    """Print the rows of RUN: an id, the start of one, or latest."""
+    """Print the rows of RUN.
+
+    RUN is the id of a run, the start of an id, or latest (the default).
+    """
     from linbench.core.roof import bound_of, roofs_of
     from linbench.store.exchange.jsonl import json_row
     from linbench.store.store import Store
 
-    found = Store(db).run(run)
+    stored_run = Store(db).run(run)
+    rows = stored_run.measurements
     if form == "json":
-        for row in found.measurements:
-            click.echo(json.dumps(json_row(row, found.id)))
+        for row in rows:
+            click.echo(json.dumps(json_row(row, stored_run.id)))
         return
-    ended = f"finished {found.finished_at}" if found.finished_at else "not finished"
-    click.echo(
-        f"run {found.id}: began {found.created_at}, {ended}, {format.plural(len(found.measurements), 'row')}"
-    )
-    width = max((len(row.implementation) for row in found.measurements), default=0)
-    roofs = roofs_of(found.environment.ceilings.entries)
-    for row in found.measurements:
+    end = f"finished {stored_run.finished_at}" if stored_run.finished_at else "not finished"
+    count = format.plural(len(rows), "row")
+    click.echo(f"run {stored_run.id}: began {stored_run.created_at}, {end}, {count}")
+    width = max((len(row.implementation) for row in rows), default=0)
+    roofs = roofs_of(stored_run.environment.ceilings.entries)
+    for row in rows:
         click.echo(row_line(row, width, bound_of(roofs, row.case, row.work)))

@@ -1,4 +1,4 @@
-"""Text: rows and tables as lines, safe to print on a terminal."""
+"""Text: format rows and tables as lines that are safe to print on a terminal."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from linbench.text.terminal import printable
 
 
 def columns(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return lines of columns that are as wide as their widest cell."""
+    """Return the lines of a table; each column is as wide as its widest cell."""
     table = [[printable(cell) for cell in row] for row in [header, *rows]]
-    widths = [max(len(row[place]) for row in table) for place in range(len(header))]
+    widths = [max(len(row[index]) for row in table) for index in range(len(header))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in table
     ]
 
 
-def row_line(row: Measurement, names: int, bound: Bound | None = None) -> str:
-    """Return one line for a measurement.
+def row_line(row: Measurement, width: int, bound: Bound | None = None) -> str:
+    """Return the line of a measurement.
 
     Args:
         row: The measurement.
-        names: Width of the implementation's column.
-        bound: The least time that the machine leaves to its work, where it is known.
+        width: Width of the column of implementations.
+        bound: Least time for the row's work on this machine (the roofline bound), if it is known.
     """
-    return printable(f"{row.status:<13} {row.implementation:<{names}} {row.case}  {figures(row, bound)}")
+    return printable(f"{row.status:<13} {row.implementation:<{width}} {row.case}  {figures(row, bound)}")
 
 
 def figures(row: Measurement, bound: Bound | None) -> str:
-    """Return what was measured in words, or why not."""
+    """Return the figures of a row as text, or the reason why it has none."""
     if row.reason is not None:
         return row.reason
     parts = []
@@ -55,7 +55,7 @@ def figures(row: Measurement, bound: Bound | None) -> str:
 
 
 def report_broken(registry: Registry) -> None:
-    """Say on stderr which plugins could not be loaded, and why."""
+    """Print to stderr which plugins were not loaded, and why."""
     for plugin in registry.broken:
         click.echo(
             f"plugin {printable(plugin.name)} is broken and left out: {printable(plugin.reason)}", err=True

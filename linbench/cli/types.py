@@ -1,4 +1,4 @@
-"""Types of the values on the command line: each becomes what it means, or one line says what is allowed."""
+"""Types of the values on the command line: each parses a value, or reports in one line what is allowed."""
 
 from __future__ import annotations
 
@@ -16,70 +16,70 @@ else:
     ParamType = click.ParamType
 
 
-class Parsed(ParamType):
-    """What a function makes of a text; its ValueError is the rest of the line that names the option."""
+class ParsedType(ParamType):
+    """The type of values that a function parses; a ValueError of the function becomes the error message."""
 
     def __init__(self, name: str, parse: Callable[[str], object]) -> None:
         self.name = name
         self._parse = parse
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
-        """Return what was typed, or stands in a variable or in pyproject.toml, as what it means."""
+        """Parse a value from the command line, an environment variable or pyproject.toml."""
         if not isinstance(value, str | int | float):
-            return value  # parsed already
+            return value  # already parsed
         try:
             return self._parse(str(value))
         except ValueError as error:
             return self.fail(str(error), param, ctx)
 
 
-def one_of(allowed: Collection[str]) -> Parsed:
-    """Return the type of one of some names."""
+def one_of(allowed: Collection[str]) -> ParsedType:
+    """Return the type of a name that is one of the allowed names."""
 
     def parse(text: str) -> str:
         if text not in allowed:
             raise ValueError(f"{text!r} is not one of {', '.join(allowed)}")
         return text
 
-    return Parsed("name", parse)
+    return ParsedType("name", parse)
 
 
-def names(hint: str) -> Parsed:
-    """Return the type of a,b: a tuple of names.
+def names(hint: str) -> ParsedType:
+    """Return the type of a comma-separated list of names, which is parsed to a tuple.
 
     Args:
-        hint: What to say to who names nothing.
+        hint: What to type instead, for the error about an empty list.
     """
 
     def parse(text: str) -> tuple[str, ...]:
-        found = tuple(word.strip() for word in text.split(",") if word.strip())
-        if not found:
+        parts = tuple(part.strip() for part in text.split(",") if part.strip())
+        if not parts:
             raise ValueError(f"no name is given; {hint}")
-        return found
+        return parts
 
-    return Parsed("list", parse)
+    return ParsedType("list", parse)
 
 
-def names_of(allowed: Collection[str]) -> Parsed:
-    """Return the type of a,b: a tuple of names, each of which is allowed."""
+def names_of(allowed: Collection[str]) -> ParsedType:
+    """Return the type of a comma-separated list of allowed names, which is parsed to a tuple."""
 
     def parse(text: str) -> tuple[str, ...]:
-        found = tuple(text.split(","))
-        for name in found:
+        parts = tuple(text.split(","))
+        for name in parts:
             if name not in allowed:
                 raise ValueError(f"{name!r} is not one of {', '.join(allowed)}")
-        return found
+        return parts
 
-    return Parsed("list", parse)
+    return ParsedType("list", parse)
 
 
-def assignment(form: str, example: str, value: Callable[[str], Scalar] = str) -> Parsed:
-    """Return the type of NAME=VALUE[,VALUE]: the name, and a tuple of its values.
+def assignment(form: str, example: str, value: Callable[[str], Scalar] = str) -> ParsedType:
+    """Return the type of NAME=VALUE[,VALUE], which is parsed to the name and a tuple of its values.
 
     Args:
-        form: What to write.
-        example: Of that form.
-        value: What becomes of each value.
+        form: The form to write, for the error message.
+        example: An example of that form.
+        value: Function that parses each value.
     """
 
     def parse(text: str) -> tuple[str, tuple[Scalar, ...]]:
@@ -88,11 +88,11 @@ def assignment(form: str, example: str, value: Callable[[str], Scalar] = str) ->
             raise ValueError(f"{text!r}: write {form}, as in {example}")
         return name, tuple(map(value, values.split(",")))
 
-    return Parsed("assignment", parse)
+    return ParsedType("assignment", parse)
 
 
 def scalar(text: str) -> Scalar:
-    """Return true and false, a whole number or a number as what it is, and else the text."""
+    """Parse a boolean, an integer or a number; return any other text as it is."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     for kind in (int, float):
@@ -104,19 +104,19 @@ def scalar(text: str) -> Scalar:
 
 
 def scalar_text(value: Scalar) -> str:
-    """Return a value as it is typed: `scalar` makes it of that again."""
+    """Return the text of a value that `scalar` parses back to it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-COUNTS: Final = Parsed("list", parse_counts)
-DURATION: Final = Parsed("duration", parse_duration)
-SIZE: Final = Parsed("size", parse_bytes)
-PERCENT: Final = Parsed("percent", parse_percent)
+COUNTS: Final = ParsedType("list", parse_counts)
+DURATION: Final = ParsedType("duration", parse_duration)
+SIZE: Final = ParsedType("size", parse_bytes)
+PERCENT: Final = ParsedType("percent", parse_percent)
 DEVICE: Final = one_of(DEVICES)
 DTYPE_LIST: Final = names_of(DTYPES)
 MODE_LIST: Final = names_of(MODES)
 IMPLEMENTATIONS: Final = names("see `linbench list implementations`")
 OPERATORS: Final = names("see `linbench list operators`")
 COLUMNS: Final = names("write a column like D or mode")
-OPTION: Final = assignment("NAME=VALUE", "feature_map=relu", scalar)
+OPTION: Final = assignment("NAME=VALUE[,VALUE]", "feature_map=relu", scalar)
 WHERE: Final = assignment("COLUMN=VALUE[,VALUE]", "mode=fwd")

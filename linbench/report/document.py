@@ -13,7 +13,7 @@ from linbench.report import html
 from linbench.report.modules import join_modules
 from linbench.report.summary import Summary
 from linbench.text import format
-from linbench.text.script import compressed
+from linbench.text.script import compress
 
 
 def document(
@@ -33,7 +33,7 @@ def document(
         summary=summary,
         record=json.dumps(vars(summary)),
         report=report,
-        elements={name: compressed(data) for name, data in elements.items()},
+        elements={name: compress(data) for name, data in elements.items()},
         palette=[("light", LIGHT), ("dark", DARK)],
         css=html.asset("page.css"),
         plotly=Markup(plotly),

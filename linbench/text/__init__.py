@@ -1,1 +1,1 @@
-"""Text: numbers, sizes and durations as people read them, and texts escaped for where they go."""
+"""Text: numbers, sizes and durations in readable form, and text escaped for its destination."""

@@ -1,4 +1,4 @@
-"""Numbers as people read them: three significant digits, SI seconds, binary bytes."""
+"""Format numbers for people: three significant digits, SI units of time, binary units of size."""
 
 import math
 import re
@@ -10,7 +10,7 @@ BYTE_UNITS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1
 
 
 def digits(value: float) -> str:
-    """Return a number with three significant digits, or two where it is tiny: 1,230, 1.23, 0.0123, 1.2e-7."""
+    """Return a number with three significant digits, or two if it is tiny: 1,230, 1.23, 0.0123, 1.2e-7."""
     if not math.isfinite(value):
         return str(value)
     if value == 0:
@@ -24,17 +24,17 @@ def digits(value: float) -> str:
 
 
 def trimmed(text: str) -> str:
-    """Return a number as text without zeros at the end of its decimals: 1.50 ms as 1.5 ms, 1.0e-7 as 1e-7."""
+    """Return a formatted number without trailing zeros: 1.50 ms as 1.5 ms, 1.0e-7 as 1e-7."""
     return re.sub(r"\.(?=\D|$)", "", re.sub(r"(\.\d*?)0+(?=\D|$)", r"\1", text))
 
 
 def count(value: int) -> str:
-    """Return a whole number with its thousands set apart: 32,768."""
+    """Return an integer with thousands separators: 32,768."""
     return f"{value:,}"
 
 
 def short_count(value: int) -> str:
-    """Return a count as one types it: 32k is 32 * 1024, 1M is 1024 squared, 1000 stays 1,000."""
+    """Return a count in its short form: 32k is 32 * 1024, 1M is 1024 squared, 1000 stays 1,000."""
     for power, unit in ((2**20, "M"), (2**10, "k")):
         if value >= power and value % power == 0:
             return f"{value // power}{unit}"
@@ -42,7 +42,7 @@ def short_count(value: int) -> str:
 
 
 def seconds(value: float) -> str:
-    """Return a duration in the unit that suits it: 12.3 ms."""
+    """Return a duration in a suitable unit: 12.3 ms."""
     scale, unit = second_unit(value)
     return f"{digits(value / scale)} {unit}"
 
@@ -54,7 +54,7 @@ def seconds_interval(median: float, low: float, high: float) -> str:
 
 
 def size(value: float) -> str:
-    """Return a number of bytes in the binary unit that suits it: 1.50 MiB, 512 B."""
+    """Return a number of bytes in a suitable binary unit: 1.50 MiB, 512 B."""
     for scale, unit in BYTE_UNITS:
         if abs(value) >= scale:
             return f"{value:.0f} B" if scale == 1 else f"{digits(value / scale)} {unit}"
@@ -62,51 +62,51 @@ def size(value: float) -> str:
 
 
 def rate(value: float, unit: str = "") -> str:
-    """Return a rate with the prefix that suits it: 12.3 k, 4.56 GFLOP/s."""
+    """Return a rate with a suitable prefix: 12.3 k, 4.56 GFLOP/s."""
     scale, prefix = decimal_unit(value)
     return f"{digits(value / scale)} {prefix}{unit}".rstrip()
 
 
 def ratio(value: float) -> str:
-    """Return a ratio with the sign for times: 2.31x."""
+    """Return a ratio with the multiplication sign: 2.31x."""
     return f"{digits(value)}{TIMES}"
 
 
 def ratio_interval(value: float, low: float, high: float) -> str:
-    """Return a ratio and its interval: 2.31x [2.28, 2.35], with the sign for times."""
+    """Return a ratio, with the multiplication sign, and its interval: 2.31x [2.28, 2.35]."""
     return f"{ratio(value)} {interval(low, high)}"
 
 
 def interval(low: float, high: float) -> str:
-    """Return the ends of an interval: [2.28, 2.35]."""
+    """Return an interval: [2.28, 2.35]."""
     return f"[{digits(low)}, {digits(high)}]"
 
 
 def share_interval(value: float, low: float, high: float) -> str:
-    """Return a share and its interval: 12.3% [11.9, 12.8]."""
+    """Return a share and its interval in percent: 12.3% [11.9, 12.8]."""
     return f"{digits(100 * value)}% [{digits(100 * low)}, {digits(100 * high)}]"
 
 
 def plural(number: int, noun: str) -> str:
-    """Return a number and its noun: 1 row, 2 rows."""
+    """Return a number with its noun in the singular or plural: 1 row, 2 rows."""
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"
 
 
-def listing(words: list[str]) -> str:
-    """Return words as a list in a sentence: a, b and c."""
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+def listing(items: list[str]) -> str:
+    """Return items as a list in a sentence: a, b and c."""
+    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
 
 
 def second_unit(value: float) -> tuple[float, str]:
-    """Return the unit that suits a duration: its seconds and its name."""
+    """Return a suitable unit for a duration: its length in seconds and its name."""
     return next(((scale, unit) for scale, unit in SECOND_UNITS if abs(value) >= scale), SECOND_UNITS[-1])
 
 
 def byte_unit(value: float) -> tuple[float, str]:
-    """Return the binary unit that suits a number of bytes: its bytes and its name."""
+    """Return a suitable binary unit for a number of bytes: its size in bytes and its name."""
     return next(((scale, unit) for scale, unit in BYTE_UNITS if abs(value) >= scale), BYTE_UNITS[-1])
 
 
 def decimal_unit(value: float) -> tuple[float, str]:
-    """Return the prefix that suits a number: what it stands for and its letter, which may be none."""
+    """Return a suitable prefix for a number: its factor and its letter, which may be empty."""
     return next(((scale, unit) for scale, unit in DECIMAL_UNITS if abs(value) >= scale), DECIMAL_UNITS[-1])

@@ -1,10 +1,10 @@
-"""TeX: text that LaTeX, or matplotlib, sets letter by letter, with no package beside its own."""
+"""TeX: escape text for LaTeX, without any package, and for matplotlib."""
 
 from collections.abc import Callable
 from typing import Final
 
 Letters = Callable[[str], str]
-"""What makes letters of a text, whatever is in it."""
+"""A function that escapes any text, so that each of its characters is printed as it is."""
 
 LETTERS: Final = "\u00b5\u00d7\u2013"
 TEX: Final = str.maketrans(
@@ -14,9 +14,9 @@ TEX: Final = str.maketrans(
         "^": r"\textasciicircum{}",
         "<": r"\textless{}",
         ">": r"\textgreater{}",
-        "$": r"\textdollar{}",  # matplotlib takes the stroke from \$
+        "$": r"\textdollar{}",  # matplotlib removes the backslash of \$
         "|": r"\textbar{}",
-        '"': "''",  # of which every encoding of letters has one
+        '"': "''",  # every font encoding has the single quote
         **{letter: f"\\{letter}" for letter in "&%#_{}"},
         "\u00b5": r"$\mu$",
         "\u00d7": r"$\times$",
@@ -25,7 +25,7 @@ TEX: Final = str.maketrans(
 
 
 def printable(text: str) -> str:
-    """Return a text in which what LaTeX has no letter for is spelled out: U+4E2D."""
+    """Return a text in which characters that LaTeX cannot print are written as code points: U+4E2D."""
     return "".join(
         letter if letter in LETTERS or (letter.isascii() and letter.isprintable()) else f"U+{ord(letter):04X}"
         for letter in text
@@ -33,15 +33,15 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a text as one line of printable letters."""
+    """Return a text as one line of printable characters."""
     return " ".join(printable(text).split())
 
 
 def typeset(text: str) -> str:
-    """Return a text as LaTeX sets it letter by letter."""
+    """Escape a text for LaTeX."""
     return printable(text).translate(TEX).replace("--", "-{}-").replace("\u2013", "--")
 
 
 def plain(text: str) -> str:
-    r"""Return a text as matplotlib sets it letter by letter: \$ begins no formula."""
+    r"""Escape a text for matplotlib: \$ does not begin a formula."""
     return one_line(text).replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""Markdown: texts from outside that stay letters, as code or in a cell of a table."""
+"""Markdown: escape untrusted text, as code or in a table cell."""
 
 import re
 from typing import Final
@@ -10,7 +10,7 @@ PLAIN: Final = frozenset(" .,:;+%/=()'\"\u2192\u00b5")
 
 
 def code(text: str) -> str:
-    """Return a text as code in Markdown that nothing in it can leave: no markup, no link, no mention."""
+    """Return a text as inline code of Markdown, so that it cannot contain markup, a link or a mention."""
     safe = "".join(
         letter if letter.isalnum() or letter in PLAIN else f"&#{ord(letter)};"
         for letter in printable(text.replace("\n", " "))
@@ -19,5 +19,5 @@ def code(text: str) -> str:
 
 
 def letters(text: str) -> str:
-    """Return a text that Markdown takes for letters, on one line."""
+    """Escape a text for Markdown, on one line."""
     return re.sub(r"([\\`*_{}\[\]<>()#+!|~&$])", r"\\\1", one_line(text))

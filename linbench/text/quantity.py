@@ -1,4 +1,4 @@
-"""Counts, sizes, durations and percents as people type them: 64k, 1k..64k, 12GiB, 10m, 1%."""
+"""Parse counts, sizes, durations and percentages as people type them: 64k, 1k..64k, 12GiB, 10m, 1%."""
 
 import re
 from typing import Final
@@ -13,7 +13,7 @@ _SECONDS: Final = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def parse_count(text: str) -> int:
-    """Return the positive integer that `text` names; k is 1024 and M is 1024 squared.
+    """Parse a positive integer; k is 1024 and M is 1024 squared.
 
     Raises:
         ValueError: `text` is not a positive count.
@@ -26,9 +26,9 @@ def parse_count(text: str) -> int:
 
 
 def parse_counts(text: str) -> tuple[int, ...]:
-    """Return the counts of a list with ranges: "1k,4k..32k" is 1024, 4096, 8192, 16384, 32768.
+    """Parse a list of counts and ranges: "1k,4k..32k" is 1024, 4096, 8192, 16384, 32768.
 
-    A range doubles from its first value up to its last, which is kept even where doubling misses it.
+    A range doubles from its first value up to its last, which is included even if doubling misses it.
 
     Raises:
         ValueError: A part is not a count, or a range runs backwards.
@@ -48,7 +48,7 @@ def parse_counts(text: str) -> tuple[int, ...]:
 
 
 def parse_bytes(text: str) -> int:
-    """Return the bytes that `text` names; k, M, G and T are powers of 1024.
+    """Parse a size in bytes; k, M, G and T are powers of 1024.
 
     Raises:
         ValueError: `text` is not a positive size.
@@ -61,7 +61,7 @@ def parse_bytes(text: str) -> int:
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds that `text` names: 90, 90s, 500ms, 10m or 2h.
+    """Parse a duration to seconds: 90, 90s, 500ms, 10m or 2h.
 
     Raises:
         ValueError: `text` is not a positive duration.
@@ -74,7 +74,7 @@ def parse_duration(text: str) -> float:
 
 
 def parse_percent(text: str) -> float:
-    """Return the fraction that `text` names: 1% is 0.01.
+    """Parse a percentage to a fraction: 1% is 0.01.
 
     Raises:
         ValueError: `text` is not a positive percentage.

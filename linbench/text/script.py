@@ -1,4 +1,4 @@
-"""Script: data that stand in a script element of a page."""
+"""Script: data for a script element of a page."""
 
 import base64
 import gzip
@@ -7,18 +7,18 @@ import json
 from markupsafe import Markup
 
 
-def compressed(data: object) -> Markup:
-    """Return data as JSON, packed by gzip and written in base64, whose letters cannot end an element.
+def compress(data: object) -> Markup:
+    """Return data as JSON, compressed by gzip and encoded in base64, which cannot end the script element.
 
     Args:
-        data: Frozen dataclasses, tuples, mappings, texts and finite numbers, in each other.
+        data: Frozen dataclasses, tuples, mappings, strings and finite numbers, nested in any way.
     """
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=vars)
-    # mtime: the same data give the same letters.
+    # mtime: the output depends on the data alone.
     return Markup(base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode())
 
 
-def decompressed(text: str) -> object:
-    """Return the plain data that `compressed` wrote."""
-    found: object = json.loads(gzip.decompress(base64.b64decode(text)))
-    return found
+def decompress(text: str) -> object:
+    """Return the data that `compress` encoded."""
+    data: object = json.loads(gzip.decompress(base64.b64decode(text)))
+    return data

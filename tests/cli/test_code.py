@@ -1,4 +1,4 @@
-"""A run of a plugin in another repository keeps the commit of that repository, and resuming asks for it."""
+"""A run of a plugin in another repository records the commit of that repository, and resuming requires it."""
 
 import json
 
@@ -15,7 +15,7 @@ def mine(q, k, v):
 """
 
 
-def test_a_run_keeps_the_commit_of_what_it_measured(linbench):
+def test_a_run_records_the_commit_of_the_measured_code(linbench):
     folder = linbench.folder / "mine"
     folder.mkdir()
     repository = Scratch(folder, {"plugin.py": PLUGIN})

@@ -1,4 +1,4 @@
-"""Every command as a user types it, on what a real run stored."""
+"""Every command as a user types it, on the rows of a real run."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ from timeouts import slowness, timeout_s
 from linbench.core.plan import Settings
 from linbench.store.store import Store
 
-LIGHT = [
+LIGHT_COMMANDS = [
     ("--help",),
     ("list", "grids"),
     ("list", "runs"),
@@ -32,7 +32,7 @@ def lines_of(out):
     return [json.loads(line) for line in out.splitlines()]
 
 
-def test_a_run_has_a_row_for_every_implementation_and_every_ok_row_is_within_tolerance(measured):
+def test_a_run_has_a_row_per_implementation_and_every_ok_row_is_within_tolerance(measured):
     rows = lines_of(measured("show", measured.run, "--format", "json")[0])
     assert {row["implementation"] for row in rows} >= {
         "linear/naive", "linear/chunk", "linear/recurrent", "linear/triton", "linear/cuda",
@@ -53,7 +53,7 @@ def test_a_run_has_a_row_for_every_implementation_and_every_ok_row_is_within_tol
     assert {mode for name, mode in ok if name == "softmax/flash"} == {"fwd", "fwd_bwd", "prefill", "decode"}
 
 
-def test_a_json_line_has_what_it_should(measured):
+def test_a_json_line_has_the_documented_keys(measured):
     row = lines_of(measured("show", measured.run, "--format", "json")[0])[0]
     assert {
         "run", "operator", "implementation", "case", "status", "reason", "median_s", "ci_low_s", "ci_high_s",
@@ -63,51 +63,53 @@ def test_a_json_line_has_what_it_should(measured):
     assert {"rel_l2", "max_abs", "max_rel", "cosine", "nonfinite"} <= set(row["errors"]["o"])
 
 
-def test_plain_output_is_a_line_a_row_without_escape_codes(measured, linbench):
+def test_plain_output_is_one_line_per_row_without_escape_codes(measured, linbench):
     out, err = measured.output
     rows = [line for line in out.splitlines() if line.startswith(("ok ", "unsupported "))]
-    assert len(rows) == 4 * 20  # modes, implementations, one of them a stranger's
+    assert len(rows) == 4 * 20  # modes, implementations (one of another package)
     for text in (out, err):
         assert "\x1b" not in text
-    words = ["--impl", "linear/chunk", "--T", "16", "--once", "--no-report", "--device", "cpu"]
-    out, err = linbench("run", *words, FORCE_COLOR="1", CLICOLOR_FORCE="1")
+    arguments = ["--impl", "linear/chunk", "--T", "16", "--once", "--no-report", "--device", "cpu"]
+    out, err = linbench("run", *arguments, FORCE_COLOR="1", CLICOLOR_FORCE="1")
     assert "\x1b" not in out + err
     assert "1 ok" in out
 
 
-def test_show_says_the_share_of_the_speed_of_light_where_ceilings_were_measured(stored, measured):
-    shown = [line for line in stored("show")[0].splitlines() if line.startswith("ok ")]
-    assert len(shown) == 18
-    for line in shown:
+def test_show_prints_the_share_of_the_speed_of_light_if_ceilings_were_measured(stored, measured):
+    lines = [line for line in stored("show")[0].splitlines() if line.startswith("ok ")]
+    assert len(lines) == 18
+    for line in lines:
         assert re.search(r"% \[[\d.e-]+, [\d.e-]+\] of the speed of light \((compute|memory)\)", line), line
     assert "speed of light" not in measured("show", measured.run)[0]
 
 
-def test_json_format_keeps_stdout_for_rows(linbench):
-    words = ["--impl", "linear/chunk", "--T", "16", "--once", "--device", "cpu", "--format", "json"]
-    out, err = linbench("run", *words)
+def test_json_format_prints_only_rows_to_stdout(linbench):
+    arguments = ["--impl", "linear/chunk", "--T", "16", "--once", "--device", "cpu", "--format", "json"]
+    out, err = linbench("run", *arguments)
     (row,) = lines_of(out)
     assert row["status"] == "ok"
     assert row["median_s"] is None  # --once times nothing
     assert "report: reports/" in err
 
 
-def test_a_sweep_over_features_shows_the_error_of_the_approximation_beside_the_numerical_one(linbench):
+def test_a_sweep_over_features_shows_both_the_approximation_error_and_the_numerical_error(linbench):
     shape = ["--T", "64", "--H", "2", "--D", "8", "--mode", "fwd", "--device", "cpu"]
     names = ["--impl", "performer/chunk,softmax/naive", "--option", "features=16,64,256"]
     linbench("run", "--grid", "family-features", *names, *shape, "--once", "--no-report")
     rows = [line for line in linbench("show")[0].splitlines() if line.startswith("ok ")]
     assert len([row for row in rows if "  approximation " in row and "  error " in row]) == 3
-    assert len(rows) == 4  # features is no option of softmax, which approximates nothing
-    stored = lines_of(linbench("show", "--format", "json")[0])
-    found = {row["case"]["options"].get("features", 64): row for row in stored if row["approximation"]}
-    assert set(found) == {16, 64, 256}
-    assert len({row["approximation"]["o"] for row in found.values()}) == 3
-    for row in found.values():
+    assert len(rows) == 4  # softmax approximates nothing and has no option features
+    json_rows = lines_of(linbench("show", "--format", "json")[0])
+    by_features = {
+        row["case"]["options"].get("features", 64): row for row in json_rows if row["approximation"]
+    }
+    assert set(by_features) == {16, 64, 256}
+    assert len({row["approximation"]["o"] for row in by_features.values()}) == 3
+    for row in by_features.values():
         assert row["approximation"]["o"] > 1000 * row["errors"]["o"]["rel_l2"] > 0
 
 
-def test_on_a_terminal_a_live_bar_is_drawn(linbench):
+def test_a_terminal_shows_a_live_bar(linbench):
     leader, follower = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "linbench", "run", "--impl", "linear/chunk", "--T", "16,32", "--processes=2"],
@@ -128,46 +130,51 @@ def test_on_a_terminal_a_live_bar_is_drawn(linbench):
     assert b"\x1b[" in screen
 
 
-@pytest.mark.parametrize("words", LIGHT, ids=" ".join)
-def test_light_commands_import_no_torch(measured, words):
+@pytest.mark.parametrize("arguments", LIGHT_COMMANDS, ids=" ".join)
+def test_light_commands_import_no_torch(measured, arguments):
     code = (
         "import sys\n"
         "from linbench.cli import _run\n"
-        f"code = _run({list(words)!r})\n"
+        f"code = _run({list(arguments)!r})\n"
         "heavy = {'torch', 'triton', 'cuda'} & set(sys.modules)\n"
         "assert code == 0 and not heavy, (code, heavy)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=measured.folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(
+        [sys.executable, "-c", code], cwd=measured.folder, capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr
 
 
-def test_the_parent_of_a_run_imports_no_torch_where_plugins_are_polite(measured):
+def test_the_parent_process_of_a_run_imports_no_torch_unless_a_plugin_does(measured):
     code = (
         "import sys\n"
         "from importlib.metadata import entry_points\n"
         "import linbench.core.registry as registry\n"
-        "polite = [entry for entry in entry_points(group='linbench.plugins') if entry.name == 'builtin']\n"
-        "registry.entry_points = lambda group: polite\n"
+        "builtin = [entry for entry in entry_points(group='linbench.plugins') if entry.name == 'builtin']\n"
+        "registry.entry_points = lambda group: builtin\n"
         "from linbench.cli import _run\n"
-        "words = 'run --impl linear/chunk --T 16 --once --no-report --device cpu'.split()\n"
-        "assert _run(words) == 0\n"
+        "arguments = 'run --impl linear/chunk --T 16 --once --no-report --device cpu'.split()\n"
+        "assert _run(arguments) == 0\n"
         "assert 'torch' not in sys.modules\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=measured.folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(
+        [sys.executable, "-c", code], cwd=measured.folder, capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr
 
 
-def cpu_seconds(words, folder):
+def cpu_seconds(arguments, folder):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-m", "linbench", *words], cwd=folder, capture_output=True, check=True)
+    command = [sys.executable, "-m", "linbench", *arguments]
+    subprocess.run(command, cwd=folder, capture_output=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 @pytest.fixture(scope="module")
-def filled(command_line):
-    """The command line in a folder with a run of 189 rows, made up."""
-    command = command_line("filled")
+def large_run(command_line):
+    """The command line in a folder with a synthetic run of 189 rows."""
+    command = command_line("large_run")
     (command.folder / "results").mkdir()
     store = Store(str(command.folder / "results/linbench.db"), write=True)
     run = store.begin(ENVIRONMENT, PLAN).id
@@ -178,19 +185,19 @@ def filled(command_line):
 
 @pytest.mark.serial  # it bounds processor time
 @pytest.mark.parametrize(
-    ("words", "bound_s"),
+    ("arguments", "bound_s"),
     [(["--help"], 0.2), (["list", "grids"], 1.0), (["list", "runs"], 1.0), (["show"], 1.0)],
 )
-def test_start_up_in_cpu_time(filled, words, bound_s):
-    assert min(cpu_seconds(words, filled.folder) for _ in range(5)) < bound_s * slowness()
+def test_start_up_in_cpu_time(large_run, arguments, bound_s):
+    assert min(cpu_seconds(arguments, large_run.folder) for _ in range(5)) < bound_s * slowness()
 
 
-def test_list_names_what_there_is(measured):
+def test_list_prints_operators_implementations_grids_and_runs(measured):
     operators = lines_of(measured("list", "operators", "--format", "json")[0])
-    assert {"linear", "softmax", "acme_delta"} <= {found["operator"] for found in operators}
+    assert {"linear", "softmax", "acme_delta"} <= {record["operator"] for record in operators}
     names = {
-        found["implementation"]
-        for found in lines_of(measured("list", "implementations", "--format", "json")[0])
+        record["implementation"]
+        for record in lines_of(measured("list", "implementations", "--format", "json")[0])
     }
     assert {"linear/chunk", "linear/acme", "acme_delta/recurrent"} <= names
     out, _ = measured("list", "grids")
@@ -199,15 +206,15 @@ def test_list_names_what_there_is(measured):
     assert {run["device"] for run in runs} == {"cpu"}
 
 
-def test_doctor_says_what_can_run_here_and_why_not(measured):
+def test_doctor_prints_which_implementations_can_run_or_the_reason(measured):
     out, _ = measured("doctor")
     assert "linear/chunk" in out
     assert "no CUDA device is visible here" in out
-    found = json.loads(measured("doctor", "--format", "json")[0])
-    by_name = {verdict["implementation"]: verdict for verdict in found["implementations"]}
+    record = json.loads(measured("doctor", "--format", "json")[0])
+    by_name = {reasons["implementation"]: reasons for reasons in record["implementations"]}
     assert by_name["linear/chunk"]["cpu"] is None
     assert "needs a CUDA device" in by_name["linear/triton"]["cpu"]
-    assert found["environment"]["libraries"]["torch"]
+    assert record["environment"]["libraries"]["torch"]
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
@@ -229,7 +236,7 @@ def test_db_check_of_a_good_store(measured):
     assert json.loads(out)["problems"] == []
 
 
-def test_the_report_is_written_where_it_says(measured):
+def test_the_report_is_written_to_the_printed_path(measured):
     out, _ = measured("report", measured.run, "-o", "page.html", "--baseline", "softmax/flash")
     assert out.strip() == "page.html"
     assert "linear/chunk" in (measured.folder / "page.html").read_text()
@@ -244,7 +251,7 @@ def test_dry_run_measures_nothing(linbench):
     assert not (linbench.folder / "results").exists()
 
 
-def test_python_callers_get_what_the_command_line_gets(measured, tmp_path, monkeypatch):
+def test_the_python_api_measures_and_loads_a_run(measured, tmp_path, monkeypatch):
     import linbench
 
     monkeypatch.chdir(tmp_path)
@@ -256,12 +263,12 @@ def test_python_callers_get_what_the_command_line_gets(measured, tmp_path, monke
     assert len(linbench.load(measured.folder / "results/linbench.db", run="latest")) > 0
 
 
-def test_settings_come_from_flag_then_variable_then_table(linbench):
+def test_a_flag_overrides_a_variable_which_overrides_pyproject(linbench):
     (linbench.folder / "pyproject.toml").write_text('[tool.linbench]\ndb = "from-table.db"\n')
-    words = ["run", "--impl", "linear/chunk", "--T", "16", "--once", "--no-report", "--device", "cpu"]
-    linbench(*words)
-    linbench(*words, LINBENCH_DB="from-variable.db")
-    linbench(*words, "--db", "from-flag.db", LINBENCH_DB="from-variable.db")
+    arguments = ["run", "--impl", "linear/chunk", "--T", "16", "--once", "--no-report", "--device", "cpu"]
+    linbench(*arguments)
+    linbench(*arguments, LINBENCH_DB="from-variable.db")
+    linbench(*arguments, "--db", "from-flag.db", LINBENCH_DB="from-variable.db")
     assert {path.name for path in linbench.folder.glob("*.db")} == {
         "from-table.db", "from-variable.db", "from-flag.db",
     }  # fmt: skip
@@ -271,7 +278,7 @@ def test_settings_come_from_flag_then_variable_then_table(linbench):
     assert "did you mean db" in err
 
 
-def test_a_pipe_that_closes_early_is_no_error(measured):
+def test_a_closed_pipe_is_not_an_error(measured):
     process = measured.start("show", "--format", "json")
     process.stdout.close()
     assert process.wait(timeout_s(20)) in (0, 1)

@@ -50,11 +50,11 @@ FAST = {"mine.py": PLUGIN, "extra.py": "SLEEP_S = 1e-3\n", ".gitignore": "__pyca
 
 @pytest.fixture
 def scratch(linbench):
-    made = Scratch(linbench.folder, FAST)
+    repository = Scratch(linbench.folder, FAST)
     linbench.environment |= ONE_THREAD | {
         "PYTHONPATH": os.pathsep.join([str(linbench.folder), *sys.path[1:]])
     }
-    return made
+    return repository
 
 
 def test_two_implementations_compared_in_one_process(scratch, linbench):
@@ -75,9 +75,9 @@ def test_two_implementations_compared_in_one_process(scratch, linbench):
 def test_a_slower_branch_fails_the_gate_and_leaves_nothing_behind(scratch, linbench, tmp_path):
     scratch.git("checkout", "-q", "-b", "topic")
     scratch.commit(SLOW)
-    words = ["ci", "--base", "main", "--plugin", "mine.py", "--impl", "linear/mine", *CASE]
+    arguments = ["ci", "--base", "main", "--plugin", "mine.py", "--impl", "linear/mine", *CASE]
     step = tmp_path / "step.md"
-    out, _ = linbench.process(*words, code=1, GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(step))
+    out, _ = linbench.process(*arguments, code=1, GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(step))
     assert "changed since" in out
     assert "REGRESSION: slower" in out
     assert "::warning title=linbench%3A slower::slower" in out
@@ -90,7 +90,7 @@ def test_a_slower_branch_fails_the_gate_and_leaves_nothing_behind(scratch, linbe
     assert scratch.git("status", "--porcelain") == "?? step.md"
 
 
-def test_a_working_tree_without_a_change_to_an_implementation_passes_at_once(scratch, linbench):
+def test_a_working_tree_without_a_changed_implementation_passes_without_measuring(scratch, linbench):
     scratch.write({"README.md": "new"})
     out, _ = linbench.process("ci", "--base", "main", "--plugin", "mine.py", *CASE)
     assert "nothing" in out.splitlines()[0]
@@ -99,33 +99,33 @@ def test_a_working_tree_without_a_change_to_an_implementation_passes_at_once(scr
     )
 
 
-def test_a_broken_side_is_a_row_and_no_traceback(scratch, linbench):
+def test_a_broken_side_is_a_row_without_a_traceback(scratch, linbench):
     head = scratch.commit({"extra.py": "raise OSError('no such kernel')\n"})
     scratch.write(FAST)
-    words = ["--plugin", "mine.py", "--impl", "linear/mine", *CASE]
-    out, err = linbench.process("compare", ".", head, *words, code=1)
+    arguments = ["--plugin", "mine.py", "--impl", "linear/mine", *CASE]
+    out, err = linbench.process("compare", ".", head, *arguments, code=1)
     assert "B is error: plugin" in out
     assert "OSError: no such kernel" in out
     assert "REGRESSION: error" in out
     assert "Traceback" not in out + err
 
 
-def test_an_interpreter_with_linbench_can_be_compared_and_one_without_is_refused(scratch, linbench, tmp_path):
+def test_an_interpreter_without_linbench_is_rejected(scratch, linbench, tmp_path):
     del scratch
     bare = tmp_path / "bare"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
     python = str(bare / "bin" / "python")
-    words = ["--impl", "linear/naive", *CASE]
-    _, err = linbench.process("compare", sys.executable, python, *words, code=4, PYTHONPATH="")
+    arguments = ["--impl", "linear/naive", *CASE]
+    _, err = linbench.process("compare", sys.executable, python, *arguments, code=4, PYTHONPATH="")
     assert f"no worker can be started with {python}" in err
     assert "linbench" in err.partition(python)[2]
     assert "Traceback" not in err
 
 
-def test_stored_runs_are_suspect_at_most_and_never_fail(measured):
+def test_a_comparison_of_stored_runs_never_fails(measured):
     out, err = measured("compare", f"run:{measured.run}", f"run:{measured.run}", "--format", "json")
     rows = [json.loads(line) for line in out.splitlines()]
-    assert {row["answer"] for row in rows} == {"no sign"}  # it is one run
+    assert {row["answer"] for row in rows} == {"no sign"}  # both sides are the same run
     assert sum(row["effect"] == 0 for row in rows) > 10
     assert "stored runs prove nothing" in err
 
@@ -142,14 +142,14 @@ MISTAKES = {
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_one_line(linbench, name):
-    words, said = MISTAKES[name]
-    out, err = linbench(*words, code=2)
-    assert said in err
+    arguments, message = MISTAKES[name]
+    out, err = linbench(*arguments, code=2)
+    assert message in err
     assert len(err.splitlines()) == 1
     assert not out
 
 
-def test_a_repository_that_holds_no_plugin_is_said(linbench):
+def test_a_repository_without_a_plugin_is_rejected(linbench):
     Scratch(linbench.folder, {"a": "a"})
     _, err = linbench("compare", "main", ".", "--impl", "linear/chunk", *CASE, code=2)
     assert "no plugin that is loaded comes from" in err

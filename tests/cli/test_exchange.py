@@ -3,12 +3,12 @@
 import json
 
 
-def rows_of(command, *words):
-    out, _ = command("show", *words, "--format", "json")
+def rows_of(command, *arguments):
+    out, _ = command("show", *arguments, "--format", "json")
     return [json.loads(line) for line in out.splitlines()]
 
 
-def test_a_run_goes_to_another_database_and_twice_is_said(measured, tmp_path):
+def test_a_run_is_imported_into_another_database_once(measured, tmp_path):
     path, db = tmp_path / "run.jsonl", tmp_path / "other.db"
     measured("export", measured.run, "--to", "jsonl", "-o", path)
     out, _ = measured("import", path, "--db", db)
@@ -20,10 +20,10 @@ def test_a_run_goes_to_another_database_and_twice_is_said(measured, tmp_path):
     assert json.loads(out)["imported from"] == "run.jsonl"
     assert "no problems" in measured("db", "check", "--db", db)[0]
     _, err = measured("run", "--resume", measured.run, "--db", db, code=2)
-    assert "was imported, and is not gone on with" in err
+    assert "was imported and cannot be resumed" in err
 
 
-def test_the_journal_beside_a_database_can_be_imported(measured, tmp_path):
+def test_the_journal_next_to_a_database_can_be_imported(measured, tmp_path):
     journal = measured.folder / "results" / f"{measured.run}.jsonl"
     measured("import", journal, "--db", tmp_path / "saved.db")
     assert rows_of(measured, measured.run, "--db", tmp_path / "saved.db") == rows_of(measured, measured.run)
@@ -31,7 +31,7 @@ def test_the_journal_beside_a_database_can_be_imported(measured, tmp_path):
     assert "nothing was imported" in err
 
 
-def test_what_a_form_cannot_hold_is_named_on_stderr(measured, tmp_path):
+def test_rows_that_a_form_cannot_hold_are_listed_on_stderr(measured, tmp_path):
     rows = rows_of(measured, measured.run)
     untimed = [row for row in rows if row["median_s"] is None]
     for form in ("bencher", "github-action"):
@@ -40,12 +40,12 @@ def test_what_a_form_cannot_hold_is_named_on_stderr(measured, tmp_path):
         assert [line.startswith("left out: ") for line in err.splitlines()] == [True] * len(untimed)
 
 
-def test_asv_takes_no_run_of_code_that_is_of_no_commit(measured, tmp_path):
+def test_a_run_of_code_without_a_commit_cannot_be_exported_to_asv(measured, tmp_path):
     _, err = measured("export", measured.run, "--to", "asv", "-o", tmp_path / "x.json", code=2)
     assert "has no single commit" in err  # a stranger's implementation is of an installed distribution
 
 
-def test_a_bad_file_is_one_line_and_makes_no_database(linbench):
+def test_the_error_about_an_invalid_file_is_one_line_and_no_database_is_created(linbench):
     path = linbench.folder / "bad.jsonl"
     path.write_text('{"linbench": 3}\n')
     _, err = linbench("import", path, code=2)

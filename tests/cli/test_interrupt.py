@@ -6,12 +6,12 @@ import pytest
 from linbench.cli.interrupt import Interrupt
 
 
-def test_ctrl_c_that_was_dropped_is_raised_again_at_the_next_look():
+def test_a_dropped_ctrl_c_is_raised_again_at_the_next_check():
     before = signal.getsignal(signal.SIGINT)
     with Interrupt() as interrupt:
-        interrupt.look()
+        interrupt.check()
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
-            interrupt.look()
+            interrupt.check()
     assert signal.getsignal(signal.SIGINT) is before

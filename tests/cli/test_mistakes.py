@@ -1,4 +1,4 @@
-"""A mistake gets one line that names it and what is allowed, the right exit code, and no traceback."""
+"""The message about a mistake is one line that names it and what is allowed; it has an exit code."""
 
 import os
 import sqlite3
@@ -60,14 +60,14 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_one_line_and_the_right_exit_code(linbench, name):
-    words, code, said = MISTAKES[name]
+def test_a_mistake_is_one_line_with_its_exit_code(linbench, name):
+    arguments, code, message = MISTAKES[name]
     (linbench.folder / "corrupt.db").write_bytes(b"this is no database" * 99)
     sqlite3.connect(linbench.folder / "foreign.db").execute("CREATE TABLE mine (x)").connection.close()
     os.mkfifo(linbench.folder / "fifo")
     (linbench.folder / "wrong.toml").write_text("[axes]\nTt = 16\n")
-    out, err = linbench(*words, code=code)
-    assert said in err
+    out, err = linbench(*arguments, code=code)
+    assert message in err
     assert "Traceback" not in out + err
     assert out == ""
     assert err.startswith("linbench: ")
@@ -75,14 +75,14 @@ def test_one_line_and_the_right_exit_code(linbench, name):
 
 
 @pytest.mark.parametrize("name", ["flag", "no-gpu", "no-db"])
-def test_a_process_exits_with_the_code(linbench, name):
-    words, code, said = MISTAKES[name]
-    out, err = linbench.process(*words, code=code)
-    assert said in err
+def test_a_process_exits_with_the_exit_code(linbench, name):
+    arguments, code, message = MISTAKES[name]
+    out, err = linbench.process(*arguments, code=code)
+    assert message in err
     assert out == ""
 
 
-def test_a_kernel_that_cannot_take_k_says_so_in_its_row(linbench):
+def test_an_unsupported_k_is_the_reason_of_the_row(linbench):
     out, _ = linbench(
         "run", "--impl", "softmax/flash", "--T", "16", "--K", "16", "--V", "32", "--once", "--no-report",
         "--device", "cpu",
@@ -91,14 +91,14 @@ def test_a_kernel_that_cannot_take_k_says_so_in_its_row(linbench):
     assert "supports K = V, not K = 16 and V = 32" in out
 
 
-def test_a_broken_plugin_is_named_with_its_traceback_and_stops_nothing(linbench):
+def test_a_broken_plugin_is_reported_with_its_traceback_and_does_not_stop_the_run(linbench):
     (linbench.folder / "broken.py").write_text("import nowhere_at_all\n")
     (linbench.folder / "orphan.py").write_text(
         "from linbench import implementation\n\n"
         "@implementation('linera', 'mine')\ndef mine(q, k, v):\n    return v\n"
     )
-    words = ["--impl", "linear/chunk", "--T", "16", "--once", "--no-report", "--device", "cpu"]
-    out, err = linbench("run", *words, "--plugin", "broken.py", "--plugin", "orphan.py")
+    arguments = ["--impl", "linear/chunk", "--T", "16", "--once", "--no-report", "--device", "cpu"]
+    out, err = linbench("run", *arguments, "--plugin", "broken.py", "--plugin", "orphan.py")
     assert "1 ok" in out
     assert "broken.py is broken and left out: ModuleNotFoundError" in err
     assert "import nowhere_at_all" in err
@@ -116,12 +116,12 @@ def test_a_plugin_of_a_few_lines_is_measured(linbench):
         "    o = scores @ v.transpose(1, 2) / (scores.sum(-1, keepdim=True) + 1e-6)\n"
         "    return o.transpose(1, 2)\n"
     )
-    words = ["--T", "16", "--mode", "fwd,fwd_bwd", "--min-time", "20ms", "--no-report", "--device", "cpu"]
-    out, _ = linbench("run", "--plugin", "mine.py", "--impl", "linear/mine", *words)
+    arguments = ["--T", "16", "--mode", "fwd,fwd_bwd", "--min-time", "20ms", "--no-report", "--device", "cpu"]
+    out, _ = linbench("run", "--plugin", "mine.py", "--impl", "linear/mine", *arguments)
     assert "2 ok" in out
 
 
-def test_a_hostile_name_reaches_no_terminal(linbench):
+def test_escape_codes_in_a_name_are_not_printed(linbench):
     (linbench.folder / "hostile.py").write_text(
         "from linbench import implementation\n\n"
         "@implementation('linear', '\\x1b[31mred\\x07')\n"
@@ -134,14 +134,14 @@ def test_a_hostile_name_reaches_no_terminal(linbench):
     assert "\x07" not in out + err
 
 
-def test_a_broken_plugin_is_shown_when_its_name_is_asked_for(linbench):
+def test_a_broken_plugin_is_reported_when_its_implementation_is_requested(linbench):
     (linbench.folder / "mine.py").write_text("this is no Python\n")
     _, err = linbench("run", "--plugin", "mine.py", "--impl", "linear/mine", code=2)
     assert "mine.py is broken and left out: SyntaxError" in err
     assert "unknown implementation 'linear/mine'" in err
 
 
-def test_a_value_that_is_not_typed_is_named_by_where_it_stands(linbench):
+def test_an_invalid_value_is_reported_with_its_variable_or_key(linbench):
     _, err = linbench("run", *SMALL, code=2, LINBENCH_TIMEOUT="soon")
     assert err == "linbench: LINBENCH_TIMEOUT: 'soon' is not a duration; write one like 90s, 10m or 2h\n"
     (linbench.folder / "pyproject.toml").write_text('[tool.linbench]\nmax_memory = "lots"\n')

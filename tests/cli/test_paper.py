@@ -1,4 +1,4 @@
-"""Figures, tables and bundles as a user types them, on what a real run stored."""
+"""Figures, tables and bundles as a user types them, on the rows of a real run."""
 
 import csv
 import json
@@ -13,63 +13,64 @@ import pytest
 from linbench.cli import _run
 
 pytest.importorskip("matplotlib", reason="matplotlib is in the extra paper")
-EIGHT = ("--where", "D=8")
+D_FILTER = ("--where", "D=8")
 
 
 @pytest.fixture
-def typed(stored, monkeypatch, capsys):
-    """The command line without a process of its own, where what was typed is not at issue."""
+def command(stored, monkeypatch, capsys):
+    """The command line within this process; the recorded command is not that of the call."""
     monkeypatch.chdir(stored.folder)
 
-    def run(*words, code=0):
-        assert _run(list(words)) == code
+    def run(*arguments, code=0):
+        assert _run(list(arguments)) == code
         return capsys.readouterr()
 
     return run
 
 
-def test_a_figure_has_its_data_and_its_record_beside_it(stored):
-    words = ("plot", stored.run, *EIGHT, "--style", "icml", "--width", "column", "-o", "out/fig.pdf")
-    out, _ = stored(*words)
+def test_a_figure_is_written_with_its_data_and_its_record(stored):
+    arguments = ("plot", stored.run, *D_FILTER, "--style", "icml", "--width", "column", "-o", "out/fig.pdf")
+    out, _ = stored(*arguments)
     assert out == "out/fig.pdf, with out/fig.csv and out/fig.json\n"
     folder = stored.folder / "out"
     first = (folder / "fig.pdf").read_bytes()
-    stored(*words)
+    stored(*arguments)
     assert (folder / "fig.pdf").read_bytes() == first
     points = list(csv.DictReader((folder / "fig.csv").read_text().splitlines()))
-    timed = [point for point in points if point["time_s"]]
-    assert {point["implementation"] for point in timed} >= {"linear/chunk", "linear/naive"}
-    assert all(float(one["time_s_low"]) <= float(one["time_s"]) <= float(one["time_s_high"]) for one in timed)
-    made = json.loads((folder / "fig.json").read_text())
-    assert made["command"] == ["linbench", *words]
-    assert [run["id"] for run in made["runs"]] == [stored.run]
-    assert made["runs"][0]["command"][:2] == ["linbench", "run"]
-    assert {"linbench", "matplotlib", "python"} <= set(made["versions"])
-    assert made["chart"]["width_in"] == 3.25
-    assert made["points"] == len(points)
-    assert any("needs a CUDA device" in line for line in made["unsupported"])
+    timed_points = [point for point in points if point["time_s"]]
+    assert {point["implementation"] for point in timed_points} >= {"linear/chunk", "linear/naive"}
+    for point in timed_points:
+        assert float(point["time_s_low"]) <= float(point["time_s"]) <= float(point["time_s_high"])
+    record = json.loads((folder / "fig.json").read_text())
+    assert record["command"] == ["linbench", *arguments]
+    assert [run["id"] for run in record["runs"]] == [stored.run]
+    assert record["runs"][0]["command"][:2] == ["linbench", "run"]
+    assert {"linbench", "matplotlib", "python"} <= set(record["versions"])
+    assert record["chart"]["width_in"] == 3.25
+    assert record["points"] == len(points)
+    assert any("needs a CUDA device" in line for line in record["unsupported"])
 
 
-def test_the_latest_run_is_taken_where_none_is_named_and_json_names_the_files(typed):
-    out, _ = typed("plot", "--facet", "D", "--y", "memory", "-o", "m.svg", "--format", "json")
+def test_the_default_run_is_the_latest_and_json_names_the_files(command):
+    out, _ = command("plot", "--facet", "D", "--y", "memory", "-o", "m.svg", "--format", "json")
     assert json.loads(out) == {"figure": "m.svg", "csv": "m.csv", "json": "m.json"}
 
 
-def test_a_table_is_printed_or_written(stored, typed):
-    out, _ = typed("table", *EIGHT, "--y", "error")
+def test_a_table_is_printed_or_written(stored, command):
+    out, _ = command("table", *D_FILTER, "--y", "error")
     assert out.startswith("% Relative L2 error, by T (D = 8).")
     assert r"\toprule" in out
     assert "linear/chunk & " in out
     assert "unsupported" in out
-    said, _ = typed("table", *EIGHT, "--style", "markdown", "-o", "t.md")
-    assert said == "t.md, with t.csv and t.json\n"
+    out, _ = command("table", *D_FILTER, "--style", "markdown", "-o", "t.md")
+    assert out == "t.md, with t.csv and t.json\n"
     assert "| linear/chunk | " in (stored.folder / "t.md").read_text()
     assert json.loads((stored.folder / "t.json").read_text())["chart"]["style"] == "markdown"
 
 
-def test_a_bundle_is_the_same_twice_and_its_script_plans_the_same_run(stored, typed):
+def test_two_bundles_are_identical_and_their_script_plans_the_same_run(stored, command):
     for name in ("one", "two"):
-        out, _ = typed("paper", stored.run, "-o", name, "--style", "acl", "--width", "column")
+        out, _ = command("paper", stored.run, "-o", name, "--style", "acl", "--width", "column")
         assert out.startswith(f"{name}: ")
     first, second = (
         {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -78,23 +79,23 @@ def test_a_bundle_is_the_same_twice_and_its_script_plans_the_same_run(stored, ty
     assert first == second
     assert out == f"two: {len(first)} files of run {stored.run}\n"
     assert not list(stored.folder.glob(".two*"))
-    found = f"{shim(stored.folder)}:{os.environ['PATH']}"
-    planned = subprocess.run(
+    search_path = f"{shim(stored.folder)}:{os.environ['PATH']}"
+    dry_run = subprocess.run(
         ["sh", "one/rerun.sh", "--dry-run", "--format", "json"],
         cwd=stored.folder,
         capture_output=True,
         text=True,
         check=True,
-        env=stored.environment | {"PATH": found},
+        env=stored.environment | {"PATH": search_path},
     )
-    shown = [json.loads(line) for line in typed("show", stored.run, "--format", "json")[0].splitlines()]
-    expected = {(row["implementation"], json.dumps(row["case"], sort_keys=True)) for row in shown}
-    lines = [json.loads(line) for line in planned.stdout.splitlines()]
+    rows = [json.loads(line) for line in command("show", stored.run, "--format", "json")[0].splitlines()]
+    expected = {(row["implementation"], json.dumps(row["case"], sort_keys=True)) for row in rows}
+    lines = [json.loads(line) for line in dry_run.stdout.splitlines()]
     assert {(line["implementation"], json.dumps(line["case"], sort_keys=True)) for line in lines} == expected
 
 
 def shim(folder):
-    """A folder with the command under test in it."""
+    """Return a folder that contains the command under test."""
     (folder / "bin").mkdir(exist_ok=True)
     path = folder / "bin" / "linbench"
     path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m linbench "$@"\n')
@@ -103,59 +104,60 @@ def shim(folder):
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_a_pgf_is_written_the_same_twice(stored, typed):
+def test_two_pgf_files_are_identical(stored, command):
     for name in ("a.pgf", "b.pgf"):
-        typed("plot", *EIGHT, "-o", name)
+        command("plot", *D_FILTER, "-o", name)
     assert (stored.folder / "a.pgf").read_bytes() == (stored.folder / "b.pgf").read_bytes()
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (("plot", "-o", "x.gif"), "-o x.gif: the name must end in one of .pdf, .svg, .pgf, .png"),
         (("plot", "-o", "x.pdf", "--style", "nips"), "unknown --style 'nips'; did you mean neurips?"),
         (("plot", "-o", "x.pdf", "--where", "mode"), "--where: 'mode': write COLUMN=VALUE[,VALUE]"),
         (("plot", "-o", "x.pdf"), "D is 8, 16 there; choose with --where D=8"),
         (("table", "--style", "latex"), "unknown --style 'latex'; known: booktabs, markdown"),
-        (("table", *EIGHT, "-o", "t.csv"), "-o t.csv: its data goes to .csv files; name a .tex or .md"),
-        (("paper", "-o", "results"), "-o results: is there and not an empty folder; name a new one"),
+        (("table", *D_FILTER, "-o", "t.csv"), "-o t.csv: the data goes to the .csv file; name a .tex or"),
+        (("paper", "-o", "results"), "-o results: exists and is not an empty folder; name a new one"),
         (("paper", "-o", "p", "--baseline", "a/x"), "unknown --baseline 'a/x'; known: linear/chunk"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_one_line(stored, typed, words, said):
-    out, err = typed(*words, code=2)
-    assert said in err
+def test_a_mistake_is_one_line(stored, command, arguments, message):
+    out, err = command(*arguments, code=2)
+    assert message in err
     assert len(err.splitlines()) == 1
     assert out == ""
     assert not Path(stored.folder, "x.pdf").exists()
     assert not Path(stored.folder, "p").exists()
 
 
-def test_a_configured_baseline_is_for_speedups_only(stored, typed):
+def test_a_configured_baseline_applies_to_speedups_only(stored, command):
     settings = stored.folder / "pyproject.toml"
     settings.write_text('[tool.linbench]\nbaseline = "softmax/flash"\n')
     try:
-        assert "speed-up over" not in typed("table", *EIGHT)[0].lower()
-        assert typed("table", *EIGHT, "--y", "speedup")[0].startswith("% Speed-up over softmax/flash, by T")
-        said = typed("table", *EIGHT, "--baseline", "softmax/flash", code=2)[1]
-        assert said == "linbench: --baseline goes with --y speedup, not with --y time\n"
+        assert "speed-up over" not in command("table", *D_FILTER)[0].lower()
+        table, _ = command("table", *D_FILTER, "--y", "speedup")
+        assert table.startswith("% Speed-up over softmax/flash, by T")
+        _, err = command("table", *D_FILTER, "--baseline", "softmax/flash", code=2)
+        assert err == "linbench: --baseline goes with --y speedup, not with --y time\n"
     finally:
         settings.unlink()
 
 
-def test_a_place_that_cannot_be_written_is_named(stored, typed):
-    (stored.folder / "taken.csv").mkdir(exist_ok=True)
-    _, err = typed("table", *EIGHT, "-o", "taken.tex", code=2)
-    assert err == "linbench: -o taken.tex: cannot be written: Is a directory\n"
+def test_a_path_that_cannot_be_written_is_reported(stored, command):
+    (stored.folder / "folder.csv").mkdir(exist_ok=True)
+    _, err = command("table", *D_FILTER, "-o", "folder.tex", code=2)
+    assert err == "linbench: -o folder.tex: cannot be written: Is a directory\n"
 
 
-def test_without_matplotlib_it_says_what_to_type(stored):
+def test_the_error_without_matplotlib_names_the_install_command(stored):
     code = (
         "import sys\n"
         "sys.modules['matplotlib'] = None\n"
         "from linbench.cli import _run\n"
-        f"sys.exit(_run(['plot', *{EIGHT!r}, '-o', 'x.pdf']))\n"
+        f"sys.exit(_run(['plot', *{D_FILTER!r}, '-o', 'x.pdf']))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=stored.folder, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr == "linbench: figures need matplotlib; pip install 'linbench[paper]'\n"
+    process = subprocess.run([sys.executable, "-c", code], cwd=stored.folder, capture_output=True, text=True)
+    assert process.returncode == 2
+    assert process.stderr == "linbench: figures need matplotlib; pip install 'linbench[paper]'\n"

@@ -1,4 +1,4 @@
-"""The workflows of docs/ci: fork-safe by their text, and their linbench lines run."""
+"""The workflows of docs/ci: they are safe for forks, and their linbench commands run."""
 
 import os
 import re
@@ -20,28 +20,27 @@ def text_of(name):
     return "\n".join(line for line in lines if not line.lstrip().startswith("#"))
 
 
-def test_every_workflow_is_looked_at_here():
+def test_every_workflow_is_tested_here():
     assert sorted(path.name for path in FOLDER.iterdir()) == sorted(ALL)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_no_expression_reaches_a_shell_or_a_script(name):
-    """What an expression holds may be a stranger's; it goes through the environment."""
+    """The value of an expression may be untrusted, so it is passed through the environment."""
     block = None
     for line in text_of(name).splitlines():
         assert "\t" not in line
         indent = len(line) - len(line.lstrip())
         if block is not None and line.strip() and indent <= block:
             block = None
-        started = re.match(r"\s*(?:- )?(run|script):", line)
-        if started:
+        if re.match(r"\s*(?:- )?(run|script):", line):
             block = indent
         if block is not None:
             assert "${{" not in line, line
 
 
 @pytest.mark.parametrize("name", MEASURING)
-def test_what_runs_a_strangers_code_has_no_secret_and_may_write_nothing(name):
+def test_a_workflow_that_runs_untrusted_code_has_no_secrets_and_no_write_permission(name):
     text = text_of(name)
     assert "\n  pull_request:\n" in text
     assert "pull_request_target" not in text
@@ -53,7 +52,7 @@ def test_what_runs_a_strangers_code_has_no_secret_and_may_write_nothing(name):
     assert "actions/upload-artifact@" in text
 
 
-def test_what_may_write_runs_no_code_of_the_pull_request():
+def test_the_workflow_with_write_permission_runs_no_code_of_the_pull_request():
     text = text_of(COMMENTING)
     assert "\n  workflow_run:\n" in text
     names = [re.search(r"^name: (.*)", text_of(name), re.M)[1] for name in MEASURING]
@@ -65,25 +64,25 @@ def test_what_may_write_runs_no_code_of_the_pull_request():
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_they_are_yaml(name):
+def test_each_workflow_is_valid_yaml(name):
     yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
-    found = yaml.safe_load((FOLDER / name).read_text())
-    assert {"name", True, "permissions", "jobs"} <= set(found)  # `on` is a boolean in YAML 1.1
+    workflow = yaml.safe_load((FOLDER / name).read_text())
+    assert {"name", True, "permissions", "jobs"} <= set(workflow)  # `on` is a boolean in YAML 1.1
 
 
 @pytest.mark.parametrize("name", MEASURING)
-def test_the_linbench_lines_run(linbench, name):
+def test_the_linbench_commands_run(linbench, name):
     scratch = Scratch(linbench.folder, {"a": "a"})
     scratch.git("update-ref", "refs/remotes/origin/main", "HEAD")
     lines = [line.strip() for line in text_of(name).splitlines() if "linbench ci" in line]
     assert len(lines) == 1
-    words = shlex.split(lines[0].replace("$BASE_REF", "main"))
-    assert Path(words[0]).name == "linbench"
-    out, _ = linbench(*words[1:])
+    arguments = shlex.split(lines[0].replace("$BASE_REF", "main"))
+    assert Path(arguments[0]).name == "linbench"
+    out, _ = linbench(*arguments[1:])
     assert "nothing" in out.splitlines()[0]
     assert (linbench.folder / "reports" / "ci.md").is_file()
-    cases = words[words.index("--base") + 2 :]
-    out, _ = linbench("run", "--dry-run", "--impl", "linear/chunk", *cases)
+    case_flags = arguments[arguments.index("--base") + 2 :]
+    out, _ = linbench("run", "--dry-run", "--impl", "linear/chunk", *case_flags)
     assert "linear/chunk" in out
     number = [line.strip() for line in text_of(name).splitlines() if "printf" in line]
     subprocess.run(number[0], shell=True, check=True, cwd=linbench.folder, env=os.environ | {"NUMBER": "7"})

@@ -209,7 +209,7 @@ def lines(out):
 def test_what_no_run_measured_is_a_mistake_of_one_line(linbench, db):
     for words in (["linear/x"], ["linear/chunk", "--T", "64"], ["ffff"], ["linear/chunk", "--seed", "1"]):
         _, err = linbench("history", *words, "--db", db, code=2)
-        assert f"linbench: no run has a time of {words[0]!r}" in err
+        assert f"linbench: no run has times of both {words[0]!r}" in err
     _, err = linbench("history", "linear/chunk", "--dtype", "float31", "--db", db, code=2)
     assert "'float31' is not one of" in err
 

@@ -49,7 +49,8 @@ class Paced:
         assert str(db) in reason
         assert "Traceback" not in error
         run = error.split()[1].rstrip(":")
-        assert resume == f"run {run} in {db} is not done; go on with: linbench run --resume {run} --db {db}"
+        command = f"linbench run --resume {run} --db {db}"
+        assert resume == f"run {run} in {db} is not finished; resume it with: {command}"
         return run
 
     def assert_resumes(self, db, run, lines):

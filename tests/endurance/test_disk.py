@@ -60,7 +60,7 @@ def test_a_run_can_be_resumed_when_the_disk_has_room_again(linbench, disk):
     assert "Traceback" not in error
     *_, resume, reason = error.splitlines()
     run = json.loads(lines[0])["run"]
-    assert resume.endswith(f"go on with: linbench run --resume {run} --db {disk}/x.db")
+    assert resume.endswith(f"resume it with: linbench run --resume {run} --db {disk}/x.db")
     assert f"{disk}" in reason
     assert "the disk is full" in reason
     ballast.unlink()

@@ -120,6 +120,6 @@ def test_the_command_prints_and_stores_the_ceilings(tmp_path, monkeypatch, capsy
         main(["doctor", "--ceilings", "--device", "cpu"])
     out = capsys.readouterr().out
     assert "copy.memory     cpu     2        20.0 GB/s" in out
-    assert "kept in results/ceilings.json" in out
+    assert "stored in results/ceilings.json" in out
     stored = json.loads((tmp_path / "results/ceilings.json").read_text())
     assert len(stored["ceilings"]["entries"]) == len(CEILINGS)

@@ -122,7 +122,10 @@ def test_triton_kernels_are_inspected_as_launched(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["linear/chunk"], "has no kernels to compile; these have: lightning/triton, linear/cuda,"),
+        (
+            ["linear/chunk"],
+            "has no kernels to compile; these have: lightning/triton, linear/cuda,",
+        ),
         (["linear/cuda", "--arch", "sm_9"], "--arch: 'sm_9' is not one of sm_80, sm_90, sm_100"),
         (["linear/cuda", "--D", "24"], "supported: multiples of 16 from 16 to 128"),
         (["linear/kuda"], "did you mean linear/cuda"),

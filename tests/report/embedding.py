@@ -2,7 +2,7 @@
 
 import re
 
-from linbench.text.script import decompressed
+from linbench.text.script import decompress
 
 
 def compressed(html, element="data"):
@@ -12,7 +12,7 @@ def compressed(html, element="data"):
 
 def embedded(html, element="data"):
     """Return the data in an element of a page."""
-    return decompressed(compressed(html, element))
+    return decompress(compressed(html, element))
 
 
 def dense(html):

@@ -65,7 +65,7 @@ def test_a_slowdown_says_what_was_measured_and_what_it_took(busy):
 def test_its_lines_hold_every_share_and_json_takes_it(busy):
     text = "\n".join(slowdown_lines(busy))
     assert "40 fresh processes of each slowdown and 40 of the same code in 60.0 s" in text
-    assert "300 cases of the same code, drawn from its 40 processes: 0 called different" in text
+    assert "300 cases of the same code, resampled from its 40 processes: 0 called different" in text
     for name in ("SLOWDOWN", "called slower", "measured"):
         (line,) = [line for line in text.splitlines() if line.startswith(name)]
         assert line.count("%") == len(EXTRA_CHUNKS)

@@ -78,7 +78,7 @@ def test_rate():
     assert format.rate(2.5e10, "FLOP/s") == "25.0 GFLOP/s"
 
 
-def test_words():
+def test_plurals_lists_and_intervals():
     assert format.plural(1, "row") == "1 row"
     assert format.plural(2000, "row") == "2,000 rows"
     assert format.listing([]) == ""
@@ -87,10 +87,10 @@ def test_words():
     assert format.ratio_interval(2.314, 2.28, 2.351) == "2.31\u00d7 [2.28, 2.35]"
 
 
-def test_importing_it_imports_nothing_heavy():
+def test_the_module_imports_no_large_library():
     code = (
         "import sys, linbench.text.format\n"
         "print([name for name in ('plotly', 'jinja2', 'numpy', 'torch') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"

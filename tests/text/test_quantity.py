@@ -18,7 +18,7 @@ def test_counts(text, counts):
 
 
 @pytest.mark.parametrize("text", ["-1", "0", "", "1.5", "x", "1,,2", "8k..1k", "1..", "1k..-2"])
-def test_what_is_no_count_is_named(text):
+def test_invalid_counts_are_rejected(text):
     with pytest.raises(ValueError, match=r"is not a positive count|runs backwards"):
         parse_counts(text)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from linbench.core.run import Run
 from linbench.store.table import frame
-from linbench.text.spreadsheet import harmless
+from linbench.text.spreadsheet import escape_formula
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,8 +28,8 @@ def records(rows: pd.DataFrame) -> tuple[str, ...]:
         rows: A frame from `linbench.store.table.frame`.
     """
     table = rows.copy()
-    names = table.select_dtypes(exclude="number").columns
-    table[names] = table[names].map(harmless)
+    words = table.select_dtypes(exclude="number").columns
+    table[words] = table[words].map(escape_formula)
     text = table.to_csv(index=False, lineterminator=END)
     complete, record = [], ""
     for line in text.split(END)[:-1]:
