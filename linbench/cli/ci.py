@@ -52,7 +52,7 @@ def command(
     Measured are the cases of the grid for every implementation whose file changed, or a file that it imports.
     On GitHub the summary is appended to the step's, and regressions are annotated.
     """
-    from linbench.compare.affected import affected
+    from linbench.compare.affected import affected_implementations
     from linbench.compare.git import Repository
     from linbench.compare.imports import Imports
     from linbench.compare.live import sources
@@ -66,7 +66,7 @@ def command(
     repository = Repository(Path.cwd())
     commit = repository.base(base)
     imports = Imports(repository, sources(registry, selection.plugins))
-    chosen = _chosen(affected(registry, imports, repository.changed(commit)), selection)
+    chosen = _chosen(affected_implementations(registry, imports, repository.changed_files(commit)), selection)
     human = sys.stderr if form == "json" else sys.stdout
     listed = printable(", ".join(chosen)) or "nothing"
     click.echo(f"changed since {commit[:12]} ({printable(base)}): {listed}", file=human)

@@ -113,8 +113,8 @@ def measured(pair: tuple[Side, Side], schedule: Schedule, form: str) -> Iterator
         for side, about in zip(pair, (told[0], told[-1]), strict=True):
             known = {"python": about.python, "torch": about.torch, "cuda": about.cuda}
             versions = ", ".join(f"{name} {version}" for name, version in known.items() if version)
-            hashed = side.kind is Kind.REF and side.name != side.given
-            name = f"{side.given} ({side.name[:12]})" if hashed else side.given
+            hashed = side.kind is Kind.REF and side.name != side.text
+            name = f"{side.text} ({side.name[:12]})" if hashed else side.text
             click.echo(printable(f"{'AB'[side is pair[1]]}: {name}: {versions}"), file=human)
         for found in compare(turns, cases, look):
             tally[found.answer] += 1

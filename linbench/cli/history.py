@@ -93,9 +93,9 @@ def _cells(point: HistoryPoint, names: Mapping[str, Sequence[str]]) -> tuple[str
 
 
 def _meanwhile(before: HistoryPoint, after: HistoryPoint) -> list[str]:
-    from linbench.compare.history import other_changes
+    from linbench.compare.history import library_changes
 
-    return other_changes(before, after)
+    return library_changes(before, after)
 
 
 def _confirm(series: Series, change: Change) -> str:

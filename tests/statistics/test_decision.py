@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from linbench.compare.change import changed
+from linbench.compare.change import has_changed
 from linbench.statistics.decision import LOOKS, Answer, confirmed, judge, worth_confirming
 from linbench.statistics.paired import (
     ALPHA,
@@ -259,4 +259,4 @@ def test_several_cases_share_the_false_discoveries(against, answers):
     ],
 )
 def test_a_quantity_that_does_not_vary_changed_or_not(a, b, rounding, other):
-    assert changed(a, b, rounding) is other
+    assert has_changed(a, b, rounding) is other
