@@ -1,7 +1,7 @@
-"""How often `linbench ci` fails a branch that is 5% slower, and passes one whose code is the same.
+"""How often `linbench ci` fails a branch that is 5% slower, and passes a branch with the same code.
 
-In a scratch clone of this repository a branch gets a linear/chunk that spins for 5% of each call's own time
-after it, and another branch one with a comment more. Each is compared with main so many times, in turn.
+In a temporary clone of this repository, one branch has a linear/chunk that spins after each call for 5% of
+the call's time, and another branch only adds a comment. Each is compared with main `--tries` times, in turn.
 
 Run: python benchmarks/gate.py --tries 20
 """
@@ -27,18 +27,18 @@ def slower(q, k, v, phi, normalize, state):
     import time
 
     start = time.perf_counter()
-    found = chunk(q, k, v, phi, normalize, state)
+    output = chunk(q, k, v, phi, normalize, state)
     end = start + {factor} * (time.perf_counter() - start)
     while time.perf_counter() < end:
         pass
-    return found
+    return output
 """
-THREADS = "1"  # with two, the other falls asleep while this one spins, and 5% came out as 14%
-WHO = ["-c", "user.name=gate", "-c", "user.email=gate@localhost"]
+THREADS = "1"  # with two threads, the other one falls asleep while this one spins: 5% became 14%
+USER = ["-c", "user.name=gate", "-c", "user.email=gate@localhost"]
 
 
-def git(folder, *words):
-    subprocess.run(["git", *WHO, *words], cwd=folder, check=True, capture_output=True)
+def git(folder, *arguments):
+    subprocess.run(["git", *USER, *arguments], cwd=folder, check=True, capture_output=True)
 
 
 def branch(folder, name, text):
@@ -47,63 +47,66 @@ def branch(folder, name, text):
     git(folder, "commit", "-q", "-a", "-m", name)
 
 
-def scratch(folder, factor):
+def clone_repository(folder, factor):
     subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
     git(folder, "checkout", "-q", "-b", "base")
     text = (folder / FILE).read_text()
     if text.count(CALL) != 1 or text.count(REGISTER) != 1:
-        sys.exit(f"{FILE} is not as this script expects it; look at CALL and REGISTER")
-    spinning = text.replace(REGISTER, SPIN.format(factor=factor) + REGISTER)
-    branch(folder, "slower", spinning.replace(CALL, "fwd_per_sequence(slower, axis=2)"))
+        sys.exit(f"{FILE} has changed; update CALL and REGISTER in this script")
+    slower = text.replace(REGISTER, SPIN.format(factor=factor) + REGISTER)
+    branch(folder, "slower", slower.replace(CALL, "fwd_per_sequence(slower, axis=2)"))
     branch(folder, "same", text + "# the same code\n")
 
 
 def gate(folder, name):
     git(folder, "checkout", "-q", name)
     path = [folder / "impls", folder / "kernels", ROOT]
-    words = ["ci", "--base", "base", "--impl", "linear/chunk", "--device", "cpu", *CASE, "--format", "json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "linbench", *words],
+    arguments = ["ci", "--base", "base", "--impl", "linear/chunk", "--device", "cpu", *CASE]
+    arguments += ["--format", "json"]
+    process = subprocess.run(
+        [sys.executable, "-m", "linbench", *arguments],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path)), "OMP_NUM_THREADS": THREADS},
         capture_output=True,
         text=True,
     )
-    if done.returncode not in (0, 1) or len(done.stdout.splitlines()) != 1:
-        sys.exit(f"linbench {' '.join(words)} exited with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return done.returncode, json.loads(done.stdout)
+    if process.returncode not in (0, 1) or len(process.stdout.splitlines()) != 1:
+        command = f"linbench {' '.join(arguments)}"
+        sys.exit(f"{command} exited with {process.returncode}:\n{process.stdout}{process.stderr}")
+    return process.returncode, json.loads(process.stdout)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tries", type=int, default=20)
-    parser.add_argument("--slower", type=float, default=5.0, metavar="PERCENT", help="what is planted")
-    given = parser.parse_args()
-    due = {"slower": 1, "same": 0}
-    codes = {name: [] for name in due}
-    effects = {name: [] for name in due}
-    took_s = []
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "clone"
-        scratch(folder, 1 + given.slower / 100)
-        for number in range(given.tries):
-            for name in due:
+    parser.add_argument("--slower", type=float, default=5.0, metavar="PERCENT", help="injected slowdown")
+    arguments = parser.parse_args()
+    expected_codes = {"slower": 1, "same": 0}
+    codes = {name: [] for name in expected_codes}
+    effects = {name: [] for name in expected_codes}
+    durations_s = []
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent) / "clone"
+        clone_repository(folder, 1 + arguments.slower / 100)
+        for number in range(arguments.tries):
+            for name in expected_codes:
                 start = time.monotonic()
                 code, row = gate(folder, name)
-                took_s.append(time.monotonic() - start)
-                verdict = row["verdict"] or {"effect": float("nan"), "processes": 0}
+                durations_s.append(time.monotonic() - start)
+                decision = row["decision"] or {"effect": float("nan"), "processes": 0}
                 codes[name].append(code)
-                effects[name].append(verdict["effect"])
+                effects[name].append(decision["effect"])
                 print(
-                    f"{number + 1}: {name:<6} exit {code} {row['answer']:<9} {verdict['effect']:+.1%} "
-                    f"{verdict['processes']} processes {took_s[-1]:.0f} s",
+                    f"{number + 1}: {name:<6} exit {code} {row['answer']:<9} {decision['effect']:+.1%} "
+                    f"{decision['processes']} processes {durations_s[-1]:.0f} s",
                     flush=True,
                 )
-    for name, code in due.items():
-        right = sum(found == code for found in codes[name])
-        print(f"{name}: exit {code} in {right} of {given.tries}; effect, median {median(effects[name]):+.1%}")
-    print(f"{sum(took_s) / 60:.1f} min, {median(took_s):.0f} s a try, median")
-    return int(any(found != code for name, code in due.items() for found in codes[name]))
+    for name, expected in expected_codes.items():
+        correct = codes[name].count(expected)
+        effect = median(effects[name])
+        print(f"{name}: exit {expected} in {correct} of {arguments.tries}; median effect {effect:+.1%}")
+    print(f"{sum(durations_s) / 60:.1f} min, median {median(durations_s):.0f} s per try")
+    return int(any(code != expected_codes[name] for name in codes for code in codes[name]))
 
 
 if __name__ == "__main__":

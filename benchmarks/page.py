@@ -1,7 +1,7 @@
-"""Time to the first figure of a report and its size, beside a page as plotly writes it.
+"""Size of a report and time to its first figure, compared with a page that plotly writes.
 
-Both hold 50,000 points in 20 figures and plotly itself. Ours draws a figure when it comes into view, the
-other one every figure as it loads. Chromium opens each in turn, afresh.
+Both pages contain 50,000 points in 20 figures and plotly itself. The report draws a figure when it scrolls
+into view, plotly's page draws all figures on load. Chromium opens the pages in turn, each in a new context.
 
 Run: python benchmarks/page.py [ROUNDS]
 """
@@ -22,7 +22,7 @@ ROWS = 5040
 FIGURES, LINES, POINTS = 20, 10, 250
 FLAGS = ["--no-sandbox", "--disable-gpu"]
 PARTS = {"output_bytes": 2**19, "saved_bytes": 0, "workspace_bytes": 2**19, "state_bytes": 2**14}
-# When the first figure was painted, and when the page had loaded; ours is shown where its figures are.
+# Resolves when the first figure is painted; the report is scrolled to its figures.
 WATCH = """
 addEventListener("DOMContentLoaded", () => document.getElementById("figures")?.scrollIntoView());
 window.firstFigure = new Promise((resolve) => {
@@ -35,9 +35,9 @@ window.firstFigure = new Promise((resolve) => {
 """
 
 
-def ours():
+def linbench_page():
     """Return a report of 5,040 rows: two panels of ten figures each."""
-    found = [
+    report_rows = [
         replace(
             row,
             case=replace(row.case, mode="decode" if row.case.mode == "fwd_bwd" else "fwd"),
@@ -45,11 +45,11 @@ def ours():
         )
         for row in rows(ROWS)
     ]
-    return render(run_of(found))
+    return render(run_of(report_rows))
 
 
-def plain():
-    """Return a page of as many points as plotly.io writes it."""
+def plotly_page():
+    """Return a page with the same number of points, as plotly.io writes it."""
     from plotly import graph_objects, io
 
     xs = [64 * (number + 1) for number in range(POINTS)]
@@ -67,38 +67,40 @@ def plain():
 
 
 def open_page(browser, path):
-    """Return the seconds until the first figure was painted, and until the page had loaded."""
+    """Return the times until the first figure is painted and until the page is loaded, seconds."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.add_init_script(WATCH)
     page.goto(path.as_uri(), timeout=120_000)
-    first = page.evaluate("firstFigure")
-    loaded = page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
+    first_ms = page.evaluate("firstFigure")
+    load_ms = page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
     context.close()
-    return first / 1000, loaded / 1000
+    return first_ms / 1000, load_ms / 1000
 
 
 def main():
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    pages = {"linbench report": ours(), "plotly.io.to_html": plain()}
-    taken = {name: [] for name in pages}
+    pages = {"linbench report": linbench_page(), "plotly.io.to_html": plotly_page()}
+    times_s = {name: [] for name in pages}
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         for number, html in enumerate(pages.values()):
             (Path(folder) / f"{number}.html").write_text(html, encoding="utf-8")
-        for _ in range(rounds):  # in turns, so that drift meets both alike
+        for _ in range(rounds):  # in turns, so that drift affects both pages equally
             for number, name in enumerate(pages):
-                taken[name].append(open_page(browser, Path(folder) / f"{number}.html"))
+                times_s[name].append(open_page(browser, Path(folder) / f"{number}.html"))
         browser.close()
-    print(f"{'page':<20} {'MB':>6} {'first figure s':>15} {'of peer':>8} {'loaded s':>9} {'of peer':>8}")
-    peer = taken["plotly.io.to_html"]
+    header = ("page", "MB", "first figure s", "/ plotly", "loaded s", "/ plotly")
+    print("{:<20} {:>6} {:>15} {:>8} {:>9} {:>8}".format(*header))
+    plotly_s = times_s["plotly.io.to_html"]
     for name, html in pages.items():
-        first, loaded = (median(times) for times in zip(*taken[name], strict=True))
-        pairs = zip(taken[name], peer, strict=True)
-        ratios = [[mine / other for mine, other in zip(*pair, strict=True)] for pair in pairs]
-        of_first, of_loaded = (median(column) for column in zip(*ratios, strict=True))
+        first_s, load_s = (median(column) for column in zip(*times_s[name], strict=True))
+        pairs = zip(times_s[name], plotly_s, strict=True)
+        ratios = [[page_s / reference_s for page_s, reference_s in zip(*pair, strict=True)] for pair in pairs]
+        first_ratio, load_ratio = (median(column) for column in zip(*ratios, strict=True))
         size = len(html.encode()) / 1e6
-        print(f"{name:<20} {size:>6.1f} {first:>15.2f} {of_first:>8.2f} {loaded:>9.2f} {of_loaded:>8.2f}")
+        print(f"{name:<20} {size:>6.1f} {first_s:>15.2f} {first_ratio:>8.2f}", end=" ")
+        print(f"{load_s:>9.2f} {load_ratio:>8.2f}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Spread of the reported time over invocations: linbench, a do_bench-style mean and pytest-benchmark.
 
-Each invocation is a fresh process, or several where the tool starts them, that measures both operations. In
-every round each tool is invoked once, in random order, so that all meet the same minutes.
+Each invocation measures both operations in a fresh process (or several, if the tool starts them). In every
+round each tool is invoked once, in random order, so that drift affects all tools equally.
 
 Run: python benchmarks/stability.py --rounds 10
 """
@@ -20,12 +20,12 @@ import numpy as np
 NAMES = ["linear/chunk", "softmax/flash"]
 T, H, D = 1024, 4, 64
 DRAWS = 10_000
-OURS = "linbench run"
-PEERS = ["do_bench-style mean", "pytest-benchmark mean"]
+LINBENCH = "linbench run"
+OTHER_TOOLS = ["do_bench-style mean", "pytest-benchmark mean"]
 
 # The protocol of triton.testing.do_bench on the CPU: five calls are timed together for an estimate, then
-# calls for 25 ms warm up and calls for 100 ms are timed one by one; the mean of all of them is reported.
-# Triton's flush of the GPU's cache is left out, and the monotonic clock stands for its events.
+# calls for 25 ms warm up and calls for 100 ms are timed one by one; their mean is reported. Triton's flush of
+# the GPU cache is omitted, and the monotonic clock replaces its events.
 DO_BENCH = f"""
 import json, sys, time, torch, linbench
 def do_bench(call, warmup_s=0.025, rep_s=0.1):
@@ -42,11 +42,11 @@ def do_bench(call, warmup_s=0.025, rep_s=0.1):
         call()
         samples_s.append(time.perf_counter() - start)
     return sum(samples_s) / len(samples_s)
-found = {{}}
+means_s = {{}}
 for name in {NAMES}:
     call, inputs = linbench.get(name), [torch.randn(1, {T}, {H}, {D}) for _ in range(3)]
-    found[name] = do_bench(lambda: call(*inputs))
-json.dump(found, open(sys.argv[1], "w"))
+    means_s[name] = do_bench(lambda: call(*inputs))
+json.dump(means_s, open(sys.argv[1], "w"))
 """
 PYTEST_BENCHMARK = f"""
 import pytest, torch, linbench
@@ -57,15 +57,16 @@ def test_call(benchmark, name):
 """
 
 
-def invoke(words, folder):
-    done = subprocess.run([sys.executable, *map(str, words)], capture_output=True, text=True, cwd=folder)
-    if done.returncode:
-        sys.exit(f"{words} exited with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return done.stdout
+def invoke(arguments, folder):
+    command = [sys.executable, *map(str, arguments)]
+    process = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    if process.returncode:
+        sys.exit(f"{arguments} exited with {process.returncode}:\n{process.stdout}{process.stderr}")
+    return process.stdout
 
 
-def ours(folder):
-    words = [
+def linbench_run(folder):
+    arguments = [
         "-m",
         "linbench",
         "run",
@@ -80,8 +81,8 @@ def ours(folder):
         "--impl",
         ",".join(NAMES),
     ]
-    words += ["--device", "cpu", "--db", folder / "x.db", "--no-report", "--format", "json"]
-    rows = [json.loads(line) for line in invoke(words, folder).splitlines()]
+    arguments += ["--device", "cpu", "--db", folder / "x.db", "--no-report", "--format", "json"]
+    rows = [json.loads(line) for line in invoke(arguments, folder).splitlines()]
     return {row["implementation"]: row["median_s"] for row in rows}
 
 
@@ -91,14 +92,14 @@ def do_bench(folder):
 
 
 def pytest_benchmark(folder):
-    path, found = folder / "test_pytest_benchmark.py", folder / "pytest_benchmark.json"
+    path, output = folder / "test_pytest_benchmark.py", folder / "pytest_benchmark.json"
     path.write_text(PYTEST_BENCHMARK)
-    invoke(["-m", "pytest", "-q", path, "-p", "no:cacheprovider", f"--benchmark-json={found}"], folder)
-    records = json.loads(found.read_text())["benchmarks"]
+    invoke(["-m", "pytest", "-q", path, "-p", "no:cacheprovider", f"--benchmark-json={output}"], folder)
+    records = json.loads(output.read_text())["benchmarks"]
     return {record["params"]["name"]: record["stats"]["mean"] for record in records}
 
 
-TOOLS = dict(zip([OURS, *PEERS], [ours, do_bench, pytest_benchmark], strict=True))
+TOOLS = dict(zip([LINBENCH, *OTHER_TOOLS], [linbench_run, do_bench, pytest_benchmark], strict=True))
 
 
 def spread(values):
@@ -106,11 +107,11 @@ def spread(values):
     return np.std(values, axis=-1, ddof=1) / np.mean(values, axis=-1)
 
 
-def ratio_interval(mine, theirs):
-    """Return the bootstrap 95% interval of the ratio of two spreads, over rounds, each drawn whole."""
-    drawn = np.random.default_rng(0).integers(len(mine), size=(DRAWS, len(mine)))
-    drawn = drawn[drawn.min(axis=1) < drawn.max(axis=1)]  # one round over and over has no spread
-    return np.percentile(spread(mine[drawn]) / spread(theirs[drawn]), [2.5, 97.5])
+def ratio_interval(a, b):
+    """Return the bootstrap 95% interval of the ratio of two spreads; whole rounds are resampled."""
+    indices = np.random.default_rng(0).integers(len(a), size=(DRAWS, len(a)))
+    indices = indices[indices.min(axis=1) < indices.max(axis=1)]  # a single repeated round has no spread
+    return np.percentile(spread(a[indices]) / spread(b[indices]), [2.5, 97.5])
 
 
 def main():
@@ -118,32 +119,32 @@ def main():
     parser.add_argument("--rounds", type=int, default=10)
     rounds = max(2, parser.parse_args().rounds)
     order = random.Random(0)
-    found = {tool: {name: [] for name in NAMES} for tool in TOOLS}
-    took = {tool: [] for tool in TOOLS}
+    times_s = {tool: {name: [] for name in NAMES} for tool in TOOLS}
+    durations_s = {tool: [] for tool in TOOLS}
     for number in range(rounds):
         for tool in order.sample(list(TOOLS), k=len(TOOLS)):
             start = time.perf_counter()
             with tempfile.TemporaryDirectory() as folder:
-                reported = TOOLS[tool](Path(folder))
-            took[tool].append(time.perf_counter() - start)
+                result_s = TOOLS[tool](Path(folder))
+            durations_s[tool].append(time.perf_counter() - start)
             for name in NAMES:
-                found[tool][name].append(reported[name])
-            times = "  ".join(f"{name} {1e3 * reported[name]:.3f} ms" for name in NAMES)
-            print(f"round {number + 1}: {tool:<22} {times}", file=sys.stderr, flush=True)
+                times_s[tool][name].append(result_s[name])
+            text = "  ".join(f"{name} {1e3 * result_s[name]:.3f} ms" for name in NAMES)
+            print(f"round {number + 1}: {tool:<22} {text}", file=sys.stderr, flush=True)
 
     print(f"{rounds} rounds; fwd, float32, B 1, T {T}, H {H}, K = V = {D}, cpu")
     header = ("operation", "tool", "mean ms", "CV", "CV of linbench / CV, 95%", "wall s")
     print("{:<14} {:<22} {:>9} {:>8}  {:<24} {:>7}".format(*header))
     for name in NAMES:
-        mine = np.array(found[OURS][name])
+        linbench_s = np.array(times_s[LINBENCH][name])
         for tool in TOOLS:
-            values = np.array(found[tool][name])
-            compared = ""
-            if tool != OURS:
-                low, high = ratio_interval(mine, values)
-                compared = f"{spread(mine) / spread(values):.2f} [{low:.2f}, {high:.2f}]"
-            figures = f"{1e3 * values.mean():>9.3f} {spread(values):>8.2%}  {compared:<24}"
-            print(f"{name:<14} {tool:<22} {figures} {np.mean(took[tool]):>7.1f}")
+            tool_s = np.array(times_s[tool][name])
+            ratio = ""
+            if tool != LINBENCH:
+                low, high = ratio_interval(linbench_s, tool_s)
+                ratio = f"{spread(linbench_s) / spread(tool_s):.2f} [{low:.2f}, {high:.2f}]"
+            figures = f"{1e3 * tool_s.mean():>9.3f} {spread(tool_s):>8.2%}  {ratio:<24}"
+            print(f"{name:<14} {tool:<22} {figures} {np.mean(durations_s[tool]):>7.1f}")
 
 
 if __name__ == "__main__":

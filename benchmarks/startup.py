@@ -1,4 +1,4 @@
-"""CPU time of light commands, beside an empty interpreter, peers and heavy imports.
+"""CPU time of light commands, compared with an empty interpreter, pytest and heavy imports.
 
 Run: python benchmarks/startup.py
 """
@@ -21,23 +21,25 @@ COMMANDS = {
 ROUNDS = 9
 
 
-def cpu_seconds(words):
+def cpu_seconds(arguments):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, *words], capture_output=True, check=True, cwd=Path(__file__).parents[1])
+    command = [sys.executable, *arguments]
+    subprocess.run(command, capture_output=True, check=True, cwd=Path(__file__).parents[1])
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def main():
-    taken = {name: [] for name in COMMANDS}
-    for _ in range(ROUNDS):  # in turns, so that drift meets all alike
-        for name, words in COMMANDS.items():
-            taken[name].append(cpu_seconds(words))
-    peer = taken["pytest --version"]
-    print(f"{'command':<32} {'CPU ms':>8} {'of pytest --version':>20}")
-    for name, seconds in taken.items():
-        ratio = median(mine / theirs for mine, theirs in zip(seconds, peer, strict=True))
-        print(f"{name:<32} {1e3 * median(seconds):>8.0f} {ratio:>20.2f}")
+    times_s = {name: [] for name in COMMANDS}
+    for _ in range(ROUNDS):  # in turns, so that drift affects all commands equally
+        for name, arguments in COMMANDS.items():
+            times_s[name].append(cpu_seconds(arguments))
+    pytest_times_s = times_s["pytest --version"]
+    print(f"{'command':<32} {'CPU ms':>8} {'/ pytest --version':>20}")
+    for name, command_times_s in times_s.items():
+        pairs = zip(command_times_s, pytest_times_s, strict=True)
+        ratio = median(command_s / pytest_s for command_s, pytest_s in pairs)
+        print(f"{name:<32} {1e3 * median(command_times_s):>8.0f} {ratio:>20.2f}")
 
 
 if __name__ == "__main__":

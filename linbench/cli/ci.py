@@ -67,7 +67,7 @@ def command(
 
     The exit code is 1 if an implementation is confirmed to be slower, to be wrong or to use more memory.
     """
-    from linbench.compare.affected import affected
+    from linbench.compare.affected import affected_implementations
     from linbench.compare.git import Repository
     from linbench.compare.imports import Imports
     from linbench.compare.live import sources
@@ -81,7 +81,9 @@ def command(
     repository = Repository(Path.cwd())
     commit = repository.base(base)
     imports = Imports(repository, sources(registry, selection.plugins))
-    names = _filter_names(affected(registry, imports, repository.changed(commit)), selection)
+    names = _filter_names(
+        affected_implementations(registry, imports, repository.changed_files(commit)), selection
+    )
     human = sys.stderr if form == "json" else sys.stdout
     text = printable(", ".join(names)) or "nothing"
     click.echo(f"changed since {commit[:12]} ({printable(base)}): {text}", file=human)

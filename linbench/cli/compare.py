@@ -115,8 +115,8 @@ def run_comparisons(pair: tuple[Side, Side], schedule: Schedule, form: str) -> I
         for side, worker in zip(pair, (workers[0], workers[-1]), strict=True):
             libraries = {"python": worker.python, "torch": worker.torch, "cuda": worker.cuda}
             versions = ", ".join(f"{name} {version}" for name, version in libraries.items() if version)
-            has_hash = side.kind is Kind.REF and side.name != side.given
-            name = f"{side.given} ({side.name[:12]})" if has_hash else side.given
+            has_hash = side.kind is Kind.REF and side.name != side.text
+            name = f"{side.text} ({side.name[:12]})" if has_hash else side.text
             click.echo(printable(f"{'AB'[side is pair[1]]}: {name}: {versions}"), file=human)
         for result in compare(turns, cases, check_interrupt):
             tally[result.answer] += 1

@@ -72,7 +72,7 @@ def _lines(series: Series, names: Mapping[str, Sequence[str]]) -> Iterator[str]:
     for change in series.changes:
         before, after = series.points[change.index - 1], series.points[change.index]
         yield f"  {change.size:+.1%} between {before.run} and {after.run} (p {change.p:.1g})"
-        yield from (f"    with {line}" for line in _other_changes(before, after))
+        yield from (f"    with {line}" for line in _library_changes(before, after))
         yield f"    {_confirmation(series, change)}"
     if not series.changes:
         yield "  no change beyond the noise"
@@ -92,10 +92,10 @@ def _cells(point: HistoryPoint, names: Mapping[str, Sequence[str]]) -> tuple[str
     )
 
 
-def _other_changes(before: HistoryPoint, after: HistoryPoint) -> list[str]:
-    from linbench.compare.history import other_changes
+def _library_changes(before: HistoryPoint, after: HistoryPoint) -> list[str]:
+    from linbench.compare.history import library_changes
 
-    return other_changes(before, after)
+    return library_changes(before, after)
 
 
 def _confirmation(series: Series, change: Change) -> str:
@@ -136,7 +136,7 @@ def _record(series: Series, names: Mapping[str, Sequence[str]]) -> dict[str, obj
                 "after": after.run,
                 "size": change.size,
                 "p": change.p,
-                "libraries": _other_changes(before, after),
+                "libraries": _library_changes(before, after),
                 "commits": commits,
                 "compare": compare,
             }

@@ -90,13 +90,13 @@ def _measure(device: str | None, time_limit_s: float, form: str) -> int:
 def _measure_slowdowns(device: str | None, time_limit_s: float, form: str) -> int:
     """Measure injected slowdowns and print how often they are detected."""
     from linbench import api
-    from linbench.selftest.slowdowns import PROCESSES, described, measure_slowdowns
+    from linbench.selftest.slowdowns import PROCESSES, measure_slowdowns, summarize
 
     device = device or api.default_device()
     click.echo(
         f"measuring injected slowdowns on {device} for at most {format.seconds(time_limit_s)}", err=True
     )
-    report = described(
+    report = summarize(
         measure_slowdowns(
             device, time_limit_s, lambda n: click.echo(f"{n} of {PROCESSES} processes per slowdown", err=True)
         )
@@ -194,7 +194,7 @@ def _record(finding: Finding) -> dict[str, str | None]:
     fault, row = finding.fault, finding.row
     return {
         "fault": fault.name,
-        "does": fault.does,
+        "does": fault.summary,
         "verdict": "not run" if row is None else "caught" if finding.caught else "missed",
         "status": str(row.status) if row else None,
         "reason": row.reason if row else NOT_RUN,

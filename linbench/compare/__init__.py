@@ -1,1 +1,1 @@
-"""Two versions compared: paired turns, what they say of a difference, and the history of a case."""
+"""Comparison of two versions: paired turns, the decision on each case, and the history of a case."""

@@ -1,4 +1,4 @@
-"""Affected: which implementations a change of files can have made another."""
+"""Affected: which implementations a change to files can affect."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ from linbench.compare.imports import Imports
 from linbench.core.registry import Registry
 
 
-def affected(registry: Registry, imports: Imports, changed: Collection[Path]) -> list[str]:
-    """Return the implementations that are made of a changed file, by full name.
+def affected_implementations(
+    registry: Registry, imports: Imports, changed_files: Collection[Path]
+) -> list[str]:
+    """Return the full names of the implementations that depend on a changed file.
 
-    The file that registers an implementation counts, and every file of the repository that it imports, by
-    `linbench.compare.imports`. A source that is gone counts for the modules that lie where it lay.
+    An implementation depends on the file that registers it and on every file of the repository that this file
+    imports, according to `linbench.compare.imports`. A deleted non-Python source affects the modules in its
+    folder.
 
     Args:
         registry: Every implementation.
-        imports: Of the repository that the files are in.
-        changed: Absolute paths; what is not there any more included.
+        imports: Import graph of the repository that contains the files.
+        changed_files: Absolute paths, including those of deleted files.
     """
-    files = set(changed)
-    emptied = {path.parent for path in files if not path.exists() and path.suffix != ".py"}
-    found = []
+    files = set(changed_files)
+    folders = {path.parent for path in files if not path.exists() and path.suffix != ".py"}
+    names = []
     for implementation in registry.implementations():
-        made_of = imports.closure(Path(implementation.origin))
-        if made_of & files or emptied & {path.parent for path in made_of}:
-            found.append(implementation.name)
-    return found
+        dependencies = imports.closure(Path(implementation.origin))
+        if dependencies & files or folders & {path.parent for path in dependencies}:
+            names.append(implementation.name)
+    return names

@@ -1,4 +1,4 @@
-"""Change: whether a quantity is another in B than in A, and whether a difference in time is one in cycles."""
+"""Change: whether a quantity differs between A and B, and whether the GPU clock explains a change in time."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from linbench.statistics.paired import LEAST_EFFECT
 
 
 def is_clock(effect: float, in_cycles: float) -> bool:
-    """Return whether a difference in time is none in cycles of the clock: less than 1% the same way.
+    """Return whether a time difference is not one in clock cycles: less than 1% in the same direction.
 
     Args:
-        effect: How much longer B takes, relative.
-        in_cycles: How many more cycles it takes, relative.
+        effect: Relative time difference of B to A.
+        in_cycles: Relative difference in cycles.
     """
     return in_cycles < LEAST_EFFECT if effect > 0 else in_cycles > -LEAST_EFFECT
 
 
-def changed(a: float, b: float, rounding: float) -> bool:
-    """Return whether a quantity that does not vary, bytes or an error, is another in B than in A.
+def has_changed(a: float, b: float, rounding: float) -> bool:
+    """Return whether a quantity without noise, such as bytes or an error, differs between A and B.
 
     Args:
-        a: In A.
-        b: In B.
-        rounding: What it may differ by without meaning anything, relative to the larger of the two.
+        a: Value in A.
+        b: Value in B.
+        rounding: Difference that counts as rounding, relative to the larger of the two.
     """
     if not math.isfinite(a) or not math.isfinite(b):
         return a != b and not (math.isnan(a) and math.isnan(b))

@@ -1,4 +1,4 @@
-"""Git: the repository around a folder, its commits, and each of them as a folder of its own for a while."""
+"""Git: the repository that contains a folder, its commits, and temporary worktrees of them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from types import TracebackType
 from linbench.core.errors import UsageError
 
 PREFIX = "linbench-trees-"
-LOCK = "lock"
+LOCK_FILE = "lock"
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
 
 
 class Repository:
-    """The repository that a folder is in."""
+    """The repository that contains a folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Find it.
+        """Find the repository.
 
         Raises:
-            UsageError: The folder is in none, or there is no git.
+            UsageError: The folder is in no repository, or git is not installed.
         """
         try:
             self.root = Path(_git(folder, "rev-parse", "--show-toplevel").rstrip("\n")).resolve()
@@ -33,12 +33,12 @@ class Repository:
             raise UsageError("git refs cannot be compared: git is not installed") from None
         except subprocess.CalledProcessError:
             raise UsageError(
-                f"{folder} is not in a git repository, so that no git ref can be compared; go to a checkout, "
+                f"{folder} is not in a git repository, so git refs cannot be compared; change to a checkout, "
                 "or compare implementations, interpreters or run:ID"
             ) from None
 
     def commit(self, ref: str) -> str | None:
-        """Return the commit that a ref names, or None if it names none."""
+        """Return the commit that a ref names, or None if there is no such ref."""
         try:
             return self._git(
                 "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"
@@ -47,32 +47,32 @@ class Repository:
             return None
 
     def base(self, ref: str) -> str:
-        """Return the last commit that a ref and the working tree's HEAD have in common.
+        """Return the merge base of a ref and the working tree's HEAD.
 
         Raises:
-            UsageError: There is no such ref, or it has nothing in common with HEAD.
+            UsageError: There is no such ref, or it has no commit in common with HEAD.
         """
         if self.commit(ref) is None:
             raise UsageError(
                 f"--base {ref}: no such commit in {self.root}; fetch it (git fetch origin main), or name "
-                "another"
+                "another ref"
             )
         try:
             return self._git("merge-base", "HEAD", ref).strip()
         except subprocess.CalledProcessError:
             raise UsageError(
-                f"--base {ref}: has no commit in common with HEAD; fetch more of the history "
+                f"--base {ref}: no commit in common with HEAD; fetch more of the history "
                 "(git fetch --unshallow; fetch-depth: 0 in a GitHub workflow)"
             ) from None
 
-    def changed(self, commit: str) -> set[Path]:
-        """Return the files that differ between a commit and the working tree, new ones included, absolute."""
-        listed = self._git("diff", "--name-only", "--no-renames", "-z", commit, "--")
-        listed += self._git("ls-files", "--others", "--exclude-standard", "-z")
-        return {self.root / name for name in listed.split("\0") if name}
+    def changed_files(self, commit: str) -> set[Path]:
+        """Return the absolute paths that differ between a commit and the working tree, new files included."""
+        names = self._git("diff", "--name-only", "--no-renames", "-z", commit, "--")
+        names += self._git("ls-files", "--others", "--exclude-standard", "-z")
+        return {self.root / name for name in names.split("\0") if name}
 
-    def holds(self, path: Path) -> bool:
-        """Return whether a path lies in the working tree and is not ignored, as a virtual environment is."""
+    def contains(self, path: Path) -> bool:
+        """Return whether a path is in the working tree and not ignored (as virtual environments are)."""
         if not path.is_relative_to(self.root):
             return False
         if path == self.root:
@@ -83,51 +83,51 @@ class Repository:
             return True
         return False
 
-    def _git(self, *words: str) -> str:
-        return _git(self.root, *words)
+    def _git(self, *arguments: str) -> str:
+        return _git(self.root, *arguments)
 
 
-class Trees:
-    """Commits of a repository as folders; use it as a context manager, so that they go in the end.
+class Worktrees:
+    """Temporary worktrees of a repository's commits; use it as a context manager, which removes them on exit.
 
-    What an earlier process left that was killed is removed first: the folder of a living one is locked.
+    Worktrees of earlier processes that were killed are removed first: a running process locks its folder.
     """
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
-        self._made: list[Path] = []
+        self._paths: list[Path] = []
 
-    def __enter__(self) -> Trees:
+    def __enter__(self) -> Worktrees:
         self._prune()
         self.folder = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
-        self._lock = os.open(self.folder / LOCK, os.O_CREAT | os.O_WRONLY, 0o600)
+        self._lock = os.open(self.folder / LOCK_FILE, os.O_CREAT | os.O_WRONLY, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for path in self._made:
+        for path in self._paths:
             self._remove(path)
         os.close(self._lock)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def of(self, commit: str) -> Path:
-        """Return a folder that holds the tree of a commit.
+    def checkout(self, commit: str) -> Path:
+        """Check a commit out into a new worktree and return its path.
 
         Raises:
-            UsageError: git cannot make it.
+            UsageError: git cannot check it out.
         """
-        path = self.folder / f"{len(self._made)}-{commit[:12]}"
-        self._made.append(path)
+        path = self.folder / f"{len(self._paths)}-{commit[:12]}"
+        self._paths.append(path)
         try:
             _git(
                 self._repository.root,
                 *(*NO_HOOKS, "worktree", "add", "--quiet", "--detach", str(path), commit),
             )
         except subprocess.CalledProcessError as error:
-            said = " ".join(error.stderr.split())
-            raise UsageError(f"git cannot check {commit[:12]} out: {said}") from None
+            message = " ".join(error.stderr.split())
+            raise UsageError(f"git cannot check out {commit[:12]}: {message}") from None
         return path
 
     def _prune(self) -> None:
@@ -138,7 +138,7 @@ class Trees:
                 if (
                     line.startswith("worktree ")
                     and path.parent.name.startswith(PREFIX)
-                    and _left(path.parent)
+                    and _is_abandoned(path.parent)
                 ):
                     self._remove(path)
                     shutil.rmtree(path.parent, ignore_errors=True)
@@ -151,13 +151,13 @@ class Trees:
             _git(self._repository.root, "worktree", "prune")
 
 
-def _left(folder: Path) -> bool:
-    """Return whether no living process holds a folder of trees."""
+def _is_abandoned(folder: Path) -> bool:
+    """Return whether no running process holds the lock of a folder of worktrees."""
     try:
-        descriptor = os.open(folder / LOCK, os.O_WRONLY)
+        descriptor = os.open(folder / LOCK_FILE, os.O_WRONLY)
     except FileNotFoundError:
         return True
-    except OSError:  # another user's
+    except OSError:  # it belongs to another user
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -168,13 +168,13 @@ def _left(folder: Path) -> bool:
     return True
 
 
-def _git(folder: Path, *words: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(folder), *words],
+def _git(folder: Path, *arguments: str) -> str:
+    process = subprocess.run(
+        ["git", "-C", str(folder), *arguments],
         check=True,
         capture_output=True,
         text=True,
         errors="surrogateescape",
         stdin=subprocess.DEVNULL,
     )
-    return done.stdout
+    return process.stdout

@@ -1,4 +1,4 @@
-"""History: how long a case took against the calibration op, over runs, and where that changed for good."""
+"""History: the time of a case relative to the calibration op over runs, and its change points."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from linbench.store.store import HistoryPoint
 
 @dataclass(frozen=True)
 class Series:
-    """What runs found of one implementation at one case, on one machine and by one timer, in their order.
+    """Times of one implementation at one case, on one machine and by one timer, in the order of the runs.
 
     Attributes:
         implementation: Full name.
-        case: Where.
+        case: The case.
         machine: Processor and its cores, or GPU and driver.
-        timer: What took the times.
-        points: What each run found.
-        changes: Where the time over the calibration op's changed for good.
+        timer: Name of the timer.
+        points: Result of each run.
+        changes: Change points of the ratio of the case's time to the calibration op's.
     """
 
     implementation: str
@@ -33,29 +33,29 @@ class Series:
 
     @property
     def values(self) -> list[float]:
-        """Return log(case / calibration op) of each run."""
+        """The log-ratio of the case's time to the calibration op's in each run."""
         return [math.log(point.median_s / point.calibration_s) for point in self.points]
 
     def until(self, run: str) -> Series | None:
-        """Return the series as it was when a run had been made; None if the run is not in it."""
-        place = next((number for number, point in enumerate(self.points) if point.run == run), None)
-        if place is None:
+        """Return the series up to and including a run; None if the run is not in it."""
+        last = next((index for index, point in enumerate(self.points) if point.run == run), None)
+        if last is None:
             return None
         return replace(
             self,
-            points=self.points[: place + 1],
-            changes=tuple(change for change in self.changes if change.index <= place),
+            points=self.points[: last + 1],
+            changes=tuple(change for change in self.changes if change.index <= last),
         )
 
     def commits(self, change: Change) -> tuple[str, str] | None:
-        """Return the commits of the last run before a change and of the first after; None if not known."""
+        """Return the commits of the last run before a change and the first after it; None if unknown."""
         before, after = (commit(self.points[index]) for index in (change.index - 1, change.index))
         return (before, after) if before and after else None
 
 
 def series_of(points: Iterable[HistoryPoint]) -> list[Series]:
-    """Return the series that runs make: one an implementation, case, machine and timer, never mixed."""
-    found: dict[tuple[str, str, str, str], list[HistoryPoint]] = {}
+    """Return one series per implementation, case, machine and timer."""
+    groups: dict[tuple[str, str, str, str], list[HistoryPoint]] = {}
     for point in points:
         key = (
             point.implementation,
@@ -63,27 +63,27 @@ def series_of(points: Iterable[HistoryPoint]) -> list[Series]:
             point.environment.machine.on(point.case.device),
             point.timer,
         )
-        found.setdefault(key, []).append(point)
+        groups.setdefault(key, []).append(point)
     return [
         Series(
-            *(name, group[0].case, where, timer, tuple(group)),
+            *(name, group[0].case, machine, timer, tuple(group)),
             tuple(change_points([math.log(point.median_s / point.calibration_s) for point in group])),
         )
-        for (name, _, where, timer), group in found.items()
+        for (name, _, machine, timer), group in groups.items()
     ]
 
 
 def commit(point: HistoryPoint) -> str | None:
-    """Return the commit of the code that a run measured; None if it is at none, or has changes beside it."""
+    """Return the commit of the code that a run measured; None if unknown or with uncommitted changes."""
     code = point.environment.code_of(point.implementation)
     return None if code is None or code.dirty else code.commit
 
 
-def other_changes(before: HistoryPoint, after: HistoryPoint) -> list[str]:
+def library_changes(before: HistoryPoint, after: HistoryPoint) -> list[str]:
     """Return which libraries changed between two runs, as in "torch 2.6.0 -> 2.7.0"."""
-    ours, theirs = (point.environment.libraries for point in (before, after))
+    old, new = (point.environment.libraries for point in (before, after))
     return [
-        f"{name} {ours.get(name, 'none')} -> {theirs.get(name, 'none')}"
-        for name in sorted({*ours, *theirs})
-        if ours.get(name) != theirs.get(name)
+        f"{name} {old.get(name, 'none')} -> {new.get(name, 'none')}"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
     ]

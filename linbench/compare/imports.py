@@ -1,4 +1,4 @@
-"""Imports: which files of a repository each implementation is made of, found without running them."""
+"""Imports: which files of a repository each implementation depends on, by static analysis."""
 
 from __future__ import annotations
 
@@ -16,52 +16,52 @@ HARNESS = "linbench"
 
 
 class Imports:
-    """The modules of a repository that plugins reach, and which imports which.
+    """The import graph of the modules of a repository that plugins reach.
 
-    Every import statement counts, wherever in a file it stands; names that are made up at run time are not
-    seen. A package counts with each of its modules. Sources that are not Python (.cpp, .cu, .h) count for the
-    modules of the package that they lie in.
+    Every import statement counts, at any place in a file; imports by names that are computed at run time are
+    missed. A module depends on the packages that contain it, and on the non-Python sources (.cpp, .cu, .h) in
+    its own package.
     """
 
     def __init__(self, repository: Repository, plugins: Sequence[Path]) -> None:
-        """Begin at some files: those of implementations, and those named with --plugin."""
+        """Start from the files of implementations and those named with --plugin."""
         self.repository = repository
         self._plugins = [path.resolve() for path in plugins]
-        self._known: dict[Path, set[Path]] = {}
-        self._tops: dict[str, Path | None] = {}
+        self._dependencies: dict[Path, set[Path]] = {}
+        self._folders: dict[str, Path | None] = {}
 
     @cached_property
     def roots(self) -> list[Path]:
-        """The folders of the repository that packages are imported from, the harness's own left out."""
+        """The folders of the repository that packages are imported from, except the harness's own."""
         for path in self._plugins:
             self.closure(path)
-        folders = {folder for folder in self._tops.values() if folder is not None}
+        folders = {folder for folder in self._folders.values() if folder is not None}
         folders |= {folder for path in self._plugins if (folder := self._root_of(path)) is not None}
         return sorted(folders)
 
     def closure(self, path: Path) -> set[Path]:
-        """Return a file and every file of the repository that it imports, directly or not.
+        """Return a file and every file of the repository that it imports, directly or indirectly.
 
-        With a module come the `__init__.py` of the packages that it lies in, and the sources beside it that
-        are not Python.
+        Each module adds the `__init__.py` of the packages that contain it, and the non-Python sources in its
+        folder.
         """
-        found: set[Path] = set()
-        left = [path.resolve()]
-        while left:
-            each = left.pop()
-            if each in found or not self.repository.holds(each):
+        files: set[Path] = set()
+        queue = [path.resolve()]
+        while queue:
+            file = queue.pop()
+            if file in files or not self.repository.contains(file):
                 continue
-            found.add(each)
-            if each.suffix == ".py":
-                left += self._direct(each)
-        return found
+            files.add(file)
+            if file.suffix == ".py":
+                queue += self._direct(file)
+        return files
 
     def _direct(self, path: Path) -> set[Path]:
-        if path not in self._known:
-            self._known[path] = {*self._imported(path), *_around(path)}
-        return self._known[path]
+        if path not in self._dependencies:
+            self._dependencies[path] = {*self._imports_of(path), *_package_files(path)}
+        return self._dependencies[path]
 
-    def _imported(self, path: Path) -> Iterator[Path]:
+    def _imports_of(self, path: Path) -> Iterator[Path]:
         try:
             tree = ast.parse(path.read_bytes())
         except (OSError, SyntaxError, ValueError):  # the worker says what is wrong with it
@@ -71,35 +71,35 @@ class Imports:
                 yield from self._files(name)
 
     def _files(self, name: str) -> Iterator[Path]:
-        """Yield the file that a dotted name means, and the packages around it."""
+        """Yield the file that a dotted name refers to, and the packages that contain it."""
         top, *rest = name.split(".")
         folder = self._folder(top)
         if folder is None:
             return
-        place = folder
+        path = folder
         for part in (top, *rest):
-            place = place / part
-            if (module := place.with_name(place.name + ".py")).is_file():
+            path = path / part
+            if (module := path.with_name(path.name + ".py")).is_file():
                 yield module.resolve()
                 return
-            if (package := place / "__init__.py").is_file():
+            if (package := path / "__init__.py").is_file():
                 yield package.resolve()
 
     def _folder(self, top: str) -> Path | None:
         """Return the folder of the repository that a top-level module is imported from, or None."""
-        if top not in self._tops:
-            self._tops[top] = None
+        if top not in self._folders:
+            self._folders[top] = None
             if top != HARNESS and top not in sys.stdlib_module_names:
                 origin = _origin(top)
-                if origin is not None and self.repository.holds(origin):
+                if origin is not None and self.repository.contains(origin):
                     parent = origin.parent
-                    self._tops[top] = parent.parent if origin.name == "__init__.py" else parent
-        return self._tops[top]
+                    self._folders[top] = parent.parent if origin.name == "__init__.py" else parent
+        return self._folders[top]
 
     def _root_of(self, path: Path) -> Path | None:
         """Return the folder that the package of a file is imported from, or None if it is in no package."""
         folder = path.parent
-        if not self.repository.holds(path) or not (folder / "__init__.py").is_file():
+        if not self.repository.contains(path) or not (folder / "__init__.py").is_file():
             return None
         while (folder / "__init__.py").is_file():
             folder = folder.parent
@@ -115,7 +115,7 @@ def _origin(top: str) -> Path | None:
 
 
 def _names(node: ast.AST, path: Path) -> Iterable[str]:
-    """Return the dotted names that a statement imports; a name from a package may be a module of it."""
+    """Return the dotted names that a statement imports; a name imported from a package may be a module."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom):
@@ -127,7 +127,7 @@ def _names(node: ast.AST, path: Path) -> Iterable[str]:
 
 
 def _package(path: Path, level: int) -> str:
-    """Return the dotted name of the package that a relative import of so many dots means."""
+    """Return the dotted name of the package that a relative import with `level` dots refers to."""
     folder = path.parent
     for _ in range(level - 1):
         folder = folder.parent
@@ -138,13 +138,13 @@ def _package(path: Path, level: int) -> str:
     return ".".join(parts)
 
 
-def _around(path: Path) -> Iterator[Path]:
-    """Yield the packages that a file lies in, and the sources beside it that are not Python."""
+def _package_files(path: Path) -> Iterator[Path]:
+    """Yield the `__init__.py` of the packages that contain a file, and its folder's non-Python sources."""
     folder = path.parent
     if (folder / "__init__.py").is_file():
-        for beside in folder.iterdir():
-            if beside.is_file() and beside.suffix not in (".py", ".pyc", ".pyi"):
-                yield beside.resolve()
+        for source in folder.iterdir():
+            if source.is_file() and source.suffix not in (".py", ".pyc", ".pyi"):
+                yield source.resolve()
     while (folder / "__init__.py").is_file():
         yield (folder / "__init__.py").resolve()
         folder = folder.parent

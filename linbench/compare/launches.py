@@ -1,4 +1,4 @@
-"""Launches: how the workers of each side are started, each with its own code and all with one harness."""
+"""Launches: how the workers of each side are started: with their own code and the same harness."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from linbench.compare.git import Repository, Trees
+from linbench.compare.git import Repository, Worktrees
 from linbench.compare.imports import HARNESS, Imports
 from linbench.compare.side import WORKING_TREE, Kind, Side
 from linbench.core.errors import UsageError
@@ -14,62 +14,61 @@ from linbench.execution.process import Launch
 
 
 def launches(
-    pair: tuple[Side, Side], launch: Launch, imports: Imports | None, trees: Trees | None
+    pair: tuple[Side, Side], launch: Launch, imports: Imports | None, worktrees: Worktrees | None
 ) -> list[Launch]:
-    """Return how the workers of a pair are started: one launch if a process holds both, else two.
+    """Return the launches of a pair: one if the same process runs both sides, else two.
 
     Args:
         pair: Implementations, refs or interpreters.
-        launch: How a worker of this process's own code is started.
-        imports: What plugins are made of; for refs.
-        trees: Where commits are checked out; for refs.
+        launch: Launch of a worker with the code of this process.
+        imports: Import graph of the plugins; for refs.
+        worktrees: Worktrees to check commits out into; for refs.
 
     Raises:
-        UsageError: Refs are given, and no plugin comes from the repository.
+        UsageError: The sides are refs, and no plugin comes from the repository.
     """
     kind = pair[0].kind
     if kind is Kind.IMPLEMENTATION:
         return [launch]
     if kind is Kind.INTERPRETER:
-        return [elsewhere(side, launch) for side in pair]
-    assert imports is not None and trees is not None, "refs need a repository"  # noqa: PT018
+        return [launch_interpreter(side, launch) for side in pair]
+    assert imports is not None and worktrees is not None, "refs need a repository"  # noqa: PT018
     repository = imports.repository
-    if not imports.roots and not any(repository.holds(Path(plugin)) for plugin in launch.plugins):
+    if not imports.roots and not any(repository.contains(Path(plugin)) for plugin in launch.plugins):
         raise UsageError(
-            f"no plugin that is loaded comes from {repository.root}, so that its commits do not differ "
-            "here; install it from there (pip install -e .), put its folder on PYTHONPATH, or name a file "
-            "with --plugin"
+            f"no loaded plugin comes from {repository.root}, so its commits cannot be compared; install the "
+            "plugin from there (pip install -e .), put its folder on PYTHONPATH, or name a file with --plugin"
         )
-    return [at_ref(side, launch, imports, trees) for side in pair]
+    return [launch_ref(side, launch, imports, worktrees) for side in pair]
 
 
-def elsewhere(side: Side, launch: Launch) -> Launch:
-    """Return how a worker of another interpreter is started, which finds what is installed for that one."""
+def launch_interpreter(side: Side, launch: Launch) -> Launch:
+    """Return the launch of a worker in another interpreter, with the packages installed for it."""
     return replace(launch, path=None, interpreter=side.name)
 
 
-def at_ref(side: Side, launch: Launch, imports: Imports, trees: Trees) -> Launch:
-    """Return how a worker is started that finds the code of a commit, and this process's harness.
+def launch_ref(side: Side, launch: Launch, imports: Imports, worktrees: Worktrees) -> Launch:
+    """Return the launch of a worker with the code of a commit and the harness of this process.
 
-    The folders that plugins are imported from, everything else of the repository on sys.path and plugin
-    files are taken from the commit's own tree; what git ignores, as a virtual environment, stays. Folders
-    come before anything installed, and so before an editable installation, too.
+    Plugin files, the folders that plugins are imported from, and all other folders of the repository on
+    sys.path are replaced by those of the commit's worktree; ignored paths, such as a virtual environment,
+    stay. These folders come before installed packages, including editable installations.
     """
     repository = imports.repository
-    tree = repository.root if side.name == WORKING_TREE else trees.of(side.name)
+    tree = repository.root if side.name == WORKING_TREE else worktrees.checkout(side.name)
     folders = [*imports.roots, *(Path(entry).resolve() for entry in sys.path if entry)]
-    placed = [_placed(folder, repository, tree) for folder in folders]
-    path = (str(harness(trees.folder)), *map(str, dict.fromkeys(placed)))
+    relocated = [_relocate(folder, repository, tree) for folder in folders]
+    path = (str(harness(worktrees.folder)), *map(str, dict.fromkeys(relocated)))
     plugins = tuple(
-        str(there)
+        str(file)
         for plugin in launch.plugins
-        if (there := _placed(Path(plugin).resolve(), repository, tree)).is_file()
+        if (file := _relocate(Path(plugin).resolve(), repository, tree)).is_file()
     )
     return replace(launch, plugins=plugins, path=path)
 
 
 def harness(folder: Path) -> Path:
-    """Return a folder with the running harness in it, and nothing else."""
+    """Return a folder that contains the running harness and nothing else."""
     path = folder / "harness"
     path.mkdir(exist_ok=True)
     if not (link := path / HARNESS).is_symlink():
@@ -77,6 +76,6 @@ def harness(folder: Path) -> Path:
     return path
 
 
-def _placed(path: Path, repository: Repository, tree: Path) -> Path:
-    """Return where a path of the repository is in a tree; one from elsewhere stays as it is."""
-    return tree / path.relative_to(repository.root) if repository.holds(path) else path
+def _relocate(path: Path, repository: Repository, tree: Path) -> Path:
+    """Return the path in a worktree of a path in the repository; a path outside it is returned unchanged."""
+    return tree / path.relative_to(repository.root) if repository.contains(path) else path

@@ -1,4 +1,4 @@
-"""Side: what A and B of a comparison are."""
+"""Side: what A and B of a comparison refer to."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WORKING_TREE = "."
 
 
 class Kind(StrEnum):
-    """What can be compared; both sides are of one kind."""
+    """What can be compared; both sides are of the same kind."""
 
     IMPLEMENTATION = "an implementation"
     REF = "a git ref"
@@ -37,99 +37,95 @@ EXAMPLES: Mapping[Kind, str] = {
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two.
+    """One side of a comparison.
 
     Attributes:
-        given: As it was typed.
-        kind: What it is.
-        name: The implementation's full name, the commit's hash ("." for the working tree as it is), the
-            absolute path of the interpreter, or the run's id as it was typed.
+        text: The argument as the user typed it.
+        kind: What it refers to.
+        name: The implementation's full name, the commit's hash ("." for the working tree), the absolute path
+            of the interpreter, or the run's id as typed.
     """
 
-    given: str
+    text: str
     kind: Kind
     name: str
 
 
 def sides(a: str, b: str, implementations: Collection[str], folder: Path) -> tuple[Side, Side]:
-    """Return what two words mean, both of one kind.
+    """Return the two sides that the arguments A and B refer to, both of the same kind.
 
-    A word that could be several things is what the other one is.
+    An ambiguous argument takes the kind of the other argument.
 
     Args:
-        a: The first.
-        b: The second.
+        a: The first argument.
+        b: The second argument.
         implementations: Full names.
         folder: Where refs and paths are looked up.
 
     Raises:
-        UsageError: A word means nothing, or they are of two kinds, or could both be several things.
+        UsageError: An argument refers to nothing, they are of different kinds, or both are ambiguous.
     """
-    one, other = (_meanings(word, implementations, folder) for word in (a, b))
-    for word, found in ((a, one), (b, other)):
-        if not found:
-            raise _nothing(word, implementations, folder)
-    shared = [kind for kind in one if kind in other]
+    a_names, b_names = (_meanings(text, implementations, folder) for text in (a, b))
+    for text, names in ((a, a_names), (b, b_names)):
+        if not names:
+            raise _no_meaning(text, implementations, folder)
+    shared = [kind for kind in a_names if kind in b_names]
     if not shared:
-        kinds = f"{a!r} is {_listed(one)} and {b!r} is {_listed(other)}"
-        example = EXAMPLES[next(iter(one))]
-        raise UsageError(f"{kinds}; compare two of one kind, as in `{example}`")
+        kinds = f"{a!r} is {' or '.join(a_names)} and {b!r} is {' or '.join(b_names)}"
+        example = EXAMPLES[next(iter(a_names))]
+        raise UsageError(f"{kinds}; compare two of the same kind, as in `{example}`")
     if len(shared) > 1:
         raise UsageError(
             f"{a!r} and {b!r} can each be {' and '.join(shared)}; write {IMPLEMENTATION}{a} for the "
             f"implementation, refs/heads/{a} for the branch, ./{a} for the file"
         )
     (kind,) = shared
-    return Side(a, kind, one[kind]), Side(b, kind, other[kind])
+    return Side(a, kind, a_names[kind]), Side(b, kind, b_names[kind])
 
 
-def _meanings(word: str, implementations: Collection[str], folder: Path) -> dict[Kind, str]:
-    """Return what a word can be, and the name of each."""
-    if word.startswith(RUN):
-        return {Kind.RUN: word.removeprefix(RUN)}
-    if word.startswith(IMPLEMENTATION):
-        name = word.removeprefix(IMPLEMENTATION)
+def _meanings(text: str, implementations: Collection[str], folder: Path) -> dict[Kind, str]:
+    """Return the kinds that an argument can be, with the name of each."""
+    if text.startswith(RUN):
+        return {Kind.RUN: text.removeprefix(RUN)}
+    if text.startswith(IMPLEMENTATION):
+        name = text.removeprefix(IMPLEMENTATION)
         return {Kind.IMPLEMENTATION: name} if name in implementations else {}
-    found = {}
-    if word in implementations:
-        found[Kind.IMPLEMENTATION] = word
-    if (interpreter := _interpreter(word, folder)) is not None:
-        found[Kind.INTERPRETER] = interpreter
-    if (commit := _commit(word, folder)) is not None:
-        found[Kind.REF] = commit
-    return found
+    names = {}
+    if text in implementations:
+        names[Kind.IMPLEMENTATION] = text
+    if (interpreter := _interpreter(text, folder)) is not None:
+        names[Kind.INTERPRETER] = interpreter
+    if (commit := _commit(text, folder)) is not None:
+        names[Kind.REF] = commit
+    return names
 
 
-def _interpreter(word: str, folder: Path) -> str | None:
-    """Return the absolute path of a file that can be run; a link stays one, as in a virtual environment."""
-    path = folder / Path(word).expanduser()
-    if os.sep in word and path.is_file() and os.access(path, os.X_OK):
+def _interpreter(text: str, folder: Path) -> str | None:
+    """Return the absolute path of an executable; a virtual environment's symbolic link is not resolved."""
+    path = folder / Path(text).expanduser()
+    if os.sep in text and path.is_file() and os.access(path, os.X_OK):
         return os.path.abspath(path)
-    return which(word) if word.startswith("python") else None
+    return which(text) if text.startswith("python") else None
 
 
-def _commit(word: str, folder: Path) -> str | None:
+def _commit(text: str, folder: Path) -> str | None:
     try:
         repository = Repository(folder)
     except UsageError:
         return None
-    return word if word == WORKING_TREE else repository.commit(word)
+    return text if text == WORKING_TREE else repository.commit(text)
 
 
-def _nothing(word: str, implementations: Collection[str], folder: Path) -> UsageError:
+def _no_meaning(text: str, implementations: Collection[str], folder: Path) -> UsageError:
     near = difflib.get_close_matches(
-        word.removeprefix(IMPLEMENTATION), sorted(implementations), n=3, cutoff=0.6
+        text.removeprefix(IMPLEMENTATION), sorted(implementations), n=3, cutoff=0.6
     )
     hint = f"; did you mean {' or '.join(near)}?" if near else "; see `linbench list implementations`"
     try:
-        where = f"no git ref of {Repository(folder).root}"
+        ref = f"no git ref of {Repository(folder).root}"
     except UsageError:
-        where = f"no git ref, as {folder} is in no git repository"
+        ref = f"no git ref ({folder} is not in a git repository)"
     return UsageError(
-        f"{word!r} is no implementation, {where}, no interpreter that can be run, and does not start with "
+        f"{text!r} is no implementation, {ref} and no executable interpreter, and does not start with "
         f"{RUN}{hint}"
     )
-
-
-def _listed(found: Mapping[Kind, str]) -> str:
-    return " or ".join(found)

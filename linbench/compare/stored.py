@@ -1,4 +1,4 @@
-"""Stored: two runs compared row by row, which can raise a suspicion and prove nothing."""
+"""Stored: two runs compared row by row, which can raise a suspicion but proves nothing."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from linbench.statistics.paired import LEAST_EFFECT
 
 @dataclass(frozen=True)
 class Suspicion:
-    """What two stored rows of one implementation at one case say of the second.
+    """Comparison of two stored rows of one implementation at one case.
 
     Attributes:
-        a: The first run's row.
-        b: The second run's.
-        effect: How much longer B takes, relative; None where one has no time.
-        low: Low end of what the rows' intervals allow, relative.
-        high: High end of it.
+        a: Row of the first run.
+        b: Row of the second run.
+        effect: Relative time difference of B to A; None if one has no time.
+        low: Lower bound of the effect that the rows' intervals allow.
+        high: Upper bound of it.
     """
 
     a: Measurement
@@ -32,25 +32,25 @@ class Suspicion:
 
     @property
     def suspect(self) -> bool:
-        """Whether times differ by 1% at least and their intervals do not overlap, or the statuses differ."""
+        """Whether times differ by at least 1% and their intervals do not overlap, or the statuses differ."""
         if self.effect is None or self.low is None or self.high is None:
             return self.a.status is not self.b.status
         return abs(self.effect) >= LEAST_EFFECT and not self.low <= 0 <= self.high
 
     @property
     def answer(self) -> str:
-        """`suspect`, or that there is no sign of a change; times apart are never proof."""
+        """`suspect`, or `no sign` of a change; two runs never prove a difference."""
         return "suspect" if self.suspect else "no sign"
 
     @property
     def mhz(self) -> tuple[float, float] | None:
-        """Clock of the GPU while A was timed and while B was, in the median, MHz; None if not read."""
+        """Median GPU clock during the timing of A and of B, MHz; None if not read."""
         a, b = (row.telemetry.during.get("gpu_sm_mhz") for row in (self.a, self.b))
         return (a.middle, b.middle) if a and b else None
 
     @property
     def in_cycles(self) -> float | None:
-        """How many more cycles of the GPU B takes, relative; None where its clock or a time is missing."""
+        """Relative difference of B to A in GPU cycles; None if the clock or a time is missing."""
         if self.effect is None or self.mhz is None:
             return None
         a_mhz, b_mhz = self.mhz
@@ -58,13 +58,13 @@ class Suspicion:
 
     @property
     def clock(self) -> bool:
-        """Whether times are suspect and cycles are not: the GPU's clock was another."""
+        """Whether the times are suspect but the cycles are not: the GPU's clock was different."""
         if self.effect is None or self.in_cycles is None:
             return False
         return self.suspect and is_clock(self.effect, self.in_cycles)
 
     def to_json(self) -> dict[str, object]:
-        """Return it as plain JSON data."""
+        """Return the suspicion as plain JSON data."""
         return {
             "implementation": self.b.implementation,
             "case": self.b.case.to_json(),
@@ -82,32 +82,32 @@ class Suspicion:
 
 
 def suspicions(a: Run, b: Run, *, force: bool = False) -> Iterator[Suspicion]:
-    """Yield what each row of B says beside the row of A of the same implementation, case and timer.
+    """Yield the comparison of each row of B with the row of A of the same implementation and case.
 
-    Processes of two runs met other minutes, and identical code differs by more than their intervals say.
+    Two runs are measured at different times, so identical code differs by more than the intervals suggest.
 
     Args:
         a: The first run.
-        b: The second.
-        force: Compare them though they come from different machines.
+        b: The second run.
+        force: Compare the runs even if they come from different machines.
 
     Raises:
-        EnvironmentRefused: They come from different processors, GPUs or drivers.
+        EnvironmentRefused: The runs come from different processors, GPUs or drivers.
     """
-    other = other_machine(a, b)
-    if other is not None and not force:
+    difference = machine_difference(a, b)
+    if difference is not None and not force:
         raise EnvironmentRefused(
-            f"run {a.id} was measured with {other} in run {b.id}; such times do not compare; "
-            "--force compares them all the same"
+            f"run {a.id} was measured with {difference} in run {b.id}; such times are not comparable; "
+            "use --force to compare them anyway"
         )
-    known = {(row.implementation, row.case.id): row for row in a.measurements}
+    rows_before = {(row.implementation, row.case.id): row for row in a.measurements}
     for row in b.measurements:
-        before = known.get((row.implementation, row.case.id))
+        before = rows_before.get((row.implementation, row.case.id))
         if before is not None:
             yield _suspicion(before, row)
 
 
-def other_machine(a: Run, b: Run) -> str | None:
+def machine_difference(a: Run, b: Run) -> str | None:
     """Return how the machine of B differs from that of A in processor, cores, GPUs or driver, or None."""
     return a.environment.machine.difference(b.environment.machine)
 

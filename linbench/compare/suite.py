@@ -1,4 +1,4 @@
-"""Suite: the verdict of every case: few are looked at again and again, many are screened and confirmed."""
+"""Suite: the decision on every case: few cases get repeated looks, many are screened and then confirmed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import islice
 from statistics import median
 from typing import Final
 
-from linbench.compare.change import changed, is_clock
+from linbench.compare.change import has_changed, is_clock
 from linbench.compare.turns import Comparison, FullCheckResult, Rounds, SideFailed, Turns, log_mean
 from linbench.core.measurement import FAILURES, Status
 from linbench.statistics.decision import (
@@ -33,16 +33,16 @@ Observer = Callable[[Comparison, str], None]
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """What is known of B against A at a case.
+    """The result of B against A at a case.
 
     Attributes:
         comparison: What was compared.
-        a: What A gave when it was run once.
-        b: The same of B.
-        decision: On time; None where a side is not ok.
-        a_s: Time of one call of A: the median of the processes' medians, seconds; None without a verdict.
-        b_s: The same of B.
-        processes: The rounds of every process that the verdict rests on.
+        a: Full check of A.
+        b: Full check of B.
+        decision: Decision on time; None if a side is not ok.
+        a_s: Time of one call of A: the median of the processes' medians, seconds; None if not timed.
+        b_s: Time of one call of B, likewise.
+        processes: Rounds of every process that the decision is based on.
     """
 
     comparison: Comparison
@@ -55,31 +55,31 @@ class ComparisonResult:
 
     @property
     def answer(self) -> str:
-        """Slower, faster, same or undecided, or the status of a side that is not ok, A before B."""
+        """Slower, faster, same or undecided; or the status of the first side that is not ok."""
         if self.decision is not None:
             return str(self.decision.answer)
         return str(self.a.status if self.a.status is not Status.OK else self.b.status)
 
     @property
     def memory_change_bytes(self) -> int:
-        """How much more memory B takes above its inputs; 0 where that is rounding, or not known."""
-        one, other = self.a.memory, self.b.memory
-        if one is None or other is None or one.meter != other.meter:
+        """Difference of B to A in memory above the inputs; 0 if it is rounding, or unknown."""
+        a, b = self.a.memory, self.b.memory
+        if a is None or b is None or a.meter != b.meter:
             return 0
-        change = other.extra_bytes - one.extra_bytes
-        moved = changed(one.extra_bytes, other.extra_bytes, MEMORY_ROUNDING[one.meter])
-        return change if moved and abs(change) > MEMORY_FLOOR_BYTES[one.meter] else 0
+        change = b.extra_bytes - a.extra_bytes
+        significant = has_changed(a.extra_bytes, b.extra_bytes, MEMORY_ROUNDING[a.meter])
+        return change if significant and abs(change) > MEMORY_FLOOR_BYTES[a.meter] else 0
 
     @property
     def changed_errors(self) -> dict[str, tuple[float, float]]:
-        """Relative L2 error in A and in B of each tensor in which it changed beyond rounding."""
-        both = self.a.errors.keys() & self.b.errors.keys()
-        pairs = {name: (self.a.errors[name], self.b.errors[name]) for name in sorted(both)}
-        return {name: pair for name, pair in pairs.items() if changed(*pair, ERROR_ROUNDING)}
+        """Relative L2 error in A and B of each tensor whose error changed beyond rounding."""
+        shared = self.a.errors.keys() & self.b.errors.keys()
+        pairs = {name: (self.a.errors[name], self.b.errors[name]) for name in sorted(shared)}
+        return {name: pair for name, pair in pairs.items() if has_changed(*pair, ERROR_ROUNDING)}
 
     @property
     def mhz(self) -> tuple[float, float] | None:
-        """Clock of the GPU in A's turns and B's, median of the processes' medians, MHz; None if not read."""
+        """GPU clock in A's turns and B's, median of the processes' medians, MHz; None if not read."""
         if not self.processes or not all(rounds.a_mhz and rounds.b_mhz for rounds in self.processes):
             return None
         a_mhz = median(median(rounds.a_mhz) for rounds in self.processes)
@@ -87,7 +87,7 @@ class ComparisonResult:
 
     @property
     def in_cycles(self) -> float | None:
-        """How many more cycles of the GPU's clock B takes, relative; None where the clock was not read."""
+        """Relative difference of B to A in GPU cycles; None if the clock was not read."""
         if self.decision is None or self.mhz is None:
             return None
         pairs = [
@@ -98,42 +98,42 @@ class ComparisonResult:
 
     @property
     def clock(self) -> bool:
-        """Whether B is slower or faster in time but not in cycles: the GPU had another clock in its turns."""
+        """Whether B is slower or faster in time but not in cycles: its turns ran at a different GPU clock."""
         if self.decision is None or self.in_cycles is None:
             return False
-        called = self.decision.answer in (Answer.SLOWER, Answer.FASTER)
-        return called and is_clock(self.decision.effect, self.in_cycles)
+        differs = self.decision.answer in (Answer.SLOWER, Answer.FASTER)
+        return differs and is_clock(self.decision.effect, self.in_cycles)
 
     @property
     def regressions(self) -> tuple[str, ...]:
-        """Why a gate fails here: slower, heavier, or the status of B where A is ok; mostly nothing."""
-        found = []
+        """Why a gate fails at this case: slower, heavier, or the failed status of B where A is ok."""
+        regressions = []
         if self.a.status is Status.OK and self.b.status in FAILURES:
-            found.append(str(self.b.status))
+            regressions.append(str(self.b.status))
         if self.decision is not None and self.decision.answer is Answer.SLOWER:
-            found.append("slower")
+            regressions.append("slower")
         if self.memory_change_bytes > 0:
-            found.append("heavier")
-        return tuple(found)
+            regressions.append("heavier")
+        return tuple(regressions)
 
     def to_json(self) -> dict[str, object]:
-        """Return all but the rounds as plain JSON data."""
+        """Return everything except the rounds as plain JSON data."""
         names = self.comparison.a.implementation, self.comparison.b.implementation
         return {
             "case": self.comparison.b.case.to_json(),
             "answer": self.answer,
             **{
                 f"{name}_{side}": value
-                for side, implementation, found, call_s in zip(
+                for side, implementation, full_check, call_s in zip(
                     "ab", names, (self.a, self.b), (self.a_s, self.b_s), strict=True
                 )
                 for name, value in (
                     ("implementation", implementation),
-                    ("status", str(found.status)),
-                    ("reason", found.reason),
+                    ("status", str(full_check.status)),
+                    ("reason", full_check.reason),
                     ("median_s", call_s),
-                    ("extra_bytes", found.memory.extra_bytes if found.memory else None),
-                    ("errors", dict(found.errors)),
+                    ("extra_bytes", full_check.memory.extra_bytes if full_check.memory else None),
+                    ("errors", dict(full_check.errors)),
                 )
             },
             "decision": asdict(self.decision) if self.decision else None,
@@ -148,7 +148,7 @@ class ComparisonResult:
 
     @property
     def is_open(self) -> bool:
-        """Whether nothing can be said of the time: undecided, or B was not compared though A is ok."""
+        """Whether the time is inconclusive: undecided, or B was not compared although A is ok."""
         if self.decision is not None:
             return self.decision.answer is Answer.UNDECIDED
         return self.a.status is Status.OK and not self.regressions
@@ -157,74 +157,78 @@ class ComparisonResult:
 def compare(
     turns: Turns, comparisons: Sequence[Comparison], observer: Observer = lambda *_: None
 ) -> Iterator[ComparisonResult]:
-    """Yield what is found at each case, as soon as it is known.
+    """Yield the result of each case as soon as it is known.
 
-    Up to three cases are looked at after 10, 14, 20 and 28 processes. More are screened with 8; those that
-    look different are measured afresh with 24, and judged together.
+    Up to three cases are judged at looks after 10, 14, 20 and 28 processes. More cases are screened with 8
+    processes; those that look different are measured again with 24 new processes and judged together.
     """
     if len(comparisons) <= FEW_CASES:
         for comparison in comparisons:
-            yield _measured(turns, comparison, LOOKS, observer)
+            yield _compare_case(turns, comparison, LOOKS, observer)
         return
-    doubtful = []
+    candidates = []
     for comparison in comparisons:
-        found = _measured(turns, comparison, (SCREEN,), observer)
-        if found.decision is not None and worth_confirming(_pairs(found)):
-            doubtful.append(found)
+        result = _compare_case(turns, comparison, (SCREEN,), observer)
+        if result.decision is not None and worth_confirming(_pairs(result)):
+            candidates.append(result)
         else:
-            yield found
-    again = [_taken(turns, found, CONFIRM, observer) for found in doubtful]
-    sound = [found for found in again if found.processes]
-    yield from (found for found in again if not found.processes)
-    decisions = judge_all([_pairs(found) for found in sound]) if sound else []
-    for found, decision in zip(sound, decisions, strict=True):
-        yield replace(found, decision=decision)
+            yield result
+    repeats = [_measure_again(turns, result, CONFIRM, observer) for result in candidates]
+    yield from (result for result in repeats if not result.processes)
+    complete = [result for result in repeats if result.processes]
+    decisions = judge_all([_pairs(result) for result in complete]) if complete else []
+    for result, decision in zip(complete, decisions, strict=True):
+        yield replace(result, decision=decision)
 
 
-def _measured(
+def _compare_case(
     turns: Turns, comparison: Comparison, looks: Sequence[int], observer: Observer
 ) -> ComparisonResult:
-    """Return what fresh processes say of a case, judged at each look until something can be said."""
+    """Return the result of a case, judged at each look until the decision is no longer undecided."""
     observer(comparison, "check")
     a, b = turns.full_check(comparison)
-    found = ComparisonResult(comparison, a, b)
+    result = ComparisonResult(comparison, a, b)
     if not a.status is b.status is Status.OK:
-        return found
+        return result
     source = turns.processes(comparison, (a, b), lambda: observer(comparison, "time"))
-    taken: list[Rounds] = []
+    processes: list[Rounds] = []
     for look in looks:
         try:
-            taken += islice(source, look - len(taken))
-        except SideFailed as ended:
-            return _ended(found, ended)
-        decision = judge([paired(rounds.log_ratios) for rounds in taken])
+            processes += islice(source, look - len(processes))
+        except SideFailed as failure:
+            return _with_failure(result, failure)
+        decision = judge([paired(rounds.log_ratios) for rounds in processes])
         if decision.answer is not Answer.UNDECIDED:
             break
-    return _timed(found, taken, decision)
+    return _with_times(result, processes, decision)
 
 
-def _taken(turns: Turns, found: ComparisonResult, number: int, observer: Observer) -> ComparisonResult:
-    """Return a case measured afresh with so many processes, and not judged yet."""
-    observe = lambda: observer(found.comparison, "confirm")  # noqa: E731
-    source = turns.processes(found.comparison, (found.a, found.b), observe)
+def _measure_again(
+    turns: Turns, result: ComparisonResult, count: int, observer: Observer
+) -> ComparisonResult:
+    """Return a case measured again with `count` new processes, without a decision."""
+    observe = lambda: observer(result.comparison, "confirm")  # noqa: E731
+    source = turns.processes(result.comparison, (result.a, result.b), observe)
     try:
-        return _timed(found, list(islice(source, number)), None)
-    except SideFailed as ended:
-        return _ended(found, ended)
+        return _with_times(result, list(islice(source, count)), None)
+    except SideFailed as failure:
+        return _with_failure(result, failure)
 
 
-def _timed(found: ComparisonResult, taken: Sequence[Rounds], decision: Decision | None) -> ComparisonResult:
-    a_s = median(median(rounds.a_s) for rounds in taken)
-    b_s = median(median(rounds.b_s) for rounds in taken)
-    return replace(found, decision=decision, a_s=a_s, b_s=b_s, processes=tuple(taken))
+def _with_times(
+    result: ComparisonResult, processes: Sequence[Rounds], decision: Decision | None
+) -> ComparisonResult:
+    a_s = median(median(rounds.a_s) for rounds in processes)
+    b_s = median(median(rounds.b_s) for rounds in processes)
+    return replace(result, decision=decision, a_s=a_s, b_s=b_s, processes=tuple(processes))
 
 
-def _ended(found: ComparisonResult, ended: SideFailed) -> ComparisonResult:
-    """Return a case of which a side was lost while it was timed."""
-    gone = FullCheckResult(ended.status, ended.reason)
-    a, b = (gone, found.b) if ended.side == 0 else (found.a, gone)
-    return ComparisonResult(found.comparison, a, b)
+def _with_failure(result: ComparisonResult, failure: SideFailed) -> ComparisonResult:
+    """Return the result of a case in which a side failed while it was timed."""
+    full_check = FullCheckResult(failure.status, failure.reason)
+    a, b = (full_check, result.b) if failure.side == 0 else (result.a, full_check)
+    return ComparisonResult(result.comparison, a, b)
 
 
-def _pairs(found: ComparisonResult) -> list[Paired]:
-    return [paired(rounds.log_ratios) for rounds in found.processes]
+def _pairs(result: ComparisonResult) -> list[Paired]:
+    return [paired(rounds.log_ratios) for rounds in result.processes]

@@ -1,4 +1,4 @@
-"""Turns: both sides of a comparison live at once, studied once, then timed in turns in fresh processes."""
+"""Turns: both sides of a comparison, fully checked once, then timed in turns in fresh processes."""
 
 from __future__ import annotations
 
@@ -36,35 +36,35 @@ from linbench.execution.slot import PrepareFailed, Slot
 from linbench.statistics.paired import LEAST_ROUNDS, has_settled
 
 MOST_ROUNDS: Final = 40
-TIMED_S: Final = 2.0  # in a process, of both sides together
-TURNS_A_ROUND: Final = 4
-SAME_REFERENCE: Final = 1e-9  # float64 on other threads or another torch, relative
+TIMED_S: Final = 2.0  # per process, both sides together
+TURNS_PER_ROUND: Final = 4
+SAME_REFERENCE: Final = 1e-9  # relative difference in float64 with other threads or another torch
 MIRRORED: Final = ((0, 1, 1, 0), (1, 0, 0, 1))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One case, and the job that stands for each side at it."""
+    """The jobs of both sides at one case."""
 
     a: Job
     b: Job
 
     @property
     def jobs(self) -> tuple[Job, Job]:
-        """Both, A first."""
+        """The jobs of A and B, in this order."""
         return self.a, self.b
 
 
 @dataclass(frozen=True)
 class FullCheckResult:
-    """What one side gave at a case when it was run once.
+    """Full check of one side at a case: correctness and memory.
 
     Attributes:
-        status: How that ended.
-        reason: One line that says why, unless it was ok.
+        status: Outcome of the check.
+        reason: Why it is not ok, in one line.
         errors: Relative L2 error of each tensor against the reference.
-        memory: Of one call.
-        expected_values: What its worker needs to know to check further processes.
+        memory: Memory of one call.
+        expected_values: Expected values for the checks in further processes.
     """
 
     status: Status
@@ -76,14 +76,14 @@ class FullCheckResult:
 
 @dataclass(frozen=True)
 class Rounds:
-    """What the rounds of one process gave.
+    """The rounds of one process.
 
     Attributes:
-        log_ratios: log(B / A) of each round, where the two turns of a side give their geometric mean.
+        log_ratios: log(B / A) of each round, with the geometric mean of each side's two turns.
         a_s: Time of one call of A in each turn, in order, seconds.
-        b_s: The same of B.
-        a_mhz: Clock of the GPU's multiprocessors as each turn of A ended, MHz; empty where it is not read.
-        b_mhz: The same of B.
+        b_s: Time of one call of B, likewise.
+        a_mhz: Clock of the GPU's multiprocessors at the end of each turn of A, MHz; empty if not read.
+        b_mhz: The clock at the end of each turn of B, likewise.
     """
 
     log_ratios: list[float] = field(default_factory=list)
@@ -97,7 +97,7 @@ A = TypeVar("A", bound=Answer)
 
 
 class SideFailed(Exception):
-    """A side ended before its time; no number comes of it."""
+    """A side failed while it was checked or timed; there is no result."""
 
     def __init__(self, side: int, status: Status, reason: str) -> None:
         super().__init__(reason)
@@ -107,7 +107,7 @@ class SideFailed(Exception):
 
 
 class SideWorkers:
-    """The workers of both sides, one and the same if a process holds both, and what was opened in them."""
+    """The workers of both sides (a single worker if one process runs both) and their expected values."""
 
     def __init__(self, starts: Sequence[Callable[[], WorkerClient]], device: str, settings: Settings) -> None:
         self._slots = [Slot(start, device) for start in starts]
@@ -123,79 +123,79 @@ class SideWorkers:
             slot.end()
 
     def about(self) -> list[Hello]:
-        """Return what each worker says of itself."""
+        """Return the greeting of each worker: versions, implementations and broken plugins."""
         return [slot.about for slot in self._slots]
 
     def check_support(self, side: int, job: Job) -> None:
-        """Ask whether a side has the implementation and takes the case.
+        """Check that a side has the implementation and that it supports the case.
 
         Raises:
-            SideFailed: It does not.
+            SideFailed: The implementation is missing or does not support the case.
         """
         about = self._slots[-side].about
         if job.implementation not in about.implementations:
-            broken = "; ".join(f"plugin {name} is broken: {why}" for name, why in about.broken.items())
+            broken = "; ".join(f"plugin {name} is broken: {reason}" for name, reason in about.broken.items())
             status = Status.ERROR if broken else Status.UNSUPPORTED
             raise SideFailed(side, status, broken or f"there is no implementation {job.implementation}")
         self._ask(side, CheckSupport(job.implementation, job.case))
 
     def open(self, side: int, job: Job, expected_values: ExpectedValues | None) -> ExpectedValues:
-        """Make the inputs of a side's case; return the expected values, computed here unless they are given.
+        """Make the inputs of a side's case; return the expected values, which are computed if None is passed.
 
         Raises:
             SideFailed: The inputs could not be made, or the reference failed.
         """
         slot = self._slots[-side]
         try:
-            said = slot.prepare(job, expected_values)
-        except PrepareFailed as failed:
-            reason = f"cannot be checked: the reference of {job.operator} failed: {failed}"
+            computed_values = slot.prepare(job, expected_values)
+        except PrepareFailed as failure:
+            reason = f"cannot be checked: the reference of {job.operator} failed: {failure}"
             raise SideFailed(side, Status.ERROR, reason) from None
-        known = expected_values or said
-        if known is not None:
-            self._expected_values[slot, job.operator] = known
+        new_values = expected_values or computed_values
+        if new_values is not None:
+            self._expected_values[slot, job.operator] = new_values
         return self._expected_values[slot, job.operator]
 
     def full_check(self, side: int, job: Job) -> CheckResult:
-        """Return what a side gives in a first process: it is weighed and called with other inputs too."""
+        """Return the full check of a side: its memory is measured, and it is called with other inputs too."""
         return self._ask(side, FullCheck(job.implementation, self._timer, self._settings.timeout_s))
 
     def check(self, side: int, job: Job) -> None:
-        """Check the first call of a side in one more process, and warm it up."""
+        """Check the first call of a side in a further process, and warm it up."""
         self._ask(side, Check(job.implementation, self._timer, self._settings.timeout_s))
 
     def measure_memory(self, side: int, job: Job) -> Memory:
-        """Return the memory of a side's call by the resident set of its worker, which made none before."""
+        """Return the memory of a side's first call in its worker, by the resident set size."""
         return self._ask(side, MeasureMemory(job.implementation)).memory
 
     def turn(self, side: int, job: Job) -> Samples:
         """Return the samples of a turn."""
-        duration_s = TIMED_S / MOST_ROUNDS / TURNS_A_ROUND
+        duration_s = TIMED_S / MOST_ROUNDS / TURNS_PER_ROUND
         request = TakeTurn(job.implementation, self._timer, duration_s, self._settings.max_samples)
         return self._ask(side, request).samples
 
     def judge(self, side: int, job: Job) -> None:
-        """Judge what the last timed call of a side returned."""
+        """Check the result of the last timed call of a side."""
         self._ask(side, CheckTurn(job.implementation))
 
     def _ask(self, side: int, request: Request[A]) -> A:
-        """Return an answer.
+        """Return the answer of a side's worker.
 
         Raises:
-            SideFailed: It could not be done, or the worker was lost.
+            SideFailed: The request failed, or the worker was lost.
         """
         try:
             return self._slots[-side].ask(request, self._settings.timeout_s)
-        except RequestError as failed:
-            raise SideFailed(side, failed.status, failed.reason) from None
+        except RequestError as failure:
+            raise SideFailed(side, failure.status, failure.reason) from None
 
 
 class Turns:
-    """Starts workers of two sides; use it as a context manager, so that they end with it.
+    """Starts the workers of two sides; use it as a context manager, which ends them on exit.
 
-    One launch has every process hold both sides; two have a worker each, of which one computes at a time. On
-    the CPU fresh processes are forked from one that has imported torch, both sides from the same unless their
-    interpreters differ; on CUDA they are spawned.
+    With one launch, every process runs both sides; with two, each side has its own worker and only one worker
+    computes at a time. On the CPU, fresh processes are forked from a process that has imported torch (one per
+    interpreter); on CUDA they are spawned.
     """
 
     def __init__(
@@ -206,17 +206,17 @@ class Turns:
         seed: int = 0,
         clock_mhz: Callable[[], float | None] = lambda: None,
     ) -> None:
-        """Begin to start workers.
+        """Prepare to start workers.
 
         Args:
-            launches: One that holds both sides, or one a side.
+            launches: One launch for both sides, or one per side.
             device: cpu or cuda.
-            settings: The timer, and what a worker may take.
-            seed: Of the order of turns.
-            clock_mhz: Reads the clock of the GPU; None where there is none, or it does not tell.
+            settings: The timer and the limits of a worker.
+            seed: Random seed of the order of turns.
+            clock_mhz: Reads the GPU clock; returns None if there is none or it cannot be read.
 
         Raises:
-            EnvironmentRefused: An interpreter cannot be run.
+            EnvironmentRefused: An interpreter cannot be started.
         """
         self._order = random.Random(seed)
         self._clock_mhz = clock_mhz
@@ -240,19 +240,19 @@ class Turns:
         self._stack.close()
 
     def about(self) -> list[Hello]:
-        """Return what a worker of each launch says of itself: versions, plugins that are broken.
+        """Return the greeting of a worker of each launch: versions, implementations and broken plugins.
 
         Raises:
-            EnvironmentRefused: One cannot be started.
+            EnvironmentRefused: A worker cannot be started.
         """
         with self._fresh() as workers:
             return workers.about()
 
     def full_check(self, comparison: Comparison) -> tuple[FullCheckResult, FullCheckResult]:
-        """Return the full check of each side: correctness against the whole reference, and memory.
+        """Return the full check of each side: correctness against the reference, and memory.
 
-        Where each side has a worker, each computes its own expected values. Where these differ, B is an
-        error: the sides do not compute the same.
+        If each side has its own worker, each computes its own expected values. If these differ, the status of
+        B is error: the sides do not compute the same function.
         """
         with self._fresh() as workers:
             a, b = (self._full_check(workers, side, comparison.jobs[side]) for side in (0, 1))
@@ -261,26 +261,26 @@ class Turns:
             and b.expected_values is not None
             and comparison.a.operator == comparison.b.operator
         ):
-            other = difference(a.expected_values, b.expected_values)
-            if other is not None:
-                b = FullCheckResult(Status.ERROR, f"the two sides do not compute the same: {other}")
+            mismatch = difference(a.expected_values, b.expected_values)
+            if mismatch is not None:
+                b = FullCheckResult(Status.ERROR, f"the two sides do not compute the same: {mismatch}")
         return a, b
 
     def processes(
         self,
         comparison: Comparison,
         full_checks: tuple[FullCheckResult, FullCheckResult],
-        doing: Callable[[], None] = lambda: None,
+        before_turn: Callable[[], None] = lambda: None,
     ) -> Iterator[Rounds]:
-        """Yield the rounds of one fresh process after another, without end.
+        """Yield the rounds of one fresh process after another, indefinitely.
 
         Args:
-            comparison: The two jobs, both found ok.
-            full_checks: What `full_check` returned.
-            doing: Called before each turn; what it raises ends the process.
+            comparison: The two jobs; the full check of both was ok.
+            full_checks: Results of `full_check`.
+            before_turn: Called before each turn; an exception that it raises ends the process.
 
         Raises:
-            SideFailed: A side was not right, crashed or hung.
+            SideFailed: A side returned a wrong result, crashed or hung.
         """
         while True:
             with self._fresh() as workers:
@@ -288,38 +288,40 @@ class Turns:
                     job = comparison.jobs[side]
                     workers.open(side, job, full_checks[side].expected_values)
                     workers.check(side, job)
-                rounds = self._rounds(workers, comparison, doing)
+                rounds = self._rounds(workers, comparison, before_turn)
             yield rounds
 
-    def _rounds(self, workers: SideWorkers, comparison: Comparison, doing: Callable[[], None]) -> Rounds:
-        """Return rounds until the median is settled, 40 are done or 2 s were timed, and 12 at the least.
+    def _rounds(
+        self, workers: SideWorkers, comparison: Comparison, before_turn: Callable[[], None]
+    ) -> Rounds:
+        """Return at least 12 rounds, until the median has settled, 40 rounds are done or 2 s were timed.
 
-        What each side's last timed call returned is judged, and so is that of its first turns.
+        The results of each side's turns in the first round and of its last timed call are checked.
         """
-        found = Rounds()
-        spent_s = 0.0
-        while len(found.log_ratios) < LEAST_ROUNDS or not (
-            spent_s >= TIMED_S or len(found.log_ratios) >= MOST_ROUNDS or has_settled(found.log_ratios)
+        rounds = Rounds()
+        timed_s = 0.0
+        while len(rounds.log_ratios) < LEAST_ROUNDS or not (
+            timed_s >= TIMED_S or len(rounds.log_ratios) >= MOST_ROUNDS or has_settled(rounds.log_ratios)
         ):
             times: tuple[list[float], list[float]] = ([], [])
             for side in self._order.choice(MIRRORED):
-                doing()
+                before_turn()
                 time_s = workers.turn(side, comparison.jobs[side]).time_s
-                if not found.log_ratios:
+                if not rounds.log_ratios:
                     workers.judge(side, comparison.jobs[side])
                 if (mhz := self._clock_mhz()) is not None:
-                    (found.a_mhz, found.b_mhz)[side].append(mhz)
+                    (rounds.a_mhz, rounds.b_mhz)[side].append(mhz)
                 times[side].append(median(time_s))
-                spent_s += sum(time_s)
-            found.a_s.extend(times[0])
-            found.b_s.extend(times[1])
-            found.log_ratios.append(log_mean(times[1]) - log_mean(times[0]))
+                timed_s += sum(time_s)
+            rounds.a_s.extend(times[0])
+            rounds.b_s.extend(times[1])
+            rounds.log_ratios.append(log_mean(times[1]) - log_mean(times[0]))
         for side in (0, 1):
             workers.judge(side, comparison.jobs[side])
-        return found
+        return rounds
 
     def _full_check(self, workers: SideWorkers, side: int, job: Job) -> FullCheckResult:
-        """Return what a side gives; a call too long for the allocator's record is weighed apart."""
+        """Return the full check of a side; the memory of a long call is measured in a separate process."""
         try:
             workers.check_support(side, job)
             expected_values = workers.open(side, job, None)
@@ -329,8 +331,8 @@ class Turns:
                 with self._fresh() as fresh:
                     fresh.open(side, job, expected_values)
                     memory = fresh.measure_memory(side, job)
-        except SideFailed as ended:
-            return FullCheckResult(ended.status, ended.reason)
+        except SideFailed as failure:
+            return FullCheckResult(failure.status, failure.reason)
         errors = {name: error.rel_l2 for name, error in check_result.errors.items()}
         return FullCheckResult(Status.OK, None, errors, memory, expected_values)
 
@@ -341,16 +343,16 @@ def log_mean(seconds: Sequence[float]) -> float:
 
 
 def difference(a: ExpectedValues, b: ExpectedValues) -> str | None:
-    """Return how what two references said differs beyond float64's rounding, in words, or None."""
+    """Return how the expected values of two references differ beyond float64 rounding, in words, or None."""
     if a.sample.keys() != b.sample.keys():
-        return f"the reference of A gives {', '.join(a.sample)}, that of B {', '.join(b.sample)}"
-    for name, due in a.sample.items():
-        other = b.sample[name]
-        if len(due.values) != len(other.values):
-            return f"their references give {name} in other shapes"
-        scale = max(map(abs, due.values), default=0.0)
-        pairs = zip(due.values, other.values, strict=True)
-        worst = max((abs(value - another) for value, another in pairs), default=0.0)
+        return f"the reference of A returns {', '.join(a.sample)}, that of B {', '.join(b.sample)}"
+    for name, a_sample in a.sample.items():
+        b_sample = b.sample[name]
+        if len(a_sample.values) != len(b_sample.values):
+            return f"their references return {name} in different shapes"
+        scale = max(map(abs, a_sample.values), default=0.0)
+        pairs = zip(a_sample.values, b_sample.values, strict=True)
+        worst = max((abs(a_value - b_value) for a_value, b_value in pairs), default=0.0)
         if not worst <= SAME_REFERENCE * scale:
             return f"their references differ in {name} by up to {worst:.2g}, where the largest is {scale:.2g}"
     return None

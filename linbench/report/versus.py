@@ -10,7 +10,7 @@ from statistics import median
 from typing import Final
 
 from linbench.analysis.panel import panels
-from linbench.compare.stored import Suspicion, other_machine, suspicions
+from linbench.compare.stored import Suspicion, machine_difference, suspicions
 from linbench.core.errors import UsageError
 from linbench.core.measurement import FAILURES, Measurement
 from linbench.core.run import Run
@@ -166,7 +166,7 @@ def _doubts(a: Run, b: Run) -> list[str]:
         for name, run in (("A", a), ("B", b))
         for doubt in words.doubts(run, panels(frame([run])))
     ]
-    return [NO_PROOF, *([OTHER_MACHINE] if other_machine(a, b) else []), *run_doubts]
+    return [NO_PROOF, *([OTHER_MACHINE] if machine_difference(a, b) else []), *run_doubts]
 
 
 def _findings(shared_rows: Sequence[Suspicion]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The harness tried: faults planted to see them caught, and the same code measured on two sides."""
+"""Self-tests of the harness: planted faults, identical code on both sides, and injected slowdowns."""
 
-EXTRA_CHUNKS = (0, 1, 2, 3, 5, 10)  # of a hundred: the slowdowns of the slowdowns, percent
-NAP_S = 10_000_000  # what the child that is left running sleeps, plus the number of its run's process
+EXTRA_CHUNKS = (0, 1, 2, 3, 5, 10)  # per hundred chunks: the injected slowdowns in percent
+NAP_S = 10_000_000  # plus the process id of the run: how long the leftover child process sleeps

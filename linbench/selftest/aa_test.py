@@ -1,4 +1,4 @@
-"""A plugin: an operator with two implementations that are one function and differ by noise alone."""
+"""A plugin: an operator with two implementations that are the same function, so only noise separates them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class AATest(CausalProduct):
     complexity = "O(T^2)"
 
     def cost(self, case: Case) -> Cost:
-        """Return the work of both products."""
+        """Return the cost of both products."""
         flops = 2.0 * case.B * case.H * case.T**2 * (case.K + case.V)
         return Cost(flops, self.input_bytes(case) + self.output_bytes(case))
 

@@ -1,4 +1,4 @@
-"""Faults: what is planted, what must become of it, and the run that shows whether it did."""
+"""Faults: planted faults, the row expected from each, and the run that shows whether it is caught."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ OTHER_INPUTS = "correct at first, but wrong for other inputs: o is off by"
 
 @dataclass(frozen=True)
 class Fault:
-    """Something planted, and the row that it must become.
+    """A planted fault, and the row that it must produce.
 
     Attributes:
-        name: The implementation of `planted.py` that does it.
-        status: How its row must end.
-        reason: What its reason must contain; an ok row has none.
-        least_s: The least time that an ok row must report.
-        device: The kind of device that it needs.
-        mode: The mode in which it shows.
-        deterministic: Whether an ok row must say that the same inputs gave the same bits.
+        name: Name of the faulty implementation in `planted.py`.
+        status: Expected status of its row.
+        reason: Text that the reason of its row must contain; None for an ok row.
+        least_s: Minimum time that an ok row must report, seconds.
+        device: Device that the fault needs.
+        mode: Mode in which the fault shows.
+        deterministic: Whether an ok row must report bitwise identical results for identical inputs.
     """
 
     name: str
@@ -50,27 +50,27 @@ class Fault:
 
     @property
     def implementation(self) -> str:
-        """Its full name."""
+        """Full name of the faulty implementation."""
         return f"planted/{self.name}"
 
     @property
-    def does(self) -> str:
-        """What it does, in one line; the plugin must have been loaded."""
+    def summary(self) -> str:
+        """What the implementation does wrong, in one line; the plugin must be loaded."""
         return registry.implementation(self.implementation).summary
 
     def caught(self, row: Measurement) -> bool:
-        """Return whether a row is what the fault must become."""
+        """Return whether a row is the one expected from the fault."""
         if row.status is not self.status:
             return False
         if self.reason is None:
-            whole = row.time is not None and row.time.median_s >= self.least_s
-            return whole and row.deterministic is self.deterministic
+            has_time = row.time is not None and row.time.median_s >= self.least_s
+            return has_time and row.deterministic is self.deterministic
         return row.time is None and self.reason in (row.reason or "")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of a fault; without a row it was not run here."""
+    """The row of a fault, and whether it is caught; the row is None if the fault cannot run here."""
 
     fault: Fault
     row: Measurement | None
@@ -118,22 +118,22 @@ FAULTS = (
 
 
 def find_faults(faults: Sequence[Fault] = FAULTS) -> Iterator[Finding]:
-    """Yield what becomes of each fault, those of a device and mode after one run, by the way of any other."""
+    """Yield a finding per fault; the faults of a device and mode are measured together in one normal run."""
     registry.load([PLANTED])
     devices = ["cpu", "cuda"] if visible_gpus() else ["cpu"]
     for device, mode in product(devices, MODES):
         planted = [fault for fault in faults if (fault.device, fault.mode) == (device, mode)]
-        rows = _measured(planted, device, mode) if planted else {}
-        left_running = _left_running()
+        rows = _measure(planted, device, mode) if planted else {}
+        is_child_running = _is_child_running()
         for fault in planted:
             row = rows[fault.implementation]
-            stays = fault.name == "leaves-a-child" and left_running
-            yield Finding(fault, row, fault.caught(row) and not stays)
+            is_leftover = fault.name == "leaves-a-child" and is_child_running
+            yield Finding(fault, row, fault.caught(row) and not is_leftover)
     yield from (Finding(fault, None, False) for fault in faults if fault.device not in devices)
 
 
-def _measured(faults: Sequence[Fault], device: str, mode: str) -> dict[str, Measurement]:
-    """Return the rows of a run over planted implementations, by name."""
+def _measure(faults: Sequence[Fault], device: str, mode: str) -> dict[str, Measurement]:
+    """Return the rows of a run over faulty implementations, by name."""
     plan = api.plan_run(
         None,
         impl=[fault.implementation for fault in faults],
@@ -147,7 +147,7 @@ def _measured(faults: Sequence[Fault], device: str, mode: str) -> dict[str, Meas
     return {row.implementation: row for row in run.measurements}
 
 
-def _left_running() -> bool:
-    """Return whether the child that `leaves-a-child` started is still there."""
-    nap = str(NAP_S + os.getpid())
-    return any(nap in (process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"]))
+def _is_child_running() -> bool:
+    """Return whether the child process that `leaves-a-child` started is still running."""
+    duration = str(NAP_S + os.getpid())
+    return any(duration in (process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"]))

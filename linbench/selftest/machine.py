@@ -1,4 +1,4 @@
-"""Machine: how finely times can be told apart here, as the harness finds with the same code on two sides."""
+"""Machine: which time differences this machine can resolve, measured with identical code on both sides."""
 
 from __future__ import annotations
 
@@ -32,45 +32,44 @@ AXES = {
     "cuda": typed_axes(B=1, T=2048, H=8, D=64, dtype="float32", mode="fwd"),
 }
 LEAST_RUNS = 2
-COMPARED = 10  # processes of the comparison that the verdict goes by
+COMPARED = 10  # processes of the comparison that `verdict` uses
 MORE_COMPARED = 20
 
-# What numbers must be to be worth publishing; `verdict` goes by these alone.
-FINE_EFFECT = 0.02  # the minimum detectable effect seen, at most
-FAIR_EFFECT = 0.05  # the same with care; above it, not at all
-COVERAGE = (0.92, 0.98)  # of an interval that says 95%
-CONTENDED_SHARE = 0.5  # of the rows flagged contended, at most
+# When numbers are worth publishing; `verdict` uses only these thresholds.
+FINE_EFFECT = 0.02  # largest minimum detectable effect for "yes"
+FAIR_EFFECT = 0.05  # largest one for "with care"
+COVERAGE = (0.92, 0.98)  # range of the coverage of a 95% interval
+CONTENDED_SHARE = 0.5  # largest share of rows flagged contended
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What measuring the same code twice says of a machine.
+    """What an A/A test shows about a machine.
 
     Attributes:
         device: cpu or cuda.
         timer: The device's default timer.
-        overhead_s: What it reads where nothing is called, seconds.
-        resolution_s: The least difference between two such readings, seconds; 0 if none differ.
-        case: What was measured, in words.
-        call_s: How long one call takes: the median over all processes, seconds.
-        wall_s: How long the test took, seconds.
-        runs: Runs of the harness, one after another.
-        processes: Fresh processes in each, as many as a row of `linbench run` takes.
-        drift: How far the run with the greatest median lies above that with the least, relative.
-        difference: How much longer one side takes than the other, and its paired 95% interval, relative.
-        noise: Standard deviation of a process's log-ratio of the sides, and its 95% interval.
-        effects: The minimum detectable effect with 95% power at 5% false alarms, relative, by the number of
-            processes; see `linbench.selftest.noise.minimum_detectable_effect`.
-        paired_alarms: How often a row's processes would call identical code different by the paired interval,
-            resampled.
-        apart_alarms: The same where two rows' intervals do not overlap, as the report has it.
-        coverage: How often the 95% interval of a row would cover the long-run value, resampled.
-        rows: Rows that were measured.
-        rows_covering: How many of them cover the long-run value.
-        rows_contended: How many of them were flagged contended.
-        throttled: Whether any was flagged throttled.
-        cores: Processors that may be used.
-        others_cores: Processors that other processes or the hypervisor's other guests used meanwhile.
+        overhead_s: Reading of the timer around an empty call, seconds.
+        resolution_s: Smallest difference between two such readings, seconds; 0 if none differ.
+        case: The measured case, in words.
+        call_s: Duration of a call: the median over all processes, seconds.
+        wall_s: Duration of the test, seconds.
+        runs: Consecutive runs of the harness.
+        processes: Fresh processes per run, as many as for a row of `linbench run`.
+        drift: Relative difference between the largest and the smallest median of the runs.
+        difference: Relative time difference of the sides, and the ends of its paired 95% interval.
+        noise: Standard deviation of a process's log-ratio of the sides, and the ends of its 95% interval.
+        effects: Relative minimum detectable effect with 95% power at a 5% false-positive rate, by the number
+            of processes; see `linbench.selftest.noise.minimum_detectable_effect`.
+        paired_alarms: False-positive rate of the paired interval with the processes of a row, by resampling.
+        apart_alarms: False-positive rate of the report's rule, intervals of two rows that do not overlap.
+        coverage: Share of 95% intervals of a row that cover the long-run value, by resampling.
+        rows: Number of measured rows.
+        rows_covering: Rows whose interval covers the long-run value.
+        rows_contended: Rows that were flagged contended.
+        throttled: Whether any row was flagged throttled.
+        cores: Processors that this process may use.
+        others_cores: Processors in use by other processes or other guests of the hypervisor during the test.
     """
 
     device: str
@@ -98,19 +97,19 @@ class Machine:
 
 
 def measure_machine(device: str, time_limit_s: float, processes: int | None = None) -> Machine:
-    """Return what identical code measured as two implementations says of this machine.
+    """Return the result of an A/A test: identical code measured as two implementations.
 
-    Runs of the harness follow each other until a further one would not be done within the tolerance, two at
-    least: fresh processes each time, in each of them both sides in turns in random order. No row is given
-    fewer processes or rounds for being steady; all else is as in `linbench run`.
+    The harness runs at least twice, and again until a further run would exceed the time limit. Each run uses
+    fresh processes, and in each process the sides take turns in random order. Early stopping is off: every
+    row has all its processes and rounds. Everything else is as in `linbench run`.
 
     Args:
         device: cpu or cuda.
-        time_limit_s: How long it may take, seconds.
-        processes: Processes of a row; the device's default if not given.
+        time_limit_s: Time limit, seconds.
+        processes: Processes per row; None for the device's default.
 
     Raises:
-        EnvironmentRefused: The device is not there or in use, or the code could not be measured on it.
+        EnvironmentRefused: The device is missing or in use, or the code could not be measured on it.
     """
     start = time.monotonic()
     settings = Settings(processes=processes or DEFAULT_PROCESSES[device], precision=0.0)
@@ -121,23 +120,23 @@ def measure_machine(device: str, time_limit_s: float, processes: int | None = No
     runs: list[list[Measurement]] = []
     longest_s = 0.0
     while len(runs) < LEAST_RUNS or time.monotonic() - start + longest_s < time_limit_s:
-        began = time.monotonic()
+        run_start = time.monotonic()
         runs.append(_rows(schedule))
-        longest_s = max(longest_s, time.monotonic() - began)
+        longest_s = max(longest_s, time.monotonic() - run_start)
     reading = _timer_reading(device, gpus)
-    return described(runs, reading, time.monotonic() - start, len(os.sched_getaffinity(0)))
+    return summarize(runs, reading, time.monotonic() - start, len(os.sched_getaffinity(0)))
 
 
-def described(
+def summarize(
     runs: Sequence[Sequence[Measurement]], reading: tuple[float, float], wall_s: float, cores: int
 ) -> Machine:
-    """Return what the rows of runs over both sides say.
+    """Return the summary of runs that measured both sides.
 
     Args:
-        runs: The rows of each run, ok and of as many processes each.
+        runs: The rows of each run; all are ok and have the same number of processes.
         reading: Overhead and resolution of the timer, seconds.
-        wall_s: How long the test took, seconds.
-        cores: Processors that may be used.
+        wall_s: Duration of the test, seconds.
+        cores: Processors that this process may use.
     """
     rows = list(chain.from_iterable(runs))
     times = [row.time for row in rows if row.time is not None]
@@ -145,11 +144,10 @@ def described(
     pairs = list(chain.from_iterable(by_run))
     medians = list(chain.from_iterable(pairs))
     call_s = median(medians)
-    run_medians_s = [median(chain.from_iterable(found)) for found in by_run]
+    run_medians_s = [median(chain.from_iterable(run_pairs)) for run_pairs in by_run]
     processes = len(by_run[0])
-    found = noise.pair_noise(pairs)
-    compared = sorted({processes, COMPARED, MORE_COMPARED})
-    during = [row.telemetry.during for row in rows]
+    pair_noise = noise.pair_noise(pairs)
+    counts = sorted({processes, COMPARED, MORE_COMPARED})
     return Machine(
         device=rows[0].case.device,
         timer=times[0].timer,
@@ -162,8 +160,8 @@ def described(
         processes=processes,
         drift=max(run_medians_s) / min(run_medians_s) - 1,
         difference=noise.difference(pairs),
-        noise=found,
-        effects={n: noise.minimum_detectable_effect(found[0], n) for n in compared},
+        noise=pair_noise,
+        effects={n: noise.minimum_detectable_effect(pair_noise[0], n) for n in counts},
         paired_alarms=noise.paired_alarms(pairs, processes),
         apart_alarms=noise.apart_alarms(pairs, processes),
         coverage=noise.coverage(medians, processes),
@@ -173,7 +171,8 @@ def described(
         throttled=any("throttled" in row.flags for row in rows),
         cores=cores,
         others_cores=fmean(
-            _middle(found, "others_cores") + _middle(found, "steal_cores") for found in during
+            _middle(row.telemetry.during, "others_cores") + _middle(row.telemetry.during, "steal_cores")
+            for row in rows
         ),
     )
 
@@ -181,16 +180,16 @@ def described(
 def verdict(machine: Machine) -> tuple[str, str]:
     """Return whether numbers from a machine are worth publishing (yes, with care or no), and why.
 
-    By the thresholds at the head of this file.
+    The thresholds are the constants at the top of this file.
     """
     effect = machine.effects[COMPARED]
     doubts = []
     if not COVERAGE[0] <= machine.coverage <= COVERAGE[1]:
-        doubts.append(f"95% intervals hold the long-run value in {machine.coverage:.1%}")
+        doubts.append(f"95% intervals cover the long-run value in {machine.coverage:.1%} of cases")
     if machine.rows_contended > CONTENDED_SHARE * machine.rows:
-        doubts.append(f"others used {machine.others_cores:.2g} of {machine.cores} processors")
+        doubts.append(f"other processes used {machine.others_cores:.2g} of {machine.cores} processors")
     if machine.throttled:
-        doubts.append("clocks were held down")
+        doubts.append("clocks were throttled")
     if effect > FAIR_EFFECT:
         word = "no"
     elif effect > FINE_EFFECT or doubts:
@@ -199,7 +198,7 @@ def verdict(machine: Machine) -> tuple[str, str]:
         word = "yes"
     limit = FAIR_EFFECT if word == "no" else FINE_EFFECT
     relation = "more than" if effect > limit else "within"
-    reasons = [f"{COMPARED} processes tell {effect:.1%} apart, {relation} {limit:.0%}", *doubts]
+    reasons = [f"{COMPARED} processes detect a difference of {effect:.1%}, {relation} {limit:.0%}", *doubts]
     return word, "; ".join(reasons)
 
 
@@ -238,19 +237,19 @@ def _rows(schedule: Schedule) -> list[Measurement]:
 
 def _pairs(rows: Sequence[Measurement]) -> list[Pair]:
     """Return the medians of both sides in each process, seconds."""
-    one, other = (_medians(row.time) for name in SIDES for row in rows if row.implementation == name)
-    return list(zip(one, other, strict=True))
+    a, b = (_medians(row.time) for name in SIDES for row in rows if row.implementation == name)
+    return list(zip(a, b, strict=True))
 
 
 def _medians(time: Time | None) -> list[float]:
     if time is None:
-        raise ValueError("an ok row that was timed has a time")
+        raise ValueError("an ok row must have a time")
     ends = accumulate(time.processes, initial=0)
     return [median(time.samples.time_s[start:end]) for start, end in pairwise(ends)]
 
 
 def _middle(during: Mapping[str, Range], name: str) -> float:
-    """Return the middle of what was read during a row, 0 where it was not."""
+    """Return the median of the readings during a row; 0 if there are none."""
     return during[name].middle if name in during else 0.0
 
 

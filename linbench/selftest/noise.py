@@ -1,4 +1,4 @@
-"""Noise: what processes that timed the same code twice say of a machine, as pure functions."""
+"""Noise: statistics of processes that timed identical code on both sides, as pure functions."""
 
 from __future__ import annotations
 
@@ -15,97 +15,97 @@ POWER = 0.95
 DRAWS = 4000
 
 Pair = tuple[float, float]
-Drawn = TypeVar("Drawn")
+Item = TypeVar("Item")
 
 
 def log_ratios(pairs: Sequence[Pair]) -> list[float]:
-    """Return log(one / other) of each process, where a pair holds its medians of the two sides."""
-    return [math.log(one / other) for one, other in pairs]
+    """Return log(a / b) of each process, where a pair holds its medians of the two sides."""
+    return [math.log(a / b) for a, b in pairs]
 
 
 def difference(pairs: Sequence[Pair]) -> tuple[float, float, float]:
-    """Return how much longer one side takes than the other, relative, and its paired 95% interval."""
-    low, high = process_interval([one / other for one, other in pairs], CONFIDENCE)
+    """Return the relative time difference of side A to side B, and the ends of its paired 95% interval."""
+    low, high = process_interval([a / b for a, b in pairs], CONFIDENCE)
     return math.expm1(fmean(log_ratios(pairs))), low - 1, high - 1
 
 
 def pair_noise(pairs: Sequence[Pair]) -> tuple[float, float, float]:
     """Return the standard deviation of the processes' log-ratios, and its 95% interval.
 
-    With n processes, (n - 1) s^2 / sigma^2 is taken to be chi-squared with n - 1 degrees of freedom.
+    With n processes, (n - 1) s^2 / sigma^2 is assumed to be chi-squared with n - 1 degrees of freedom.
     """
     from scipy.special import chdtri
 
     noise = stdev(log_ratios(pairs))
-    free = len(pairs) - 1
+    degrees = len(pairs) - 1
     tail = (1 - CONFIDENCE) / 2
-    low, high = (noise * math.sqrt(free / float(chdtri(free, above))) for above in (tail, 1 - tail))
+    low, high = (noise * math.sqrt(degrees / float(chdtri(degrees, p))) for p in (tail, 1 - tail))
     return noise, low, high
 
 
 def minimum_detectable_effect(noise: float, processes: int, power: float = POWER) -> float:
-    """Return the relative difference that a paired comparison over so many processes sees with this power.
+    """Return the relative difference that a paired comparison of n processes detects with this power.
 
-    The comparison calls two sides different if the 95% interval of Student's t over n log-ratios leaves out
-    0, and so does it for 5% of identical ones. With log-ratios normal around d with standard deviation s it
-    sees the difference with a power of P(T > t), where t is Student's 97.5% quantile for n - 1 degrees of
-    freedom and T noncentral with noncentrality d sqrt(n) / s. Solved for d; the result is e^d - 1.
+    The comparison calls two sides different if the 95% interval of Student's t over n log-ratios excludes 0,
+    which has a false-positive rate of 5%. If the log-ratios are normal with mean d and standard deviation s,
+    the power is P(T > t), where t is Student's 97.5% quantile for n - 1 degrees of freedom and T is the
+    noncentral t with noncentrality d sqrt(n) / s. This is solved for d; the result is e^d - 1.
 
     Args:
         noise: s, as `pair_noise` returns it.
         processes: n, at least two.
-        power: Share of such differences that are seen.
+        power: Share of such differences that are detected.
     """
     from scipy.special import nctdtrinc, stdtrit
 
-    free = processes - 1
-    edge = stdtrit(free, (1 + CONFIDENCE) / 2)
-    return math.expm1(float(nctdtrinc(free, 1 - power, edge)) * noise / math.sqrt(processes))
+    degrees = processes - 1
+    critical = stdtrit(degrees, (1 + CONFIDENCE) / 2)
+    return math.expm1(float(nctdtrinc(degrees, 1 - power, critical)) * noise / math.sqrt(processes))
 
 
 def paired_alarms(pairs: Sequence[Pair], processes: int) -> float:
-    """Return how often the paired interval over so many processes would call identical code different.
+    """Return the false-positive rate of the paired interval over this number of processes.
 
-    The processes are drawn from those recorded, with replacement and with sides swapped at random.
+    Processes are resampled from the recorded ones, with replacement and with randomly swapped sides.
     """
 
-    def different(drawn: Sequence[Pair]) -> bool:
-        low, high = process_interval([one / other for one, other in drawn], CONFIDENCE)
+    def is_different(sample: Sequence[Pair]) -> bool:
+        low, high = process_interval([a / b for a, b in sample], CONFIDENCE)
         return not low <= 1 <= high
 
-    return _share(different, _either_way(pairs), processes)
+    return _share(is_different, _with_swapped(pairs), processes)
 
 
 def apart_alarms(pairs: Sequence[Pair], processes: int) -> float:
-    """Return how often two rows of identical code would have intervals that do not overlap; drawn alike."""
+    """Return how often the intervals of two rows of identical code do not overlap; resampled likewise."""
 
-    def apart(drawn: Sequence[Pair]) -> bool:
-        one, other = (process_interval(side, CONFIDENCE) for side in zip(*drawn, strict=True))
-        return one[1] < other[0] or other[1] < one[0]
+    def is_disjoint(sample: Sequence[Pair]) -> bool:
+        a, b = (process_interval(side, CONFIDENCE) for side in zip(*sample, strict=True))
+        return a[1] < b[0] or b[1] < a[0]
 
-    return _share(apart, _either_way(pairs), processes)
+    return _share(is_disjoint, _with_swapped(pairs), processes)
 
 
 def coverage(medians: Sequence[float], processes: int) -> float:
-    """Return how often the interval of a row would cover the long-run value, the median of all processes.
+    """Return how often the interval of a row covers the long-run value, the median of all processes.
 
-    The row's processes are drawn from those recorded, with replacement, as if they were independent: what
-    drifts from one process to the next is not seen here.
+    The row's processes are resampled from the recorded ones, with replacement, as if they were independent:
+    drift from one process to the next is not included.
     """
     truth = median(medians)
 
-    def covers(drawn: Sequence[float]) -> bool:
-        low, high = process_interval(drawn, CONFIDENCE)
+    def covers(sample: Sequence[float]) -> bool:
+        low, high = process_interval(sample, CONFIDENCE)
         return low <= truth <= high
 
     return _share(covers, medians, processes)
 
 
-def _either_way(pairs: Sequence[Pair]) -> list[Pair]:
-    return [*pairs, *((other, one) for one, other in pairs)]
+def _with_swapped(pairs: Sequence[Pair]) -> list[Pair]:
+    return [*pairs, *((b, a) for a, b in pairs)]
 
 
-def _share(holds: Callable[[Sequence[Drawn]], bool], recorded: Sequence[Drawn], processes: int) -> float:
-    """Return the share of draws of so many processes of which something holds."""
+def _share(predicate: Callable[[Sequence[Item]], bool], items: Sequence[Item], processes: int) -> float:
+    """Return the share of resamples of this size for which a predicate is true."""
     source = random.Random(0)
-    return sum(holds(source.choices(recorded, k=processes)) for _ in range(DRAWS)) / DRAWS
+    return sum(predicate(source.choices(items, k=processes)) for _ in range(DRAWS)) / DRAWS

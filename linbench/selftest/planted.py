@@ -1,4 +1,4 @@
-"""A plugin: an operator of its own, and implementations that each do one thing that none should."""
+"""A plugin: an operator and faulty implementations of it, each of which does one thing wrong."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SPIN_CYCLES = 50_000_000
 CACHE: dict[int, Tensor] = {}
 GRAPHS: dict[int, tuple[Any, Tensor]] = {}
 LEAKED: list[Tensor] = []
-DRAWN: list[Tensor] = []
+RANDOM_NUMBERS: list[Tensor] = []
 CALLS = {"tires": 0, "wavers": 0}
 SETTINGS = (torch.get_default_dtype(), torch.get_num_threads(), torch.get_float32_matmul_precision())
 
@@ -36,7 +36,7 @@ class PlantedOperator(Operator):
     """Causal product: o_t = sum_{u <= t} (q_t . k_u) v_u."""
 
     name = "planted"
-    title = "Causal product, for faults to be planted in"
+    title = "Causal product with planted faults"
     complexity = "O(T^2)"
     inputs = (TensorSpec("q", "BTHK"), TensorSpec("k", "BTHK"), TensorSpec("v", "BTHV"))
 
@@ -47,13 +47,13 @@ class PlantedOperator(Operator):
         return causal_product(tensors["q"], tensors["k"], tensors["v"]), ()
 
     def cost(self, case: Case) -> Cost:
-        """Return the work of both products."""
+        """Return the cost of both products."""
         flops = 2.0 * case.B * case.H * case.T**2 * (case.K + case.V)
         return Cost(flops, self.input_bytes(case) + self.output_bytes(case))
 
 
 def causal_product(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Return the right output; q, k: [B, T, H, K]; v, o: [B, T, H, V]."""
+    """Return the correct output; q, k: [B, T, H, K]; v, o: [B, T, H, V]."""
     scores = torch.einsum("bthk,buhk->bhtu", q, k).tril()
     return torch.einsum("bhtu,buhv->bthv", scores, v)
 
@@ -66,13 +66,13 @@ def good(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 @implementation("planted", "asks-too-much")
 def asks_too_much(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Asks for more memory than there is."""
+    """Allocates more memory than there is."""
     return torch.empty(2**45)
 
 
 @implementation("planted", "caches")
 def caches(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Returns the first result again for the same address."""
+    """Returns the first result again for inputs at the same address."""
     if q.data_ptr() not in CACHE:
         CACHE[q.data_ptr()] = causal_product(q, k, v)
     return CACHE[q.data_ptr()]
@@ -80,16 +80,16 @@ def caches(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 @implementation("planted", "dies")
 def dies(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Ends the process by os._exit."""
+    """Ends the process with os._exit."""
     os._exit(7)
 
 
 @implementation("planted", "eats")
 def eats(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Takes memory for ever."""
-    held = []
+    """Allocates memory for ever."""
+    blocks = []
     while True:
-        held.append(bytearray(os.urandom(1) * 2**26))
+        blocks.append(bytearray(os.urandom(1) * 2**26))
 
 
 @implementation("planted", "exits")
@@ -100,9 +100,9 @@ def exits(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 @implementation("planted", "garbage")
 def garbage(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Writes garbage on the worker's pipe."""
+    """Writes garbage to the worker's pipe."""
     for entry in Path("/proc/self/fd").iterdir():
-        if entry.is_socket():  # the worker has no other
+        if entry.is_socket():  # the worker's only socket
             os.write(int(entry.name), b"not json at all\n")
     return causal_product(q, k, v)
 
@@ -122,7 +122,7 @@ def hangs(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 @implementation("planted", "late")
 def late(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Returns at once and has a thread fill the output later."""
+    """Returns at once and fills the output later, in a thread."""
     out = torch.empty_like(v)
 
     def finish() -> None:
@@ -182,7 +182,7 @@ def nothing(q: Tensor, k: Tensor, v: Tensor) -> None:
 
 @implementation("planted", "prints")
 def prints(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Prints what looks like an answer to stdout, and noise to stderr; neither may be taken for one."""
+    """Prints what looks like an answer to stdout, and noise to stderr; the harness must ignore both."""
     print('{"status": "ok", "samples_s": [1e-9]}', flush=True)
     os.write(2, b"noise\n")
     return causal_product(q, k, v)
@@ -202,10 +202,10 @@ def refuses(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 @implementation("planted", "reseeds")
 def reseeds(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Reseeds torch's random numbers; right only if it draws the same number at every call."""
-    DRAWN.append(torch.rand(1))
-    torch.manual_seed(len(DRAWN))
-    return causal_product(q, k, v) if DRAWN[-1] == DRAWN[0] else torch.zeros_like(v)
+    """Reseeds torch's random numbers; correct only if it draws the same number in every call."""
+    RANDOM_NUMBERS.append(torch.rand(1))
+    torch.manual_seed(len(RANDOM_NUMBERS))
+    return causal_product(q, k, v) if RANDOM_NUMBERS[-1] == RANDOM_NUMBERS[0] else torch.zeros_like(v)
 
 
 @implementation("planted", "segfaults")
@@ -217,7 +217,7 @@ def segfaults(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 @implementation("planted", "side-stream", unsupported_reason=needs(device="cuda"))
 def side_stream(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Returns at once and computes on a stream that nobody waits for."""
+    """Returns at once and computes on a stream that nothing waits for."""
     out = torch.empty_like(v)
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
@@ -229,25 +229,25 @@ def side_stream(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 @implementation("planted", "sleeps")
 def sleeps(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Sleeps for 5 ms; the time must be reported whole."""
+    """Sleeps for 5 ms, which the reported time must include."""
     time.sleep(SLEEP_S)
     return causal_product(q, k, v)
 
 
 @implementation("planted", "stale-graph", unsupported_reason=needs(device="cuda"))
 def stale_graph(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Replays a CUDA graph of the inputs as they were at its capture."""
+    """Replays a CUDA graph with the inputs from its capture."""
     if q.data_ptr() not in GRAPHS:
-        kept = [x.clone() for x in (q, k, v)]
+        copies = [x.clone() for x in (q, k, v)]
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            causal_product(*kept)
+            causal_product(*copies)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            out = causal_product(*kept)
-        CACHE.update({x.data_ptr(): x for x in kept})
+            out = causal_product(*copies)
+        CACHE.update({x.data_ptr(): x for x in copies})
         GRAPHS[q.data_ptr()] = graph, out
     graph, out = GRAPHS[q.data_ptr()]
     graph.replay()
@@ -256,7 +256,7 @@ def stale_graph(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 @implementation("planted", "stops-the-clock")
 def stops_the_clock(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Has every clock of Python stand still."""
+    """Stops every clock of Python."""
     moment, moment_ns = time.perf_counter(), time.perf_counter_ns()
     for name in ("perf_counter", "monotonic", "time", "process_time"):
         setattr(time, name, lambda: moment)
@@ -266,7 +266,7 @@ def stops_the_clock(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 @implementation("planted", "tires")
 def tires(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Right in the check, zeros once it is timed."""
+    """Returns the correct output in the check, and zeros once it is timed."""
     CALLS["tires"] += 1
     return causal_product(q, k, v) if CALLS["tires"] < 12 else torch.zeros_like(v)
 
@@ -301,10 +301,10 @@ def unsettles_threads(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 @implementation("planted", "untouched")
 def untouched(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Comes after those and is right only if it finds every setting as it was."""
-    now = (torch.get_default_dtype(), torch.get_num_threads(), torch.get_float32_matmul_precision())
-    touched = now != SETTINGS or torch.are_deterministic_algorithms_enabled()
-    return torch.zeros_like(v) if touched else causal_product(q, k, v)
+    """Runs after those and is correct only if every setting is unchanged."""
+    settings = (torch.get_default_dtype(), torch.get_num_threads(), torch.get_float32_matmul_precision())
+    differs = settings != SETTINGS or torch.are_deterministic_algorithms_enabled()
+    return torch.zeros_like(v) if differs else causal_product(q, k, v)
 
 
 @implementation("planted", "view")
@@ -315,7 +315,7 @@ def view(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 @implementation("planted", "wavers")
 def wavers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Right, but for a last bit that differs from call to call."""
+    """Returns the correct output, except for a last bit that differs from call to call."""
     out = causal_product(q, k, v)
     CALLS["wavers"] += 1
     return out * (1 + 2.0**-23 * (CALLS["wavers"] % 2))
@@ -323,7 +323,7 @@ def wavers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 @implementation("planted", "wrong-gradient")
 def wrong_gradient(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Returns the right output, and lets no gradient through to k."""
+    """Returns the correct output, and passes no gradient to k."""
     return causal_product(q, k.detach(), v)
 
 

@@ -1,4 +1,4 @@
-"""CausalProduct: the operator that the selftests measure, of which their plugins have one each."""
+"""CausalProduct: the base class of the operators that the self-tests measure."""
 
 from __future__ import annotations
 

@@ -132,8 +132,8 @@ def test_a_comparison_of_stored_runs_never_fails(measured):
 
 MISTAKES = {
     "nothing": (["compare", "linear/chnk", "linear/chunk"], "did you mean linear/chunk"),
-    "kinds": (["compare", "linear/chunk", "run:latest"], "compare two of one kind"),
-    "no-repository": (["compare", "main", "."], "is in no git repository"),
+    "kinds": (["compare", "linear/chunk", "run:latest"], "compare two of the same kind"),
+    "no-repository": (["compare", "main", "."], "is not in a git repository"),
     "ci": (["ci"], "is not in a git repository"),
     "impl": (["compare", "linear/chunk", "linear/naive", "--impl", "linear/chunk"], "leave out --impl"),
     "axis": (["compare", "linear/chunk", "linear/naive", "--T", "0"], "is not a positive count"),
@@ -152,4 +152,4 @@ def test_a_mistake_is_one_line(linbench, name):
 def test_a_repository_without_a_plugin_is_rejected(linbench):
     Scratch(linbench.folder, {"a": "a"})
     _, err = linbench("compare", "main", ".", "--impl", "linear/chunk", *CASE, code=2)
-    assert "no plugin that is loaded comes from" in err
+    assert "no loaded plugin comes from" in err

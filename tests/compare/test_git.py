@@ -1,4 +1,4 @@
-"""Commits as folders, which go whatever happens, and what differs from the working tree."""
+"""Temporary worktrees, which are always removed, and the files that differ from the working tree."""
 
 import os
 import subprocess
@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from scratch import Scratch
 
-from linbench.compare.git import Repository, Trees
+from linbench.compare.git import Repository, Worktrees
 from linbench.core.errors import UsageError
 
-HOLD = """
+KEEP_WORKTREE = """
 import sys, time
 from pathlib import Path
-from linbench.compare.git import Repository, Trees
+from linbench.compare.git import Repository, Worktrees
 repository = Repository(Path.cwd())
-with Trees(repository) as trees:
-    print(trees.of(repository.commit("HEAD")), flush=True)
+with Worktrees(repository) as worktrees:
+    print(worktrees.checkout(repository.commit("HEAD")), flush=True)
     time.sleep(600)
 """
 
@@ -27,58 +27,60 @@ def scratch(tmp_path):
     return Scratch(tmp_path, {"a.txt": "one", ".gitignore": "ignored/\n"})
 
 
-def trees_of(scratch):
+def temporary_worktrees(scratch):
     return [line for line in scratch.git("worktree", "list").splitlines() if "linbench-trees-" in line]
 
 
-def test_a_commit_is_a_folder_for_a_while_and_no_hook_runs(scratch):
+def test_a_worktree_is_removed_on_exit_and_no_hook_runs(scratch):
     first = scratch.git("rev-parse", "HEAD")
     scratch.commit({"a.txt": "two"})
     hook = scratch.folder / ".git" / "hooks" / "post-checkout"
     hook.write_text("#!/bin/sh\ntouch hooked\n")
     hook.chmod(0o755)
     repository = Repository(scratch.folder)
-    with pytest.raises(KeyboardInterrupt), Trees(repository) as trees:  # noqa: PT012 - as Ctrl-C would
-        path = trees.of(first)
+    with pytest.raises(KeyboardInterrupt), Worktrees(repository) as worktrees:  # noqa: PT012 - like Ctrl-C
+        path = worktrees.checkout(first)
         assert (path / "a.txt").read_text() == "one"
         assert not (path / "hooked").exists()
-        assert len(trees_of(scratch)) == 1
+        assert len(temporary_worktrees(scratch)) == 1
         raise KeyboardInterrupt
     assert not path.parent.exists()
-    assert trees_of(scratch) == []
+    assert temporary_worktrees(scratch) == []
 
 
-def test_what_a_killed_process_left_is_pruned_and_what_a_living_one_holds_is_not(scratch):
-    killed, living = (
-        subprocess.Popen([sys.executable, "-c", HOLD], cwd=scratch.folder, stdout=subprocess.PIPE, text=True)
+def test_worktrees_of_killed_processes_are_pruned_but_not_those_of_running_ones(scratch):
+    killed, running = (
+        subprocess.Popen(
+            [sys.executable, "-c", KEEP_WORKTREE], cwd=scratch.folder, stdout=subprocess.PIPE, text=True
+        )
         for _ in range(2)
     )
     try:
-        left, held = (Path(process.stdout.readline().strip()) for process in (killed, living))
+        abandoned, active = (Path(process.stdout.readline().strip()) for process in (killed, running))
         killed.kill()
         killed.communicate()
-        assert left.exists()
-        with Trees(Repository(scratch.folder)):
-            assert not left.parent.exists()
-            assert held.exists()
-            assert len(trees_of(scratch)) == 1
+        assert abandoned.exists()
+        with Worktrees(Repository(scratch.folder)):
+            assert not abandoned.parent.exists()
+            assert active.exists()
+            assert len(temporary_worktrees(scratch)) == 1
     finally:
-        living.kill()
-        living.communicate()
-    with Trees(Repository(scratch.folder)):
-        assert trees_of(scratch) == []
+        running.kill()
+        running.communicate()
+    with Worktrees(Repository(scratch.folder)):
+        assert temporary_worktrees(scratch) == []
 
 
-def test_changed_are_files_edited_added_and_gone_but_not_ignored_ones(scratch):
+def test_changed_files_are_edited_added_and_deleted_ones_but_not_ignored_ones(scratch):
     base = scratch.commit({"gone.cu": "x", "staged.py": "x"})
     scratch.git("rm", "-q", "gone.cu")
     scratch.write({"a.txt": "two", "ignored/b.py": "", "new/b.py": "", "staged.py": "y"})
     scratch.git("add", "staged.py")
-    names = {str(path.relative_to(scratch.folder)) for path in Repository(scratch.folder).changed(base)}
+    names = {str(path.relative_to(scratch.folder)) for path in Repository(scratch.folder).changed_files(base)}
     assert names == {"gone.cu", "a.txt", "new/b.py", "staged.py"}
 
 
-def test_the_base_is_the_last_commit_in_common(scratch):
+def test_the_base_is_the_merge_base(scratch):
     fork = scratch.git("rev-parse", "HEAD")
     scratch.git("checkout", "-q", "-b", "topic")
     scratch.commit({"b.txt": "b"})
@@ -94,14 +96,14 @@ def test_the_base_is_the_last_commit_in_common(scratch):
     assert not (scratch.folder / "x").exists()
 
 
-def test_ignored_and_outer_paths_are_not_held(scratch):
+def test_a_repository_contains_neither_ignored_nor_outer_paths(scratch):
     scratch.write({"ignored/b.py": "", "new/b.py": ""})
     repository = Repository(scratch.folder)
-    held = {name: repository.holds(scratch.folder / name) for name in ("a.txt", "ignored/b.py", "new/b.py")}
-    assert held == {"a.txt": True, "ignored/b.py": False, "new/b.py": True}
-    assert not repository.holds(Path(os.sep))
+    names = ("a.txt", "ignored/b.py", "new/b.py")
+    assert [repository.contains(scratch.folder / name) for name in names] == [True, False, True]
+    assert not repository.contains(Path(os.sep))
 
 
-def test_a_folder_outside_a_repository_is_said(tmp_path):
+def test_a_folder_outside_a_repository_is_rejected(tmp_path):
     with pytest.raises(UsageError, match="is not in a git repository"):
         Repository(tmp_path)

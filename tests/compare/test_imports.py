@@ -1,4 +1,4 @@
-"""Which files an implementation is made of, and which implementations a change touches."""
+"""Which files an implementation depends on, and which implementations a change affects."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from scratch import Scratch
 
-from linbench.compare.affected import affected
+from linbench.compare.affected import affected_implementations
 from linbench.compare.git import Repository
 from linbench.compare.imports import Imports
 
@@ -34,10 +34,10 @@ FILES = {
 
 @pytest.fixture
 def scratch(tmp_path, monkeypatch):
-    made = Scratch(tmp_path, FILES)
+    repository = Scratch(tmp_path, FILES)
     for name in ("code", "kernels", "venv"):
         monkeypatch.syspath_prepend(str(tmp_path / name))
-    return made
+    return repository
 
 
 def plugin(scratch, name):
@@ -49,11 +49,11 @@ def imports(scratch):
 
 
 def closure(scratch, name):
-    found = imports(scratch).closure(plugin(scratch, name))
-    return {str(path.relative_to(scratch.folder)) for path in found}
+    paths = imports(scratch).closure(plugin(scratch, name))
+    return {str(path.relative_to(scratch.folder)) for path in paths}
 
 
-def test_a_file_is_made_of_what_it_imports_anywhere_with_the_sources_beside(scratch):
+def test_a_file_depends_on_all_its_imports_and_the_sources_of_their_packages(scratch):
     assert closure(scratch, "one") == {
         "code/plug_a/__init__.py", "code/plug_a/one.py", "code/plug_a/shared.py",
         "kernels/plug_k/__init__.py", "kernels/plug_k/cpu/__init__.py", "kernels/plug_k/cpu/calls.py",
@@ -61,46 +61,46 @@ def test_a_file_is_made_of_what_it_imports_anywhere_with_the_sources_beside(scra
     }  # fmt: skip
 
 
-def test_relative_imports_and_circles_are_followed(scratch):
+def test_relative_and_circular_imports_are_followed(scratch):
     assert closure(scratch, "two") == {
         "code/plug_a/__init__.py", "code/plug_a/two.py", "code/plug_a/other.py",
         "code/plug_a/deep/__init__.py", "code/plug_a/deep/inner.py",
     }  # fmt: skip
 
 
-def test_the_harness_installed_modules_and_broken_files_lead_nowhere(scratch):
+def test_the_harness_installed_modules_and_broken_files_are_not_followed(scratch):
     assert closure(scratch, "three") == {"code/plug_a/__init__.py", "code/plug_a/three.py"}
     assert closure(scratch, "broken") == {"code/plug_a/__init__.py", "code/plug_a/broken.py"}
 
 
-def test_roots_are_the_folders_of_packages_that_plugins_reach_and_nothing_is_imported(scratch):
+def test_roots_are_the_folders_of_packages_that_plugins_import_and_nothing_is_imported(scratch):
     assert imports(scratch).roots == [scratch.folder / "code", scratch.folder / "kernels"]
     assert not {"plug_a", "plug_k"} & set(sys.modules)
 
 
-def test_this_repository_reaches_its_kernels(loaded, request):
+def test_native_implementations_of_this_repository_depend_on_its_kernels(loaded, request):
     native = Path(loaded.implementation("linear/native").origin)
-    known = Imports(Repository(request.config.rootpath), [native])
-    found = known.closure(native)
-    assert "linear_attention.cpp" in {path.name for path in found}
-    assert not {path for path in found if path.suffix == ".cu" or path.name == "triton.py"}
-    assert {folder.name for folder in known.roots} == {"impls", "kernels"}  # linbench stays the running one
+    graph = Imports(Repository(request.config.rootpath), [native])
+    paths = graph.closure(native)
+    assert "linear_attention.cpp" in {path.name for path in paths}
+    assert not {path for path in paths if path.suffix == ".cu" or path.name == "triton.py"}
+    assert {folder.name for folder in graph.roots} == {"impls", "kernels"}  # linbench stays the running one
 
 
 @pytest.fixture(scope="module")
-def ours(loaded, pytestconfig):
-    """What is made of each file of linbench_impls: the names of implementations, by the file's path in it."""
-    known, found = Imports(Repository(pytestconfig.rootpath), []), {}
+def dependents(loaded, pytestconfig):
+    """The names of the implementations that depend on each file of linbench_impls, by relative path."""
+    graph, names = Imports(Repository(pytestconfig.rootpath), []), {}
     package = pytestconfig.rootpath / "impls" / "linbench_impls"
-    for one in loaded.implementations():
-        if Path(one.origin).is_relative_to(package):
-            for path in known.closure(Path(one.origin)):
+    for implementation in loaded.implementations():
+        if Path(implementation.origin).is_relative_to(package):
+            for path in graph.closure(Path(implementation.origin)):
                 if path.is_relative_to(package):
-                    found.setdefault(path.relative_to(package).as_posix(), set()).add(one.name)
-    return found
+                    names.setdefault(path.relative_to(package).as_posix(), set()).add(implementation.name)
+    return names
 
 
-def of(operators, names):
+def full_names(operators, names):
     return {f"{operator}/{name}" for operator in operators for name in names}
 
 
@@ -120,17 +120,17 @@ def of(operators, names):
         ("linear/chunk.py", ("linear",), ("chunk",)),
     ],
 )
-def test_a_file_of_a_family_counts_for_its_members_and_one_of_an_operator_for_that_alone(
-    ours, path, operators, forms
+def test_a_family_s_file_affects_all_its_operators_and_an_operator_s_file_only_that_operator(
+    dependents, path, operators, forms
 ):
-    assert ours[path] == of(operators, forms)
+    assert dependents[path] == full_names(operators, forms)
 
 
-def test_no_implementation_is_made_of_another_operator_s_folder(ours):
-    rooms = ("toolkit", "adapters", "families")
-    for path, names in ours.items():
+def test_no_implementation_depends_on_another_operator_s_folder(dependents):
+    shared_folders = ("toolkit", "adapters", "families")
+    for path, names in dependents.items():
         folder = path.partition("/")[0]
-        if "/" in path and folder not in rooms:
+        if "/" in path and folder not in shared_folders:
             assert {name.partition("/")[0] for name in names} == {folder}, path
 
 
@@ -147,15 +147,16 @@ def test_no_implementation_is_made_of_another_operator_s_folder(ours):
         ({"venv/plug_v/__init__.py": "x"}, []),
     ],
 )
-def test_a_change_touches_what_is_made_of_it(scratch, change, names):
+def test_a_change_affects_the_implementations_that_depend_on_it(scratch, change, names):
     base = scratch.git("rev-parse", "HEAD")
     for name, text in change.items():
         if text is None:
             (scratch.folder / name).unlink()
         else:
             scratch.write({name: text})
-    made = [
+    implementations = [
         SimpleNamespace(name=f"plug/{name}", origin=str(plugin(scratch, name))) for name in ("one", "two")
     ]
-    registry = SimpleNamespace(implementations=lambda: made)
-    assert affected(registry, imports(scratch), Repository(scratch.folder).changed(base)) == names
+    registry = SimpleNamespace(implementations=lambda: implementations)
+    files = Repository(scratch.folder).changed_files(base)
+    assert affected_implementations(registry, imports(scratch), files) == names

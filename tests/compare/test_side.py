@@ -1,4 +1,4 @@
-"""What two words mean, and what is said where they mean nothing, too much or two kinds of thing."""
+"""What the arguments A and B refer to, and the messages for unknown, ambiguous and mixed ones."""
 
 import re
 import sys
@@ -14,36 +14,36 @@ NAMES = ["linear/chunk", "linear/naive"]
 
 @pytest.fixture
 def scratch(tmp_path):
-    made = Scratch(tmp_path, {"a": "a"})
-    made.git("branch", "linear/chunk")
-    made.git("branch", "topic")
-    return made
+    repository = Scratch(tmp_path, {"a": "a"})
+    repository.git("branch", "linear/chunk")
+    repository.git("branch", "topic")
+    return repository
 
 
-def meant(scratch, a, b):
-    one, other = sides(a, b, NAMES, scratch.folder)
-    assert one.kind is other.kind
-    return one.kind, one.name, other.name
+def resolve(scratch, a, b):
+    a_side, b_side = sides(a, b, NAMES, scratch.folder)
+    assert a_side.kind is b_side.kind
+    return a_side.kind, a_side.name, b_side.name
 
 
-def test_words_mean_implementations_refs_interpreters_and_runs(scratch):
+def test_sides_are_implementations_refs_interpreters_or_runs(scratch):
     head = scratch.git("rev-parse", "HEAD")
-    assert meant(scratch, "topic", ".") == (Kind.REF, head, ".")
-    assert meant(scratch, head[:8], "HEAD~0") == (Kind.REF, head, head)
-    assert meant(scratch, "linear/naive", "impl:linear/chunk") == (Kind.IMPLEMENTATION, *NAMES[::-1])
-    assert meant(scratch, sys.executable, sys.executable)[0] is Kind.INTERPRETER
-    assert meant(scratch, "run:2026", "run:latest") == (Kind.RUN, "2026", "latest")
+    assert resolve(scratch, "topic", ".") == (Kind.REF, head, ".")
+    assert resolve(scratch, head[:8], "HEAD~0") == (Kind.REF, head, head)
+    assert resolve(scratch, "linear/naive", "impl:linear/chunk") == (Kind.IMPLEMENTATION, *NAMES[::-1])
+    assert resolve(scratch, sys.executable, sys.executable)[0] is Kind.INTERPRETER
+    assert resolve(scratch, "run:2026", "run:latest") == (Kind.RUN, "2026", "latest")
 
 
-def test_a_word_that_is_two_things_is_what_the_other_is(scratch):
+def test_an_ambiguous_argument_takes_the_kind_of_the_other(scratch):
     head = scratch.git("rev-parse", "HEAD")
-    assert meant(scratch, "linear/chunk", "linear/naive")[0] is Kind.IMPLEMENTATION
-    assert meant(scratch, "linear/chunk", "topic") == (Kind.REF, head, head)
-    assert meant(scratch, "refs/heads/linear/chunk", "linear/chunk")[0] is Kind.REF
+    assert resolve(scratch, "linear/chunk", "linear/naive")[0] is Kind.IMPLEMENTATION
+    assert resolve(scratch, "linear/chunk", "topic") == (Kind.REF, head, head)
+    assert resolve(scratch, "refs/heads/linear/chunk", "linear/chunk")[0] is Kind.REF
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "said"),
+    ("a", "b", "message"),
     [
         (
             "linear/chunk",
@@ -53,21 +53,21 @@ def test_a_word_that_is_two_things_is_what_the_other_is(scratch):
         (
             "linear/naive",
             "topic",
-            "compare two of one kind, as in `linbench compare linear/naive linear/chunk`",
+            "compare two of the same kind, as in `linbench compare linear/naive linear/chunk`",
         ),
-        ("run:x", "topic", "'run:x' is a stored run and 'topic' is a git ref; compare two of one kind"),
+        ("run:x", "topic", "'run:x' is a stored run and 'topic' is a git ref; compare two of the same kind"),
         ("topik", "topic", "'topik' is no implementation, no git ref of"),
         ("linear/chnk", ".", "did you mean linear/chunk"),
         ("impl:linear/x", "linear/naive", "'impl:linear/x' is no implementation"),
         ("--upload-pack=x", ".", "is no implementation"),
-        ("nowhere/python", sys.executable, "no interpreter that can be run"),
+        ("nowhere/python", sys.executable, "no executable interpreter"),
     ],
 )
-def test_mistakes_say_what_to_type(scratch, a, b, said):
-    with pytest.raises(UsageError, match=re.escape(said)):
+def test_messages_say_what_to_type(scratch, a, b, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
         sides(a, b, NAMES, scratch.folder)
 
 
-def test_outside_a_repository_it_is_said(tmp_path):
-    with pytest.raises(UsageError, match=r"no git ref, as .* is in no git repository"):
+def test_the_message_outside_a_repository_says_so(tmp_path):
+    with pytest.raises(UsageError, match=r"no git ref \(.* is not in a git repository\)"):
         sides("main", ".", NAMES, tmp_path)

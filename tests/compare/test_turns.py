@@ -1,4 +1,4 @@
-"""Turns over made-up workers: order, bounds, what is judged, and what becomes of a side that ends."""
+"""Turns with fake workers: order, limits, checks of results, and sides that fail."""
 
 import math
 from dataclasses import replace
@@ -48,42 +48,41 @@ def workers(monkeypatch):
     return script
 
 
-def turns(two=False, **clock):
-    launches = [Launch(("a",), GIB), Launch(("b",), GIB)] if two else [Launch((), GIB)]
+def make_turns(two_workers=False, **clock):
+    launches = [Launch(("a",), GIB), Launch(("b",), GIB)] if two_workers else [Launch((), GIB)]
     return Turns(launches, "cpu", Settings(timer="cpu"), **clock)
 
 
-def one_process(two=False, **clock):
-    with turns(two, **clock) as made:
-        full_checks = made.full_check(PAIR)
+def one_process(two_workers=False, **clock):
+    with make_turns(two_workers, **clock) as turns:
+        full_checks = turns.full_check(PAIR)
         assert [side.status for side in full_checks] == ["ok", "ok"]
-        return next(made.processes(PAIR, full_checks))
+        return next(turns.processes(PAIR, full_checks))
 
 
 def steady(seconds):
     return lambda: timing_result(seconds)
 
 
-def test_rounds_are_mirrored_both_ways_and_give_the_log_ratio(workers):
+def test_rounds_have_both_mirrored_orders_and_yield_the_log_ratio(workers):
     workers.say(TakeTurn, "linear/a", steady(1e-3))
     workers.say(TakeTurn, "linear/b", steady(1.1e-3))
-    found = one_process()
-    assert found.log_ratios == pytest.approx([math.log(1.1)] * 12)  # settled at the least
-    asked = [turn.implementation[-1] for turn in workers.of(TakeTurn)]
-    rounds = {"".join(asked[place : place + 4]) for place in range(0, len(asked), 4)}
-    assert rounds == {"abba", "baab"}
+    assert one_process().log_ratios == pytest.approx([math.log(1.1)] * 12)  # settled at the minimum
+    sequence = [turn.implementation[-1] for turn in workers.of(TakeTurn)]
+    orders = {"".join(sequence[start : start + 4]) for start in range(0, len(sequence), 4)}
+    assert orders == {"abba", "baab"}
 
 
-def test_the_clock_is_read_as_each_turn_ends_and_kept_with_its_side(workers):
+def test_the_clock_is_read_at_the_end_of_each_turn_and_stored_for_its_side(workers):
     def clock_mhz():
         last = workers.of(TakeTurn)[-1]
         assert workers.log[-1] is last or isinstance(workers.log[-1].request, CheckTurn)
         return {"linear/a": 1980.0, "linear/b": 1755.0}[last.implementation]
 
-    found = one_process(clock_mhz=clock_mhz)
-    assert (found.a_mhz, found.b_mhz) == ([1980.0] * 24, [1755.0] * 24)
-    without = one_process()
-    assert (without.a_mhz, without.b_mhz) == ([], [])
+    rounds = one_process(clock_mhz=clock_mhz)
+    assert (rounds.a_mhz, rounds.b_mhz) == ([1980.0] * 24, [1755.0] * 24)
+    without_clock = one_process()
+    assert (without_clock.a_mhz, without_clock.b_mhz) == ([], [])
 
 
 def test_a_drift_within_a_round_cancels(workers):
@@ -93,78 +92,78 @@ def test_a_drift_within_a_round_cancels(workers):
     assert one_process().log_ratios == pytest.approx([0.0] * 12, abs=1e-12)
 
 
-def test_rounds_end_after_2_s_or_40_of_them(workers):
+def test_a_process_ends_after_2_s_or_40_rounds(workers):
     noisy = iter(1e-3 * (1 + number % 3) for number in range(10_000))
     workers.say(TakeTurn, "linear/b", lambda: timing_result(next(noisy)))
     assert len(one_process().log_ratios) == 40
     noisy = iter(0.02 * (1 + number % 3) for number in range(10_000))
     workers.say(TakeTurn, "linear/a", steady(0.02))
-    found = one_process()
-    timed_s = sum(found.a_s) + sum(found.b_s)
-    assert 12 < len(found.log_ratios) < 40
+    rounds = one_process()
+    timed_s = sum(rounds.a_s) + sum(rounds.b_s)
+    assert 12 < len(rounds.log_ratios) < 40
     assert 2.0 <= timed_s < 2.0 + 4 * 0.06
     for name in ("linear/a", "linear/b"):
         workers.say(TakeTurn, name, steady(9.0))
     assert len(one_process().log_ratios) == 12
 
 
-def test_two_launches_have_a_worker_each_and_the_first_and_last_results_are_judged(workers):
-    one_process(two=True)
+def test_two_launches_have_separate_workers_and_their_first_and_last_results_are_checked(workers):
+    one_process(two_workers=True)
     by_worker = {turn.worker: turn.implementation for turn in workers.of(TakeTurn)}
     assert sorted(by_worker.values()) == ["linear/a", "linear/b"]
     for number, name in by_worker.items():
-        mine = [type(asked.request) for asked in workers.log if asked.worker == number]
-        assert mine[2:] == [*[TakeTurn, CheckTurn] * 2, *[TakeTurn] * 22, CheckTurn], name
+        requests = [type(entry.request) for entry in workers.log if entry.worker == number]
+        assert requests[2:] == [*[TakeTurn, CheckTurn] * 2, *[TakeTurn] * 22, CheckTurn], name
 
 
-def test_every_process_is_fresh_and_ended_before_it_is_handed_out(workers):
-    with turns() as made:
-        source = made.processes(PAIR, made.full_check(PAIR))
+def test_every_process_is_fresh_and_has_ended_before_its_rounds_are_yielded(workers):
+    with make_turns() as turns:
+        source = turns.processes(PAIR, turns.full_check(PAIR))
         for number in range(1, 4):
             next(source)
             assert len(workers.fakes) == 1 + number
             assert all(worker.ended for worker in workers.fakes)
 
 
-def test_what_a_timed_call_got_wrong_ends_its_side(workers):
+def test_a_wrong_result_of_a_timed_call_fails_its_side(workers):
     workers.say(CheckTurn, "linear/b", lambda: Failure(Status.WRONG, "right at first"))
-    with pytest.raises(SideFailed, match="right at first") as ended:
+    with pytest.raises(SideFailed, match="right at first") as failure:
         one_process()
-    assert (ended.value.side, ended.value.status) == (1, Status.WRONG)
+    assert (failure.value.side, failure.value.status) == (1, Status.WRONG)
     assert all(worker.ended for worker in workers.fakes)
 
 
-def test_a_crash_in_a_turn_ends_its_side(workers):
+def test_a_crash_in_a_turn_fails_its_side(workers):
     def crash():
         raise WorkerLost(Status.CRASHED, "ended by SIGSEGV")
 
     workers.say(TakeTurn, "linear/a", crash)
-    with pytest.raises(SideFailed, match="SIGSEGV") as ended:
+    with pytest.raises(SideFailed, match="SIGSEGV") as failure:
         one_process()
-    assert (ended.value.side, ended.value.status) == (0, Status.CRASHED)
+    assert (failure.value.side, failure.value.status) == (0, Status.CRASHED)
 
 
-def full_check(workers, two=True, **about):
+def full_check(workers, two_workers=True, **about):
     workers.about |= about
-    with turns(two) as made:
-        return made.full_check(PAIR)
+    with make_turns(two_workers) as turns:
+        return turns.full_check(PAIR)
 
 
-def test_a_side_that_lacks_the_implementation_or_whose_plugin_is_broken_says_so(workers):
+def test_a_missing_implementation_and_a_broken_plugin_are_reported(workers):
     a, b = full_check(workers, a=hello(), b=hello(mine="ImportError: no"))
     assert (a.status, a.reason) == (Status.UNSUPPORTED, "there is no implementation linear/a")
     assert (b.status, b.reason) == (Status.ERROR, "plugin mine is broken: ImportError: no")
     assert not workers.of(PrepareCase)
 
 
-def test_one_side_that_is_wrong_leaves_the_other(workers):
+def test_a_wrong_side_does_not_affect_the_other(workers):
     workers.say(FullCheck, "linear/b", lambda: Failure(Status.WRONG, "o is off"))
     a, b = full_check(workers)
     assert (a.status, a.memory, a.errors) == (Status.OK, MEMORY, {"o": 1e-7})
     assert (b.status, b.reason, b.memory) == (Status.WRONG, "o is off", None)
 
 
-def test_references_that_differ_are_no_comparison_and_rounding_is_none(workers):
+def test_references_that_differ_beyond_rounding_are_an_error(workers):
     workers.say(PrepareCase, "b", lambda: ExpectedResult(expected_values((1.0, 2.0 + 1e-12))))
     assert [side.status for side in full_check(workers)] == ["ok", "ok"]
     workers.say(PrepareCase, "b", lambda: ExpectedResult(expected_values((1.0, 2.1))))
@@ -175,11 +174,11 @@ def test_references_that_differ_are_no_comparison_and_rounding_is_none(workers):
     )
 
 
-def test_a_long_call_is_weighed_in_a_process_of_its_own(workers):
+def test_the_memory_of_a_long_call_is_measured_in_a_separate_process(workers):
     workers.say(FullCheck, "linear/a", lambda: replace(CHECK_RESULT, call_s=9.0))
-    a, b = full_check(workers, two=False)
+    a, b = full_check(workers, two_workers=False)
     assert a.memory == b.memory == MEMORY
     (memory,) = workers.of(MeasureMemory)
     assert memory.implementation == "linear/a"
-    mine = [type(asked.request) for asked in workers.log if asked.worker == memory.worker]
-    assert mine == [PrepareCase, MeasureMemory]
+    requests = [type(entry.request) for entry in workers.log if entry.worker == memory.worker]
+    assert requests == [PrepareCase, MeasureMemory]

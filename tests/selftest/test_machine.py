@@ -1,4 +1,4 @@
-"""What a machine is said to be, from rows that are made up, and once from real ones."""
+"""The summary of a machine, from synthetic rows and once from real ones."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from linbench.core.measurement import Measurement, Status, Time
 from linbench.core.samples import Samples
 from linbench.core.telemetry import Range, Telemetry
 from linbench.selftest import machine
-from linbench.selftest.machine import SIDES, described, measure_machine, verdict
+from linbench.selftest.machine import SIDES, measure_machine, summarize, verdict
 from linbench.statistics.interval import process_interval
 
 CASE = Case(1, 512, 4, 64, 64)
@@ -23,7 +23,7 @@ BUSY = Telemetry(during={"others_cores": Range(0.5, 1.25, 2.0), "steal_cores": R
 
 
 def row(side, medians, telemetry=CALM, flags=()):
-    """Return a row whose processes took three samples each, around these medians."""
+    """Return a row whose processes have three samples each, around these medians."""
     samples = Samples(tuple(value for median in medians for value in (0.5 * median, median, 7 * median)))
     low, high = process_interval(medians)
     time = Time("cpu", sorted(medians)[2], low, high, (3,) * len(medians), samples=samples)
@@ -31,82 +31,82 @@ def row(side, medians, telemetry=CALM, flags=()):
 
 
 def runs_of(within, between=0.02, shift=0.0, runs=6, **extra):
-    """Return runs of five processes with this noise; each run is slower than the one before by `shift`."""
+    """Return runs of five processes with this noise; each run is slower than the previous one by `shift`."""
     source = random.Random(3)
-    found = []
+    all_runs = []
     for number in range(runs):
-        base = [5e-3 * (1 + shift) ** number * math.exp(between * source.gauss(0, 1)) for _ in range(5)]
-        sides = [[one * math.exp(within * source.gauss(0, 0.5**0.5)) for one in base] for _ in SIDES]
+        bases = [5e-3 * (1 + shift) ** number * math.exp(between * source.gauss(0, 1)) for _ in range(5)]
+        sides = [[base * math.exp(within * source.gauss(0, 0.5**0.5)) for base in bases] for _ in SIDES]
         rows = [row(name, side, **extra) for name, side in zip(SIDES, sides, strict=True)]
-        found.append(rows[::-1] if number % 2 else rows)
-    return found
+        all_runs.append(rows[::-1] if number % 2 else rows)
+    return all_runs
 
 
 def machine_of(within, **extra):
-    return described(runs_of(within, **extra), (200e-9, 1e-9), 60.0, 2)
+    return summarize(runs_of(within, **extra), (200e-9, 1e-9), 60.0, 2)
 
 
-def test_what_is_said_of_a_calm_machine():
-    found = machine_of(0.01)
-    assert (found.runs, found.processes, found.rows) == (6, 5, 12)
-    assert (found.device, found.timer, found.overhead_s, found.wall_s) == ("cpu", "cpu", 200e-9, 60.0)
-    assert found.call_s == pytest.approx(5e-3, rel=0.02)
-    assert found.noise[1] < 0.01 < found.noise[2]
-    assert found.effects.keys() == {5, 10, 20}
-    assert found.effects[10] == pytest.approx(1.286 * found.noise[0], rel=0.02)
-    low, high = found.difference[1:]
+def test_the_summary_of_a_calm_machine():
+    calm = machine_of(0.01)
+    assert (calm.runs, calm.processes, calm.rows) == (6, 5, 12)
+    assert (calm.device, calm.timer, calm.overhead_s, calm.wall_s) == ("cpu", "cpu", 200e-9, 60.0)
+    assert calm.call_s == pytest.approx(5e-3, rel=0.02)
+    assert calm.noise[1] < 0.01 < calm.noise[2]
+    assert calm.effects.keys() == {5, 10, 20}
+    assert calm.effects[10] == pytest.approx(1.286 * calm.noise[0], rel=0.02)
+    low, high = calm.difference[1:]
     assert low < 0 < high
-    assert found.rows_covering >= 10
-    assert (found.rows_contended, found.throttled) == (0, False)
-    assert found.others_cores == pytest.approx(0.02)
+    assert calm.rows_covering >= 10
+    assert (calm.rows_contended, calm.throttled) == (0, False)
+    assert calm.others_cores == pytest.approx(0.02)
 
 
-def test_drift_is_what_lies_between_the_runs():
+def test_drift_is_the_range_of_the_runs_medians():
     assert machine_of(0.0, between=0.0).drift == pytest.approx(0.0)
     assert machine_of(0.0, between=0.0, shift=0.02).drift == pytest.approx(1.02**5 - 1)
     drifting = machine_of(0.001, between=0.001, shift=0.02)
-    assert drifting.rows_covering <= 2  # each row is sure of a value of its own
+    assert drifting.rows_covering <= 2  # each row has a narrow interval around a different value
 
 
-def test_a_row_is_of_the_side_that_it_names():
+def test_rows_are_assigned_to_sides_by_name():
     medians = [5e-3] * 4 + [6e-3]
     runs = [
         [row(name, [value * factor for value in medians]) for name, factor in order]
         for order in (((SIDES[0], 1.1), (SIDES[1], 1.0)), ((SIDES[1], 1.0), (SIDES[0], 1.1)))
     ]
-    assert described(runs, (1e-7, 1e-9), 1.0, 2).difference == pytest.approx((0.1, 0.1, 0.1))
+    assert summarize(runs, (1e-7, 1e-9), 1.0, 2).difference == pytest.approx((0.1, 0.1, 0.1))
 
 
 @pytest.mark.parametrize(
     ("within", "extra", "word", "reasons"),
     [
-        (0.01, {}, "yes", ["10 processes tell 1.", "within 2%"]),
+        (0.01, {}, "yes", ["10 processes detect a difference of 1.", "within 2%"]),
         (0.025, {}, "with care", ["more than 2%"]),
         (0.06, {}, "no", ["more than 5%"]),
         (
             0.01,
             {"telemetry": BUSY, "flags": ("contended",)},
             "with care",
-            ["others used 1.5 of 2 processors"],
+            ["other processes used 1.5 of 2 processors"],
         ),
-        (0.01, {"flags": ("throttled",)}, "with care", ["clocks were held down"]),
-        (0.06, {"flags": ("throttled",)}, "no", ["more than 5%", "clocks were held down"]),
+        (0.01, {"flags": ("throttled",)}, "with care", ["clocks were throttled"]),
+        (0.06, {"flags": ("throttled",)}, "no", ["more than 5%", "clocks were throttled"]),
     ],
 )
-def test_the_verdict_goes_by_the_thresholds(within, extra, word, reasons):
-    found, why = verdict(machine_of(within, **extra))
-    assert found == word, why
-    assert all(reason in why for reason in reasons), why
+def test_the_verdict_follows_the_thresholds(within, extra, word, reasons):
+    answer, explanation = verdict(machine_of(within, **extra))
+    assert answer == word, explanation
+    assert all(reason in explanation for reason in reasons), explanation
 
 
 @pytest.mark.parametrize("coverage", [0.91, 0.985])
-def test_intervals_that_do_not_do_what_they_say_ask_for_care(coverage):
-    word, why = verdict(replace(machine_of(0.01), coverage=coverage))
+def test_intervals_with_the_wrong_coverage_need_care(coverage):
+    word, explanation = verdict(replace(machine_of(0.01), coverage=coverage))
     assert word == "with care"
-    assert f"95% intervals hold the long-run value in {coverage:.1%}" in why
+    assert f"95% intervals cover the long-run value in {coverage:.1%} of cases" in explanation
 
 
-def test_what_cannot_be_measured_is_refused(monkeypatch):
+def test_a_failed_measurement_is_refused(monkeypatch):
     failed = Measurement("aa_test", SIDES[0], CASE, Status.CRASHED, "it exited with code 7")
     monkeypatch.setattr(machine.api, "measure", lambda *_, on_rows, **__: on_rows([failed]))
     with pytest.raises(
@@ -115,7 +115,7 @@ def test_what_cannot_be_measured_is_refused(monkeypatch):
         measure_machine("cpu", 1.0)
 
 
-def test_further_runs_are_made_while_there_is_time_for_one(monkeypatch):
+def test_runs_are_repeated_while_there_is_time_for_another(monkeypatch):
     now = [0.0]
 
     def rows(schedule):
@@ -131,35 +131,37 @@ def test_further_runs_are_made_while_there_is_time_for_one(monkeypatch):
 
 
 @pytest.mark.serial  # it measures the machine
-def test_this_machine_is_measured(monkeypatch):
+def test_this_machine_can_be_measured(monkeypatch):
     monkeypatch.setattr(machine, "LEAST_RUNS", 1)
-    found = measure_machine("cpu", 0.1, processes=2)
-    assert (found.runs, found.processes, found.rows) == (1, 2, 2)
-    assert 0 < found.overhead_s < 1e-4
-    assert 1e-5 < found.call_s < found.wall_s
-    assert found.noise[1] < found.noise[0] < found.noise[2]
-    assert set(found.effects) == {2, 10, 20}
+    this_machine = measure_machine("cpu", 0.1, processes=2)
+    assert (this_machine.runs, this_machine.processes, this_machine.rows) == (1, 2, 2)
+    assert 0 < this_machine.overhead_s < 1e-4
+    assert 1e-5 < this_machine.call_s < this_machine.wall_s
+    assert this_machine.noise[1] < this_machine.noise[0] < this_machine.noise[2]
+    assert set(this_machine.effects) == {2, 10, 20}
 
 
-def test_the_command_prints_it(monkeypatch, capsys):
-    asked = []
+def test_the_command_prints_the_summary(monkeypatch, capsys):
+    calls = []
 
-    def measured(device, time_limit_s):
-        asked.append((device, time_limit_s))
+    def fake_measure_machine(device, time_limit_s):
+        calls.append((device, time_limit_s))
         return machine_of(0.025)
 
-    monkeypatch.setattr(machine, "measure_machine", measured)
+    monkeypatch.setattr(machine, "measure_machine", fake_measure_machine)
     assert _run(["selftest", "--device", "cpu"]) == 0
     out, err = capsys.readouterr()
     assert "minimum detectable effect" in out
     assert "by 10 processes" in out
-    assert out.splitlines()[-1].startswith("Worth publishing: with care. 10 processes tell ")
+    assert out.splitlines()[-1].startswith(
+        "Worth publishing: with care. 10 processes detect a difference of "
+    )
     assert "measuring the same code twice on cpu" in err
     assert _run(["selftest", "--device", "cpu", "--time-limit", "2m", "--format", "json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["publish"] == "with care"
     assert record["runs"] == 6
-    assert asked == [("cpu", 90.0), ("cpu", 120.0)]
+    assert calls == [("cpu", 90.0), ("cpu", 120.0)]
     assert _run(["selftest", "--faults", "--device", "cpu"]) == 2
     assert _run(["selftest", "--device", "tpu"]) == 2
     assert _run(["selftest", "--device", "cpu", "--time-limit", "soon"]) == 2

@@ -4,8 +4,8 @@ import math
 import numpy as np
 import pytest
 
-from linbench.compare.change import changed
-from linbench.statistics.decision import LOOKS, Answer, judge, judge_all, worth_confirming
+from linbench.compare.change import has_changed
+from linbench.statistics.decision import LOOKS, Answer, judge, worth_confirming
 from linbench.statistics.paired import (
     ALPHA,
     Paired,
@@ -258,5 +258,5 @@ def test_several_cases_share_the_false_discovery_rate(opposites, answers):
         (math.inf, math.inf, 0.01, False),
     ],
 )
-def test_a_deterministic_quantity_changes_by_more_than_rounding(a, b, rounding, is_changed):
-    assert changed(a, b, rounding) is is_changed
+def test_a_quantity_that_does_not_vary_changed_or_not(a, b, rounding, other):
+    assert has_changed(a, b, rounding) is other
