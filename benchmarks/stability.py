@@ -23,7 +23,7 @@ DRAWS = 10_000
 LINBENCH = "linbench run"
 OTHER_TOOLS = ["do_bench-style mean", "pytest-benchmark mean"]
 
-# The protocol of triton.testing.do_bench on the CPU: five calls are timed together for an estimate, then
+# The method of triton.testing.do_bench on the CPU: five calls are timed together for an estimate, then
 # calls for 25 ms warm up and calls for 100 ms are timed one by one; their mean is reported. Triton's flush of
 # the GPU cache is omitted, and the monotonic clock replaces its events.
 DO_BENCH = f"""

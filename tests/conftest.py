@@ -30,13 +30,13 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 class Scheduling(LoadScopeScheduling):
-    """Distributes tests by file; tests of interpreted kernels, which share nothing, one by one."""
+    """Distributes tests by file; long tests that share nothing, of kernels and of documents, one by one."""
 
     def _split_scope(self, nodeid):
         path = nodeid.partition("::")[0]
         if path.startswith(SHARED_SCOPE):
             return SHARED_SCOPE
-        return nodeid if Path(path).name.startswith("interpreted_") else path
+        return nodeid if Path(path).name.startswith(("interpreted_", "test_documents")) else path
 
 
 @pytest.fixture(autouse=True)

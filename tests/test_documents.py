@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -141,6 +142,8 @@ def run_python(block, folder, document, namespace):
 def test_every_block_of_a_document_runs(document, folder, monkeypatch):
     import torch
 
+    for path in (ROOT / document).parent.glob("*.jsonl"):
+        shutil.copy(path, folder)
     monkeypatch.chdir(folder)
     namespace = dict(zip("qkv", torch.randn(3, 1, 64, 2, 16), strict=True))
     for language, block in blocks_of(document):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from linbench.statistics.change_points import Change
     from linbench.store.store import HistoryPoint
 
-HEADER = ("  RUN", "BEGAN", "COMMIT", "TIME", "ANCHOR", "TIME / ANCHOR", "BASELINE")
+HEADER = ("  RUN", "BEGAN", "COMMIT", "TIME", "CALIBRATION", "TIME / CALIBRATION", "BASELINE")
 
 
 @click.command(context_settings=options.SETTINGS)

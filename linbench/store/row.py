@@ -1,4 +1,4 @@
-"""Row: a measurement as stored in a database: columns and packed samples."""
+"""Row: a measurement as stored in a database: columns, and samples as bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def pack(values: Sequence[float]) -> bytes:
 
 
 def unpack(blob: bytes) -> list[float]:
-    """Return the samples that `pack` packed."""
+    """Return the samples in the bytes of `pack`."""
     numbers = array("f")
     numbers.frombytes(blob)
     if sys.byteorder == "big":

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from linbench.compare.change import has_changed
-from linbench.statistics.decision import LOOKS, Answer, judge, worth_confirming
+from linbench.statistics.decision import LOOKS, Answer, judge, judge_all, worth_confirming
 from linbench.statistics.paired import (
     ALPHA,
     Paired,

@@ -168,7 +168,7 @@ def schema() -> dict[str, object]:
     definitions = TypeAdapter[object](lines).json_schema()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": f"A line of linbench JSON lines, version {VERSION}: the head first, then a row a line",
+        "title": f"A line of linbench JSON lines, version {VERSION}: the head first, then one row per line",
         **definitions,
     }
 
