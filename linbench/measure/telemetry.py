@@ -186,7 +186,7 @@ def cpu_temperature() -> float | None:
 
 
 def with_gpu(reading: Reading, uuid: str) -> Reading:
-    """Return a reading with the state of a GPU from NVML; values that NVML does not have keep their defaults."""
+    """Return a reading with the state of a GPU from NVML; other values keep their defaults."""
     import pynvml as nvml
 
     with suppress(nvml.NVMLError):

@@ -211,7 +211,7 @@ def lines(out):
 def test_a_case_that_no_run_measured_is_rejected_in_one_line(linbench, db):
     for arguments in (["linear/x"], ["linear/chunk", "--T", "64"], ["ffff"], ["linear/chunk", "--seed", "1"]):
         _, err = linbench("history", *arguments, "--db", db, code=2)
-        assert f"linbench: no run has a time of {arguments[0]!r}" in err
+        assert f"linbench: no run has times of both {arguments[0]!r}" in err
     _, err = linbench("history", "linear/chunk", "--dtype", "float31", "--db", db, code=2)
     assert "'float31' is not one of" in err
 
