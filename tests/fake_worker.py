@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from linbench.core.measurement import Memory, TensorError
+from linbench.core.measurement import Memory, TensorError, Tolerance
 from linbench.core.samples import Samples
 from linbench.core.tensor import ExpectedSample
 from linbench.core.work import Work
@@ -53,7 +53,9 @@ def hello(implementations: Sequence[str] = (), **broken: str) -> Hello:
 def expected_values(values: Sequence[float] = (1.0, 2.0), **approximation: float) -> ExpectedValues:
     """Return the expected values of one tensor, o."""
     sample = ExpectedSample(index=("...",), step=1, values=tuple(values), zero_rms=0.0)
-    return ExpectedValues({"o": sample}, tolerances={"o": 1e-5}, approximation=approximation)
+    return ExpectedValues(
+        {"o": sample}, tolerances={"o": Tolerance(1e-5, (1e-4,), 1e-5)}, approximation=approximation
+    )
 
 
 def timing_result(*time_s: float) -> TimingResult:

@@ -149,8 +149,7 @@ class SideWorkers:
         try:
             computed_values = slot.prepare(job, expected_values)
         except PrepareFailed as failure:
-            reason = f"cannot be checked: the reference of {job.operator} failed: {failure}"
-            raise SideFailed(side, Status.ERROR, reason) from None
+            raise SideFailed(side, failure.status, failure.reason) from None
         new_values = expected_values or computed_values
         if new_values is not None:
             self._expected_values[slot, job.operator] = new_values

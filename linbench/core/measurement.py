@@ -56,8 +56,53 @@ FAILURES: Final = frozenset(Status) - {Status.OK, Status.UNSUPPORTED, Status.SKI
 
 
 @dataclass(frozen=True)
+class Tolerance:
+    """The largest errors of a correct tensor; see `linbench.measure.tolerance`.
+
+    Attributes:
+        rel_l2: Relative L2 error of the whole tensor.
+        rows: Relative L2 error of any row, by zone of its token (`linbench.measure.rows`), or one for all.
+        head: Relative error of the scale of any head.
+    """
+
+    rel_l2: Magnitude
+    rows: Annotated[tuple[Magnitude, ...], Len(1, 64)]
+    head: Magnitude
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """Where a wrong tensor deviates from its expected value.
+
+    Attributes:
+        first: The first wrong element by axis, as in {"b": 0, "t": 126, "h": 2, "v": 0}.
+        actual: Its value; None if it is NaN or infinite.
+        expected: Its expected value.
+        elements: Number of wrong elements.
+        rows: Number of wrong rows.
+        tokens: Number of tokens with a wrong row; 0 for a tensor without tokens.
+        heads: Number of heads with a wrong row, or of a wrong scale; 0 for a tensor without heads.
+        pattern: What the wrong elements have in common, in words; empty if nothing was found.
+    """
+
+    __pydantic_config__ = CLOSED
+
+    first: Mapping[Short, Natural]
+    actual: float | None
+    expected: float
+    elements: Natural
+    rows: Natural
+    tokens: Natural = 0
+    heads: Natural = 0
+    pattern: str = ""
+
+
+@dataclass(frozen=True)
 class TensorError:
     """The error of one tensor relative to the float64 reference.
+
+    A row is what one token of one head has: [D] of [B, T, H, D]. A row whose norm is below 10% of the root
+    mean square of all rows counts with that norm.
 
     Attributes:
         rel_l2: ||actual - expected|| / ||expected||, Euclidean norms.
@@ -68,6 +113,13 @@ class TensorError:
         tolerance: The largest rel_l2 of a correct result; see `linbench.measure.tolerance`.
         by_position: rel_l2 of up to 16 segments of T, of equal length, from the first token to the last,
             None where a segment was not compared; empty where the tensor has no T.
+        row_error: Relative L2 error of the row that is the largest multiple of its tolerance; None where only
+            scattered elements were compared.
+        row_tolerance: The largest error of that row in a correct result.
+        head_error: Largest |<actual, expected> / <expected, expected> - 1| of a head, which is the relative
+            error of its scale; None where no whole head was compared.
+        head_tolerance: The largest head_error of a correct result.
+        deviation: Where it deviates, if it is wrong.
     """
 
     __pydantic_config__ = CLOSED
@@ -79,11 +131,23 @@ class TensorError:
     nonfinite: Natural
     tolerance: Magnitude
     by_position: Annotated[tuple[Magnitude | None, ...], Len(0, 64)] = ()
+    row_error: Magnitude | None = None
+    row_tolerance: Magnitude | None = None
+    head_error: Magnitude | None = None
+    head_tolerance: Magnitude | None = None
+    deviation: Deviation | None = None
 
     @property
     def within_tolerance(self) -> bool:
-        """True if every element is finite and rel_l2 is at most the tolerance."""
-        return self.nonfinite == 0 and self.rel_l2 <= self.tolerance
+        """True if every element is finite and no error exceeds its tolerance."""
+        pairs = (
+            (self.rel_l2, self.tolerance),
+            (self.row_error, self.row_tolerance),
+            (self.head_error, self.head_tolerance),
+        )
+        return self.nonfinite == 0 and all(
+            error <= tolerance for error, tolerance in pairs if error is not None and tolerance is not None
+        )
 
 
 NO_SAMPLES: Final = Samples()

@@ -230,9 +230,14 @@ class Operator(ABC):
             part = _heads_of(inputs, specs, self.output, heads)
             for name, value in self._results(self.reference, case, part).items():
                 parts.setdefault(name, []).append(value)
-        axes = {spec.name: spec.axes for spec in (self.output, *self.state)}
-        axes |= {f"d{spec.name}": spec.axes for spec in specs}
+        axes = self.result_axes
         return {name: Expected(join_heads(values, axes[name])) for name, values in parts.items()}
+
+    @property
+    def result_axes(self) -> dict[str, str]:
+        """The axes of everything that a call may return, by name: o, S, dq, ..."""
+        axes = {spec.name: spec.axes for spec in (self.output, *self.state)}
+        return axes | {f"d{spec.name}": spec.axes for spec in (*self.inputs, *self.state)}
 
     def plain_results(self, case: Case, inputs: Inputs) -> dict[str, Tensor]:
         """Return the results of a call at this case by the plain form in the case's dtype."""

@@ -25,12 +25,14 @@ class TensorSpec:
         differentiable: Whether fwd_bwd computes its gradient; a constant of the mechanism has none.
         at_least_float32: Whether it is float32 where the case's dtype is a half type, as gates are: exp(g)
             needs the precision.
+        is_copy: Whether a result holds copies of inputs, as a cache does, so that it must be exact.
     """
 
     name: str
     axes: str
     differentiable: bool = True
     at_least_float32: bool = False
+    is_copy: bool = False
 
     def shape(self, case: Case, tokens: int) -> tuple[int, ...]:
         """Return the sizes of the axes at a case whose call processes `tokens` tokens."""

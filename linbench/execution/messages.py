@@ -13,7 +13,7 @@ from typing import Final, Generic, TypeVar, get_args
 from linbench.core.case import Case
 from linbench.core.ceiling import Ceiling
 from linbench.core.codec import decode_text, encode_text
-from linbench.core.measurement import Cause, Kernel, Memory, Status, TensorError
+from linbench.core.measurement import Cause, Kernel, Memory, Status, TensorError, Tolerance
 from linbench.core.profile import Breakdown
 from linbench.core.samples import Samples
 from linbench.core.tensor import ExpectedSample
@@ -45,7 +45,7 @@ class ExpectedValues:
     """
 
     sample: Mapping[str, ExpectedSample]
-    tolerances: Mapping[str, float]
+    tolerances: Mapping[str, Tolerance]
     approximation: Mapping[str, float]
 
 

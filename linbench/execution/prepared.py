@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from linbench.core.case import Case
-from linbench.core.measurement import TensorError
+from linbench.core.measurement import TensorError, Tolerance
 from linbench.core.operator import Operator
 from linbench.core.registry import Registry
 from linbench.core.tensor import Expected, Inputs
@@ -16,7 +17,7 @@ from linbench.execution.messages import ExpectedValues
 from linbench.measure.accuracy import by_position, complaint, errors, expected_of, sample_of, tensor_error
 from linbench.measure.call import Call, InputsInLayout, WrongResult
 from linbench.measure.hygiene import copy_result, same_bits
-from linbench.measure.tolerance import tolerances
+from linbench.measure.tolerance import UNLIMITED, tolerances
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class PreparedCase:
         self.case = case
         self.in_layout = InputsInLayout(operator, case)
         self.expected: Mapping[str, Expected]
-        self.tolerances: Mapping[str, float]
+        self.tolerances: Mapping[str, Tolerance]
         if expected_values is None:
             self.expected = operator.expected(case, self.in_layout.canonical)
             self.tolerances = tolerances(operator, case)
@@ -75,7 +76,7 @@ class PreparedCase:
             results = call.results(returned, mirror_axis)
         except WrongResult as error:
             return Verification({}, str(error))
-        tensor_errors = errors(results, expected or self.expected, self.tolerances)
+        tensor_errors = errors(results, expected or self.expected, self.tolerances, self.operator.result_axes)
         return Verification(tensor_errors, complaint(tensor_errors))
 
     def verify_by_position(self, call: Call, returned: object) -> Verification:
@@ -92,6 +93,56 @@ class PreparedCase:
                 positions = by_position(results[spec.name], self.expected[spec.name], axis, tokens)
                 tensor_errors[spec.name] = replace(tensor_errors[spec.name], by_position=positions)
         return replace(verification, errors=tensor_errors)
+
+    def explain(self, call: Call, verification: Verification) -> Verification:
+        """Return a verification whose reason also tells whether a wrong output depends on later tokens."""
+        if verification.reason is None:
+            return verification
+        try:
+            leak = self._future_leak(call, verification)
+        except Exception:  # a wrong implementation may raise anything on other inputs
+            leak = None
+        return replace(verification, reason="; ".join(filter(None, (verification.reason, leak))))
+
+    def _future_leak(self, call: Call, verification: Verification) -> str | None:
+        """Return a sentence if the first wrong token of the output depends on later tokens, or None.
+
+        The call is repeated with other inputs from the next token on. The reference tells whether the
+        operator itself looks ahead.
+        """
+        output = self.operator.output
+        error = verification.errors.get(output.name)
+        place = error.deviation if error is not None else None
+        token = place.first.get("t") if place is not None else None
+        if token is None or self.case.mode == "decode" or token + 1 >= self.operator.call_tokens(self.case):
+            return None
+        changed = InputsInLayout(self.operator, self.case)
+        other = changed.generate(self.case.seed + 1)
+        for spec in self.operator.inputs:
+            if "T" in spec.axes:
+                axis, tensor = spec.axes.index("T"), changed.canonical.tensors[spec.name]
+                count = tensor.shape[axis] - token - 1
+                tensor.narrow(axis, token + 1, count).copy_(
+                    other.tensors[spec.name].narrow(axis, token + 1, count)
+                )
+        axis = output.axes.index("T")
+        expected = self.operator.expected(self.case, changed.canonical)[output.name]
+        before = self.expected[output.name]
+        if expected.index != (...,) or before.index != (...,) or before.step:
+            return None
+        if not torch.allclose(before.value.select(axis, token), expected.value.select(axis, token)):
+            return None
+        first, second = (self._output_at(one, axis, token) for one in (call, call.on(changed)))
+        gap, size = float((first - second).norm()), float(before.value.select(axis, token).norm())
+        if not gap > (error.tolerance if error else 0.0) * size / 2:
+            return None
+        return f"{output.name} at token {token} depends on later tokens"
+
+    def _output_at(self, call: Call, axis: int, token: int) -> Tensor:
+        call.prepare()
+        result = call.results(call())[self.operator.output.name].select(axis, token).double()
+        synchronize(self.case.device)
+        return result.nan_to_num(0.0, 0.0, 0.0)
 
     def is_identical(self, call: Call, first: object, second: object) -> bool:
         """Return whether two results of a call have the same bits wherever there are expected values.
@@ -139,7 +190,8 @@ class PreparedCase:
         tensors = {name: value for name, value in self.in_layout.canonical.tensors.items() if name in names}
         exact = target.expected(case, Inputs(tensors))[target.output.name]
         approximate = exact.of(self.expected[self.operator.output.name].value)
-        return {target.output.name: tensor_error(approximate, exact.value, 0.0).rel_l2}
+        error = tensor_error(approximate, exact, UNLIMITED, target.output.axes, case.T)
+        return {target.output.name: error.rel_l2}
 
 
 def synchronize(device: str) -> None:

@@ -87,7 +87,7 @@ class Runner:
         launch = Launch(plan.plugins, self._max_memory, variables=environment)
         self._new_slot = partial(Slot, partial(spawn, launch), plan.device)
         self._slots = [self._new_slot() for _ in range(processes)]
-        self._expected_values: dict[str, ExpectedValues | str] = {}
+        self._expected_values: dict[str, ExpectedValues | PrepareFailed] = {}
         pending = {job.key for job in schedule.jobs}
         self._timed_out = [job for job in timed_out if job.key not in pending]
         self._order = random.Random(0)
@@ -321,19 +321,18 @@ class Runner:
     def _prepare(self, trial: Trial, slot: Slot) -> bool:
         """Prepare a trial's case in a worker; the reference runs once per case, and its failure is cached."""
         operator = trial.job.operator
-        expected_values = self._expected_values.get(operator)
-        if not isinstance(expected_values, str):
+        known = self._expected_values.get(operator)
+        if not isinstance(known, PrepareFailed):
             try:
-                computed = slot.prepare(trial.job, expected_values)
+                computed = slot.prepare(trial.job, known)
                 if computed is not None:
-                    expected_values = self._expected_values[operator] = computed
+                    known = self._expected_values[operator] = computed
             except PrepareFailed as error:
-                expected_values = self._expected_values[operator] = str(error)
-        if isinstance(expected_values, str):
-            reason = f"cannot be checked: the reference of {operator} failed: {expected_values}"
-            trial.end(Status.ERROR, reason)
+                known = self._expected_values[operator] = error
+        if isinstance(known, PrepareFailed):
+            trial.end(known.status, known.reason)
             return False
-        trial.approximation = expected_values.approximation if expected_values is not None else {}
+        trial.approximation = known.approximation if known is not None else {}
         return True
 
     def _note_timeout(self, trial: Trial) -> None:

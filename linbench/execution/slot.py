@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from linbench.core.errors import EnvironmentRefused
+from linbench.core.measurement import Status
 from linbench.execution.client import RequestError, RequestFailure, Watch, WorkerClient, WorkerLost
 from linbench.execution.messages import Answer, ExpectedValues, Hello, PrepareCase, ReleaseCases, Request
 from linbench.execution.schedule import Job
@@ -16,7 +17,14 @@ A = TypeVar("A", bound=Answer)
 
 
 class PrepareFailed(Exception):
-    """The inputs of a case could not be made, or its reference failed; the message is one line."""
+    """A case could not be prepared; `status` and `reason` are those of its rows."""
+
+    def __init__(self, job: Job, failure: RequestError) -> None:
+        self.status, self.reason = failure.status, failure.reason
+        if failure.status is not Status.UNSUPPORTED:
+            self.status = Status.ERROR
+            self.reason = f"cannot be checked: the reference of {job.operator} failed: {failure.reason}"
+        super().__init__(self.reason)
 
 
 class Slot:
@@ -50,7 +58,7 @@ class Slot:
         try:
             answer = self.ask(PrepareCase(job.operator, job.case, expected_values), PREPARE_TIMEOUT_S)
         except RequestError as error:
-            raise PrepareFailed(error.reason) from None
+            raise PrepareFailed(job, error) from None
         self._prepared.add(job.operator)
         return answer.expected_values
 

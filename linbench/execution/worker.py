@@ -46,6 +46,7 @@ from linbench.measure.kernels import record_launches
 from linbench.measure.memory import LONG_CALL_S, measure_memory, measure_resident_memory
 from linbench.measure.sampling import take_turn, warm_up
 from linbench.measure.timers import CannotCapture, Timer, timer_for
+from linbench.measure.tolerance import NoTolerance
 
 MAX_WARM_UP_S = 1.0
 LOADING_TOKENS = 64
@@ -118,9 +119,11 @@ class Worker:
     def prepare_case(self, request: PrepareCase) -> ExpectedResult:
         """Make the inputs of a case, and compute its expected values unless the request has them."""
         operator = self._registry.operator(request.operator)
-        prepared = self._prepared[operator.name] = PreparedCase(
-            operator, request.case, request.expected_values
-        )
+        try:
+            prepared = PreparedCase(operator, request.case, request.expected_values)
+        except NoTolerance as error:
+            raise Stop(Status.UNSUPPORTED, str(error)) from None
+        self._prepared[operator.name] = prepared
         return ExpectedResult(
             prepared.expected_values(self._registry) if request.expected_values is None else None
         )
@@ -223,7 +226,7 @@ class Worker:
         if view_of is not None:
             reasons = (verification.reason, f"returns a view of its input {view_of}")
             raise Stop(Status.WRONG, "; ".join(filter(None, reasons)), verification.errors)
-        _require_correct(verification)
+        _require_correct(prepared.explain(call, verification))
         try:
             work = call.implementation.work(call.operator, call.case)
         except Exception as error:  # the cost or flops of a plugin may raise anything

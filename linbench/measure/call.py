@@ -165,6 +165,10 @@ class Call:
             calls.append(call)
         return calls
 
+    def on(self, inputs: InputsInLayout) -> Call:
+        """Return this call on other inputs of the same case."""
+        return Call(self.operator, self.implementation, self.case, inputs)
+
     def spoil(self, returned: object) -> None:
         """Fill the results of a call with NaN, except those that alias an input or the state."""
         spoil(returned, self.tensors)

@@ -93,7 +93,7 @@ FAULTS = (
     Fault("leaves-a-thread", Status.OK),
     Fault("mask", Status.WRONG, "o is off by"),
     Fault("mutates", Status.WRONG, "changes its input k"),
-    Fault("nan", Status.WRONG, "elements that are NaN or infinite"),
+    Fault("nan", Status.WRONG, "NaN or infinite element"),
     Fault("nothing", Status.WRONG, "returned None for o"),
     Fault("prints", Status.OK, least_s=1e-6),
     Fault("raises", Status.ERROR, "KeyError: 'a line\\nand another'"),

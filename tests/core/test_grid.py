@@ -13,6 +13,7 @@ def test_every_shipped_grid_expands_on_both_devices():
     assert set(grid_names()) == {
         "quick", "long-seq", "batch", "head-dim", "decode", "constant-tokens", "paper", "accuracy", "decay",
         "field", "family-features", "family-gated", "family-delta", "family-softmax", "varlen", "padding",
+        "check",
     }  # fmt: skip
     for name in grid_names():
         grid = load_grid(name)

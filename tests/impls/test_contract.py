@@ -81,7 +81,7 @@ def call_errors(implementation, case):
     call.prepare()
     results = call.results(call())
     assert in_layout.changed(implementation) is None
-    return errors(results, expected, allowed), results
+    return errors(results, expected, allowed, operator.result_axes), results
 
 
 @pytest.mark.parametrize(

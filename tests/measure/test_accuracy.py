@@ -6,14 +6,21 @@ import pytest
 import torch
 
 from linbench.core.codec import decode_text, encode_text
+from linbench.core.measurement import Tolerance
 from linbench.core.tensor import Expected, ExpectedSample
 from linbench.measure.accuracy import by_position, complaint, errors, expected_of, sample_of, tensor_error
 
 EXPECTED = torch.tensor([3.0, 4.0, 0.001, 0.0], dtype=torch.float64)
 
 
+def error_of(actual, expected, tolerance, zero_rms=0.0):
+    """Return the error of a tensor without named axes, so without rows and heads."""
+    limits = Tolerance(tolerance, (math.inf,), math.inf)
+    return tensor_error(actual, Expected(expected, zero_rms=zero_rms), limits, "", 1)
+
+
 def test_the_figures_of_a_known_error():
-    error = tensor_error(torch.tensor([3.0, 4.5, 0.002, 0.0]), EXPECTED, tolerance=0.2)
+    error = error_of(torch.tensor([3.0, 4.5, 0.002, 0.0]), EXPECTED, tolerance=0.2)
     gap = math.hypot(0.5, 0.001)
     assert error.rel_l2 == pytest.approx(gap / math.hypot(3, 4, 0.001), rel=1e-6)
     assert error.max_abs == pytest.approx(0.5)
@@ -21,34 +28,34 @@ def test_the_figures_of_a_known_error():
     assert error.cosine == pytest.approx((9 + 18) / (5 * math.hypot(3, 4.5)), rel=1e-5)
     assert error.nonfinite == 0
     assert error.within_tolerance
-    assert not tensor_error(torch.tensor([3.0, 5.1, 0.0, 0.0]), EXPECTED, tolerance=0.2).within_tolerance
+    assert not error_of(torch.tensor([3.0, 5.1, 0.0, 0.0]), EXPECTED, tolerance=0.2).within_tolerance
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_an_element_that_is_not_finite_is_counted_and_never_within_tolerance(bad):
-    error = tensor_error(torch.tensor([3.0, 4.0, 0.001, bad]), EXPECTED, tolerance=1e9)
+    error = error_of(torch.tensor([3.0, 4.0, 0.001, bad]), EXPECTED, tolerance=1e9)
     assert error.nonfinite == 1
     assert not error.within_tolerance
     assert error.rel_l2 == pytest.approx(0, abs=1e-4)
     assert all(math.isfinite(value) for value in (error.rel_l2, error.max_abs, error.max_rel, error.cosine))
-    assert "1 elements that are NaN or infinite" in complaint({"o": error})
+    assert "1 NaN or infinite element" in complaint({"o": error})
 
 
 def test_an_expected_value_of_zero_is_compared_absolutely():
     zero = torch.zeros(4, dtype=torch.float64)
-    assert tensor_error(torch.full((4,), 1e-6), zero, tolerance=1).rel_l2 == pytest.approx(2e-6)
+    assert error_of(torch.full((4,), 1e-6), zero, tolerance=1).rel_l2 == pytest.approx(2e-6)
     tiny = torch.full((4,), 1e-9, dtype=torch.float64)
-    assert tensor_error(torch.zeros(4), tiny, 1e-5).rel_l2 == pytest.approx(1)
-    assert tensor_error(torch.zeros(4), tiny, 1e-5, zero_rms=1.0).rel_l2 == pytest.approx(1e-9)
+    assert error_of(torch.zeros(4), tiny, 1e-5).rel_l2 == pytest.approx(1)
+    assert error_of(torch.zeros(4), tiny, 1e-5, zero_rms=1.0).rel_l2 == pytest.approx(1e-9)
 
 
 def test_the_error_of_a_long_tensor_does_not_depend_on_its_slices(monkeypatch):
     torch.manual_seed(0)
     expected = torch.randn(7, 50, 3, dtype=torch.float64)
     actual = (expected + 1e-3 * torch.randn_like(expected)).float()
-    in_one = tensor_error(actual, expected, 1)
+    in_one = error_of(actual, expected, 1)
     monkeypatch.setattr("linbench.measure.accuracy.SLICE_ELEMENTS", 100)
-    in_slices = tensor_error(actual, expected, 1)
+    in_slices = error_of(actual, expected, 1)
     for name in ("rel_l2", "max_abs", "max_rel", "cosine"):
         assert getattr(in_slices, name) == pytest.approx(getattr(in_one, name), rel=1e-12)
 
@@ -57,14 +64,17 @@ def test_the_complaint_names_the_worst_tensor():
     tensor_errors = errors(
         {"o": torch.tensor([1.1]), "dq": torch.tensor([2.0])},
         {name: Expected(torch.tensor([1.0], dtype=torch.float64)) for name in ("o", "dq")},
-        {"o": 0.01, "dq": 0.01},
+        dict.fromkeys(("o", "dq"), Tolerance(0.01, (math.inf,), math.inf)),
+        {"o": "B", "dq": "B"},
     )
-    assert complaint(tensor_errors) == "dq is off by 1 (relative L2); the tolerance is 0.01"
+    first, second = complaint(tensor_errors).split("; o is off by ")
+    assert first.startswith("dq is off by 1 (relative L2); the tolerance is 0.01: wrong are 1 element and")
+    assert second.endswith("first at b 0: 1.1, expected 1")
 
 
 def test_a_reference_that_is_not_finite_is_rejected():
     with pytest.raises(ValueError, match="the reference returned values that are not finite"):
-        tensor_error(torch.zeros(1), torch.tensor([math.nan], dtype=torch.float64), 1)
+        error_of(torch.zeros(1), torch.tensor([math.nan], dtype=torch.float64), 1)
 
 
 @pytest.mark.parametrize(

@@ -60,14 +60,16 @@ def test_correct_implementations_pass_on_changed_inputs_which_are_then_restored(
             assert not all(map(torch.equal, input_values(in_layout, implementation), before))
             returned = copy_result(call())
         results = call.results(returned, axis)
-        unmirrored = complaint(errors(call.results(returned), expected, tolerances(operator, case)))
+        unmirrored = complaint(
+            errors(call.results(returned), expected, tolerances(operator, case), operator.result_axes)
+        )
         assert unmirrored is not None
     else:
         with call.reseeded_inputs() as (reseeded_case, inputs):
             call.prepare()
             results = call.results(copy_result(call()))
             expected = operator.expected(reseeded_case, inputs)
-    assert complaint(errors(results, expected, tolerances(operator, case))) is None
+    assert complaint(errors(results, expected, tolerances(operator, case), operator.result_axes)) is None
     assert all(map(torch.equal, input_values(in_layout, implementation), before))
     assert in_layout.changed(implementation) is None
 
@@ -121,7 +123,9 @@ def of_linear(mode):
     expected = operator.expected(case, in_layout.canonical)
 
     def complaint_of(returned):
-        return complaint(errors(call.results(returned), expected, tolerances(operator, case)))
+        return complaint(
+            errors(call.results(returned), expected, tolerances(operator, case), operator.result_axes)
+        )
 
     call = Call(operator, implementation, case, in_layout)
     return call, complaint_of

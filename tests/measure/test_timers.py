@@ -15,6 +15,7 @@ from linbench.measure.accuracy import complaint, errors
 from linbench.measure.call import Call, InputsInLayout
 from linbench.measure.hygiene import copy_result
 from linbench.measure.timers import CUDA_TIMERS, CannotTime, CpuTimer, overhead, timer_for
+from linbench.measure.tolerance import tolerances
 
 
 def test_every_name_has_a_timer_for_its_device():
@@ -87,4 +88,7 @@ def test_every_cuda_timer_returns_a_correct_result(name, mode):
         assert 0 < samples.enqueue_s[0] < 1
         assert len(samples.kernels_s) == (name == "cupti")
     expected = operator.expected(case, in_layout.canonical)
-    assert complaint(errors(call.results(returned), expected, operator.tolerance["float32"])) is None
+    assert (
+        complaint(errors(call.results(returned), expected, tolerances(operator, case), operator.result_axes))
+        is None
+    )

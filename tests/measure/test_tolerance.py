@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from linbench import Case
+from linbench.core.measurement import Tolerance
 from linbench.core.registry import registry
 from linbench.measure import tolerance
-from linbench.measure.accuracy import complaint, errors
+from linbench.measure.accuracy import complaint, errors, row_errors
+from linbench.measure.rows import ZONES
 from linbench.measure.tolerance import tolerances
 
 registry.load()
@@ -26,10 +28,13 @@ def test_a_result_rounded_once_is_within_tolerance_and_an_error_of_forty_roundin
     inputs = operator.generate(case, torch.Generator().manual_seed(0))
     expected, allowed = operator.expected(case, inputs), tolerances(operator, case)
     rounded = {key: entry.value.to(getattr(torch, dtype)) for key, entry in expected.items()}
-    assert complaint(errors(rounded, expected, allowed)) is None
+    assert complaint(errors(rounded, expected, allowed, operator.result_axes)) is None
     if dtype != "float64":  # there the plain form is the reference, and the tolerance is a constant
         wrong = {key: value.double() * (1 + 40 * UNIT_ROUNDOFF[dtype]) for key, value in rounded.items()}
-        assert all(not error.within_tolerance for error in errors(wrong, expected, allowed).values())
+        assert all(
+            not error.within_tolerance
+            for error in errors(wrong, expected, allowed, operator.result_axes).values()
+        )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
@@ -41,7 +46,9 @@ def test_a_mask_that_includes_one_future_token_is_detected(dtype):
     hidden = torch.ones(case.T, case.T, dtype=torch.bool).triu(2)
     scores = (q @ k.transpose(-1, -2) / math.sqrt(case.K)).masked_fill(hidden, -math.inf)
     o = (scores.softmax(-1) @ v).transpose(1, 2).to(getattr(torch, dtype))
-    tensor_errors = errors({"o": o}, operator.expected(case, inputs), tolerances(operator, case))
+    tensor_errors = errors(
+        {"o": o}, operator.expected(case, inputs), tolerances(operator, case), operator.result_axes
+    )
     assert "o is off by" in complaint(tensor_errors)
 
 
@@ -50,27 +57,34 @@ def test_beyond_the_tokens_of_the_plain_form_a_tolerance_grows_as_the_square_roo
     monkeypatch.setattr(tolerance, "PLAIN_TOKENS", 64)
     monkeypatch.setattr(tolerance, "RUNNING_SUM", 0.0)
     monkeypatch.setattr(tolerance, "SPACING", {"float32": 0.0})
-    short, long = (tolerances(operator, replace(CASE, H=1, T=T))["o"] for T in (64, 6400))
+    short, long = (tolerances(operator, replace(CASE, H=1, T=T))["o"].rel_l2 for T in (64, 6400))
     assert long == pytest.approx(10 * short)
-    monkeypatch.setattr(tolerance, "FACTOR", 0.0)
-    assert tolerances(operator, CASE)["o"] == 0
+    monkeypatch.setattr(tolerance, "FACTOR", {"float32": 0.0})
+    monkeypatch.setattr(tolerance, "ROW_FACTOR", {"float32": 0.0})
+    assert tolerances(operator, CASE)["o"] == Tolerance(0.0, (0.0,) * ZONES, 0.0)
 
 
-def test_a_tolerance_is_twice_the_plain_forms_error(monkeypatch):
+def test_a_tolerance_is_four_times_the_plain_forms_error_in_float32(monkeypatch):
     operator = registry.operator("linear")
+    monkeypatch.setattr(tolerance, "LEAST_ROWS", 1)  # only the rows of the case itself
     monkeypatch.setattr(tolerance, "RUNNING_SUM", 0.0)
     monkeypatch.setattr(tolerance, "SPACING", {"float32": 0.0})
     inputs = operator.generate(CASE, torch.Generator().manual_seed(0))
     plain = {"o": operator.plain_results(CASE, inputs)["o"]}
-    error = errors(plain, operator.expected(CASE, inputs), {"o": 1.0})["o"]
+    unlimited = {"o": tolerance.UNLIMITED}
+    error = errors(plain, operator.expected(CASE, inputs), unlimited, operator.result_axes)["o"]
     assert 0 < error.rel_l2 < 1e-6
-    assert tolerances(operator, CASE)["o"] == pytest.approx(2 * error.rel_l2)
+    limits = tolerances(operator, CASE)["o"]
+    assert limits.rel_l2 == pytest.approx(4 * error.rel_l2)
+    rows = row_errors(plain["o"], operator.expected(CASE, inputs)["o"], "BTHV")
+    assert max(limits.rows) == pytest.approx(8 * max(rows))
+    assert limits.head == pytest.approx(4 * error.head_error)
 
 
 def test_where_the_plain_form_overflows_the_tolerance_of_the_operator_applies():
     operator = registry.operator("linear")
     case = Case(1, 512, 1, 64, 64, "float16", "fwd_bwd", options={"magnitude": "large"})
-    assert tolerances(operator, case)["dk"] == operator.tolerance["float16"]
+    assert tolerances(operator, case)["dk"].rel_l2 == operator.tolerance["float16"]
 
 
 @pytest.mark.parametrize("name", ["linear", "softmax"])

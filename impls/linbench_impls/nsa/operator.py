@@ -35,7 +35,7 @@ class NSA(CacheOperator):
     complexity = "O(T^2 / b)"
     approximates = "softmax"
     inputs = (*QKV, TensorSpec("g_cmp", "BTH"), TensorSpec("g_slc", "BTH"), TensorSpec("g_swa", "BTH"))
-    state = (TensorSpec("k_cache", "BLHK"), TensorSpec("v_cache", "BLHV"))
+    state = (TensorSpec("k_cache", "BLHK", is_copy=True), TensorSpec("v_cache", "BLHV", is_copy=True))
 
     def draw(
         self, spec: TensorSpec, shape: tuple[int, ...], generator: Generator, options: Mapping[str, Scalar]

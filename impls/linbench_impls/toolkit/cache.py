@@ -19,7 +19,11 @@ State = tuple["Tensor", ...]
 
 def cache_specs(axis: str, size: Callable[[Case], int]) -> tuple[SizedSpec, SizedSpec]:
     """Return the specs of a key/value cache in which the size of one axis, L or H, depends on the case."""
-    return SizedSpec("k_cache", "BLHK", sizes={axis: size}), SizedSpec("v_cache", "BLHV", sizes={axis: size})
+    sizes = {axis: size}
+    return (
+        SizedSpec("k_cache", "BLHK", is_copy=True, sizes=sizes),
+        SizedSpec("v_cache", "BLHV", is_copy=True, sizes=sizes),
+    )
 
 
 def new_cache(x: Tensor, tokens: int) -> Tensor:
