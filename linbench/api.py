@@ -188,6 +188,18 @@ def plan_resume(
     return run, schedule.with_settings(settings).without(finished)
 
 
+def check(schedule: Schedule, *, on_rows: OnRows) -> None:
+    """Check every case of a schedule once, in workers, and store nothing.
+
+    Args:
+        schedule: The implementations and cases, with settings that have `once`.
+        on_rows: Called with the rows of each case as soon as they are known.
+    """
+    with exclusive(check_device(schedule.plan.device)), Runner(registry, schedule, None, []) as runner:
+        for rows in runner.measure():
+            on_rows(rows)
+
+
 def measure(
     schedule: Schedule,
     *,

@@ -17,6 +17,7 @@ from linbench.core.errors import LinbenchError, UsageError, unknown
 
 COMMANDS = {
     "run": "Measure implementations over a grid, store every row and write the report.",
+    "check": "Check one implementation against its reference, and print where it is wrong.",
     "compare": "Test whether B is slower than, faster than or the same as A.",
     "ci": "Compare the implementations that a pull request changed with their base.",
     "list": "List the operators, implementations, grids or runs.",
