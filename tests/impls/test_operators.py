@@ -255,3 +255,15 @@ def test_more_random_features_approximate_softmax_better(loaded):
         expected, _ = softmax.reference(wide, None, softmax.option_values(softmax.complete(case)))
         errors.append(float(torch.linalg.norm(o - expected) / torch.linalg.norm(expected)))
     assert errors[0] > 1.5 * errors[1] > 1.5**2 * errors[2], errors  # 1 / sqrt(M) for light tails
+
+
+def test_the_mean_over_projections_of_performer_is_the_softmax_kernel(loaded):
+    from linbench_impls.performer.operator import phi, projection
+
+    keys, count = 8, 10000
+    generator = torch.Generator().manual_seed(1)
+    q, k = torch.randn(2, 1, keys, generator=generator, dtype=torch.float64)
+    weights = [projection((keys, keys), generator).double() for _ in range(count)]
+    products = torch.stack([(phi(q, w) * phi(k, w)).sum() for w in weights])
+    expected = (q * k).sum().mul(keys**-0.5).exp()
+    assert abs(products.mean() - expected) < 4 * products.std() / count**0.5
