@@ -257,7 +257,7 @@ def test_more_random_features_approximate_softmax_better(loaded):
     assert errors[0] > 1.5 * errors[1] > 1.5**2 * errors[2], errors  # 1 / sqrt(M) for light tails
 
 
-def test_the_mean_over_projections_of_performer_is_the_softmax_kernel(loaded):
+def test_the_mean_over_projections_of_performer_is_the_softmax_kernel():
     from linbench_impls.performer.operator import phi, projection
 
     keys, count = 8, 10000
