@@ -267,3 +267,18 @@ def test_the_mean_over_projections_of_performer_is_the_softmax_kernel():
     products = torch.stack([(phi(q, w) * phi(k, w)).sum() for w in weights])
     expected = (q * k).sum().mul(keys**-0.5).exp()
     assert abs(products.mean() - expected) < 4 * products.std() / count**0.5
+
+
+@pytest.mark.parametrize("form", ["naive", "chunk", "recurrent"])
+def test_the_norm_of_transnormer_does_not_overflow(loaded, form):
+    case = Case(1, 67, 2, 16, 24, mode="fwd_bwd")
+    operator = loaded.operator("transnormer")
+    inputs = operator.generate(case, torch.Generator().manual_seed(0))
+    inputs.tensors["v"].mul_(1e20)
+    leaves = {name: x.requires_grad_() for name, x in inputs.tensors.items()}
+    o = loaded.implementation(f"transnormer/{form}")(*leaves.values())
+    gradients = torch.autograd.grad(o, list(leaves.values()), inputs.upstream)
+    results = {"o": o} | {f"d{name}": x for name, x in zip(leaves, gradients, strict=True)}
+    for name, expected in operator.expected(case, inputs).items():
+        gap = torch.linalg.norm(results[name].double() - expected.value)
+        assert gap <= 1e-5 * torch.linalg.norm(expected.value), name
