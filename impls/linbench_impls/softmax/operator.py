@@ -193,11 +193,14 @@ class Softmax(CacheOperator):
 
     @varlen.sum_cost
     def cost(self, case: Case) -> Cost:
-        """Return the cost of both products, only the causal half if causal, without padding."""
-        rows = 1 if case.mode == "decode" else case.T
-        half = 2 if case.mode != "decode" and case.options.get("causal", True) else 1
-        keys = sum(lengths(case.B, case.T, float(case.options.get("padding", 0.0)))) / case.B
-        return Cost(float(pairs(case, rows * keys / half)), self.least_bytes(case))
+        """Return the cost of both products at the visible pairs: no later keys if causal, and no padding."""
+        if case.mode == "decode":
+            count = case.T + 1.0
+        elif case.options.get("causal", True):
+            count = case.T * (case.T + 1) / 2
+        else:
+            count = case.T * sum(lengths(case.B, case.T, float(case.options.get("padding", 0.0)))) / case.B
+        return Cost(float(pairs(case, count)), self.least_bytes(case))
 
     @staticmethod
     def _uses_cache(case: Case) -> bool:
