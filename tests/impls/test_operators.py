@@ -1,9 +1,11 @@
 """The reference: its two forms agree, and sampled expected values equal the full ones."""
 
 from dataclasses import replace
+from itertools import accumulate
 
 import pytest
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from linbench import Case
 from linbench_impls.softmax import operator as softmax_operator
@@ -133,13 +135,31 @@ def test_sampled_expected_values_of_softmax_equal_the_full_ones(loaded, monkeypa
         pytest.skip(reason)
     inputs = operator.generate(case, torch.Generator().manual_seed(0))
     full = operator.expected(case, inputs)
+    monkeypatch.setattr(softmax_operator, "MAX_MATRIX_SCORES", 0)
+    monkeypatch.setattr("linbench_impls.softmax.sampled.SLICE_BYTES", 2**15)
+    in_blocks = operator.expected(case, inputs)
     monkeypatch.setattr(softmax_operator, "MAX_FULL_SCORES", 0)
     sampled = operator.expected(case, inputs)
-    assert full.keys() == sampled.keys()
-    for name, sample in sampled.items():
-        complete = full[name].value
-        assert sample.value.numel() <= complete.numel()
-        torch.testing.assert_close(sample.value, complete[sample.index], rtol=1e-12, atol=1e-13)
+    assert full.keys() == in_blocks.keys() == sampled.keys()
+    for name, complete in full.items():
+        block, sample = in_blocks[name], sampled[name]
+        assert sample.value.numel() <= block.value.numel() == complete.value.numel()
+        for part in (block, sample):
+            torch.testing.assert_close(part.value, complete.value[part.index], rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("tokens", [2048, 4096, 8192])
+@pytest.mark.parametrize("mode", ["fwd", "fwd_bwd"])
+def test_the_reference_of_softmax_needs_little_memory_at_long_t(loaded, monkeypatch, mode, tokens):
+    monkeypatch.setattr(softmax_operator, "MAX_FULL_SCORES", 4 * 4096**2)  # 8192 is sampled, 4096 is not
+    operator, case = loaded.operator("softmax"), Case(1, tokens, 2, 16, 16, mode=mode)
+    inputs = operator.generate(case, torch.Generator().manual_seed(0))
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        operator.expected(case, inputs)
+    events = profiler.profiler.kineto_results.events()
+    alive = accumulate(event.nbytes() for event in events if event.name() == "[memory]")
+    peak = max(alive)
+    assert 2**22 <= peak <= 2**27
 
 
 def test_equal_seeds_give_equal_inputs_and_different_seeds_different_ones(loaded):
