@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Annotated, Final
 
 from linbench.core.bounds import CLOSED, Choice, Count, Name, Natural
+from linbench.core.errors import UsageError
 
 Scalar = bool | int | float | str
 
@@ -34,6 +35,9 @@ class Case:
         device: cpu or cuda.
         options: Options of the operator that differ from its defaults, as in {"feature_map": "relu"}.
         seed: Seed of the inputs.
+
+    Raises:
+        UsageError: An axis is below 1.
     """
 
     __pydantic_config__ = CLOSED
@@ -48,6 +52,12 @@ class Case:
     device: Annotated[str, Choice(DEVICES)] = "cpu"
     options: Mapping[Name, Scalar] = field(default_factory=dict)
     seed: Natural = 0
+
+    def __post_init__(self) -> None:
+        """Reject an empty axis."""
+        for axis in AXES:
+            if (size := getattr(self, axis)) < 1:
+                raise UsageError(f"{axis} = {size} is not a positive count; write one like 512")
 
     @cached_property
     def id(self) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from linbench.core.case import Case
 from linbench.core.compiled import Compiled
-from linbench.core.errors import unknown
+from linbench.core.errors import UsageError, unknown
 from linbench.core.measurement import Cause, Kernel, Reason
 from linbench.core.operator import Operator
 from linbench.core.tensor import TensorSpec
@@ -167,12 +167,20 @@ class Implementation:
             tensors: The operator's inputs in order, [B, T, H, D].
             mode: fwd, prefill or decode; fwd is differentiable where the implementation is.
             keywords: Options, and `state`.
+
+        Raises:
+            UsageError: The mode is not known, or an input has an empty axis.
         """
         if mode not in self.functions:
             raise unknown(f"mode of {self.name}:", mode, self.functions)
         if self.find_operator is None:
             raise ValueError(f"{self.name} is not registered; define it with @linbench.implementation")
         operator = self.find_operator(self.operator)
+        for tensor, spec in zip(tensors, operator.inputs, strict=True):
+            if 0 in tensor.shape:
+                raise UsageError(
+                    f"{self.name}: {spec.name} is {list(tensor.shape)}; every axis must be 1 or more"
+                )
         in_layout = [
             self.lay_out(tensor, spec) for tensor, spec in zip(tensors, operator.inputs, strict=True)
         ]

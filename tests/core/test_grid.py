@@ -13,7 +13,7 @@ def test_every_shipped_grid_expands_on_both_devices():
     assert set(grid_names()) == {
         "quick", "long-seq", "batch", "head-dim", "decode", "constant-tokens", "paper", "accuracy", "decay",
         "field", "family-features", "family-gated", "family-delta", "family-softmax", "varlen", "padding",
-        "check",
+        "check", "options",
     }  # fmt: skip
     for name in grid_names():
         grid = load_grid(name)
@@ -23,6 +23,20 @@ def test_every_shipped_grid_expands_on_both_devices():
             assert cases
             assert {case.device for case in cases} == {device}
             assert decode(Grid, encode(grid)).cases(device) == cases
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_every_option_of_every_operator_is_set_by_a_shipped_grid(loaded, device):
+    options = set()
+    for grid in map(load_grid, grid_names()):
+        for name in grid.operators or [operator.name for operator in loaded.operators()]:
+            operator = loaded.operator(name)
+            for case in map(operator.complete, grid.cases(device)):
+                if operator.unsupported_reason(case) is None:
+                    options |= {(name, option) for option in case.options}
+    assert options == {
+        (operator.name, option) for operator in loaded.operators() for option in operator.options
+    }
 
 
 def test_long_seq_reaches_32k_on_a_cpu_and_1m_on_a_gpu():

@@ -123,3 +123,10 @@ def test_an_implementation_finds_its_operator_in_its_own_registry(loaded):
 def test_needs_report_the_value_of_the_case_and_the_supported_ones(restriction, message):
     reason = restriction(Case(1, 8, 1, 20, 20))
     assert reason == message if message is None else message in reason
+
+
+@pytest.mark.parametrize("name", ["linear/chunk", "linear/recurrent", "softmax/naive"])
+def test_a_call_with_empty_inputs_is_rejected(name):
+    empty = torch.zeros(1, 0, 2, 8)
+    with pytest.raises(UsageError, match=rf"^{name}: q is \[1, 0, 2, 8\]; every axis must be 1 or more$"):
+        linbench.get(name)(empty, empty, empty)

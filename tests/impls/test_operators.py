@@ -1,9 +1,11 @@
 """The reference: its two forms agree, and sampled expected values equal the full ones."""
 
 from dataclasses import replace
+from itertools import accumulate
 
 import pytest
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from linbench import Case
 from linbench_impls.softmax import operator as softmax_operator
@@ -133,13 +135,31 @@ def test_sampled_expected_values_of_softmax_equal_the_full_ones(loaded, monkeypa
         pytest.skip(reason)
     inputs = operator.generate(case, torch.Generator().manual_seed(0))
     full = operator.expected(case, inputs)
+    monkeypatch.setattr(softmax_operator, "MAX_MATRIX_SCORES", 0)
+    monkeypatch.setattr("linbench_impls.softmax.sampled.SLICE_BYTES", 2**15)
+    in_blocks = operator.expected(case, inputs)
     monkeypatch.setattr(softmax_operator, "MAX_FULL_SCORES", 0)
     sampled = operator.expected(case, inputs)
-    assert full.keys() == sampled.keys()
-    for name, sample in sampled.items():
-        complete = full[name].value
-        assert sample.value.numel() <= complete.numel()
-        torch.testing.assert_close(sample.value, complete[sample.index], rtol=1e-12, atol=1e-13)
+    assert full.keys() == in_blocks.keys() == sampled.keys()
+    for name, complete in full.items():
+        block, sample = in_blocks[name], sampled[name]
+        assert sample.value.numel() <= block.value.numel() == complete.value.numel()
+        for part in (block, sample):
+            torch.testing.assert_close(part.value, complete.value[part.index], rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("tokens", [2048, 4096, 8192])
+@pytest.mark.parametrize("mode", ["fwd", "fwd_bwd"])
+def test_the_reference_of_softmax_needs_little_memory_at_long_t(loaded, monkeypatch, mode, tokens):
+    monkeypatch.setattr(softmax_operator, "MAX_FULL_SCORES", 4 * 4096**2)  # 8192 is sampled, 4096 is not
+    operator, case = loaded.operator("softmax"), Case(1, tokens, 2, 16, 16, mode=mode)
+    inputs = operator.generate(case, torch.Generator().manual_seed(0))
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        operator.expected(case, inputs)
+    events = profiler.profiler.kineto_results.events()
+    alive = accumulate(event.nbytes() for event in events if event.name() == "[memory]")
+    peak = max(alive)
+    assert 2**22 <= peak <= 2**27
 
 
 def test_equal_seeds_give_equal_inputs_and_different_seeds_different_ones(loaded):
@@ -163,7 +183,7 @@ def test_cost_of_long_linear_attention_is_linear_in_t(loaded):
     operator = loaded.operator("linear")
     flops = [operator.cost(Case(1, T, 8, 64, 64)).flops for T in (4096, 8192)]
     assert flops[1] == 2 * flops[0] == 2 * 4 * 4096 * 8 * 64 * 64
-    assert loaded.operator("softmax").cost(Case(1, 8192, 8, 64, 64)).flops == 8 * 8192**2 * 128
+    assert loaded.operator("softmax").cost(Case(1, 8192, 8, 64, 64)).flops == 8 * 8192 * 8193 * 128
 
 
 def test_the_cost_of_varlen_sequences_is_the_sum_of_their_costs(loaded):
@@ -255,3 +275,30 @@ def test_more_random_features_approximate_softmax_better(loaded):
         expected, _ = softmax.reference(wide, None, softmax.option_values(softmax.complete(case)))
         errors.append(float(torch.linalg.norm(o - expected) / torch.linalg.norm(expected)))
     assert errors[0] > 1.5 * errors[1] > 1.5**2 * errors[2], errors  # 1 / sqrt(M) for light tails
+
+
+def test_the_mean_over_projections_of_performer_is_the_softmax_kernel():
+    from linbench_impls.performer.operator import phi, projection
+
+    keys, count = 8, 10000
+    generator = torch.Generator().manual_seed(1)
+    q, k = torch.randn(2, 1, keys, generator=generator, dtype=torch.float64)
+    weights = [projection((keys, keys), generator).double() for _ in range(count)]
+    products = torch.stack([(phi(q, w) * phi(k, w)).sum() for w in weights])
+    expected = (q * k).sum().mul(keys**-0.5).exp()
+    assert abs(products.mean() - expected) < 4 * products.std() / count**0.5
+
+
+@pytest.mark.parametrize("form", ["naive", "chunk", "recurrent"])
+def test_the_norm_of_transnormer_does_not_overflow(loaded, form):
+    case = Case(1, 67, 2, 16, 24, mode="fwd_bwd")
+    operator = loaded.operator("transnormer")
+    inputs = operator.generate(case, torch.Generator().manual_seed(0))
+    inputs.tensors["v"].mul_(1e20)
+    leaves = {name: x.requires_grad_() for name, x in inputs.tensors.items()}
+    o = loaded.implementation(f"transnormer/{form}")(*leaves.values())
+    gradients = torch.autograd.grad(o, list(leaves.values()), inputs.upstream)
+    results = {"o": o} | {f"d{name}": x for name, x in zip(leaves, gradients, strict=True)}
+    for name, expected in operator.expected(case, inputs).items():
+        gap = torch.linalg.norm(results[name].double() - expected.value)
+        assert gap <= 1e-5 * torch.linalg.norm(expected.value), name

@@ -1,5 +1,6 @@
 """Properties that every operator's forms must have, at random shapes, in float64."""
 
+import math
 import random
 from dataclasses import replace
 
@@ -86,6 +87,40 @@ def test_both_forms_of_a_reference_and_their_gradients_agree(name, options):
         results.append([o, *final, *gradients])
     for chunked, recurrent in zip(*results, strict=True):
         assert_close(chunked, recurrent)
+
+
+GATE_OF = {name: "g" for name in ("simple_gla", "gla", "gated_delta", "kda", "rwkv7", "log_linear")}
+GATE_OF |= {"mlstm": "f", "retention": "log_gamma", "lightning": "log_gamma", "mamba": "dt"}
+
+
+@pytest.mark.parametrize("decay", [-30.0, -40.0, -50.0, -math.inf])
+@pytest.mark.parametrize("name", GATE_OF)
+def test_gradients_of_the_reference_are_exact_at_steps_that_forget_the_state(name, decay):
+    if name == "mamba" and decay == -math.inf:
+        pytest.skip("dt u is infinite for an infinite dt")
+    operator, low = registry.operator(name), (slice(None), [3, 4, 40, 63, 64, 90])
+    case = Case(2, 131, 2, 5, 4, "float64")
+    generated = operator.generate(case, torch.Generator().manual_seed(case.seed)).tensors
+    tensors = {key: value.double() for key, value in generated.items()}
+    gate = tensors[GATE_OF[name]]
+    if name in ("retention", "lightning"):
+        gate[-1] = decay
+    else:
+        gate[low] = -decay if name == "mamba" else decay
+    leaves = {x.name: tensors[x.name].requires_grad_() for x in operator.inputs if x.differentiable}
+    results = []
+    for form in (operator.reference, operator.recurrence):
+        o, final = form(tensors, None, operator.option_values(case))
+        upstream = torch.randn(o.shape, generator=torch.Generator().manual_seed(1), dtype=o.dtype)
+        gradients = torch.autograd.grad(o, list(leaves.values()), upstream)
+        results.append({"o": o, **dict(zip(leaves, gradients, strict=True)), **dict(enumerate(final))})
+    reference, recurrence = results
+    for key, value in recurrence.items():
+        assert_close(reference[key], value)
+    if GATE_OF[name] in leaves and name != "mamba":
+        torch.testing.assert_close(
+            reference[GATE_OF[name]][low], recurrence[GATE_OF[name]][low], rtol=1e-9, atol=0
+        )
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)

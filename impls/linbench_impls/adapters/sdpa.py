@@ -46,10 +46,11 @@ class Backend:
             return "supports no mask on a CUDA device"
         return None
 
-    def full_flops(self, case: Case) -> float:
-        """Return the operations over all T x T pairs."""
-        recomputation = 2 * case.B * case.H * case.T**2 * case.K if has_backward(case) and self.fused else 0
-        return pairs(case, case.T**2) + recomputation
+    def flops(self, case: Case, causal: bool = False) -> float:
+        """Return the operations over all T x T pairs, or over the causal ones alone."""
+        count = case.T * (case.T + 1) / 2 if causal else case.T**2
+        recomputation = 2 * case.B * case.H * count * case.K if has_backward(case) and self.fused else 0
+        return pairs(case, count) + recomputation
 
 
 BACKENDS = {

@@ -17,6 +17,7 @@ class Lightning(ConstantDecay):
 
     S_t = gamma_h S_{t-1} + k_t v_t^T, o_t = K^-1/2 S_t^T q_t; log gamma_h = -(8 / H) (1 - layer / L) h with
     layer = 0 and h = 0, 1, ... H - 1: head 0 does not decay. The norm and the output gate are not included.
+    The code of the authors has log gamma_h = -2^(-8 (h + 1) / H) instead, for H a power of two.
     """
 
     name = "lightning"

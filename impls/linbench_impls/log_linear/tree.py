@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from linbench_impls.toolkit.chunks import join_chunks, products, split_into_chunks
+from linbench_impls.toolkit.chunks import decay_weights, join_chunks, products, split_into_chunks
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +56,8 @@ def last_state(k: Tensor, v: Tensor, g: Tensor, levels: int) -> State:
     import torch
 
     tokens = k.shape[2]
-    to_end = (g.flip(-1).cumsum(-1).flip(-1) - g).exp()[..., None]
+    later = torch.nn.functional.pad(g[..., 1:], (0, 1))
+    to_end = later.flip(-1).cumsum(-1).flip(-1).exp()[..., None]
     S = [k.new_zeros(*k.shape[:2], k.shape[3], v.shape[3])] * levels
     for level, part in buckets(tokens):
         S[level - 1] = (k * to_end)[:, :, part].transpose(-1, -2) @ v[:, :, part]
@@ -73,8 +74,7 @@ def parallel(q: Tensor, k: Tensor, v: Tensor, g: Tensor, lam: Tensor) -> tuple[T
         g: Log-decays, never above 0, [B, H, T].
         lam: lambda, [B, H, T, N].
     """
-    c = g.cumsum(-1)[..., None]
-    o = (products(q * q.shape[-1] ** -0.5, k, c, c) * weights(lam)) @ v
+    o = (products(q * q.shape[-1] ** -0.5, k, decay_weights(g[..., None])) * weights(lam)) @ v
     return o, last_state(k, v, g, lam.shape[-1] - 1)
 
 
@@ -93,17 +93,16 @@ def chunked(
     tokens, inner = q.shape[2], int(math.log2(size))
     end_state = last_state(k, v, g, lam.shape[-1] - 1)
     q, k, v, g, lam = split_into_chunks((q * q.shape[-1] ** -0.5, k, v, g[..., None], lam), size)
-    c = g.cumsum(-2)
-    last = c[..., -1:, :]
+    decays, from_start = decay_weights(g), g.cumsum(-2).exp()
     if lam.shape[-1] <= inner:  # T is shorter than a chunk: no token uses the missing levels
         lam = torch.nn.functional.pad(lam, (0, inner + 1 - lam.shape[-1]))
-    o = (products(q, k, c, c) * weights(lam)) @ v
-    updates = (k * (last - c).exp()).transpose(-1, -2) @ v  # [B, H, N, K, V]
-    decayed = q * c.exp()
+    o = (products(q, k, decays) * weights(lam)) @ v
+    updates = (k * decays[..., -1, :, :]).transpose(-1, -2) @ v  # [B, H, N, K, V]
+    decayed, chunk_decays = q * from_start, from_start[..., -1:, :]
     levels: dict[int, Tensor] = {}  # key: bit of the index of the chunk
     outer = []
     for index, (query, scale, update, decay) in enumerate(
-        zip(decayed.unbind(2), lam.unbind(2), updates.unbind(2), last.exp().unbind(2), strict=True)
+        zip(decayed.unbind(2), lam.unbind(2), updates.unbind(2), chunk_decays.unbind(2), strict=True)
     ):
         rows = [scale[..., inner + 1 + bit, None] * (query @ S) for bit, S in levels.items()]
         outer.append(torch.stack(rows).sum(0) if rows else torch.zeros_like(o[:, :, index]))

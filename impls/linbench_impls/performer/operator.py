@@ -83,11 +83,18 @@ def by_distance(x: Tensor, w: Tensor) -> Tensor:
 
 
 def projection(shape: tuple[int, ...], generator: Generator) -> Tensor:
-    """Return rows [M, K], orthogonal in blocks of K, with the lengths of normal vectors."""
+    """Return rows [M, K], orthogonal in blocks of K, with the lengths of normal vectors.
+
+    The columns of Q of a QR decomposition take the signs of the diagonal of R: only then is Q uniformly
+    distributed over the orthogonal matrices (Mezzadri 2007, arXiv:math-ph/0609050).
+    """
     import torch
 
     rows, keys = shape
-    blocks = [torch.linalg.qr(normal((keys, keys), generator))[0] for _ in range(0, rows, keys)]
+    blocks = []
+    for _ in range(0, rows, keys):
+        Q, R = torch.linalg.qr(normal((keys, keys), generator))
+        blocks.append(Q * R.diagonal().sign())
     directions: Tensor = torch.cat(blocks)[:rows]
     lengths: Tensor = normal((rows, keys), generator).norm(dim=-1, keepdim=True)
     return directions * lengths

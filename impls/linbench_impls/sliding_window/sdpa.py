@@ -41,7 +41,7 @@ def form(backend: Backend) -> Form:
         fwd,
         layout="BHTD",
         unsupported_reason=unsupported_reason,
-        flops=backend.full_flops,
+        flops=backend.flops,
         extra_bytes=None if backend.fused else score_bytes,
     )
 

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, ClassVar
 from linbench import Case, Cost, Expected, Inputs, Option, TensorSpec, operator
 from linbench.core.case import Scalar
 from linbench_impls.softmax.padding import lengths, visible_keys
-from linbench_impls.softmax.sampled import sampled_gradients, sampled_output, sampled_positions
+from linbench_impls.softmax.sampled import (
+    gradients_in_blocks,
+    sampled_gradients,
+    sampled_output,
+    sampled_positions,
+)
 from linbench_impls.toolkit import varlen
 from linbench_impls.toolkit.cache import CacheOperator, cache_specs
 from linbench_impls.toolkit.flops import pairs
@@ -19,6 +24,7 @@ from linbench_impls.toolkit.spec import SizedSpec
 if TYPE_CHECKING:
     from torch import Tensor
 
+MAX_MATRIX_SCORES = 2**22
 MAX_FULL_SCORES = 2**27
 
 State = tuple["Tensor", ...]
@@ -183,21 +189,36 @@ class Softmax(CacheOperator):
         return expected
 
     def _ungrouped(self, case: Case, inputs: Inputs, group: int) -> dict[str, Expected]:
-        """Return the expected values with one key head per query head, including dk and dv of each."""
-        if case.B * case.H * case.T * max(self.output_tokens(case), 1) <= MAX_FULL_SCORES:
+        """Return the expected values with one key head per query head, including dk and dv of each.
+
+        Only a small matrix of scores is computed in one piece; everything else in slices of 32 MiB.
+        """
+        import torch
+
+        rows = 1 if self.takes_state(case) else case.T
+        scores = case.B * case.H * case.T * rows
+        if scores <= MAX_MATRIX_SCORES:
             return super().expected(case, inputs)
-        positions = sampled_positions(case.T, case.seed, inputs.tensors["q"].device)
+        device = inputs.tensors["q"].device
+        sample = sampled_positions(case.T, case.seed, device)
         if case.mode == "fwd_bwd":
-            return sampled_gradients(case, inputs, positions, group)
-        return sampled_output(case, inputs, positions)
+            if scores <= MAX_FULL_SCORES:
+                return gradients_in_blocks(case, inputs)
+            return sampled_gradients(case, inputs, sample, group)
+        return sampled_output(
+            case, inputs, torch.arange(case.T, device=device) if scores <= MAX_FULL_SCORES else sample
+        )
 
     @varlen.sum_cost
     def cost(self, case: Case) -> Cost:
-        """Return the cost of both products, only the causal half if causal, without padding."""
-        rows = 1 if case.mode == "decode" else case.T
-        half = 2 if case.mode != "decode" and case.options.get("causal", True) else 1
-        keys = sum(lengths(case.B, case.T, float(case.options.get("padding", 0.0)))) / case.B
-        return Cost(float(pairs(case, rows * keys / half)), self.least_bytes(case))
+        """Return the cost of both products at the visible pairs: no later keys if causal, and no padding."""
+        if case.mode == "decode":
+            count = case.T + 1.0
+        elif case.options.get("causal", True):
+            count = case.T * (case.T + 1) / 2
+        else:
+            count = case.T * sum(lengths(case.B, case.T, float(case.options.get("padding", 0.0)))) / case.B
+        return Cost(float(pairs(case, count)), self.least_bytes(case))
 
     @staticmethod
     def _uses_cache(case: Case) -> bool:

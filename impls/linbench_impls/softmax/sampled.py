@@ -1,4 +1,4 @@
-"""The expected values of softmax attention at sampled positions, in O(T) memory."""
+"""The expected values of softmax attention in slices of bounded size, at all or at sampled positions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 POSITIONS = 64
-SLICE_BYTES = 2**29
+SLICE_BYTES = 2**25
 
 
 def sampled_positions(tokens: int, seed: int, device: torch.device) -> Tensor:
@@ -29,7 +29,7 @@ def sampled_positions(tokens: int, seed: int, device: torch.device) -> Tensor:
 
 
 def sampled_output(case: Case, inputs: Inputs, positions: Tensor) -> dict[str, Expected]:
-    """Return o at the sampled rows (the only row in decode), and the cache at the sampled slots."""
+    """Return o at some rows (the only row in decode), and the cache at these slots."""
     import torch
 
     q, k, v = (inputs.tensors[name] for name in "qkv")
@@ -87,6 +87,29 @@ def sampled_gradients(case: Case, inputs: Inputs, positions: Tensor, group: int)
     }
 
 
+def gradients_in_blocks(case: Case, inputs: Inputs) -> dict[str, Expected]:
+    """Return o and the gradients of every input, head by head and in blocks of rows.
+
+    With P the weights, dv = P^T do, dS = P * (do v^T - (do . o)), dq = dS k / sqrt(K), dk = dS^T q / sqrt(K).
+    """
+    import torch
+
+    if inputs.upstream is None:
+        raise ValueError("fwd_bwd needs an upstream gradient")
+    tensors = (*(inputs.tensors[name] for name in "qkv"), inputs.upstream)
+    results: list[list[Tensor]] = [[], [], [], []]
+    for batch in range(case.B):
+        for head in range(case.H):
+            q, k, v, do = (x[batch, :, head].double() for x in tensors)
+            for values, value in zip(results, _head_gradients(case, q, k, v, do, batch), strict=True):
+                values.append(value)
+    names = ("o", "dq", "dk", "dv")
+    values_by_name = zip(names, (torch.stack(values, 1) for values in results), strict=True)
+    return {
+        name: Expected(value.unflatten(1, (case.B, case.H)).movedim(1, 0)) for name, value in values_by_name
+    }
+
+
 def visible_range(case: Case, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Return the first and the last key that rows of each sequence see, [B or 1, R] each."""
     import torch
@@ -101,18 +124,24 @@ def visible_range(case: Case, rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _rows(q: Tensor, k: Tensor, v: Tensor, first: Tensor, last: Tensor) -> Tensor:
-    """Return rows of o over the keys from first to last, [B or 1, R]; q: [B, R, H, K]; heads in slices."""
+    """Return rows of o over the keys from first to last, [B or 1, R]; q: [B, R, H, K]; in slices."""
     import torch
 
     batch, tokens, heads, _ = k.shape
-    width = max(1, SLICE_BYTES // (8 * batch * tokens * (q.shape[1] + k.shape[-1] + v.shape[-1])))
-    hidden = _hidden(torch.arange(tokens, device=q.device), first, last)[:, None]  # [B or 1, 1, R, T]
-    parts = []
+    size = min(q.shape[1], _rows_per_block(batch * tokens))
+    width = max(1, SLICE_BYTES // (8 * batch * tokens * (size + k.shape[-1] + v.shape[-1])))
+    positions, parts = torch.arange(tokens, device=q.device), []
     for start in range(0, heads, width):
-        part = slice(start, start + width)
-        scores = torch.einsum("brhk,buhk->bhru", q[:, :, part].double(), k[:, :, part].double())
-        weights = (scores / math.sqrt(q.shape[-1])).masked_fill(hidden, -math.inf).softmax(-1)
-        parts.append(torch.einsum("bhru,buhv->brhv", weights, v[:, :, part].double()))
+        part = (slice(None), slice(None), slice(start, start + width))
+        keys, values, blocks = k[part].double(), v[part].double(), []
+        for rows in _blocks(q.shape[1], size):
+            hidden = _hidden(positions, first[:, rows], last[:, rows])[:, None]  # [B or 1, 1, R, T]
+            queries = q[:, rows][part].double() / math.sqrt(q.shape[-1])
+            scores = torch.einsum("brhk,buhk->bhru", queries, keys)
+            weights = scores.masked_fill_(hidden, -math.inf).softmax(-1)
+            del scores
+            blocks.append(torch.einsum("bhru,buhv->brhv", weights, values))
+        parts.append(torch.cat(blocks, 1))
     return torch.cat(parts, 2)
 
 
@@ -130,7 +159,7 @@ def _key_gradients(
     scale = 1 / math.sqrt(q.shape[-1])
     sampled_k, sampled_v = k[positions], v[positions]
     dk, dv = torch.zeros_like(sampled_k), torch.zeros_like(sampled_v)
-    for rows in _row_blocks(q.shape[0]):
+    for rows in _blocks(q.shape[0], _rows_per_block(q.shape[0])):
         row_positions = torch.arange(rows.start, rows.stop, device=q.device)
         first, last = (edge[-1] for edge in visible_range(case, row_positions))
         stop = int(last.max()) + 1
@@ -146,7 +175,38 @@ def _key_gradients(
     return dk, dv
 
 
-def _row_blocks(tokens: int) -> Iterator[slice]:
-    rows = max(1, SLICE_BYTES // (8 * tokens))
-    for first in range(0, tokens, rows):
-        yield slice(first, min(first + rows, tokens))
+def _head_gradients(
+    case: Case, q: Tensor, k: Tensor, v: Tensor, do: Tensor, batch: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return o, dq, dk and dv of a head of a sequence, float64, in blocks of rows; q, k, v, do: [T, D]."""
+    import torch
+
+    scale = 1 / math.sqrt(q.shape[-1])
+    dq, dk, dv, outputs = torch.zeros_like(q), torch.zeros_like(k), torch.zeros_like(v), []
+    for rows in _blocks(q.shape[0], _rows_per_block(k.shape[0])):
+        edges = visible_range(case, torch.arange(rows.start, rows.stop, device=q.device))
+        first, last = (edge[min(batch, len(edge) - 1)] for edge in edges)
+        stop = int(last.max()) + 1
+        scores = (q[rows] * scale) @ k[:stop].T
+        hidden = _hidden(torch.arange(stop, device=q.device), first, last)
+        weights = scores.masked_fill_(hidden, -math.inf).softmax(-1)
+        del scores
+        o = weights @ v[:stop]
+        outputs.append(o)
+        dv[:stop] += weights.T @ do[rows]
+        slopes = do[rows] @ v[:stop].T
+        slopes.sub_((do[rows] * o).sum(-1, keepdim=True)).mul_(weights)
+        dq[rows] = slopes @ k[:stop] * scale
+        dk[:stop] += slopes.T @ q[rows] * scale
+    return torch.cat(outputs), dq, dk, dv
+
+
+def _rows_per_block(tokens: int) -> int:
+    """Return the rows whose float64 scores over the keys fit in a slice."""
+    return max(1, SLICE_BYTES // (8 * tokens))
+
+
+def _blocks(count: int, size: int) -> Iterator[slice]:
+    """Yield slices of a number of rows."""
+    for first in range(0, count, size):
+        yield slice(first, min(first + size, count))

@@ -31,12 +31,11 @@ def form(backend: Backend) -> Form:
         )
 
     def flops(case: Case) -> float:
-        """Return the operations; a fused backend computes only the causal half, except with a mask."""
+        """Return the operations; a fused backend computes only the causal pairs, except with a mask."""
         if case.mode == "decode":
             return pairs(case, case.T + 1)
         masked = case.options.keys() & MASKED  # then every pair is computed
-        halved = backend.fused and case.options.get("causal", True) and not masked
-        return backend.full_flops(case) / (2 if halved else 1)
+        return backend.flops(case, backend.fused and bool(case.options.get("causal", True)) and not masked)
 
     def fwd(
         q: Tensor,

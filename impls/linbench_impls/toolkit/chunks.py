@@ -1,4 +1,4 @@
-"""Splitting of a sequence into chunks, and products weighted by exponents of differences of gates."""
+"""Splitting of a sequence into chunks, and products weighted by the decay between two tokens."""
 
 from __future__ import annotations
 
@@ -23,26 +23,46 @@ def join_chunks(x: Tensor, tokens: int) -> Tensor:
     return x.flatten(2, 3)[:, :, :tokens]
 
 
-def products(x: Tensor, y: Tensor, cx: Tensor, cy: Tensor, diagonal: int = 0) -> Tensor:
-    """Return P_ts = sum_d x_td y_sd exp(cx_td - cy_sd) for s <= t + diagonal, else 0; [..., C, C].
+def decay_weights(g: Tensor) -> Tensor:
+    """Return w_tsd = exp(g_{s+1,d} + ... + g_{t,d}) for s <= t, else 0, [..., C, C, D]; never above 1.
 
-    The exponent is computed from the difference, which is never above 0 for running sums of log-decays, so
-    nothing overflows, whatever the gates are. One gate per token costs C x C exponents, one gate per
-    dimension d costs C x C x D.
+    In float64, the dtype of references, each exponent is summed over its own steps: exponents and the
+    gradients of g keep all their digits after a step with a log-decay far below 0, also one of -inf. In
+    other dtypes an exponent is the difference of two running sums, as in kernels. One gate per token costs
+    C x C exponents, one gate per dimension C x C x D.
+
+    Args:
+        g: Log-decays, never above 0, [..., C, 1] or [..., C, D].
+    """
+    import torch
+
+    size = g.shape[-2]
+    future = torch.ones(size, size, dtype=torch.bool, device=g.device).triu(1)[..., None]
+    if g.dtype == torch.float64:
+        outside = torch.ones(size, size, dtype=torch.bool, device=g.device).triu()[..., None]
+        steps = g.unsqueeze(-2).expand(*g.shape[:-1], size, g.shape[-1])
+        gaps = steps.masked_fill(outside, 0.0).cumsum(-3)
+    else:
+        c = g.cumsum(-2)
+        gaps = c.unsqueeze(-2) - c.unsqueeze(-3)
+    return gaps.masked_fill(future, -math.inf).exp()
+
+
+def shift_rows(weights: Tensor) -> Tensor:
+    """Return the weights up to the token before: row t - 1 in row t, and zeros in the first row."""
+    import torch.nn.functional as F
+
+    return F.pad(weights[..., :-1, :, :], (0, 0, 0, 0, 1, 0))
+
+
+def products(x: Tensor, y: Tensor, weights: Tensor) -> Tensor:
+    """Return P_ts = sum_d x_td y_sd w_tsd, [..., C, C].
 
     Args:
         x: [..., C, D].
         y: [..., C, D].
-        cx: Running sum of log-decays up to the position of x, [..., C, 1] or [..., C, D].
-        cy: Running sum of log-decays up to the position of y, in the same shape.
-        diagonal: 0: a token sees itself and the tokens before it; -1: only the tokens before it.
+        weights: w, [..., C, C, 1] or [..., C, C, D].
     """
-    import torch
-
-    size = x.shape[-2]
-    future = torch.ones(size, size, dtype=torch.bool, device=x.device).triu(1 + diagonal)
-    gaps = cx.unsqueeze(-2) - cy.unsqueeze(-3)  # [..., C, C, 1 or D]
-    weights = gaps.masked_fill(future[..., None], -math.inf).exp()
     if weights.shape[-1] == 1:
         return (x @ y.transpose(-1, -2)) * weights.squeeze(-1)
     return (weights * x.unsqueeze(-2) * y.unsqueeze(-3)).sum(-1)

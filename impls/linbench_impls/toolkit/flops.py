@@ -118,9 +118,11 @@ def low_rank(case: Case, size: int) -> float:
 def least(case: Case, keys: int, values: int) -> float:
     """Return the operations of the cheaper form of linear attention: recurrent, or parallel over pairs.
 
-    The pairs are half of T x T; prefill adds the last state.
+    The pairs are T (T + 1) / 2; prefill adds the last state.
     """
     step = 4 * keys * values
-    over_pairs = row_tokens(case) * (keys + values) + (2 * keys * values if case.mode == "prefill" else 0)
+    over_pairs = (row_tokens(case) + 1) * (keys + values) + (
+        2 * keys * values if case.mode == "prefill" else 0
+    )
     token = step if starts_from_state(case) else min(step, over_pairs)
     return case.tokens * case.H * token * passes(case)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from linbench import Case
-from linbench_impls.toolkit.chunks import join_chunks, products, split_into_chunks
+from linbench_impls.toolkit.chunks import decay_weights, join_chunks, products, shift_rows, split_into_chunks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,16 +48,15 @@ def diagonal(
 
     tokens = q.shape[2]
     q, k, v, g = split_into_chunks((q, k, v, g), size or chunk_size(g))
-    c = g.cumsum(-2)
-    end = c[..., -1:, :]
-    updates = (k * (end - c).exp()).transpose(-1, -2) @ v  # [B, H, N, K, V], of each chunk
-    decays = end.exp().transpose(-1, -2)  # [B, H, N, 1 or K, 1]
+    weights, from_start = decay_weights(g), g.cumsum(-2).exp()
+    updates = (k * weights[..., -1, :, :]).transpose(-1, -2) @ v  # [B, H, N, K, V], of each chunk
+    decays = from_start[..., -1:, :].transpose(-1, -2)  # [B, H, N, 1 or K, 1]
     S = torch.zeros_like(updates[:, :, 0]) if S is None else S
     before = []
     for update, decay in zip(updates.unbind(2), decays.unbind(2), strict=True):
         before.append(S)
         S = decay * S + update
-    o = products(q, k, c, c) @ v + (q * c.exp()) @ torch.stack(before, 2)
+    o = products(q, k, weights) @ v + (q * from_start) @ torch.stack(before, 2)
     return join_chunks(o, tokens), S
 
 
@@ -92,21 +91,23 @@ def low_rank(
         size: Tokens per chunk; 0 for `chunk_size(g)`.
     """
     import torch
+    import torch.nn.functional as F
 
     tokens, keys = q.shape[2], q.shape[3]
     q, k, v, g, a, b = split_into_chunks((q, k, v, g, a, b), size or chunk_size(g))
-    c = g.cumsum(-2)
-    end, last = c[..., -1:, :], c - g
-    right = torch.cat([a * last.exp(), products(a, k, last, c, -1) @ v], -1)
-    system = -products(a, b, last, c, -1)  # the solver treats the diagonal as ones
+    weights, from_start = decay_weights(g), g.cumsum(-2).exp()
+    earlier = shift_rows(weights)  # up to the token before
+    earlier_from_start = F.pad(from_start[..., :-1, :], (0, 0, 1, 0), value=1.0)
+    right = torch.cat([a * earlier_from_start, products(a, k, earlier) @ v], -1)
+    system = -products(a, b, earlier)  # the solver treats the diagonal as ones
     W, U0 = torch.linalg.solve_triangular(system, right, upper=False, unitriangular=True).split(
         [keys, v.shape[-1]], -1
     )
-    to_end = (end - c).exp()
+    to_end = weights[..., -1, :, :]
     B = (b * to_end).transpose(-1, -2)  # [B, H, N, K, C]
     updates = (k * to_end).transpose(-1, -2) @ v + B @ U0  # [B, H, N, K, V]
     transitions = B @ W  # [B, H, N, K, K]
-    decays = end.exp().transpose(-1, -2)  # [B, H, N, 1 or K, 1]
+    decays = from_start[..., -1:, :].transpose(-1, -2)  # [B, H, N, 1 or K, 1]
     S = torch.zeros_like(updates[:, :, 0]) if S is None else S
     before = []
     for update, transition, decay in zip(
@@ -116,7 +117,7 @@ def low_rank(
         S = decay * S + transition @ S + update
     states = torch.stack(before, 2)
     U = U0 + W @ states
-    o = products(q, k, c, c) @ v + products(q, b, c, c) @ U + (q * c.exp()) @ states
+    o = products(q, k, weights) @ v + products(q, b, weights) @ U + (q * from_start) @ states
     return join_chunks(o, tokens), S
 
 

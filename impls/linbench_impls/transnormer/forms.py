@@ -17,9 +17,14 @@ State = tuple["Tensor", ...]
 
 
 def rms_norm(x: Tensor) -> Tensor:
-    """Return x / sqrt(mean(x^2) + 1e-6) over the last axis, without weights."""
-    scale: Tensor = (x.square().mean(-1, keepdim=True) + EPSILON).rsqrt()
-    return x * scale
+    """Return x / sqrt(mean(x^2) + 1e-6) over the last axis, without weights.
+
+    Rows are divided by their largest absolute value if it is above 1, so that no square overflows.
+    """
+    scale = x.detach().abs().amax(-1, keepdim=True).clamp(min=1)
+    x = x / scale
+    inverse: Tensor = (x.square().mean(-1, keepdim=True) + EPSILON / scale.square()).rsqrt()
+    return x * inverse
 
 
 def phi(x: Tensor) -> Tensor:

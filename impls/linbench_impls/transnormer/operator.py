@@ -25,7 +25,8 @@ class TransNormer(Recurrence):
 
     S_t = S_{t-1} + phi(k_t) v_t^T, o_t = RMSNorm(S_t^T phi(q_t)); phi = elu + 1, no scale, RMSNorm(x) =
     x / sqrt(mean(x^2) + 1e-6) over V without weights; q, k: [B, T, H, K]; v, o: [B, T, H, V]; S:
-    [B, H, K, V], float32. TransNormer's softmax in blocks is the operator diag_attention.
+    [B, H, K, V], float32. The code of the authors computes one norm over all heads, H V elements, with
+    weights. TransNormer's softmax in blocks is the operator diag_attention.
     """
 
     name = "transnormer"

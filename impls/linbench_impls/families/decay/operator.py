@@ -11,6 +11,7 @@ from linbench import Case, Cost, Operator, Option, TensorSpec
 from linbench.core.case import Scalar
 from linbench_impls.families.decay import recurrence
 from linbench_impls.toolkit import flops, varlen
+from linbench_impls.toolkit.chunks import decay_weights
 from linbench_impls.toolkit.recurrence import INITIAL_STATE, QKV
 
 if TYPE_CHECKING:
@@ -69,16 +70,13 @@ class Decay(Operator):
         outputs = []
         chunks = (x.split(REFERENCE_CHUNK, 1) for x in (q, k, v, self.steps(tensors)))
         for q_c, k_c, v_c, g in zip(*chunks, strict=True):
-            c = g.cumsum(1)  # [B, C, H]
-            gap = c[:, :, None] - c[:, None]  # [B, t, s, H]
-            size = gap.shape[1]
-            causal = torch.ones(size, size, dtype=torch.bool, device=q.device).tril()[:, :, None]
-            decay = torch.where(causal, gap, -math.inf).exp()
-            scores = torch.einsum("bthk,bshk->btsh", q_c, k_c) * decay
-            o = torch.einsum("btsh,bshv->bthv", scores, v_c)
-            o = o + torch.einsum("bthk,bhkv->bthv", q_c * c.exp()[..., None], S)
-            to_end = (c[:, -1:] - c).exp()[..., None]
-            S = c[:, -1, :, None, None].exp() * S + torch.einsum("bthk,bthv->bhkv", k_c * to_end, v_c)
+            from_start = g.cumsum(1).exp()  # [B, C, H]
+            decay = decay_weights(g.transpose(1, 2)[..., None]).squeeze(-1)  # [B, H, t, s]
+            scores = torch.einsum("bthk,bshk->bhts", q_c, k_c) * decay
+            o = torch.einsum("bhts,bshv->bthv", scores, v_c)
+            o = o + torch.einsum("bthk,bhkv->bthv", q_c * from_start[..., None], S)
+            to_end = decay[:, :, -1].transpose(1, 2)[..., None]
+            S = from_start[:, -1, :, None, None] * S + torch.einsum("bthk,bthv->bhkv", k_c * to_end, v_c)
             outputs.append(o)
         return torch.cat(outputs, 1) / math.sqrt(q.shape[-1]), (S,)
 
