@@ -122,9 +122,9 @@ def _crossing(ratios: Mapping[int, Estimate]) -> tuple[float, float, float]:
         return math.exp((1 - share) * math.log(low_x) + share * math.log(high_x))
 
     at = next(root(*pair, attrgetter("value")) for pair in segments if ratios[pair[1]].value >= 1)
-    # On a segment the log of the high end is convex and that of the low end concave: each has one root
-    # where it changes sign. The interval begins where the high end first reaches 1
-    # and ends where the low end last does.
+    # On a segment the log of the high end is convex and that of the low end concave, up to the change of the
+    # degrees of freedom: each has one root where it changes sign. The interval begins where the high end
+    # first reaches 1 and ends where the low end last does.
     first = next(pair for pair in segments if ratios[pair[1]].high >= 1)
     last = next(pair for pair in reversed(segments) if ratios[pair[0]].low <= 1)
     return at, root(*first, attrgetter("high")), root(*last, attrgetter("low"))

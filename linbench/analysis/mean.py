@@ -1,11 +1,12 @@
 """Mean: geometric means of speed-ups over the points at which every implementation has a time."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from linbench.analysis.panel import Panel
 from linbench.core.errors import UsageError, unknown
-from linbench.statistics.estimate import Estimate, product, speedup
+from linbench.statistics.estimate import Estimate, product
 
 Point = tuple[int, int]
 """The index of a panel in the given sequence, and a value of its axis."""
@@ -35,7 +36,15 @@ def geometric_means(
     """Return the geometric mean of each implementation's speed-ups over a baseline, with a 95% interval.
 
     (prod_i baseline_i / time_i)^(1/n) over the n points at which the baseline and every implementation have
-    a time, so that none gains by failing where it would have been slow. Points are treated as independent.
+    a time, so that none gains by failing where it would have been slow.
+
+    The interval follows from those of the times (`product`, with pooled degrees of freedom). Each row of the
+    table is one independent measurement: a time of the baseline that several points share, because it has no
+    options, is a shared error, and counts once with the sum of its powers. Deviations that rows share are not
+    known: what slows an implementation in one process or on one day, at every point, makes the interval too
+    narrow; what slows the implementation and the baseline alike makes it too wide. The means of two
+    implementations share the errors of the baseline, so their difference is known better than the two
+    intervals suggest: to compare them, make one of them the baseline.
 
     Args:
         panels: The panels that hold the points.
@@ -63,15 +72,19 @@ def geometric_means(
                 points.append((index, x))
             elif len(missing) < len(names):
                 lost[index, x] = missing
-    means = {
-        name: product((_speedup(panels[index], name, baseline, x), 1 / len(points)) for index, x in points)
-        for name in names
-        if points
-    }
+    means = {name: _mean(panels, name, baseline, points) for name in names if points}
     return Means(baseline, tuple(points), lost, means)
 
 
-def _speedup(panel: Panel, name: str, baseline: str, x: int) -> Estimate:
+def _mean(panels: Sequence[Panel], name: str, baseline: str, points: Sequence[Point]) -> Estimate:
+    """Return the geometric mean of an implementation's speed-ups; each row is one factor of the product."""
     if name == baseline:
         return Estimate(1.0, 1.0, 1.0)
-    return speedup(panel.series[name][x], panel.series[baseline][x])
+    times: dict[Hashable, Estimate] = {}
+    counts: Counter[Hashable] = Counter()
+    for index, x in points:
+        for member, count in ((baseline, 1), (name, -1)):
+            label = panels[index].labels[member, x]
+            times[label] = panels[index].series[member][x]
+            counts[label] += count
+    return product((times[label], count / len(points)) for label, count in counts.items())

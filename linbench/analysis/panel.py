@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -44,10 +44,20 @@ class Panel:
         """Times by implementation and value of the axis; a time of zero has no logarithm and is left out."""
         times: dict[str, dict[int, Estimate]] = defaultdict(dict)
         timed_rows = self.rows[(self.rows["status"] == Status.OK) & (self.rows["median_s"] > 0)]
-        columns = ("implementation", self.axis, "median_s", "ci_low_s", "ci_high_s")
-        for name, x, median, low, high in zip(*(timed_rows[column] for column in columns), strict=True):
-            times[name][int(x)] = Estimate(float(median), float(low), float(high))
+        columns = ("implementation", self.axis, "median_s", "ci_low_s", "ci_high_s", "processes")
+        for name, x, median, low, high, processes in zip(
+            *(timed_rows[column] for column in columns), strict=True
+        ):
+            times[name][int(x)] = Estimate.over_processes(
+                float(median), float(low), float(high), int(processes)
+            )
         return dict(times)
+
+    @cached_property
+    def labels(self) -> dict[tuple[str, int], Hashable]:
+        """The index of each row in the table, by implementation and value of the axis."""
+        names, xs = self.rows["implementation"], self.rows[self.axis]
+        return {(name, int(x)): label for label, name, x in zip(self.rows.index, names, xs, strict=True)}
 
 
 def varying_axis(rows: pd.DataFrame) -> str:

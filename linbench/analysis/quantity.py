@@ -57,8 +57,10 @@ def values(
         numbers = column.where(ok).to_numpy("float64", na_value=math.nan)
         return [(value, math.nan, math.nan) for value in numbers]
     times = [
-        Estimate(*triple) if triple[0] > 0 else None
-        for triple in zip(rows["median_s"], rows["ci_low_s"], rows["ci_high_s"], strict=True)
+        Estimate.over_processes(median, low, high, processes) if median > 0 else None
+        for median, low, high, processes in zip(
+            *(rows[column] for column in ("median_s", "ci_low_s", "ci_high_s", "processes")), strict=True
+        )
     ]
     if name == "time":
         return [(time.value, time.low, time.high) if time else NONE for time in times]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -22,7 +23,10 @@ from linbench.selftest import NAP_S
 
 PLANTED = Path(__file__).with_name("planted.py")
 AXES = typed_axes(B=1, T=64, H=2, D=16, dtype="float32")
-SETTINGS = Settings(processes=1, min_time_s=0.05, timeout_s=20.0, max_memory_bytes=2**30)
+SETTINGS = Settings(processes=1, min_time_s=0.05, max_time_s=0.05, max_memory_bytes=2**30)
+TIMEOUT_S = 900.0  # beyond the slowest machine: a fault shows by its state
+HANG_TIMEOUT_S = 5.0
+END_S = 60.0
 OTHER_INPUTS = "correct at first, but wrong for other inputs: o is off by"
 
 
@@ -38,6 +42,7 @@ class Fault:
         device: Device that the fault needs.
         mode: Mode in which the fault shows.
         deterministic: Whether an ok row must report bitwise identical results for identical inputs.
+        timeout_s: Time limit of the job, seconds: short only for a fault that never ends.
     """
 
     name: str
@@ -47,6 +52,7 @@ class Fault:
     device: str = "cpu"
     mode: str = "fwd"
     deterministic: bool = True
+    timeout_s: float = TIMEOUT_S
 
     @property
     def implementation(self) -> str:
@@ -86,7 +92,7 @@ FAULTS = (
     Fault("garbage", Status.CRASHED, "sent an invalid message: b'not json at all'"),
     Fault("good", Status.OK),
     Fault("half-shape", Status.WRONG, "returned o of shape (1, 32, 2, 16), expected (1, 64, 2, 16)"),
-    Fault("hangs", Status.TIMEOUT, "not done within "),
+    Fault("hangs", Status.TIMEOUT, "not done within ", timeout_s=HANG_TIMEOUT_S),
     Fault("late", Status.WRONG, "o "),
     Fault("leaks", Status.WRONG, "keeps 8,192 bytes more alive after each call"),
     Fault("leaves-a-child", Status.OK),
@@ -118,28 +124,28 @@ FAULTS = (
 
 
 def find_faults(faults: Sequence[Fault] = FAULTS) -> Iterator[Finding]:
-    """Yield a finding per fault; the faults of a device and mode are measured together in one normal run."""
+    """Yield a finding per fault; faults with the same device, mode and time limit are measured in one run."""
     registry.load([PLANTED])
     devices = ["cpu", "cuda"] if visible_gpus() else ["cpu"]
-    for device, mode in product(devices, MODES):
-        planted = [fault for fault in faults if (fault.device, fault.mode) == (device, mode)]
-        rows = _measure(planted, device, mode) if planted else {}
-        is_child_running = _is_child_running()
+    for device, mode, timeout_s in product(devices, MODES, (TIMEOUT_S, HANG_TIMEOUT_S)):
+        settings = (device, mode, timeout_s)
+        planted = [fault for fault in faults if (fault.device, fault.mode, fault.timeout_s) == settings]
+        rows = _measure(planted, *settings) if planted else {}
         for fault in planted:
             row = rows[fault.implementation]
-            is_leftover = fault.name == "leaves-a-child" and is_child_running
+            is_leftover = fault.name == "leaves-a-child" and is_child_left()
             yield Finding(fault, row, fault.caught(row) and not is_leftover)
     yield from (Finding(fault, None, False) for fault in faults if fault.device not in devices)
 
 
-def _measure(faults: Sequence[Fault], device: str, mode: str) -> dict[str, Measurement]:
+def _measure(faults: Sequence[Fault], device: str, mode: str, timeout_s: float) -> dict[str, Measurement]:
     """Return the rows of a run over faulty implementations, by name."""
     plan = api.plan_run(
         None,
         impl=[fault.implementation for fault in faults],
         device=device,
         plugins=[PLANTED],
-        settings=SETTINGS,
+        settings=replace(SETTINGS, timeout_s=timeout_s),
         axes=AXES.override(typed_axes(mode=mode)),
     )
     with tempfile.TemporaryDirectory(prefix="linbench-selftest-") as folder:
@@ -147,7 +153,15 @@ def _measure(faults: Sequence[Fault], device: str, mode: str) -> dict[str, Measu
     return {row.implementation: row for row in run.measurements}
 
 
-def _is_child_running() -> bool:
-    """Return whether the child process that `leaves-a-child` started is still running."""
+def is_child_left() -> bool:
+    """Return whether the child process that `leaves-a-child` started stays, after the worker has ended.
+
+    It has received SIGKILL by then, but a busy machine may take a while to end it.
+    """
     duration = str(NAP_S + os.getpid())
-    return any(duration in (process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"]))
+    deadline = time.monotonic() + END_S
+    while any(process.info["cmdline"] == ["sleep", duration] for process in psutil.process_iter(["cmdline"])):
+        if time.monotonic() > deadline:
+            return True
+        time.sleep(0.05)
+    return False

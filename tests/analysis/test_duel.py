@@ -99,7 +99,7 @@ class TestInterval:
 
         def sample(true):
             medians = sorted(true * math.exp(chance.gauss(0, 0.05)) for _ in range(5))
-            return Estimate(medians[2], *process_interval(medians))
+            return Estimate.over_processes(medians[2], *process_interval(medians), 5)
 
         for _ in range(tries):
             panel = Panel("T", {}, None)

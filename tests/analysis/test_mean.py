@@ -1,11 +1,14 @@
 import math
+import random
+from statistics import median
 
 import pytest
 from synthetic import row, sweep, table
 
-from linbench.analysis import geometric_means, panels
+from linbench.analysis import Estimate, Panel, geometric_means, panels
 from linbench.core.errors import UsageError
 from linbench.core.measurement import Status
+from linbench.statistics.interval import process_interval
 
 
 def test_the_mean_is_over_the_points_at_which_all_have_a_time():
@@ -48,3 +51,36 @@ def test_a_name_without_a_time_is_rejected():
         geometric_means(panel, "b/y")
     with pytest.raises(UsageError, match="nothing was timed"):
         geometric_means((), "a/x")
+
+
+def coverage(rows, processes, tries=500):
+    """Return how often the interval of a mean covers 1, the true one, if the processes differ by 5%."""
+    templates, source, covered = panels(table(rows)), random.Random(1), 0
+    for _ in range(tries):
+        times = {}
+        for label in {label for panel in templates for label in panel.labels.values()}:
+            medians = [math.exp(source.gauss(0, 0.05)) for _ in range(processes)]
+            times[label] = Estimate.over_processes(median(medians), *process_interval(medians), processes)
+        samples = [Panel(panel.axis, panel.settings, panel.rows) for panel in templates]
+        for panel, template in zip(samples, templates, strict=True):
+            series = panel.__dict__["series"] = {}
+            panel.__dict__["labels"] = template.labels
+            for (name, x), label in template.labels.items():
+                series.setdefault(name, {})[x] = times[label]
+        mean = geometric_means(samples, "b/y").speedups["a/x"]
+        covered += mean.low <= 1 <= mean.high
+    return covered / tries
+
+
+@pytest.mark.parametrize("processes", [3, 5])
+@pytest.mark.parametrize("count", [1, 4, 12])
+def test_the_interval_of_a_mean_covers_the_true_mean_in_92_to_98_percent(processes, count):
+    rows = [row(name, T=2**n) for n in range(count) for name in ("a/x", "b/y")]
+    assert 0.92 <= coverage(rows, processes) <= 0.98
+
+
+@pytest.mark.parametrize("processes", [3, 5])
+def test_a_time_of_the_baseline_that_several_points_share_is_a_shared_error(processes):
+    rows = [row("a/x", T=n, options={"decay": text}) for n in (1, 2, 4) for text in "abcdefgh"]
+    rows += [row("b/y", T=n) for n in (1, 2, 4)]
+    assert 0.92 <= coverage(rows, processes) <= 0.98

@@ -66,7 +66,7 @@ def test_it_covers_the_true_exponent_in_95_percent_or_more():
 
     def sample(true):
         medians = sorted(true * math.exp(chance.gauss(0, 0.02)) for _ in range(5))
-        return Estimate(medians[2], *process_interval(medians))
+        return Estimate.over_processes(medians[2], *process_interval(medians), 5)
 
     for _ in range(tries):
         result = scaling("a/x", {x: sample(1e-9 * x**1.3) for x in XS})

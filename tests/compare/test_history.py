@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 from scipy.stats import ttest_ind
 from synthetic import BARE, BARE_PLAN, code
 
@@ -35,6 +36,30 @@ def test_independent_noise_has_no_change(noise, most):
     source = np.random.default_rng(0)
     false = sum(bool(change_points(source.normal(0, noise, 60))) for _ in range(400))
     assert false <= most
+
+
+def autoregressive(source, coefficient, noise, count):
+    """Return AR(1) noise with this standard deviation."""
+    innovations = source.normal(0, noise * math.sqrt(1 - coefficient**2), count)
+    innovations[0] = source.normal(0, noise)
+    return lfilter([1], [1, -coefficient], innovations)
+
+
+@pytest.mark.parametrize("coefficient", [0.0, 0.3, 0.5, 0.7])
+def test_autocorrelated_noise_has_no_change(coefficient):
+    source = np.random.default_rng(8)
+    false = sum(bool(change_points(autoregressive(source, coefficient, 0.01, 60))) for _ in range(400))
+    assert false <= 8
+
+
+@pytest.mark.parametrize("coefficient", [0.3, 0.5])
+def test_a_change_in_autocorrelated_noise_is_found(coefficient):
+    source, detected = np.random.default_rng(10), 0
+    for _ in range(50):
+        values = autoregressive(source, coefficient, 0.005, 60)
+        values[30:] += math.log1p(0.03)
+        detected += any(abs(change.index - 30) <= 4 for change in change_points(values))
+    assert detected >= 45
 
 
 @pytest.mark.parametrize("size", [0.02, -0.02])

@@ -1,8 +1,10 @@
 import math
 import random
 from dataclasses import replace
+from statistics import median
 
 import pytest
+from scipy.stats import t
 
 from linbench.analysis import Estimate, product, speedup
 from linbench.statistics.interval import process_interval
@@ -67,16 +69,36 @@ class TestProduct:
         wide = Estimate(1.0, 1e-300, 1e300)
         assert product([(wide, 3)]).high == math.inf
 
-    def test_it_covers_a_geometric_mean_of_ratios_in_95_percent_or_more(self):
-        source, covered, tries = random.Random(3), 0, 500
-        ratios = ((2.0, 1), (5.0, -1), (7.0, 1), (3.0, -1))
+    @pytest.mark.parametrize("processes", [3, 5, 10])
+    @pytest.mark.parametrize("count", [2, 4, 16])
+    def test_it_covers_a_product_of_times_over_processes_in_92_to_98_percent(self, processes, count):
+        source, covered, tries = random.Random(3), 0, 600
         for _ in range(tries):
-            mean = product([(measure(source, true), power / 2) for true, power in ratios])
-            covered += mean.low <= (14 / 15) ** 0.5 <= mean.high
-        assert 0.94 <= covered / tries < 1
+            times = [(measure(source, 2.0, processes), (-1) ** n) for n in range(count)]
+            mean = product(times)
+            covered += mean.low <= 1 <= mean.high
+        assert 0.92 <= covered / tries <= 0.98
+
+    def test_the_degrees_of_freedom_are_those_of_welch_and_satterthwaite(self):
+        narrow = Estimate(1.0, math.exp(-0.1 * 2.776445), math.exp(0.1 * 2.776445), 4)
+        wide = Estimate(1.0, math.exp(-0.2 * 4.302653), math.exp(0.2 * 4.302653), 2)
+        estimate = product([(narrow, 1), (wide, -1)])
+        freedom = 0.05**2 / (0.1**4 / 4 + 0.2**4 / 2)
+        assert estimate.degrees_of_freedom == pytest.approx(freedom)
+        assert math.log(estimate.high) == pytest.approx(t.ppf(0.975, freedom) * math.sqrt(0.05), rel=1e-6)
+
+    def test_a_product_of_products_is_the_product_of_their_factors(self):
+        source = random.Random(4)
+        times = [measure(source, 2.0) for _ in range(4)]
+        nested = product(
+            [(product([(x, 1) for x in times[:2]]), 1), (product([(x, 1) for x in times[2:]]), 1)]
+        )
+        flat = product((x, 1) for x in times)
+        for name in ("value", "low", "high", "degrees_of_freedom"):
+            assert getattr(nested, name) == pytest.approx(getattr(flat, name))
 
 
-def measure(source, true):
-    """Return an estimate from the medians of five processes that differ by 10%."""
-    medians = sorted(true * math.exp(source.gauss(0, 0.1)) for _ in range(5))
-    return Estimate(medians[2], *process_interval(medians))
+def measure(source, true, processes=5):
+    """Return an estimate from the medians of processes that differ by 10%."""
+    medians = [true * math.exp(source.gauss(0, 0.1)) for _ in range(processes)]
+    return Estimate.over_processes(median(medians), *process_interval(medians), processes)
