@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from linbench.selftest.slowdowns import SlowdownReport
 
 EXIT_MISSED = 3
+SENSITIVITY_HEADER = ("OPERATOR", "DTYPE", "ROW", "LAST TOKEN", "HEAD", "GRADIENT ROW", "GRADIENT HEAD")
 HEADER = ("FAULT", "", "STATUS", "WHAT IT DOES", "REASON")
 NOT_RUN = "not run here: needs a CUDA device"
 LABEL_WIDTH = 25
@@ -43,8 +44,20 @@ SLOWDOWNS_TIME_LIMIT_S = 600.0
     is_flag=True,
     help="Measure injected slowdowns instead, and print how often they are detected.",
 )
+@click.option(
+    "--sensitivity",
+    is_flag=True,
+    help="Print instead the smallest error of each operator that is called wrong, by data type.",
+)
 @options.output_format("json")
-def command(faults: bool, device: str | None, time_limit: float | None, slowdowns: bool, form: str) -> int:
+def command(
+    faults: bool,
+    device: str | None,
+    time_limit: float | None,
+    slowdowns: bool,
+    sensitivity: bool,
+    form: str,
+) -> int:
     """Test whether the measurements of this harness can be trusted on this machine.
 
     The test is an A/A test: it measures the same code as two implementations in fresh processes. It prints
@@ -56,7 +69,15 @@ def command(faults: bool, device: str | None, time_limit: float | None, slowdown
 
     --slowdowns instead measures injected slowdowns of 0, 1, 2, 3, 5 and 10%, as `linbench compare` does, and
     prints how often each is detected, and how often identical code is called slower.
+
+    --sensitivity instead computes tolerances at B = 1, T = 1,000, H = 4, K = 64, V = 32, and prints, for each
+    operator and data type, the smallest relative error of a row, of the last token and of the scale of a head
+    that makes a result wrong, for the output and for the least sensitive gradient.
     """
+    if sensitivity:
+        if faults or slowdowns or time_limit:
+            raise UsageError("--sensitivity measures no time; leave out --faults, --slowdowns, --time-limit")
+        return _print_sensitivity(device, form)
     if faults and (device or time_limit or slowdowns):
         raise UsageError(
             "--faults runs on every device and without a time limit; "
@@ -65,6 +86,27 @@ def command(faults: bool, device: str | None, time_limit: float | None, slowdown
     if slowdowns:
         return _measure_slowdowns(device, time_limit or SLOWDOWNS_TIME_LIMIT_S, form)
     return _find_faults(form) if faults else _measure(device, time_limit or TIME_LIMIT_S, form)
+
+
+def _print_sensitivity(device: str | None, form: str) -> int:
+    """Print the smallest errors that are called wrong."""
+    from linbench import api
+    from linbench.core.registry import registry
+    from linbench.selftest.sensitivity import sensitivities
+
+    registry.load()
+    rows = []
+    for item in sensitivities(registry, device or api.default_device()):
+        if form == "json":
+            click.echo(json.dumps(asdict(item)))
+            continue
+        errors = (item.row, item.last_token, item.head, item.gradient_row, item.gradient_head)
+        texts = [f"{error:.1e}" for error in errors] if not item.refused else ["refused", "", "", "", ""]
+        rows.append([item.operator, item.dtype, *texts])
+    if rows:
+        for line in columns(SENSITIVITY_HEADER, rows):
+            click.echo(line)
+    return 0
 
 
 def _measure(device: str | None, time_limit_s: float, form: str) -> int:
