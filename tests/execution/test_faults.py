@@ -1,17 +1,18 @@
 """Every faulty implementation becomes one row with the correct status, and the sweep continues."""
 
 import json
+import os
+import subprocess
 from dataclasses import replace
 
-import psutil
 import pytest
 from timeouts import timeout_s
 
 from linbench.core.case import Case
 from linbench.core.measurement import Measurement, Status, Time
 from linbench.core.row import from_row
-from linbench.selftest import NAP_S
-from linbench.selftest.faults import FAULTS, PLANTED, Fault
+from linbench.selftest import NAP_S, faults
+from linbench.selftest.faults import FAULTS, PLANTED, Fault, is_child_left
 
 CPU_FAULTS = [fault for fault in FAULTS if fault.device == "cpu"]
 
@@ -25,7 +26,7 @@ def sweep(command_line):
         names = ",".join(fault.implementation for fault in CPU_FAULTS if fault.mode == mode)
         stdout, _ = command(
             "run", "--plugin", PLANTED, "--impl", names, *options, "--mode", mode, "--min-time", "50ms",
-            "--format", "json", "--device", "cpu", "--no-report",
+            "--max-time", "50ms", "--format", "json", "--device", "cpu", "--no-report",
         )  # fmt: skip
         rows += [json.loads(line) for line in stdout.splitlines()]
     return command, {row["implementation"]: row for row in rows}, rows
@@ -61,10 +62,27 @@ def test_a_wrong_row_has_its_errors(sweep):
 
 def test_the_child_processes_of_a_worker_end_with_it(sweep):
     assert sweep
-    for process in psutil.process_iter(["cmdline"]):
-        arguments = process.info["cmdline"] or []
-        if arguments[:1] == ["sleep"] and arguments[1].isdigit() and int(arguments[1]) > NAP_S:
-            assert psutil.pid_exists(int(arguments[1]) - NAP_S)  # it belongs to a concurrent run
+    assert not is_child_left()
+
+
+def test_a_child_of_another_run_is_ignored():
+    other = subprocess.Popen(["sleep", str(NAP_S + 2**23)])  # no process has that number
+    try:
+        assert not is_child_left()
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_a_child_of_this_run_is_detected(monkeypatch):
+    monkeypatch.setattr(faults, "END_S", 0.0)
+    child = subprocess.Popen(["sleep", str(NAP_S + os.getpid())])
+    try:
+        assert is_child_left()
+    finally:
+        child.kill()
+        child.wait()
+    assert not is_child_left()
 
 
 def test_strict_exits_3(sweep):
@@ -119,7 +137,6 @@ def test_a_fault_can_be_missed():
 
 def test_selftest_prints_the_caught_faults_and_exits_3_if_one_is_missed(monkeypatch, capsys):
     from linbench.cli import _run
-    from linbench.selftest import faults
 
     selection = [fault for fault in FAULTS if fault.name in ("good", "zeros", "side-stream")]
     monkeypatch.setattr(faults, "visible_gpus", list)

@@ -258,5 +258,5 @@ def test_several_cases_share_the_false_discovery_rate(opposites, answers):
         (math.inf, math.inf, 0.01, False),
     ],
 )
-def test_a_quantity_that_does_not_vary_changed_or_not(a, b, rounding, other):
-    assert has_changed(a, b, rounding) is other
+def test_a_quantity_that_does_not_vary_changed_or_not(a, b, rounding, is_changed):
+    assert has_changed(a, b, rounding) is is_changed
