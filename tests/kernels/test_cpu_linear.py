@@ -198,8 +198,23 @@ def test_decode_continues_from_a_state(decay_kind, sizes):
 @pytest.mark.parametrize("shift", [3.0, -4.0, -8.0])
 def test_the_relative_error_of_the_gradient_of_a_decay(shift):
     """With gates near zero, phi(q) . dphi(q) and phi(k) . dphi(k) are thousands of times their difference."""
-    tensors = inputs(1, 127, 2, 32, 32, with_state=False)
-    tensors["log_decay"] = torch.nn.functional.logsigmoid(torch.randn(1, 127, 2) + shift)
+    assert decay_gradient_error(127, 32, shift) <= 3e-6
+
+
+@every_variant
+@pytest.mark.parametrize("segment", [None, 100, 256])
+def test_the_relative_error_of_the_gradient_of_a_decay_does_not_grow_with_t(monkeypatch, segment):
+    if segment:
+        monkeypatch.setattr(calls, "segment_length", lambda *_: segment)
+    assert decay_gradient_error(1000, 128, 3.0) <= 1.5e-6
+    assert decay_gradient_error(64, 8, 3.0) <= 1.5e-6
+    assert decay_gradient_error(65, 8, 3.0) <= 1.5e-6
+
+
+def decay_gradient_error(T, D, shift):
+    """Return the relative error of the gradient of log-decays log sigmoid(x + shift), x normal."""
+    tensors = inputs(1, T, 2, D, D, with_state=False)
+    tensors["log_decay"] = torch.nn.functional.logsigmoid(torch.randn(1, T, 2) + shift)
     exact = {name: x.double().requires_grad_() for name, x in tensors.items()}
     tensors = {name: x.requires_grad_() for name, x in tensors.items()}
     qkv, keywords = arguments(tensors)
@@ -208,7 +223,7 @@ def test_the_relative_error_of_the_gradient_of_a_decay(shift):
     upstream = torch.randn_like(o)
     (gradient,) = torch.autograd.grad(o, tensors["log_decay"], upstream)
     (expected,) = torch.autograd.grad(expected_o, exact["log_decay"], upstream.double())
-    assert error(gradient, expected) <= 3e-6
+    return error(gradient, expected)
 
 
 def test_a_decay_of_minus_infinity_clears_the_state():

@@ -16,6 +16,8 @@ SOURCE = Path(__file__).with_name("linear_attention.cpp")
 FEATURE_MAPS = ("elu1", "relu", "identity")  # in the order of FeatureMap in problem.h
 MIN_SEGMENT = 256  # tokens; the extra pass over the states costs more than shorter segments gain
 
+DRIFT = 64  # tokens after which the sum for the gradient of decays restarts; as in problem.h
+
 _forked = False
 
 
@@ -81,23 +83,24 @@ def backward(
     dz: Tensor | None,
     feature_map: str,
     normalize: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Returns the gradients of q, k, v and of the initial S and z, and the products [2, B, H, T].
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Returns the gradients of q, k, v and of the initial S and z, the products, and the flows.
 
-    The products are phi(q) . dphi(q) and phi(k) . dphi(k), without the contribution of a token to itself; the
-    gradient of the log-decays is computed from them. dS and dz are the gradients of the final state. The
-    gradient of an argument that is None is empty.
+    The products [2, B, H, T] are phi(q) . dphi(q) and phi(k) . dphi(k), without the contribution of a token
+    to itself; the flows [B, H, (T - 1) // DRIFT] are the gradients of the log-decays of the tokens DRIFT, 2
+    DRIFT, ... The gradient of all log-decays is computed from both. dS and dz are the gradients of the final
+    state. The gradient of an argument that is None is empty.
     """
     q, k, v, S, z = _rows(q), _rows(k), _rows(v), _dense(S), _dense(z)
     do, dS, dz = _rows(do), _dense(dS), _dense(dz)
     results = _backward_results(q, k, v, o, log_decay, S, z)
-    *rows, first_dS, first_dz, products = results
+    *rows, first_dS, first_dz, products, flows = results
     fields = _fields(q, k, v, o, log_decay, feature_map, normalize)
     fields += _addresses(S, z, None, None, reciprocals)
     for x in (do, *rows):
         fields += _strided(x)
     dq_products, dk_products = products if products.numel() else (None, None)
-    _run("backward", fields + _addresses(dS, dz, first_dS, first_dz, dq_products, dk_products))
+    _run("backward", fields + _addresses(dS, dz, first_dS, first_dz, dq_products, dk_products, flows))
     return results
 
 
@@ -142,7 +145,7 @@ def _backward_results(
     S: Tensor | None,
     z: Tensor | None,
     *_options: Any,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Returns uninitialised tensors for the results of `backward`."""
     B, T, H, _ = q.shape
     return (
@@ -152,6 +155,7 @@ def _backward_results(
         q.new_empty(0 if S is None else S.shape),
         q.new_empty(0 if z is None else z.shape),
         q.new_empty(0 if log_decay is None else (2, B, H, T)),
+        q.new_empty(0 if log_decay is None else (B, H, (T - 1) // DRIFT)),
     )
 
 
@@ -195,7 +199,7 @@ def _addresses(*tensors: Tensor | None) -> list[int]:
     return [0 if x is None or x.numel() == 0 else x.data_ptr() for x in tensors]
 
 
-_Problem = ctypes.c_int64 * 56
+_Problem = ctypes.c_int64 * 58
 
 
 def _run(name: str, fields: list[int]) -> None:

@@ -38,8 +38,10 @@ void run(const Problem& p) {
                           bool advances) {
         const int64_t index = Recurrence::back_in_time ? before - segment : segment;
         const int64_t first = index * p.segment, last = std::min(p.T, first + p.segment);
-        for (int64_t offset = 0; offset < last - first; offset += C) {
-            const int64_t tokens = std::min<int64_t>(C, last - first - offset);
+        for (int64_t offset = 0, tokens = 0; offset < last - first; offset += tokens) {
+            // Chunks end at the segment's ends and at multiples of C, so they are the same in both directions.
+            const int64_t room = Recurrence::back_in_time ? (last - 1 - offset) % C + 1 : C - (first + offset) % C;
+            tokens = std::min(room, last - first - offset);
             const Span span =
                 Recurrence::back_in_time ? Span{last - 1 - offset, tokens, -1} : Span{first + offset, tokens, 1};
             for (int64_t i = 0; i < count; i++) {
@@ -96,8 +98,12 @@ extern "C" int linear_attention_forward(const Problem* p) {
 
 extern "C" int linear_attention_backward(const Problem* p) {
     return guarded([&] {
-        run<Queries>(*p);
-        run<Keys>(*p);
+        Problem problem = *p;
+        const int64_t boundaries = problem.flows ? problem.boundaries() : 0;
+        const Buffer states(problem.B * problem.H * boundaries, padded(problem.V + 1) * padded(problem.K));
+        problem.states = states.data;
+        run<Queries>(problem);
+        run<Keys>(problem);
     });
 }
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -33,7 +34,8 @@ def linear_attention(
     Each head is processed in chunks of C = 16 tokens with its state in cache. Heads are distributed over
     torch's threads, and so are segments of T if there are too few heads: the last bits may depend on the
     number of threads. All sums are float32; the state is a Kahan sum over chunks. The backward pass saves q,
-    k, v, o and one number per row. `linbench_kernels.cpu.work` counts the operations of both passes.
+    k, v, o and one number per row, and with `log_decay` allocates the state of every 64th token.
+    `linbench_kernels.cpu.work` counts the operations of both passes.
 
     Args:
         q: Queries [B, T, H, K], float32; any sizes and strides.
@@ -157,29 +159,34 @@ class _LinearAttention(torch.autograd.Function):
             dS = dz = None
         elif dS is not None or dz is not None:
             dS, dz = (torch.zeros_like(x) if dx is None else dx for dx, x in ((dS, new_S), (dz, new_z)))
-        dq, dk, dv, first_dS, first_dz, products = run(
+        dq, dk, dv, first_dS, first_dz, products, flows = run(
             q, k, v, o, log_decay, S, z, reciprocals, do, dS, dz, *ctx.options
         )
         gradients = dq, dk, dv, None, *((None, None) if S is None else (first_dS, first_dz))
         if log_decay is not None:
             final = None if dS is None else (dS * new_S).sum((2, 3)) + (dz * new_z).sum(2)
-            gradients = *gradients[:3], _decay_gradient(products, final, log_decay), *gradients[4:]
+            gradients = *gradients[:3], _decay_gradient(products, flows, final, log_decay), *gradients[4:]
         return *gradients, None, None, None
 
 
 _apply: Callable[..., Any] = _LinearAttention.apply  # torch does not annotate it
 
 
-def _decay_gradient(products: Tensor, final: Tensor | None, log_decay: Tensor) -> Tensor:
-    """Returns dg_t = sum_{i >= t} (phi(q_i) . dphi(q_i) - phi(k_i) . dphi(k_i)) + dS . S + dz . z.
+def _decay_gradient(products: Tensor, flows: Tensor, final: Tensor | None, log_decay: Tensor) -> Tensor:
+    """Returns dg_t = sum_{t <= i < b} (phi(q_i) . dphi(q_i) - phi(k_i) . dphi(k_i)) + dg_b.
+
+    b is the next multiple of DRIFT tokens, whose dg is one of the flows, or T, with dg_T = dS . S + dz . z. A
+    sum over all tokens would keep the rounding errors of every later token.
 
     Every path from a key to a query or to the final state is subject to the decays between the two. The
     products leave out the path from a token to itself, which has no decay: its two terms would cancel and
     leave their rounding errors, which are by far the largest under strong decay.
     """
-    gradient = (products[0].double() - products[1]).flip(2).cumsum(2).flip(2)  # [B, H, T]
-    if final is not None:
-        gradient = gradient + final[..., None]
+    tokens = products.shape[3]
+    last = flows.new_zeros(*flows.shape[:2], 1) if final is None else final[..., None]
+    differences = F.pad(products[0].double() - products[1], (0, -tokens % calls.DRIFT))
+    sums = differences.unflatten(2, (-1, calls.DRIFT)).flip(3).cumsum(3).flip(3)  # [B, H, N, DRIFT]
+    gradient = (sums + torch.cat([flows, last], 2)[..., None]).flatten(2)[..., :tokens]
     gradient = gradient.transpose(1, 2) if log_decay.dim() == 3 else gradient.sum((0, 2))
     return gradient.to(log_decay.dtype)
 

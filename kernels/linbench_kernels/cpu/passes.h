@@ -84,6 +84,12 @@ protected:
         }
     }
 
+    // Returns the index of the state before a token among those that restart the sum for the gradient of decays, or -1.
+    int64_t boundary(int64_t token) const {
+        if (!p.flows || token == 0 || token >= p.T || token % DRIFT) return -1;
+        return head.index() * p.boundaries() + token / DRIFT - 1;
+    }
+
     // Writes the products of this head's rows with their gradients, one per token, if they are requested.
     void write_products(const Span& span, const float* products, float* to) const {
         for (int64_t i = 0; to && i < span.count; i++) to[head.index() * p.T + span.token(i)] = products[i];
@@ -208,6 +214,8 @@ struct Queries : Pass {
         std::fill_n(vt.row(p.V), C, 1.0f);
         head.read_features(p.k, span, k);
         if (outputs) {
+            const int64_t index = boundary(span.first);
+            if (index >= 0) std::memcpy(p.states + index * V1 * K, St.sum.data, V1 * K * sizeof(float));
             read_upstream(span, g);
             head.read_features(p.q, span, q);
             Sums sums;
@@ -270,6 +278,7 @@ struct Keys : Pass {
         read_upstream(span, g);
         transpose(g, span.count, p.V + 1, gt);
         if (outputs) {
+            write_flow(span.first + 1);
             transpose(q, span.count, p.K, qt);
             transpose(dSt.sum, p.V, p.K, dS);
             head.read_features(p.k, span, k);
@@ -303,5 +312,20 @@ struct Keys : Pass {
         const float total = pass_chunk(span);
         scale_to_end(q, K, span.count, weights);
         advance(gt, q, p.V + 1, K, span.count, total, dSt);
+    }
+
+private:
+    // Writes the flow over a token's decay: e^g times the inner product of the state before it and its gradient.
+    void write_flow(int64_t token) const {
+        const int64_t index = boundary(token);
+        if (index < 0) return;
+        const float* state = p.states + index * V1 * K;
+        double sum = 0;
+        for (int64_t e = 0; e <= p.V; e++) {
+            Vector products = {};
+            for (int64_t d = 0; d < K; d += W) products += TERM(load(state + e * K + d), load(dSt.sum.row(e) + d));
+            for (int64_t i = 0; i < W; i++) sum += products[i];
+        }
+        p.flows[index] = static_cast<float>(std::exp(*p.log_decay.row(head.b, token, head.h)) * sum);
     }
 };

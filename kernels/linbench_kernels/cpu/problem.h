@@ -3,6 +3,8 @@
 
 #include "chunk.h"
 
+constexpr int64_t DRIFT = 64;  // tokens, a multiple of C; the same number is in calls.py
+
 enum FeatureMap : int64_t { ELU1, RELU, IDENTITY };
 
 struct Tensor {  // [B, T, H, D]; rows contiguous, strides in elements
@@ -13,7 +15,7 @@ struct Tensor {  // [B, T, H, D]; rows contiguous, strides in elements
 
 struct Problem {
     int64_t B, T, H, K, V;
-    int64_t feature_map, normalize, threads, segment;  // segment: tokens, a multiple of C unless it is T
+    int64_t feature_map, normalize, threads, segment;  // segment: tokens
     Tensor q, k, v, o;
     Tensor log_decay;         // [B, T, H, 1], or data null
     const float *S_in, *z_in;  // [B, H, K, V] and [B, H, K]; null for zeros
@@ -25,6 +27,11 @@ struct Problem {
     float *dS_in, *dz_in;
     // [B, H, T]: phi(q) . dphi(q) and phi(k) . dphi(k), without the term of a token with itself; or null.
     float *dq_products, *dk_products;
+    // [B, H, boundaries]: the gradient of the log-decay of every DRIFT-th token but the first; or null.
+    float* flows;
+    float* states;  // working memory of the backward pass: the state before each of these tokens
+
+    int64_t boundaries() const { return (T - 1) / DRIFT; }
 };
 
 // The tokens first, first + step, ... of a chunk, in the order of the recurrence, which runs backwards if step is -1.
