@@ -14,7 +14,8 @@ def two_operators(loaded, monkeypatch):
     monkeypatch.setattr(Registry, "operators", lambda _: operators)
 
 
-def test_a_row_of_ten_percent_and_a_head_of_one_percent_are_caught_in_bfloat16(loaded, two_operators):
+@pytest.mark.usefixtures("two_operators")
+def test_a_row_of_ten_percent_and_a_head_of_one_percent_are_caught_in_bfloat16(loaded):
     found = {(item.operator, item.dtype): item for item in sensitivity.sensitivities(loaded, "cpu")}
     assert len(found) == 6
     for name in ("linear", "softmax"):
@@ -31,20 +32,10 @@ def test_a_refused_type_says_why(loaded, monkeypatch):
     assert all("cannot be checked" in item.refused for item in sensitivity.sensitivities(loaded, "cpu"))
 
 
-def test_the_command_prints_a_line_per_operator_and_type(linbench, two_operators):
+@pytest.mark.usefixtures("two_operators")
+def test_the_command_prints_a_line_per_operator_and_type(linbench):
     out, _ = linbench("selftest", "--sensitivity", "--device", "cpu")
-    assert out.splitlines()[0].split() == [
-        "OPERATOR",
-        "DTYPE",
-        "ROW",
-        "LAST",
-        "TOKEN",
-        "HEAD",
-        "GRADIENT",
-        "ROW",
-        "GRADIENT",
-        "HEAD",
-    ]
+    assert out.splitlines()[0].startswith("OPERATOR  DTYPE")
     assert len(out.splitlines()) == 7
     out, _ = linbench("selftest", "--sensitivity", "--device", "cpu", "--format", "json")
     assert [json.loads(line)["dtype"] for line in out.splitlines()[:3]] == ["float32", "float16", "bfloat16"]
