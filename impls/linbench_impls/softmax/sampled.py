@@ -100,8 +100,8 @@ def gradients_in_blocks(case: Case, inputs: Inputs) -> dict[str, Expected]:
     results: list[list[Tensor]] = [[], [], [], []]
     for batch in range(case.B):
         for head in range(case.H):
-            rows = (x[batch, :, head].double() for x in tensors)
-            for values, value in zip(results, _head_gradients(case, *rows, batch), strict=True):
+            q, k, v, do = (x[batch, :, head].double() for x in tensors)
+            for values, value in zip(results, _head_gradients(case, q, k, v, do, batch), strict=True):
                 values.append(value)
     names = ("o", "dq", "dk", "dv")
     values_by_name = zip(names, (torch.stack(values, 1) for values in results), strict=True)

@@ -186,7 +186,7 @@ def _decay_gradient(products: Tensor, flows: Tensor, final: Tensor | None, log_d
     last = flows.new_zeros(*flows.shape[:2], 1) if final is None else final[..., None]
     differences = F.pad(products[0].double() - products[1], (0, -tokens % calls.DRIFT))
     sums = differences.unflatten(2, (-1, calls.DRIFT)).flip(3).cumsum(3).flip(3)  # [B, H, N, DRIFT]
-    gradient = (sums + torch.cat([flows, last], 2)[..., None]).flatten(2)[..., :tokens]
+    gradient: Tensor = (sums + torch.cat([flows, last], 2)[..., None]).flatten(2)[..., :tokens]
     gradient = gradient.transpose(1, 2) if log_decay.dim() == 3 else gradient.sum((0, 2))
     return gradient.to(log_decay.dtype)
 
