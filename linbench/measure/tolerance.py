@@ -19,7 +19,7 @@ LEAST_ROWS = 512
 FACTOR = {"float64": 4.0, "float32": 4.0, "float16": 2.0, "bfloat16": 2.0}
 RUNNING_SUM = 2.0**-26
 ROW_FACTOR = {"float64": 8.0, "float32": 8.0, "float16": 3.0, "bfloat16": 3.0}
-RUNNING_ROW = 8.0
+RUNNING_ROW = 24.0
 HEAD_SPACINGS = 16.0
 SPACING = {"float64": 1e-13, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 MAX_TOLERANCE = 0.1
@@ -41,7 +41,7 @@ def tolerances(operator: Operator, case: Case) -> dict[str, Tolerance]:
     computed in the case's dtype on the inputs of the case (T at most `PLAIN_TOKENS`, about `PLAIN_ROWS`
     rows in all) and on `LEAST_ROWS` rows of more sequences, the limits are
 
-        f (e g + c) + u        h (r g m + 8 c) + u        f (s g + c) + u min(1, 16 / n^(1/2))
+        f (e g + c) + u        h (r g m + 24 c) + u        f (s g + c) + u min(1, 16 / n^(1/2))
 
     f is 2 and h is 3 in half types; in wider ones, where errors vary more from form to form, they are 4 and
     8. u is the spacing of

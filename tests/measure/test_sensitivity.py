@@ -177,7 +177,7 @@ def test_the_running_term_counts_the_head_dimensions_at_one_token(loaded, size):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "row", "head"), [("float32", 1e-4, 1e-5), ("float16", 0.02, 0.002), ("bfloat16", 0.1, 0.01)]
+    ("dtype", "row", "head"), [("float32", 1e-3, 1e-5), ("float16", 0.02, 0.002), ("bfloat16", 0.1, 0.01)]
 )
 def test_the_least_error_that_is_caught(cases, dtype, row, head):
     """A row that is off by 10% and a head that is off by 1% are wrong in bfloat16, less in wider dtypes."""
