@@ -31,7 +31,7 @@ LONG = {
     "linbench doctor --ceilings": "tests/profiling/test_ceilings.py",
     "linbench kernels inspect": "tests/profiling/test_compiled_kernels.py",
     "linbench selftest --faults": "tests/execution/test_faults.py",
-    "linbench selftest --sensitivity": "tests/selftest/test_sensitivity.py",
+    "linbench selftest --sensitivity": "tests/selftest/test_smallest_errors.py",
     "linbench selftest --slowdowns": "tests/selftest/test_slowdowns.py",
 }
 """Commands that take minutes, or a compiler: here their arguments are parsed, and another test runs them."""

@@ -47,7 +47,9 @@ def tolerances(operator: Operator, case: Case) -> dict[str, Tolerance]:
     8. u is the spacing of
     the dtype at 1: an error that the plain form happens to avoid, for example where it does not round, is
     not a fault (in float64 the plain form may be the reference itself, and u is 1e-13). A state that decode
-    advances is float32 in every dtype, and so is its u. c = 2^-26 (T + K + V)^(1/2) is the expected error
+    advances is float32 in every dtype: its u is that of float32, or in half types u / T^(1/2), since an operand
+    of the one new token may be rounded.
+    c = 2^-26 (T + K + V)^(1/2) is the expected error
     of a running sum of so many positive terms in float32, which a recurrent form has and the plain form may
     not. g = max(1, T / `PLAIN_TOKENS`)^(1/2) is the growth of a rounding error with the number of terms; in
     half types g is 1, since sums are accumulated in float32.
@@ -145,16 +147,15 @@ def _plain_errors(operator: Operator, case: Case) -> dict[str, PlainError]:
 
 def _tolerance(operator: Operator, case: Case, name: str, plain: PlainError) -> Tolerance:
     """Return the tolerance of one tensor from the error of the plain form."""
-    spacing = SPACING[case.dtype]
+    spacing, is_half = SPACING[case.dtype], case.dtype in ("float16", "bfloat16")
     if case.mode == "decode" and _is_float32_state(operator, name):
-        spacing = min(spacing, SPACING["float32"])
+        spacing = max(min(spacing, SPACING["float32"]), spacing / math.sqrt(case.T) if is_half else 0.0)
     if not plain.is_finite:
         limit = operator.tolerance[case.dtype]
         return Tolerance(limit, (MAX_TOLERANCE,), limit)
     factor, tokens = FACTOR[case.dtype], operator.call_tokens(case)
     terms = tokens + case.K + case.V
     sums = 0.0 if case.dtype == "float64" else RUNNING_SUM * math.sqrt(terms)
-    is_half = case.dtype in ("float16", "bfloat16")
     growth = 1.0 if is_half else math.sqrt(max(1.0, tokens / PLAIN_TOKENS))
     ratio = case.B * case.H * tokens / plain.count
     maximum = 1 + max(0.0, math.log(ratio)) / math.log(max(plain.count, 3))
