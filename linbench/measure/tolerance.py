@@ -44,15 +44,13 @@ def tolerances(operator: Operator, case: Case) -> dict[str, Tolerance]:
         f (e g + c) + u        h (r g m + 24 c) + u        f (s g + c) + u min(1, 16 / n^(1/2))
 
     f is 2 and h is 3 in half types; in wider ones, where errors vary more from form to form, they are 4 and
-    8. u is the spacing of
-    the dtype at 1: an error that the plain form happens to avoid, for example where it does not round, is
-    not a fault (in float64 the plain form may be the reference itself, and u is 1e-13). A state that decode
-    advances is float32 in every dtype: its u is that of float32, or in half types u / T^(1/2), since an operand
-    of the one new token may be rounded.
-    c = 2^-26 (T + K + V)^(1/2) is the expected error
-    of a running sum of so many positive terms in float32, which a recurrent form has and the plain form may
-    not. g = max(1, T / `PLAIN_TOKENS`)^(1/2) is the growth of a rounding error with the number of terms; in
-    half types g is 1, since sums are accumulated in float32.
+    8. u is the spacing of the dtype at 1: an error that the plain form happens to avoid, for example where
+    it does not round, is not a fault (in float64 the plain form may be the reference itself, and u is
+    1e-13). A state that decode advances is float32 in every dtype: its u is that of float32, or in half
+    types u / T^(1/2), since an operand of the one new token may be rounded. c = 2^-26 (T + K + V)^(1/2) is
+    the expected error of a running sum of so many positive terms in float32, which a recurrent form has and
+    the plain form may not. g = max(1, T / `PLAIN_TOKENS`)^(1/2) is the growth of a rounding error with the
+    number of terms; in half types g is 1, since sums are accumulated in float32.
 
     r is the largest error in the zone of the row's token (`linbench.measure.rows`) and its neighbours:
     gradients of the first tokens may cancel, those of the last have few terms. m grows with the logarithm
