@@ -62,9 +62,10 @@ def main():
     for size in CHANGES:
         for coefficient in (0.0, 0.5):
             results = delays(coefficient, size, max(series // 10, 1))
-            found = sum(map(math.isfinite, results)) / len(results)
+            detected = sum(map(math.isfinite, results)) / len(results)
             quantiles = np.quantile(results, (0.5, 0.9), method="lower")
-            rows.append([f"{size:.0%}", str(coefficient), *(f"{n:.0f}" for n in quantiles), f"{found:.0%}"])
+            runs = (f"{n:.0f}" for n in quantiles)
+            rows.append([f"{size:.0%}", str(coefficient), *runs, f"{detected:.0%}"])
     print("\n".join(columns(header, rows)))
 
 

@@ -51,6 +51,7 @@ def command(
     from linbench.core.measurement import FAILURES, Status
     from linbench.core.plan import Settings
     from linbench.core.registry import registry
+    from linbench.core.row import to_row
 
     settings = Settings(
         once=True, processes=1, timeout_s=limits.timeout_s, max_memory_bytes=limits.max_memory_bytes
@@ -66,17 +67,10 @@ def command(
     def show(rows: Sequence[Measurement]) -> None:
         for row in rows:
             counts[row.status] += 1
-            line = json.dumps(_record(row)) if form == "json" else row_line(row, len(implementation))
+            line = json.dumps(to_row(row)) if form == "json" else row_line(row, len(implementation))
             click.echo(line)
 
     api.check(schedule, on_rows=show)
     tally = format.listing([f"{number} {status}" for status, number in counts.items()])
     click.echo(f"{implementation}: {tally or 'no case'}", err=form == "json")
     return EXIT_FAILED if FAILURES & counts.keys() or not counts[Status.OK] else 0
-
-
-def _record(row: Measurement) -> dict[str, object]:
-    """Return a row as plain JSON data."""
-    from linbench.core.row import to_row
-
-    return to_row(row)

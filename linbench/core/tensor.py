@@ -85,6 +85,25 @@ class Expected:
         part = output[self.index]
         return part.flatten()[:: self.step] if self.step else part
 
+    def positions(self, axis: int, size: int) -> Tensor | None:
+        """Return the positions along an axis that the value has, or None if it does not have whole positions.
+
+        Args:
+            axis: Index of the axis of the output.
+            size: Size of that axis.
+        """
+        import torch
+
+        if self.step:
+            return None
+        if self.index == (...,):
+            return torch.arange(size)
+        before, last = self.index[:axis], self.index[axis : axis + 1]
+        is_whole = all(isinstance(part, slice) and part == slice(None) for part in before)
+        if is_whole and len(self.index) == axis + 1 and isinstance(last[0], torch.Tensor):
+            return last[0].cpu()
+        return None
+
 
 @dataclass(frozen=True)
 class Slice:

@@ -112,18 +112,18 @@ class PreparedCase:
         """
         output = self.operator.output
         error = verification.errors.get(output.name)
-        place = error.deviation if error is not None else None
-        token = place.first.get("t") if place is not None else None
+        deviation = error.deviation if error is not None else None
+        token = deviation.first.get("t") if deviation is not None else None
         if token is None or self.case.mode == "decode" or token + 1 >= self.operator.call_tokens(self.case):
             return None
         changed = InputsInLayout(self.operator, self.case)
-        other = changed.generate(self.case.seed + 1)
+        later_inputs = changed.generate(self.case.seed + 1)
         for spec in self.operator.inputs:
             if "T" in spec.axes:
                 axis, tensor = spec.axes.index("T"), changed.canonical.tensors[spec.name]
                 count = tensor.shape[axis] - token - 1
                 tensor.narrow(axis, token + 1, count).copy_(
-                    other.tensors[spec.name].narrow(axis, token + 1, count)
+                    later_inputs.tensors[spec.name].narrow(axis, token + 1, count)
                 )
         axis = output.axes.index("T")
         expected = self.operator.expected(self.case, changed.canonical)[output.name]
@@ -132,8 +132,9 @@ class PreparedCase:
             return None
         if not torch.allclose(before.value.select(axis, token), expected.value.select(axis, token)):
             return None
-        first, second = (self._output_at(one, axis, token) for one in (call, call.on(changed)))
-        gap, size = float((first - second).norm()), float(before.value.select(axis, token).norm())
+        original = self._output_at(call, axis, token)
+        repeated = self._output_at(call.on(changed), axis, token)
+        gap, size = float((original - repeated).norm()), float(before.value.select(axis, token).norm())
         if not gap > (error.tolerance if error else 0.0) * size / 2:
             return None
         return f"{output.name} at token {token} depends on later tokens"

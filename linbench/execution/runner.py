@@ -321,18 +321,18 @@ class Runner:
     def _prepare(self, trial: Trial, slot: Slot) -> bool:
         """Prepare a trial's case in a worker; the reference runs once per case, and its failure is cached."""
         operator = trial.job.operator
-        known = self._expected_values.get(operator)
-        if not isinstance(known, PrepareFailed):
+        prepared = self._expected_values.get(operator)
+        if not isinstance(prepared, PrepareFailed):
             try:
-                computed = slot.prepare(trial.job, known)
+                computed = slot.prepare(trial.job, prepared)
                 if computed is not None:
-                    known = self._expected_values[operator] = computed
+                    prepared = self._expected_values[operator] = computed
             except PrepareFailed as error:
-                known = self._expected_values[operator] = error
-        if isinstance(known, PrepareFailed):
-            trial.end(known.status, known.reason)
+                prepared = self._expected_values[operator] = error
+        if isinstance(prepared, PrepareFailed):
+            trial.end(prepared.status, prepared.reason)
             return False
-        trial.approximation = known.approximation if known is not None else {}
+        trial.approximation = prepared.approximation if prepared is not None else {}
         return True
 
     def _note_timeout(self, trial: Trial) -> None:

@@ -87,7 +87,7 @@ def _worst_row(
     if rows is None:
         return None
     axis = token_axis(rows.axes)
-    positions = None if axis is None else _positions(expected, axis, tokens)
+    positions = None if axis is None else expected.positions(axis, tokens)
     if axis is not None and positions is None:
         return None
     errors_by_zone = rows.by_zone(positions, tokens)
@@ -168,7 +168,7 @@ def by_position(actual: Tensor, expected: Expected, axis: int, tokens: int) -> t
         axis: Index of T among its axes.
         tokens: T.
     """
-    positions = _positions(expected, axis, tokens)
+    positions = expected.positions(axis, tokens)
     if positions is None:
         return ()
     count = min(SEGMENTS, tokens)
@@ -184,19 +184,6 @@ def by_position(actual: Tensor, expected: Expected, axis: int, tokens: int) -> t
         norm2[segment] = exact.square().sum()
     pairs = zip(gap2.tolist(), norm2.tolist(), strict=True)
     return tuple(float(f"{math.sqrt(gap / norm):.3g}") if norm else None for gap, norm in pairs)
-
-
-def _positions(expected: Expected, axis: int, tokens: int) -> Tensor | None:
-    """Return the positions along T of an expected value, or None if it does not have whole positions."""
-    if expected.step:
-        return None
-    if expected.index == (...,):
-        return torch.arange(tokens)
-    before, last = expected.index[:axis], expected.index[axis : axis + 1]
-    is_whole = all(isinstance(part, slice) and part == slice(None) for part in before)
-    if is_whole and len(expected.index) == axis + 1 and isinstance(last[0], Tensor):
-        return last[0].cpu()
-    return None
 
 
 def complaint(tensor_errors: Mapping[str, TensorError]) -> str | None:

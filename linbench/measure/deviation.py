@@ -9,7 +9,7 @@ from torch import Tensor
 
 from linbench.core.measurement import Deviation, TensorError
 from linbench.core.tensor import Expected
-from linbench.measure.rows import FLOOR, TOKENS, inner_axes, token_axis
+from linbench.measure.rows import TOKENS, inner_axes, relative_errors, row_floor, row_norms, token_axis
 
 CHUNKS: Final = (256, 128, 64, 32, 16, 8)
 
@@ -35,18 +35,19 @@ def deviation(actual: Tensor, expected: Expected, error: TensorError, axes: str)
     elements = (gap > scale) & rows
     if not bool(elements.any()):
         elements = rows & (gap == torch.where(rows, gap, torch.zeros_like(gap)).max())
-    where = [int(index) for index in elements.nonzero()[0]]
-    positions = _positions(expected, axes)
+    place = tuple(int(index) for index in elements.nonzero()[0])
+    axis = token_axis(axes)
+    positions = None if axis is None else expected.positions(axis, actual.shape[axis])
     first = {
         letter.lower(): int(positions[index]) if letter in TOKENS and positions is not None else index
-        for letter, index in zip(axes, where, strict=True)
+        for letter, index in zip(axes, place, strict=True)
     }
-    found = value[tuple(where)]
+    element = value[place]
     wrong_tokens, wrong_heads = _any(rows, axes, TOKENS), _any(rows, axes, "H")
     return Deviation(
         first,
-        float(found) if bool(torch.isfinite(found)) else None,
-        float(expected.value[tuple(where)]),
+        float(element) if bool(torch.isfinite(element)) else None,
+        float(expected.value[place]),
         int(elements.sum()),
         _count_rows(rows, axes),
         0 if wrong_tokens is None else int(wrong_tokens.sum()),
@@ -57,29 +58,17 @@ def deviation(actual: Tensor, expected: Expected, error: TensorError, axes: str)
 
 def _wrong_rows(gap: Tensor, expected: Expected, error: TensorError, axes: str) -> tuple[Tensor, Tensor]:
     """Return a mask of the wrong rows, and the size from which an element of each row is wrong."""
-    inner = inner_axes(axes)
-    squares = expected.value.square()
-    norms = squares.sum(inner, keepdim=True).sqrt() if inner else squares.sqrt()
-    length = max(1, expected.value.numel() // max(1, norms.numel()))
-    least = max(FLOOR * float(squares.mean().sqrt()), expected.zero_rms) * length**0.5
-    norms = norms.clamp_min(least or 1.0)
-    errors = (gap.square().sum(inner, keepdim=True).sqrt() if inner else gap) / norms
+    floor = row_floor(expected.value, axes, expected.zero_rms)
+    errors = relative_errors(gap, expected.value, axes, floor)
     limit = error.row_tolerance or 0.0
     if not bool((errors > limit).any()):
         limit = min(limit, error.tolerance)
     wrong = errors > limit
     if not bool(wrong.any()):
         wrong = errors == errors.max()
+    norms = row_norms(expected.value, axes).clamp_min(floor or 1.0)
+    length = expected.value.numel() // norms.numel()
     return wrong.expand_as(gap), (limit * norms / length**0.5).expand_as(gap)
-
-
-def _positions(expected: Expected, axes: str) -> Tensor | None:
-    """Return the tokens of a value at sampled positions; None if it is whole."""
-    axis = token_axis(axes)
-    if axis is None or expected.index == (...,) or len(expected.index) <= axis:
-        return None
-    part = expected.index[axis]
-    return part.cpu() if isinstance(part, Tensor) else None
 
 
 def _any(rows: Tensor, axes: str, letters: str) -> Tensor | None:
@@ -87,8 +76,8 @@ def _any(rows: Tensor, axes: str, letters: str) -> Tensor | None:
     axis = next((axis for axis, letter in enumerate(axes) if letter in letters), None)
     if axis is None:
         return None
-    others = [other for other in range(rows.dim()) if other != axis]
-    return rows.amax(others) if others else rows
+    reduced = [index for index in range(rows.dim()) if index != axis]
+    return rows.amax(reduced) if reduced else rows
 
 
 def _count_rows(rows: Tensor, axes: str) -> int:
@@ -108,7 +97,7 @@ def _pattern(
     parts = []
     if bool((value == 0).all()):
         return "all elements are zero"
-    if wrong_tokens is not None and _positions(expected, axes) is None and len(wrong_tokens) > 1:
+    if wrong_tokens is not None and expected.index == (...,) and len(wrong_tokens) > 1:
         parts.append(_token_pattern(wrong_tokens))
     if wrong_heads is not None and 1 == int(wrong_heads.sum()) < len(wrong_heads):
         parts.append(f"only head {int(wrong_heads.nonzero()[0])}")
@@ -138,9 +127,9 @@ def _token_pattern(wrong: Tensor) -> str:
 def _scale_pattern(value: Tensor, expected: Expected, axes: str) -> str:
     """Return the head whose scale is furthest off, in words."""
     axis = axes.index("H")
-    others = [other for other in range(value.dim()) if other != axis]
+    within = [index for index in range(value.dim()) if index != axis]
     finite = torch.where(torch.isfinite(value), value, torch.zeros_like(value))
-    scale = (finite * expected.value).sum(others) / expected.value.square().sum(others).clamp_min(1e-300)
+    scale = (finite * expected.value).sum(within) / expected.value.square().sum(within).clamp_min(1e-300)
     head = int((scale - 1).abs().argmax())
     part, exact = finite.select(axis, head), expected.value.select(axis, head)
     rest = float((part - scale[head] * exact).norm()) / float(exact.norm() or 1.0)

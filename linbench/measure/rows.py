@@ -35,6 +35,24 @@ def zones(positions: Tensor, tokens: int) -> Tensor:
     return 2 * octave + (positions > from_end).long()
 
 
+def row_norms(values: Tensor, axes: str) -> Tensor:
+    """Return the norm of each row; the axes within a row have size 1."""
+    inner = inner_axes(axes)
+    return values.square().sum(inner, keepdim=True).sqrt() if inner else values.abs()
+
+
+def row_floor(expected: Tensor, axes: str, zero_rms: float) -> float:
+    """Return the least norm by which the error of a row is divided."""
+    length = math.prod(expected.shape[axis] for axis in inner_axes(axes))
+    return max(FLOOR * float(expected.square().mean().sqrt()), zero_rms) * math.sqrt(length)
+
+
+def relative_errors(gap: Tensor, expected: Tensor, axes: str, floor: float) -> Tensor:
+    """Return the relative L2 error of each row; the axes within a row have size 1."""
+    norms = row_norms(gap, axes)
+    return norms / row_norms(expected, axes).clamp_min(floor) if floor else norms
+
+
 @dataclass
 class Rows:
     """The largest errors of rows and heads.
@@ -57,18 +75,13 @@ class Rows:
         """Return empty sums for a tensor with these axes; None if it has no rows."""
         if not axes or not expected.numel():
             return None
-        length = math.prod(expected.shape[axis] for axis in inner_axes(axes))
-        rms = max(FLOOR * float(expected.square().mean().sqrt()), zero_rms)
-        return cls(axes, rms * math.sqrt(length), "H" in axes and not zero_rms)
+        return cls(axes, row_floor(expected, axes, zero_rms), "H" in axes and not zero_rms)
 
     def add(self, actual: Tensor, expected: Tensor) -> None:
         """Add a slice, with zeros for elements that are not finite; slices follow along the tokens."""
-        inner, axis = inner_axes(self.axes), token_axis(self.axes)
-        norms = _norms(expected, inner)
-        gap = _norms(actual - expected, inner)
-        relative = gap / norms.clamp_min(self.floor) if self.floor else gap
-        outer = [other for other in range(relative.dim()) if other != axis]
-        self._by_token.append((relative.amax(outer) if outer else relative).reshape(-1))
+        relative = relative_errors(actual - expected, expected, self.axes, self.floor)
+        reduced = [axis for axis in range(relative.dim()) if axis != token_axis(self.axes)]
+        self._by_token.append((relative.amax(reduced) if reduced else relative).reshape(-1))
         if self.has_heads:
             within = [index for index, letter in enumerate(self.axes) if letter not in "BH"]
             product, square = actual * expected, expected.square()
@@ -103,7 +116,3 @@ class Rows:
         counts = self._squares >= FLOOR**2 * self._squares.mean()
         deviation = (self._products / self._squares.clamp_min(1e-300) - 1).abs()
         return float(torch.where(counts, deviation, torch.zeros_like(deviation)).max())
-
-
-def _norms(values: Tensor, inner: tuple[int, ...]) -> Tensor:
-    return values.square().sum(inner).sqrt() if inner else values.abs()

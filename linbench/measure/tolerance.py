@@ -132,11 +132,11 @@ def _plain_errors(operator: Operator, case: Case) -> dict[str, PlainError]:
     inputs = operator.generate(case, torch.Generator(device=case.device).manual_seed(case.seed))
     expected = operator.expected(case, inputs)
     results, axes = operator.plain_results(case, inputs), operator.result_axes
-    found = errors(results, expected, dict.fromkeys(expected, UNLIMITED), axes)
+    tensor_errors = errors(results, expected, dict.fromkeys(expected, UNLIMITED), axes)
     count = case.B * case.H * operator.call_tokens(case)
     plain = {}
     for name, entry in expected.items():
-        error = found[name]
+        error = tensor_errors[name]
         is_whole = entry.value.dim() == len(axes[name]) and not entry.step
         rows = row_errors(entry.of(results[name]), entry, axes[name]) if is_whole else (0.0,)
         plain[name] = PlainError(error.rel_l2, rows, error.head_error or 0.0, not error.nonfinite, count)

@@ -14,8 +14,8 @@ from linbench.measure.tolerance import NoTolerance, tolerances
 
 CASE = Case(1, 1000, 4, 64, 32, mode="fwd_bwd")
 DTYPES = ("float32", "float16", "bfloat16")
-MIDDLE = ZONES - 6  # tokens 256 to 511, of T = 1,000
-LAST = 1
+MIDDLE = ZONES - 6  # the zone of tokens 255 to 499, of T = 1,000
+LAST = 1  # that of the last token
 
 
 @dataclass(frozen=True)
